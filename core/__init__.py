@@ -1,0 +1,1 @@
+"""Models and mathematics: no Streamlit here, and no network access outside ``core.hub``."""

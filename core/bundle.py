@@ -1,0 +1,430 @@
+"""A bundle: one folder that holds a trained model and all a page needs to show it.
+
+The same folder is embedded in ``checkpoints/``, published on the Hub and left by a training run:
+
+| file                   | what it holds                                                           |
+|------------------------|-------------------------------------------------------------------------|
+| config.json            | family, architecture, preprocessing, data, training, seed, code version |
+| model.safetensors      | weights alone, float16 where embedded; cast to float32 when loaded      |
+| history.json           | a list, one object an epoch: every metric and wall-clock seconds        |
+| metrics.json           | final figures, each with its protocol                                   |
+| profiles.safetensors   | statistics that pages show without the data set                         |
+| golden.safetensors     | ``input.*`` and the ``output.*`` that the stored weights must give      |
+| progress/*.jpg         | what the model made while it was trained, as sheets of pictures         |
+| README.md              | model card                                                              |
+
+``manifest.json`` names bundles with the sha256 of each file. No file is a pickle, and nothing in
+a bundle is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from torch import Tensor, nn
+
+from core import hub
+from core.errors import AtelierError
+from core.files import replacing_folder, sha256, write_json
+
+FORMAT = 1
+GOLDEN_TOLERANCE = 1e-4
+REQUIRED_FILES = (
+    "config.json",
+    "model.safetensors",
+    "history.json",
+    "metrics.json",
+    "profiles.safetensors",
+    "golden.safetensors",
+    "README.md",
+)
+PROGRESS_FILE = re.compile(r"progress/epoch-(\d{4})-([a-z]+)\.jpg")
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+CONFIG_FIELDS: dict[str, type] = {
+    "format": int,
+    "family": str,
+    "architecture": dict,
+    "preprocessing": dict,
+    "data": dict,
+    "training": dict,
+    "seed": int,
+    "code_version": str,
+}
+Origin = Literal["embedded", "folder", "hub"]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files were found, hashed and, where hashes were given, verified."""
+
+    name: str
+    folder: Path
+    origin: Origin
+    revision: str | None
+    sha256: Mapping[str, str]
+    verified: bool
+    config: dict = field(repr=False)
+    history: list[dict] = field(repr=False)
+    metrics: dict = field(repr=False)
+    card: str = field(repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that change when any file does."""
+        lines = "\n".join(f"{name} {value}" for name, value in sorted(self.sha256.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()[:12]
+
+    @property
+    def family(self) -> str:
+        return self.config["family"]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum((self.folder / name).stat().st_size for name in self.sha256)
+
+    def arrays(self, file: str) -> dict[str, np.ndarray]:
+        """The arrays of one of the bundle's safetensors files; float16 comes as float32."""
+        if file not in self.sha256 or not file.endswith(".safetensors"):
+            raise ValueError(f"file must be one of the bundle's safetensors, got {file!r}")
+        try:
+            arrays = load_arrays(self.folder / file)
+        except (SafetensorError, OSError) as error:
+            raise _damaged(self.name, file) from error
+        return {
+            key: value.astype(np.float32) if value.dtype == np.float16 else value
+            for key, value in arrays.items()
+        }
+
+    @cached_property
+    def profiles(self) -> dict[str, np.ndarray]:
+        """What pages show without the data set; the family says which arrays there are."""
+        return self.arrays("profiles.safetensors")
+
+    def progress(self, kind: str) -> dict[int, Path]:
+        """Sheets of one kind (``samples``, ``reconstructions``) by epoch, in order."""
+        found = {}
+        for name in sorted(self.sha256):
+            match = PROGRESS_FILE.fullmatch(name)
+            if match and match.group(2) == kind:
+                found[int(match.group(1))] = self.folder / name
+        return found
+
+
+# ---------------------------------------------------------------- reading
+
+
+def open_bundle(
+    folder_or_repo: str | Path, *, revision: str | None = None, family: str | None = None
+) -> Bundle:
+    """A bundle by folder, or by Hub repository ``user/name`` at ``revision``.
+
+    Raises ``AtelierError``: ``bundle-missing``, ``bundle-incomplete``, ``bundle-damaged``,
+    ``bundle-config``, ``bundle-family``, and those of ``core.hub``.
+    """
+    folder = Path(folder_or_repo)
+    if folder.is_dir():
+        bundle = read_bundle(folder)
+    elif isinstance(folder_or_repo, str) and REPOSITORY.fullmatch(folder_or_repo):
+        fetched = hub.fetch_bundle(folder_or_repo, revision)
+        bundle = read_bundle(
+            fetched, name=folder_or_repo, origin="hub", revision=revision or fetched.name
+        )
+    else:
+        raise AtelierError(
+            "bundle-missing",
+            "{place} is neither a folder nor a Hub repository of the form user/name.",
+            place=folder_or_repo,
+        )
+    if family is not None and bundle.family != family:
+        raise AtelierError(
+            "bundle-family",
+            "{name} is a bundle of the family {found}, not {expected}.",
+            name=bundle.name,
+            found=bundle.family,
+            expected=family,
+        )
+    return bundle
+
+
+def read_bundle(
+    folder: Path,
+    *,
+    name: str | None = None,
+    expected: Mapping[str, str] | None = None,
+    origin: Origin = "folder",
+    revision: str | None = None,
+) -> Bundle:
+    """Read and check a folder; ``expected`` maps each file to the sha256 it must have."""
+    folder = Path(folder)
+    name = name or folder.name
+    missing = [file for file in REQUIRED_FILES if not (folder / file).is_file()]
+    missing += [file for file in expected or () if not (folder / file).is_file()]
+    if missing:
+        raise AtelierError(
+            "bundle-incomplete", "The bundle {name} lacks {file}.", name=name, file=missing[0]
+        )
+    hashes = {file: sha256(folder / file) for file in expected or bundle_files(folder)}
+    for file, value in (expected or {}).items():
+        if hashes[file] != value:
+            raise AtelierError(
+                "bundle-hash",
+                "{file} of the bundle {name} is not the file that was published: its sha256 "
+                "differs, so it is not used.",
+                name=name,
+                file=file,
+            )
+    bundle = Bundle(
+        name=name,
+        folder=folder,
+        origin=origin,
+        revision=revision,
+        sha256=hashes,
+        verified=expected is not None,
+        config=_read_json(folder, name, "config.json", dict),
+        history=_read_json(folder, name, "history.json", list),
+        metrics=_read_json(folder, name, "metrics.json", dict),
+        card=(folder / "README.md").read_text(encoding="utf-8"),
+    )
+    _check_config(bundle)
+    return bundle
+
+
+def bundle_files(folder: Path) -> list[str]:
+    """Names of the files of a bundle below ``folder``, as they stand in a manifest."""
+    progress = (f"progress/{path.name}" for path in (folder / "progress").glob("*.jpg"))
+    return [*REQUIRED_FILES, *sorted(filter(PROGRESS_FILE.fullmatch, progress))]
+
+
+def _damaged(name: str, file: str) -> AtelierError:
+    return AtelierError(
+        "bundle-damaged", "{file} of the bundle {name} is damaged.", name=name, file=file
+    )
+
+
+def _read_json(folder: Path, name: str, file: str, kind: type) -> dict | list:
+    try:
+        value = json.loads((folder / file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(name, file) from error
+    if not isinstance(value, kind):
+        raise _damaged(name, file)
+    return value
+
+
+def _check_config(bundle: Bundle) -> None:
+    for key, kind in CONFIG_FIELDS.items():
+        if not isinstance(bundle.config.get(key), kind):
+            raise AtelierError(
+                "bundle-config",
+                "config.json of the bundle {name} has no usable {field}.",
+                name=bundle.name,
+                field=key,
+            )
+    if bundle.config["format"] != FORMAT:
+        raise AtelierError(
+            "bundle-format",
+            "The bundle {name} has format {found}; this version reads format {expected}.",
+            name=bundle.name,
+            found=bundle.config["format"],
+            expected=FORMAT,
+        )
+
+
+def load_weights(model: nn.Module, bundle: Bundle) -> None:
+    """The bundle's weights into ``model``: same names, same shapes, nothing left over."""
+    arrays = bundle.arrays("model.safetensors")
+    wanted = model.state_dict()
+    strangers = sorted(set(wanted) ^ set(arrays))
+    strangers += [
+        key for key in wanted if key in arrays and tuple(wanted[key].shape) != arrays[key].shape
+    ]
+    if strangers:
+        raise AtelierError(
+            "bundle-weights",
+            "The weights of the bundle {name} do not fit its architecture: {key}.",
+            name=bundle.name,
+            key=strangers[0],
+        )
+    model.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})
+
+
+Tensors = dict[str, Tensor]
+
+
+def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float:
+    """Largest deviation of ``compute(inputs)`` from the stored outputs.
+
+    Raises ``AtelierError`` ``bundle-golden`` where it exceeds 1e-4: weights, code or libraries
+    are not those that made the bundle.
+    """
+    stored = {key: torch.from_numpy(v) for key, v in bundle.arrays("golden.safetensors").items()}
+    outputs = compute(_part(stored, "input."))
+    deviation = 0.0
+    for key, expected in _part(stored, "output.").items():
+        deviation = max(deviation, float((outputs[key] - expected).abs().max()))
+    if not deviation <= GOLDEN_TOLERANCE:
+        raise AtelierError(
+            "bundle-golden",
+            "The bundle {name} does not give its golden output: it is off by {deviation:.2g}.",
+            name=bundle.name,
+            deviation=deviation,
+        )
+    return deviation
+
+
+def _part(tensors: Tensors, prefix: str) -> Tensors:
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+# ---------------------------------------------------------------- writing
+
+
+def stored_weights(model: nn.Module) -> dict[str, np.ndarray]:
+    """The model's state as it is stored: floating point as float16, the rest unchanged."""
+    return {
+        key: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype).numpy()
+        for key, value in model.state_dict().items()
+    }
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    config: dict,
+    weights: Mapping[str, np.ndarray],
+    history: list[dict],
+    metrics: dict,
+    profiles: Mapping[str, np.ndarray],
+    golden: Mapping[str, np.ndarray],
+    progress: Mapping[str, bytes],
+    card: str,
+) -> Bundle:
+    """Write all files and move them into place at once; the result is read back and returned.
+
+    ``progress`` maps ``epoch-0005-samples.jpg`` to the file's bytes.
+    """
+    with replacing_folder(folder) as temporary:
+        write_json(temporary / "config.json", {"format": FORMAT, **config})
+        write_json(temporary / "history.json", history)
+        write_json(temporary / "metrics.json", metrics)
+        save_arrays(dict(weights), temporary / "model.safetensors")
+        save_arrays(dict(profiles), temporary / "profiles.safetensors")
+        save_arrays(dict(golden), temporary / "golden.safetensors")
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+        (temporary / "progress").mkdir()
+        for name, data in progress.items():
+            if not PROGRESS_FILE.fullmatch(f"progress/{name}"):
+                raise ValueError(f"progress must be named epoch-0005-samples.jpg, got {name!r}")
+            (temporary / "progress" / name).write_bytes(data)
+        for file in temporary.rglob("*.*"):
+            file.chmod(0o644)
+        read_bundle(temporary, name=Path(folder).name)
+    return read_bundle(folder)
+
+
+# ---------------------------------------------------------------- the manifest
+
+
+@dataclass(frozen=True)
+class ManifestEntry:
+    """One bundle of the manifest: embedded folder and/or Hub repository with pinned revision."""
+
+    name: str
+    family: str
+    title: str
+    sha256: Mapping[str, str]
+    folder: str | None = None
+    repo: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``checkpoints/manifest.json`` says, and the folder it stands in."""
+
+    root: Path
+    entries: tuple[ManifestEntry, ...]
+
+    def entry(self, name: str) -> ManifestEntry:
+        for entry in self.entries:
+            if entry.name == name:
+                return entry
+        raise AtelierError("manifest-name", "The manifest names no bundle {name}.", name=name)
+
+    def of_family(self, family: str) -> list[ManifestEntry]:
+        return [entry for entry in self.entries if entry.family == family]
+
+    def open(self, name: str) -> Bundle:
+        """The verified bundle of an entry, embedded where there is a folder, else from the Hub."""
+        entry = self.entry(name)
+        if entry.folder is not None and (self.root / entry.folder).is_dir():
+            return read_bundle(
+                self.root / entry.folder, name=name, expected=entry.sha256, origin="embedded"
+            )
+        if entry.repo is not None:
+            folder = hub.fetch_bundle(entry.repo, entry.revision)
+            return read_bundle(
+                folder, name=name, expected=entry.sha256, origin="hub", revision=entry.revision
+            )
+        raise AtelierError(
+            "bundle-missing-embedded",
+            "The folder of the bundle {name} is missing from checkpoints/.",
+            name=name,
+        )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check a manifest; an absent file is an empty one.
+
+    Raises ``AtelierError`` ``manifest-damaged``, also for a folder outside the manifest's own.
+    """
+    path = Path(path)
+    if not path.exists():
+        return Manifest(path.parent, ())
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        entries = tuple(ManifestEntry(**entry) for entry in raw["bundles"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise AtelierError("manifest-damaged", "{path} is damaged.", path=path) from error
+    for entry in entries:
+        names = [*entry.sha256, entry.folder or "."]
+        outside = any(
+            PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in names
+        )
+        pinned = entry.repo is None or re.fullmatch(r"[0-9a-f]{40}", entry.revision or "")
+        if outside or not pinned:
+            raise AtelierError("manifest-damaged", "{path} is damaged.", path=path)
+    return Manifest(path.parent, entries)
+
+
+def register(manifest_path: Path, bundle: Bundle, *, name: str, title: str) -> ManifestEntry:
+    """Name an embedded bundle in the manifest, in place of an entry of the same name."""
+    manifest = read_manifest(manifest_path)
+    entry = ManifestEntry(
+        name=name,
+        family=bundle.family,
+        title=title,
+        folder=bundle.folder.relative_to(manifest.root).as_posix(),
+        sha256=dict(bundle.sha256),
+    )
+    entries = [other for other in manifest.entries if other.name != name] + [entry]
+    entries.sort(key=lambda other: (other.family, other.name))
+    plain = [
+        {key: value for key, value in vars(other).items() if value is not None}
+        for other in entries
+    ]
+    write_json(manifest_path, {"format": FORMAT, "bundles": plain})
+    return entry

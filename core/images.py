@@ -1,0 +1,150 @@
+"""The edge between pictures and tensors: uint8 (H, W, 3) outside, float32 in [-1, 1] inside.
+
+Everything that reads, writes, enlarges or arranges pictures is here, so that value ranges and
+channel order are decided once. Inside ``core`` a batch is (B, 3, H, W) in [-1, 1]; outside it is
+uint8 (B, H, W, 3).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from core.errors import AtelierError
+
+SIZE = 32
+"""Side of a picture in pixels."""
+
+MAX_BYTES = 20 * 2**20
+MAX_PIXELS = 50_000_000
+
+Pictures = np.ndarray
+"""uint8, (B, H, W, 3) or one (H, W, 3)."""
+
+
+def to_tensor(pictures: Pictures) -> Tensor:
+    """uint8 (B, H, W, 3) to float32 (B, 3, H, W) in [-1, 1]: 0 becomes -1 and 255 becomes 1."""
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] != 3:
+        raise ValueError(
+            f"pictures must be uint8 (B, H, W, 3), got {pictures.dtype} {pictures.shape}"
+        )
+    channels_first = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
+    return channels_first.float() / 127.5 - 1.0
+
+
+def to_pictures(x: Tensor) -> Pictures:
+    """float (B, 3, H, W) in [-1, 1] to uint8 (B, H, W, 3), rounded, values outside clipped."""
+    if x.ndim != 4 or x.shape[1] != 3:
+        raise ValueError(f"x must be (B, 3, H, W), got {tuple(x.shape)}")
+    levels = ((x.detach().float() + 1.0) * 127.5).round().clamp(0, 255)
+    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def read_picture(data: bytes, size: int = SIZE) -> Pictures:
+    """Any picture file as one uint8 (size, size, 3): upright, centre square, bicubic.
+
+    Transparent parts are laid on white. Raises ``AtelierError`` with code ``picture-unreadable``
+    or ``picture-too-large``.
+    """
+    if len(data) > MAX_BYTES:
+        raise AtelierError(
+            "picture-too-large",
+            "This file has {megabytes:.0f} MB; pictures up to {limit} MB are read.",
+            megabytes=len(data) / 2**20,
+            limit=MAX_BYTES // 2**20,
+        )
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise AtelierError(
+                    "picture-too-large",
+                    "This picture has {width} x {height} pixels; up to {limit} million are read.",
+                    width=opened.width,
+                    height=opened.height,
+                    limit=MAX_PIXELS // 10**6,
+                )
+            upright = ImageOps.exif_transpose(opened).convert("RGBA")
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        raise AtelierError(
+            "picture-unreadable",
+            "This file is not a picture that can be read: try a PNG, JPEG, WebP or GIF.",
+        ) from error
+    page = Image.new("RGBA", upright.size, "white")
+    page.alpha_composite(upright)
+    square = ImageOps.fit(page.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(square, dtype=np.uint8)
+
+
+def enlarge(picture: Pictures, factor: int) -> Pictures:
+    """Every pixel as a factor x factor square (nearest neighbour), (H, W, 3) or (B, H, W, 3)."""
+    if factor < 1:
+        raise ValueError(f"factor must be at least 1, got {factor}")
+    return picture.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def grid(pictures: Pictures, columns: int, gap: int = 1, background: int = 255) -> Pictures:
+    """uint8 (B, H, W, 3) as one picture of ``columns`` columns, ``gap`` pixels between."""
+    if pictures.ndim != 4 or len(pictures) == 0:
+        raise ValueError(f"pictures must be (B, H, W, 3) with B at least 1, got {pictures.shape}")
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    count, height, width, _ = pictures.shape
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    sheet = np.full(shape, background, dtype=np.uint8)
+    for index, picture in enumerate(pictures):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def difference(a: Pictures, b: Pictures) -> Pictures:
+    """a - b around mid-grey, uint8: 128 where equal, lighter where a is, at half contrast."""
+    signed = a.astype(np.int16) - b.astype(np.int16)
+    return (128 + signed // 2).clip(0, 255).astype(np.uint8)
+
+
+def png_bytes(picture: Pictures) -> bytes:
+    """One uint8 (H, W, 3) as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", optimize=False, compress_level=6)
+    return buffer.getvalue()
+
+
+def gif_bytes(frames: Pictures, milliseconds: int = 90, there_and_back: bool = True) -> bytes:
+    """uint8 (B, H, W, 3) as an endless GIF, ``milliseconds`` a frame."""
+    order = list(range(len(frames)))
+    if there_and_back:
+        order += order[-2:0:-1]
+    first, *rest = [Image.fromarray(frames[index]) for index in order]
+    buffer = io.BytesIO()
+    first.save(
+        buffer, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0
+    )
+    return buffer.getvalue()
+
+
+def sheet_bytes(pictures: Pictures, columns: int) -> bytes:
+    """Pictures side by side without a gap, as a small file: JPEG, quality 92, full colour.
+
+    The side of a picture is a multiple of JPEG's 8-pixel blocks, so neighbours do not mix.
+    """
+    buffer = io.BytesIO()
+    sheet = Image.fromarray(grid(pictures, columns, gap=0))
+    sheet.save(buffer, format="JPEG", quality=92, subsampling=0, optimize=True)
+    return buffer.getvalue()
+
+
+def read_sheet(data: bytes, count: int, size: int = SIZE) -> Pictures:
+    """The first ``count`` pictures of a sheet made by ``sheet_bytes``: (count, size, size, 3)."""
+    with Image.open(io.BytesIO(data)) as opened:
+        sheet = np.asarray(opened.convert("RGB"), dtype=np.uint8)
+    rows, columns = sheet.shape[0] // size, sheet.shape[1] // size
+    tiles = sheet[: rows * size, : columns * size].reshape(rows, size, columns, size, 3)
+    return tiles.transpose(0, 2, 1, 3, 4).reshape(-1, size, size, 3)[:count]

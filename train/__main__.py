@@ -1,0 +1,32 @@
+"""The offline commands: ``python -m train vae``, ``embed``, ``verify``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from core.errors import AtelierError
+from train import embed, vae, verify
+
+COMMANDS = {
+    "vae": (vae, "train a variational autoencoder"),
+    "embed": (embed, "put a bundle into checkpoints/ and name it in the manifest"),
+    "verify": (verify, "recompute every figure of a bundle"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (module, summary) in COMMANDS.items():
+        module.add_arguments(commands.add_parser(name, help=summary, description=module.__doc__))
+    arguments = parser.parse_args(argv)
+    try:
+        return COMMANDS[arguments.command][0].main(arguments) or 0
+    except (AtelierError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

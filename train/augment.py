@@ -1,0 +1,87 @@
+"""Augmentation on the device, every picture with its own parameters.
+
+Batched tensor operations instead of ``torchvision.transforms.v2``, which draws one set of
+parameters for a whole batch. Pictures are (B, 3, H, W) in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class DigitAugmentation:
+    """How far a picture of a digit may be changed without becoming another digit.
+
+    ``shift``: share of the side, either way. ``scale``: factor exp(+-scale). ``rotation``:
+    degrees, either way. ``contrast``: factor exp(+-contrast) about the picture's mean.
+    ``brightness``: added, +-brightness of 2. ``tint``: factor exp(+-tint) a colour channel.
+    ``invert``: probability of light and dark changing places. ``permute``: probability of the
+    colour channels changing places. All zero: the picture as it is.
+    """
+
+    shift: float = 0.0
+    scale: float = 0.0
+    rotation: float = 0.0
+    contrast: float = 0.0
+    brightness: float = 0.0
+    tint: float = 0.0
+    invert: float = 0.0
+    permute: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value <= (180 if name == "rotation" else 1):
+                raise ValueError(f"{name} must be 0 to 1 (rotation: 0 to 180), got {value}")
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Augmented pictures, the shape of ``x``."""
+        if self.shift or self.scale or self.rotation:
+            x = self._move(x, generator)
+        if self.permute:
+            x = self._permute(x, generator)
+        if self.invert:
+            chosen = _uniform(x, generator, 0, 1) < self.invert
+            x = torch.where(chosen, -x, x)
+        if self.contrast or self.brightness or self.tint:
+            x = self._recolour(x, generator)
+        return x
+
+    def _move(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """One affine map a picture, edges mirrored."""
+        angle, scale, right, down = (
+            _uniform(x, generator, -limit, limit).flatten()
+            for limit in (math.radians(self.rotation), self.scale, 2 * self.shift, 2 * self.shift)
+        )
+        cosine, sine = torch.exp(scale) * torch.cos(angle), torch.exp(scale) * torch.sin(angle)
+        rows = [torch.stack([cosine, -sine, right], 1), torch.stack([sine, cosine, down], 1)]
+        field = F.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
+        return F.grid_sample(x, field, padding_mode="reflection", align_corners=False)
+
+    def _permute(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        keys = torch.rand(len(x), 3, generator=generator, device=x.device)
+        order = keys.argsort(dim=1)  # (B, 3)
+        kept = _uniform(x, generator, 0, 1).view(-1, 1) >= self.permute
+        order = torch.where(kept, torch.arange(3, device=x.device), order)
+        return x.gather(1, order[:, :, None, None].expand_as(x))
+
+    def _recolour(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        mean = x.mean(dim=(1, 2, 3), keepdim=True)
+        gain = torch.exp(_uniform(x, generator, -self.contrast, self.contrast))
+        offset = _uniform(x, generator, -self.brightness, self.brightness)
+        tint = torch.exp(_uniform(x, generator, -self.tint, self.tint, channels=3))
+        x = (x - mean) * gain + mean + offset
+        return ((x + 1) * tint - 1).clamp(-1, 1)
+
+
+def _uniform(
+    x: Tensor, generator: torch.Generator, low: float, high: float, channels: int = 1
+) -> Tensor:
+    """One draw a picture (and channel) in [low, high): (B, channels, 1, 1)."""
+    unit = torch.rand(len(x), channels, 1, 1, generator=generator, device=x.device)
+    return low + (high - low) * unit

@@ -1,0 +1,42 @@
+"""Copies a finished bundle into checkpoints/ and names it in the manifest."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+from pathlib import Path
+
+from core import bundle as bundles
+from core.errors import AtelierError
+from core.files import replacing_folder
+
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, help="folder of the bundle")
+    parser.add_argument("--name", required=True, help="its name in the manifest: vae-svhn")
+    parser.add_argument("--title", required=True, help="what people read")
+    parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, help="where to")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", arguments.name):
+        raise ValueError(f"name must be lower-case letters, digits and hyphens, got {arguments.name!r}")
+    source = bundles.open_bundle(arguments.bundle)
+    target = arguments.checkpoints / arguments.name
+    if target.resolve() == source.folder.resolve():
+        raise AtelierError("embed-itself", "{folder} is there already.", folder=target)
+    with replacing_folder(target) as temporary:
+        for name in source.sha256:
+            (temporary / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source.folder / name, temporary / name)
+    embedded = bundles.read_bundle(target, expected=source.sha256)
+    bundles.register(
+        arguments.checkpoints / "manifest.json",
+        embedded,
+        name=arguments.name,
+        title=arguments.title,
+    )
+    print(f"{target}: {embedded.bytes / 2**20:.2f} MiB, {embedded.digest}")

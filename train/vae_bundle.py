@@ -1,0 +1,336 @@
+"""From a trained VAE to its bundle: final figures, profiles, golden tensors, model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core import bundle as bundles
+from core import images, ppca
+from core.data import PictureSet
+from core.vae import (
+    NLL_CONSTANT,
+    VAE,
+    active_units,
+    bits_per_dimension,
+    effective_sample_size,
+    importance_weighted_bound,
+)
+from train import loop
+
+DRAWS = 5
+IMPORTANCE_SAMPLES = (1, 10, 100, 1000)
+IMPORTANCE_PICTURES = 200
+EXTREMES = 16
+SHEET_PICTURES = 24
+SHEET_COLUMNS = 8
+OFFICIAL_SIZES = {("svhn", "train"): 73257, ("svhn", "test"): 26032,
+                  ("cifar10", "train"): 50000, ("cifar10", "test"): 10000}
+
+
+def shown_rows(count: int, wanted: int) -> list[int]:
+    """The same rows every time, spread over the set: what progress pictures are made of."""
+    return [index * count // wanted for index in range(min(wanted, count))]
+
+
+def decodings_at_end(train_pictures: int, test_pictures: int) -> int:
+    """How many pictures ``write`` encodes or decodes, for a time budget."""
+    importance = min(IMPORTANCE_PICTURES, test_pictures) * max(IMPORTANCE_SAMPLES)
+    return train_pictures + test_pictures * (DRAWS + 2) + importance
+
+
+def describe_data(settings: dict) -> tuple[str, str]:
+    """Training and test data in words; never called SVHN unless all of it was used."""
+    data = settings["data"]
+    words = []
+    for split, count in ((data["split"], data["pictures"]), (data["test_split"], data["test_pictures"])):
+        whole = OFFICIAL_SIZES.get((data["name"], split)) == count
+        name = data["name"].upper().replace("CIFAR10", "CIFAR-10")
+        words.append(f"{name} {split}, {count:,} pictures" if whole
+                     else f"{name} subset ({split}), {count:,} pictures")
+    if data["note"]:
+        words[0] += f": {data['note']}"
+    return words[0], words[1]
+
+
+# ---------------------------------------------------------------- figures
+
+
+@torch.no_grad()
+def test_figures(model: VAE, levels: Tensor) -> tuple[dict, dict[str, np.ndarray]]:
+    """Final test figures, and the same per picture: mean over ``DRAWS`` draws of z."""
+    generator = loop.epoch_generator(0, 0, "final", levels.device)
+    nll, kl, kl_units, means, mode_mse, draw_mse = [], [], [], [], [], []
+    for batch in levels.split(256):
+        x = loop.as_float(batch)
+        posterior = model.encode(x)
+        likelihoods = [model.decode(posterior.sample(generator)) for _ in range(DRAWS)]
+        nll.append(torch.stack([likelihood.nll(x) for likelihood in likelihoods]).mean(0))
+        draw_mse.append(torch.stack([_mse(likelihood.mean, x) for likelihood in likelihoods]).mean(0))
+        kl.append(posterior.kl())
+        kl_units.append(posterior.kl_per_unit())
+        means.append(posterior.mean)
+        mode_mse.append(_mse(model.decode(posterior.mode()).mean, x))
+    mean = torch.cat(means)
+    arrays = {
+        "test_nll": _numpy(torch.cat(nll)),
+        "test_kl": _numpy(torch.cat(kl)),
+        "test_mode_mse": _numpy(torch.cat(mode_mse)),
+        "kl_per_unit": _numpy(torch.cat(kl_units).double().mean(0)),
+        "unit_variance": _numpy(mean.double().var(0)),
+    }
+    total_nll, total_kl = (float(arrays[key].mean(dtype=np.float64)) for key in ("test_nll", "test_kl"))
+    figures = {
+        "pictures": len(levels),
+        "draws": DRAWS,
+        "nll": total_nll,
+        "kl": total_kl,
+        "negative_elbo": total_nll + total_kl,
+        "nll_constant": NLL_CONSTANT,
+        "bits_per_dimension": float(bits_per_dimension(total_nll + total_kl)),
+        "mse": float(torch.cat(draw_mse).double().mean()),
+        "mse_of_mode": float(arrays["test_mode_mse"].mean(dtype=np.float64)),
+        "active_units": int(active_units(mean).sum()),
+    }
+    return figures, arrays
+
+
+def _mse(decoded: Tensor, x: Tensor) -> Tensor:
+    return (decoded - x).square().mean(dim=(1, 2, 3))
+
+
+def importance_figures(model: VAE, levels: Tensor) -> list[dict]:
+    """The importance-weighted bound at each K over the same pictures and draws."""
+    rows = shown_rows(len(levels), IMPORTANCE_PICTURES)
+    x = loop.as_float(levels[rows])
+    generator = loop.epoch_generator(0, 0, "importance", levels.device)
+    log_w = model.log_importance_weights(x, max(IMPORTANCE_SAMPLES), generator=generator)
+    figures = []
+    for K in IMPORTANCE_SAMPLES:
+        groups = log_w.double().unflatten(1, (-1, K))  # (B, groups, K)
+        bound = importance_weighted_bound(groups).mean(dim=1)
+        figures.append(
+            {
+                "K": K,
+                "pictures": len(rows),
+                "nll": float(-bound.mean()),
+                "effective_sample_size": float(effective_sample_size(groups).mean()),
+            }
+        )
+    return figures
+
+
+@torch.no_grad()
+def class_profiles(model: VAE, train_set: PictureSet, device: torch.device) -> dict[str, np.ndarray]:
+    """Mean and spread over pictures of E[z|x], by class, over the training set."""
+    levels = loop.resident(train_set.pictures, device)
+    means, variances = [], []
+    for batch in levels.split(512):
+        posterior = model.encode(loop.as_float(batch))
+        means.append(posterior.mean)
+        variances.append(posterior.logvar.exp())
+    mean = torch.cat(means).double().cpu().numpy()
+    classes = range(len(train_set.class_names))
+    chosen = [mean[train_set.labels == c] for c in classes]
+    return {
+        "class_mean": np.stack([rows.mean(0) for rows in chosen]).astype(np.float32),
+        "class_std": np.stack([rows.std(0) for rows in chosen]).astype(np.float32),
+        "class_count": np.array([len(rows) for rows in chosen], dtype=np.int64),
+        "posterior_variance": _numpy(torch.cat(variances).double().mean(0)),
+    }
+
+
+def linear_model(train_set: PictureSet, test_set: PictureSet) -> tuple[dict, dict[str, np.ndarray]]:
+    """Probabilistic PCA with unit noise on the same pictures, and its exact test nll."""
+    def flat(pictures: np.ndarray) -> np.ndarray:
+        return pictures.transpose(0, 3, 1, 2).reshape(len(pictures), -1) / np.float32(127.5) - 1
+
+    fitted = ppca.fit(flat(train_set.pictures))
+    stored = ppca.ProbabilisticPCA(
+        fitted.mean.astype(np.float16).astype(np.float64),
+        fitted.loadings.astype(np.float16).astype(np.float64),
+    )
+    test = flat(test_set.pictures)
+    nll = stored.nll(test)
+    figures = {
+        "components": stored.components,
+        "nll": float(nll.mean()),
+        "nll_before_rounding": float(fitted.nll(test).mean()),
+    }
+    arrays = {
+        "ppca_mean": fitted.mean.astype(np.float16),
+        "ppca_loadings": fitted.loadings.astype(np.float16),
+        "ppca_test_nll": nll.astype(np.float32),
+    }
+    return figures, arrays
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    return values.detach().float().cpu().numpy()
+
+
+# ---------------------------------------------------------------- the bundle
+
+
+def golden(model: VAE) -> dict[str, np.ndarray]:
+    """Generated inputs and what the model makes of them, on the CPU in float32."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(4, 3, 32, 32, generator=generator) * 2 - 1
+    z = torch.randn(4, model.config.latent_dim, generator=generator)
+    outputs = golden_outputs(model, {"x": x, "z": z})
+    return {
+        **{f"input.{key}": _numpy(value) for key, value in (("x", x), ("z", z))},
+        **{f"output.{key}": _numpy(value) for key, value in outputs.items()},
+    }
+
+
+@torch.no_grad()
+def golden_outputs(model: VAE, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Posterior of ``x`` and decoding of ``z``."""
+    posterior = model.encode(inputs["x"])
+    return {
+        "mean": posterior.mean,
+        "logvar": posterior.logvar,
+        "decoded": model.decode(inputs["z"]).mean,
+    }
+
+
+def rounded(model: VAE) -> VAE:
+    """The model as the bundle will give it back: float16 weights, float32 arithmetic, CPU."""
+    copy = VAE(model.config)
+    state = {key: torch.from_numpy(value) for key, value in bundles.stored_weights(model).items()}
+    copy.load_state_dict(state)
+    return copy.eval()
+
+
+def write(
+    folder: Path,
+    model: VAE,
+    *,
+    train_set: PictureSet,
+    test_set: PictureSet,
+    history: list[dict],
+    settings: dict,
+    progress_folder: Path,
+) -> Path:
+    """Measure the stored (float16) weights and write the bundle."""
+    device = next(model.parameters()).device
+    stored = rounded(model)
+    on_device = rounded(model).to(device, memory_format=torch.channels_last)
+    test_levels = loop.resident(test_set.pictures, device)
+    figures, per_picture = test_figures(on_device, test_levels)
+    linear_figures, linear_arrays = linear_model(train_set, test_set)
+    metrics = {
+        "test": figures,
+        "importance_weighted": importance_figures(on_device, test_levels),
+        "linear_model": linear_figures,
+        "protocol": protocol(settings),
+    }
+    profiles = {**class_profiles(on_device, train_set, device), **per_picture, **linear_arrays}
+    order = np.argsort(per_picture["test_mode_mse"], kind="stable")
+    progress = progress_files(progress_folder, len(history))
+    for kind, rows in (("best", order[:EXTREMES]), ("worst", order[::-1][:EXTREMES])):
+        profiles[f"{kind}_rows"] = rows.astype(np.int64)
+        x = images.to_tensor(test_set.pictures[rows])
+        with torch.no_grad():
+            restored = stored.decode(stored.encode(x).mode()).mode()
+        sheet = images.sheet_bytes(images.to_pictures(restored), SHEET_COLUMNS)
+        progress[f"epoch-{len(history):04d}-{kind}.jpg"] = sheet
+    shown = shown_rows(len(test_set), SHEET_PICTURES)
+    profiles["shown_rows"] = np.array(shown, dtype=np.int64)
+    config = {
+        "family": "vae",
+        "architecture": model.architecture(),
+        "preprocessing": {"size": images.SIZE, "range": [-1, 1], "channels": "RGB"},
+        "data": settings["data"],
+        "training": {**settings["training"], "device": settings["device"], "epochs_done": len(history)},
+        "seed": settings["training"]["seed"],
+        "code_version": settings["code_version"],
+    }
+    parameters = sum(value.numel() for value in model.parameters())
+    written = bundles.write_bundle(
+        folder,
+        config=config,
+        weights=bundles.stored_weights(model),
+        history=history,
+        metrics=metrics,
+        profiles=profiles,
+        golden=golden(stored),
+        progress=progress,
+        card=card(config, settings, metrics, history, parameters),
+    )
+    bundles.check_golden(written, lambda inputs: golden_outputs(stored, inputs))
+    return written.folder
+
+
+def progress_files(folder: Path, epochs: int) -> dict[str, bytes]:
+    """Sheets of the run's snapshots up to ``epochs``, at most 40 a kind."""
+    wanted = set(loop.snapshot_epochs(epochs)) if epochs else {0}
+    files = sorted(folder.glob("epoch-*.jpg"))
+    return {
+        file.name: file.read_bytes() for file in files if int(file.name.split("-")[1]) in wanted
+    }
+
+
+def protocol(settings: dict) -> str:
+    """What the figures of ``metrics.json`` were measured on, in one paragraph."""
+    trained, tested = describe_data(settings)
+    return (
+        f"Trained on: {trained}. Measured on: {tested}. Stored float16 weights, arithmetic in "
+        f"float32; nll and kl in nats, mean over {DRAWS} draws of z a picture, the constant "
+        f"{NLL_CONSTANT:.1f} included. Importance-weighted bound on {IMPORTANCE_PICTURES} pictures "
+        "spread over the test set. Linear model: probabilistic PCA with unit noise fitted on the "
+        "same training pictures, exact."
+    )
+
+
+def card(
+    config: dict, settings: dict, metrics: dict, history: list[dict], parameters: int
+) -> str:
+    """The model card: what it is, what it was trained on, how well it does, how to load it."""
+    trained, tested = describe_data(settings)
+    test, linear = metrics["test"], metrics["linear_model"]
+    minutes = history[-1]["seconds_total"] / 60 if history else 0.0
+    bounds = "\n".join(
+        f"| importance-weighted bound, K = {row['K']} ({row['pictures']} pictures) | {row['nll']:.1f} |"
+        for row in metrics["importance_weighted"]
+    )
+    return f"""---
+library_name: latent-atelier
+license: other
+license_name: svhn-non-commercial
+tags: [vae, image-generation, education]
+datasets: [ufldl-stanford/svhn]
+---
+# VAE, {config['architecture']['architecture']} architecture, {config['architecture']['latent_dim']} latent units
+
+A variational autoencoder for 32 x 32 colour pictures with a unit-variance Gaussian likelihood;
+{parameters:,} parameters. It is made for learning and teaching, not for recognising anything.
+
+**Trained on** {trained}, for {len(history)} epochs in {minutes:.0f} minutes on {settings['device']}.
+SVHN is for non-commercial use; so are these weights. No picture of the data set is in this folder;
+the sheets in `progress/` were made by the model.
+
+| on {tested} | nats |
+|---|---|
+| negative ELBO | {test['negative_elbo']:.1f} |
+| of which reconstruction (nll) | {test['nll']:.1f} |
+| of which KL | {test['kl']:.1f} |
+| probabilistic PCA, {linear['components']} components, exact | {linear['nll']:.1f} |
+{bounds}
+
+Every nll holds the constant {test['nll_constant']:.1f} of a unit-variance likelihood. Mean squared
+error of a reconstruction {test['mse']:.4f} (pictures in [-1, 1]); {test['active_units']} of
+{config['architecture']['latent_dim']} units are active; {test['bits_per_dimension']:.3f} bits per dimension.
+
+{metrics['protocol']}
+
+```python
+from core.vae import VAE
+model = VAE.from_pretrained("path/to/this/folder")
+pictures = model.sample(16)  # (16, 3, 32, 32) in [-1, 1]
+```
+"""

@@ -1,0 +1,99 @@
+"""Recomputes every figure that pages and card show from the weights and the data set at hand."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core import bundle as bundles
+from core import data
+from core.errors import AtelierError
+from core.vae import VAE
+from train import loop, vae_bundle
+
+RELATIVE_TOLERANCE = 1e-4
+"""Of a figure: another device or thread count rounds otherwise, and draws other z on a GPU."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, help="folder of the bundle")
+    parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
+
+
+def figures(value: object, prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of a nested JSON value with the path to it."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from figures(item, f"{prefix}{key}.")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from figures(item, f"{prefix}{index}.")
+    elif isinstance(value, int | float):
+        yield prefix.rstrip("."), float(value)
+
+
+def recompute_vae(bundle: bundles.Bundle, device: torch.device) -> tuple[dict, dict]:
+    """Metrics and profile arrays of a VAE bundle, afresh."""
+    sets = {}
+    for part, key in (("split", "fingerprint"), ("test_split", "test_fingerprint")):
+        sets[part] = data.load_split(bundle.config["data"]["name"], bundle.config["data"][part])
+        if sets[part].fingerprint() != bundle.config["data"][key]:
+            raise AtelierError(
+                "verify-other-data",
+                "The {split} pictures at hand are not those of the bundle {name}.",
+                split=sets[part].split,
+                name=bundle.name,
+            )
+    stored = VAE.from_pretrained(bundle.folder)
+    deviation = bundles.check_golden(bundle, lambda x: vae_bundle.golden_outputs(stored, x))
+    print(f"golden output: off by {deviation:.1e}")
+    model = stored.to(device, memory_format=torch.channels_last)
+    levels = loop.resident(sets["test_split"].pictures, device)
+    test, arrays = vae_bundle.test_figures(model, levels)
+    linear, linear_arrays = vae_bundle.linear_model(sets["split"], sets["test_split"])
+    metrics = {
+        "test": test,
+        "importance_weighted": vae_bundle.importance_figures(model, levels),
+        "linear_model": linear,
+    }
+    return metrics, {**vae_bundle.class_profiles(model, sets["split"], device), **arrays, **linear_arrays}
+
+
+FAMILIES = {"vae": recompute_vae}
+BARS = {
+    "vae": [("test.negative_elbo", 2880.0, "the curved latent space beats the flat one")],
+}
+
+
+def main(arguments: argparse.Namespace) -> int:
+    bundle = bundles.open_bundle(arguments.bundle)
+    if bundle.family not in FAMILIES:
+        raise AtelierError(
+            "verify-family", "No figures are known for the family {family}.", family=bundle.family
+        )
+    device = loop.pick_device(arguments.device)
+    metrics, arrays = FAMILIES[bundle.family](bundle, device)
+    fresh, wrong = dict(figures(metrics)), 0
+    print(f"{'figure':<46}{'stored':>14}{'recomputed':>14}")
+    for name, stored in figures(bundle.metrics):
+        again = fresh.get(name)
+        agrees = again is not None and abs(again - stored) <= RELATIVE_TOLERANCE * max(1, abs(stored))
+        wrong += not agrees
+        print(f"{name:<46}{stored:>14.4f}{'absent' if again is None else f'{again:14.4f}'}"
+              f"{'' if agrees else '  DIFFERS'}")
+    for name, again in arrays.items():
+        stored = bundle.profiles[name]
+        scale = max(1.0, float(np.abs(stored).max()))
+        off = float(np.abs(again.astype(np.float64) - stored).max()) / scale
+        agrees = off <= 1e-2
+        wrong += not agrees
+        print(f"{'profile ' + name:<46}{'off by':>14}{off:14.1e}{'' if agrees else '  DIFFERS'}")
+    for name, bar, meaning in BARS[bundle.family]:
+        verdict = "met" if fresh[name] <= bar else "MISSED"
+        print(f"bar {name} <= {bar:g}: {fresh[name]:.2f}, {verdict} ({meaning})")
+    print(f"{wrong} figures differ" if wrong else "every figure agrees")
+    return 1 if wrong else 0
