@@ -176,9 +176,10 @@ def read_bundle(
         raise AtelierError(
             "bundle-incomplete", "The bundle {name} lacks {file}.", name=name, file=missing[0]
         )
-    hashes = {file: sha256(folder / file) for file in expected or bundle_files(folder)}
-    for file, value in (expected or {}).items():
-        if hashes[file] != value:
+    files = bundle_files(folder) if expected is None else sorted({*REQUIRED_FILES, *expected})
+    hashes = {file: sha256(folder / file) for file in files}
+    for file, value in hashes.items():
+        if expected is not None and expected.get(file) != value:
             raise AtelierError(
                 "bundle-hash",
                 "{file} of the bundle {name} is not the file that was published: its sha256 "
@@ -271,10 +272,12 @@ def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float
     are not those that made the bundle.
     """
     stored = {key: torch.from_numpy(v) for key, v in bundle.arrays("golden.safetensors").items()}
-    outputs = compute(_part(stored, "input."))
-    deviation = 0.0
-    for key, expected in _part(stored, "output.").items():
-        deviation = max(deviation, float((outputs[key] - expected).abs().max()))
+    outputs, expected = compute(_part(stored, "input.")), _part(stored, "output.")
+    fits = [key in outputs and outputs[key].shape == expected[key].shape for key in expected]
+    if not fits or not all(fits):
+        raise _damaged(bundle.name, "golden.safetensors")
+    deviations = [(outputs[key] - value).abs().max() for key, value in expected.items()]
+    deviation = float(torch.stack(deviations).max())  # NaN where any is NaN
     if not deviation <= GOLDEN_TOLERANCE:
         raise AtelierError(
             "bundle-golden",
@@ -300,6 +303,11 @@ def stored_weights(model: nn.Module) -> dict[str, np.ndarray]:
     }
 
 
+def _save_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """safetensors writes memory as it lies: arrays in another order (channels last) go in C order."""
+    save_arrays({key: np.asarray(value, order="C") for key, value in arrays.items()}, path)
+
+
 def write_bundle(
     folder: Path,
     *,
@@ -320,9 +328,9 @@ def write_bundle(
         write_json(temporary / "config.json", {"format": FORMAT, **config})
         write_json(temporary / "history.json", history)
         write_json(temporary / "metrics.json", metrics)
-        save_arrays(dict(weights), temporary / "model.safetensors")
-        save_arrays(dict(profiles), temporary / "profiles.safetensors")
-        save_arrays(dict(golden), temporary / "golden.safetensors")
+        _save_arrays(weights, temporary / "model.safetensors")
+        _save_arrays(profiles, temporary / "profiles.safetensors")
+        _save_arrays(golden, temporary / "golden.safetensors")
         (temporary / "README.md").write_text(card, encoding="utf-8")
         (temporary / "progress").mkdir()
         for name, data in progress.items():
@@ -397,17 +405,19 @@ def read_manifest(path: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         entries = tuple(ManifestEntry(**entry) for entry in raw["bundles"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        sound = all(map(_is_sound, entries))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise AtelierError("manifest-damaged", "{path} is damaged.", path=path) from error
-    for entry in entries:
-        names = [*entry.sha256, entry.folder or "."]
-        outside = any(
-            PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in names
-        )
-        pinned = entry.repo is None or re.fullmatch(r"[0-9a-f]{40}", entry.revision or "")
-        if outside or not pinned:
-            raise AtelierError("manifest-damaged", "{path} is damaged.", path=path)
+    if not sound:
+        raise AtelierError("manifest-damaged", "{path} is damaged.", path=path)
     return Manifest(path.parent, entries)
+
+
+def _is_sound(entry: ManifestEntry) -> bool:
+    paths = [PurePosixPath(name) for name in (*entry.sha256.keys(), entry.folder or ".")]
+    outside = any(path.is_absolute() or ".." in path.parts for path in paths)
+    pinned = entry.repo is None or re.fullmatch(r"[0-9a-f]{40}", entry.revision or "")
+    return not outside and bool(pinned)
 
 
 def register(manifest_path: Path, bundle: Bundle, *, name: str, title: str) -> ManifestEntry:

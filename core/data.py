@@ -150,8 +150,10 @@ def load_split(name: str, split: str, *, limit: int | None = None) -> PictureSet
     """A split that is at hand, decoded: the first ``limit`` pictures, or all.
 
     Raises ``AtelierError``: ``data-missing``, ``data-incomplete``, ``data-damaged``,
-    ``data-layout``, ``data-picture-unreadable``, ``data-picture-size``.
+    ``data-layout``, ``data-labels``, ``data-picture-unreadable``, ``data-picture-size``.
     """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit must be at least 1, got {limit}")
     source = _source(name)
     files = find_split(name, split)
     if files is None:
@@ -203,7 +205,9 @@ def _read_table(file: Path, source: DataSource) -> pyarrow.Table:
 
 
 def _labels(table: pyarrow.Table, source: DataSource, file: Path) -> np.ndarray:
-    labels = np.asarray(table.column(source.label_column).to_pylist(), dtype=np.int64)
+    column = table.column(source.label_column)
+    whole = pyarrow.types.is_integer(column.type) and column.null_count == 0
+    labels = column.to_numpy().astype(np.int64) if whole else np.array([-1])
     if labels.min() < 0 or labels.max() >= len(source.class_names):
         raise AtelierError(
             "data-labels",
@@ -241,7 +245,7 @@ def _decode(row: object, file: Path, number: int) -> Pictures:
 def load_folder(folder: Path) -> PictureSet:
     """One's own data set: ``folder/<class>/<picture>``, pictures of any size, cut to 32 x 32.
 
-    Raises ``AtelierError``: ``folder-missing``, ``folder-empty``, ``data-picture-unreadable``.
+    Raises ``AtelierError``: ``folder-missing``, ``folder-empty``, ``folder-picture``.
     """
     folder = Path(folder)
     if not folder.is_dir():

@@ -45,6 +45,10 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             os.replace(folder, aside)
         os.replace(temporary, folder)
+    except BaseException:
+        if aside.exists() and not folder.exists():
+            os.replace(aside, folder)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from core.errors import AtelierError
@@ -22,6 +23,8 @@ SIZE = 32
 
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 50_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""What uploads may be: Pillow would also hand EPS to Ghostscript, which runs it."""
 
 Pictures = np.ndarray
 """uint8, (B, H, W, 3) or one (H, W, 3)."""
@@ -59,7 +62,7 @@ def read_picture(data: bytes, size: int = SIZE) -> Pictures:
             limit=MAX_BYTES // 2**20,
         )
     try:
-        with Image.open(io.BytesIO(data)) as opened:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise AtelierError(
                     "picture-too-large",
@@ -69,7 +72,13 @@ def read_picture(data: bytes, size: int = SIZE) -> Pictures:
                     limit=MAX_PIXELS // 10**6,
                 )
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+    except Image.DecompressionBombError as error:
+        raise AtelierError(
+            "picture-too-large",
+            "Pictures up to {limit} million pixels are read; this one has far more.",
+            limit=MAX_PIXELS // 10**6,
+        ) from error
+    except (OSError, ValueError, SyntaxError, RuntimeError, TypeError, struct.error) as error:
         raise AtelierError(
             "picture-unreadable",
             "This file is not a picture that can be read: try a PNG, JPEG, WebP or GIF.",

@@ -74,12 +74,16 @@ def fit(x: np.ndarray, components: int | None = None) -> ProbabilisticPCA:
         raise ValueError(f"x must be (N, D) with N at least 2, got {x.shape}")
     mean = x.mean(axis=0, dtype=np.float64)
     centred = x - mean
-    covariance = centred.T @ centred / len(x)  # (D, D)
-    eigenvalues, eigenvectors = np.linalg.eigh(covariance)
+    few = len(x) < x.shape[1]  # then (N, N) products have the same eigenvalues above 0
+    products = centred @ centred.T if few else centred.T @ centred
+    eigenvalues, eigenvectors = np.linalg.eigh(products / len(x))
     useful = int((eigenvalues > 1).sum())
     q = useful if components is None else components
     if not 0 <= q <= useful:
         raise ValueError(f"components must be 0 to {useful} (eigenvalues above 1), got {q}")
     order = np.argsort(eigenvalues)[::-1][:q]
-    loadings = eigenvectors[:, order] * np.sqrt(eigenvalues[order] - 1)
+    directions = eigenvectors[:, order]  # (D, q)
+    if few:
+        directions = centred.T @ directions / np.sqrt(len(x) * eigenvalues[order])
+    loadings = directions * np.sqrt(eigenvalues[order] - 1)
     return ProbabilisticPCA(mean=mean, loadings=loadings)

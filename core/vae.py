@@ -30,6 +30,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.errors import AtelierError
+
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0
 LOG_2PI = math.log(2 * math.pi)
 PICTURE_SHAPE = (3, 32, 32)
@@ -364,7 +366,16 @@ class VAE(nn.Module):
         from core.bundle import load_weights, open_bundle
 
         bundle = open_bundle(folder_or_repo, revision=revision, family="vae")
-        model = cls(VAEConfig(**bundle.config["architecture"]))
+        try:
+            config = VAEConfig(**bundle.config["architecture"])
+        except (TypeError, ValueError) as error:
+            raise AtelierError(
+                "bundle-config",
+                "config.json of the bundle {name} has no usable {field}.",
+                name=bundle.name,
+                field="architecture",
+            ) from error
+        model = cls(config)
         load_weights(model, bundle)
         return model.eval()
 

@@ -36,15 +36,21 @@ class VAETraining:
     data_note: str = ""
     epochs: int = 60
     batch_size: int = 128
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.0
     warmup_steps: int = 200
     cosine: bool = True
-    average_decay: float = 0.998
+    average_decay: float = 0.999
     clip_norm: float | None = 200.0
     augmentation: DigitAugmentation = field(
         default_factory=lambda: DigitAugmentation(
-            shift=0.04, scale=0.07, rotation=4.0, contrast=0.18, brightness=0.12, tint=0.03, invert=0.3
+            shift=0.04,
+            scale=0.08,
+            rotation=5.0,
+            contrast=0.15,
+            brightness=0.1,
+            tint=0.03,
+            invert=0.15,
         )
     )
     seed: int = 0
@@ -257,7 +263,8 @@ def train(
         loop.resident(test_set.pictures, device),
     )
     if resume or finish:
-        if settings["data"]["fingerprint"] != train_set.fingerprint():
+        prints = [settings["data"][key] for key in ("fingerprint", "test_fingerprint")]
+        if prints != [train_set.fingerprint(), test_set.fingerprint()]:
             raise AtelierError(
                 "run-other-data",
                 "The pictures at hand are not those that {folder} was trained on.",
@@ -387,6 +394,10 @@ def main(arguments: argparse.Namespace) -> None:
             device=loop.pick_device(arguments.device),
         )
     except KeyboardInterrupt:
+        if not (arguments.run / "state.pt").exists():
+            raise AtelierError(
+                "run-stopped-early", "Stopped within the first epoch: there is nothing to keep."
+            ) from None
         raise AtelierError(
             "run-stopped",
             "Stopped. The last whole epoch is kept: go on with --resume, or make a bundle of it "

@@ -231,7 +231,8 @@ def write(
     }
     profiles = {**class_profiles(on_device, train_set, device), **per_picture, **linear_arrays}
     order = np.argsort(per_picture["test_mode_mse"], kind="stable")
-    progress = progress_files(progress_folder, len(history))
+    planned = settings["training"]["epochs"]
+    progress = progress_files(progress_folder, planned, len(history))
     for kind, rows in (("best", order[:EXTREMES]), ("worst", order[::-1][:EXTREMES])):
         profiles[f"{kind}_rows"] = rows.astype(np.int64)
         x = images.to_tensor(test_set.pictures[rows])
@@ -262,13 +263,14 @@ def write(
         progress=progress,
         card=card(config, settings, metrics, history, parameters),
     )
-    bundles.check_golden(written, lambda inputs: golden_outputs(stored, inputs))
+    read_back = VAE.from_pretrained(written.folder)
+    bundles.check_golden(written, lambda inputs: golden_outputs(read_back, inputs))
     return written.folder
 
 
-def progress_files(folder: Path, epochs: int) -> dict[str, bytes]:
-    """Sheets of the run's snapshots up to ``epochs``, at most 40 a kind."""
-    wanted = set(loop.snapshot_epochs(epochs)) if epochs else {0}
+def progress_files(folder: Path, planned: int, done: int) -> dict[str, bytes]:
+    """Sheets of a run of ``planned`` epochs up to the last ``done``, at most 40 a kind."""
+    wanted = {epoch for epoch in loop.snapshot_epochs(planned) if epoch <= done}
     files = sorted(folder.glob("epoch-*.jpg"))
     return {
         file.name: file.read_bytes() for file in files if int(file.name.split("-")[1]) in wanted
@@ -278,10 +280,11 @@ def progress_files(folder: Path, epochs: int) -> dict[str, bytes]:
 def protocol(settings: dict) -> str:
     """What the figures of ``metrics.json`` were measured on, in one paragraph."""
     trained, tested = describe_data(settings)
+    bounded = min(IMPORTANCE_PICTURES, settings["data"]["test_pictures"])
     return (
         f"Trained on: {trained}. Measured on: {tested}. Stored float16 weights, arithmetic in "
         f"float32; nll and kl in nats, mean over {DRAWS} draws of z a picture, the constant "
-        f"{NLL_CONSTANT:.1f} included. Importance-weighted bound on {IMPORTANCE_PICTURES} pictures "
+        f"{NLL_CONSTANT:.1f} included. Importance-weighted bound on {bounded} pictures "
         "spread over the test set. Linear model: probabilistic PCA with unit noise fitted on the "
         "same training pictures, exact."
     )

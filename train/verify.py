@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,18 +78,19 @@ def main(arguments: argparse.Namespace) -> int:
         )
     device = loop.pick_device(arguments.device)
     metrics, arrays = FAMILIES[bundle.family](bundle, device)
-    fresh, wrong = dict(figures(metrics)), 0
+    known, fresh, wrong = dict(figures(bundle.metrics)), dict(figures(metrics)), 0
     print(f"{'figure':<46}{'stored':>14}{'recomputed':>14}")
-    for name, stored in figures(bundle.metrics):
-        again = fresh.get(name)
-        agrees = again is not None and abs(again - stored) <= RELATIVE_TOLERANCE * max(1, abs(stored))
+    for name in {**known, **fresh}:
+        stored, again = known.get(name, math.nan), fresh.get(name, math.nan)  # NaN: absent
+        agrees = abs(again - stored) <= RELATIVE_TOLERANCE * max(1, abs(stored))
         wrong += not agrees
-        print(f"{name:<46}{stored:>14.4f}{'absent' if again is None else f'{again:14.4f}'}"
-              f"{'' if agrees else '  DIFFERS'}")
+        print(f"{name:<46}{stored:>14.4f}{again:>14.4f}{'' if agrees else '  DIFFERS'}")
     for name, again in arrays.items():
-        stored = bundle.profiles[name]
-        scale = max(1.0, float(np.abs(stored).max()))
-        off = float(np.abs(again.astype(np.float64) - stored).max()) / scale
+        stored = bundle.profiles.get(name, np.array(math.nan))
+        scale = max(1.0, float(np.abs(stored).max(initial=0)))
+        off = math.nan
+        if stored.shape == again.shape:
+            off = float(np.abs(again.astype(np.float64) - stored).max(initial=0)) / scale
         agrees = off <= 1e-2
         wrong += not agrees
         print(f"{'profile ' + name:<46}{'off by':>14}{off:14.1e}{'' if agrees else '  DIFFERS'}")

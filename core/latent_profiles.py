@@ -1,0 +1,75 @@
+"""What a class looks like in the latent space: per-class mean and spread of E[z|x].
+
+| name      | shape  | meaning                                                               |
+|-----------|--------|-----------------------------------------------------------------------|
+| ``mean``  | (C, d) | mean over the pictures of a class of the encoder's mean                |
+| ``std``   | (C, d) | standard deviation over the same pictures                              |
+| ``count`` | (C,)   | how many pictures went in                                              |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ClassProfiles:
+    """Profiles of C classes over d units."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    count: np.ndarray
+
+    @property
+    def overall(self) -> np.ndarray:
+        """Mean of the class means, every class counting alike: (d,)."""
+        return self.mean.mean(axis=0)
+
+    @property
+    def within_variance(self) -> np.ndarray:
+        """Mean over classes of the variance inside a class: (d,)."""
+        return np.square(self.std).mean(axis=0)
+
+    @property
+    def between_variance(self) -> np.ndarray:
+        """Variance of the class means over classes: (d,). Large: the unit tells classes apart."""
+        return self.mean.var(axis=0)
+
+    @property
+    def effect(self) -> np.ndarray:
+        """How far a class lies from the others in standard deviations inside a class: (C, d).
+
+        (mean of the class - overall mean) / sqrt(within-class variance), the standardised
+        difference of Cohen 1988. Units that never vary have effect 0.
+        """
+        spread = np.sqrt(self.within_variance)
+        away = self.mean - self.overall
+        return np.divide(away, spread, out=np.zeros_like(away), where=spread > 1e-8)
+
+    def peaks(self, threshold: float) -> np.ndarray:
+        """Where the absolute effect reaches ``threshold``: boolean (C, d)."""
+        if not threshold > 0:
+            raise ValueError(f"threshold must be above 0, got {threshold}")
+        return np.abs(self.effect) >= threshold
+
+    @property
+    def explained(self) -> np.ndarray:
+        """Share of a unit's variance that lies between classes: (d,), 0 to 1 (eta squared)."""
+        total = self.between_variance + self.within_variance
+        zero = np.zeros_like(total)
+        return np.divide(self.between_variance, total, out=zero, where=total > 1e-12)
+
+
+def profile(latents: np.ndarray, labels: np.ndarray, classes: int) -> ClassProfiles:
+    """Profiles of latents (N, d) with labels (N,); a class without pictures is all zero."""
+    if len(latents) != len(labels):
+        raise ValueError(f"labels must be as many as latents ({len(latents)}), got {len(labels)}")
+    mean = np.zeros((classes, latents.shape[1]))
+    std = np.zeros_like(mean)
+    for c in range(classes):
+        rows = latents[labels == c]
+        if len(rows):
+            mean[c], std[c] = rows.mean(axis=0), rows.std(axis=0)
+    return ClassProfiles(mean, std, np.bincount(labels, minlength=classes))

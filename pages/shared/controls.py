@@ -1,0 +1,318 @@
+"""Controls: every widget is keyed with its page's prefix and bound to the URL.
+
+A link restores what its sender saw, except for what only its sender has: an upload or a photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import streamlit as st
+
+from core import data, house_number, images
+from core.errors import AtelierError
+from core.images import Pictures
+from core.vae_explorer import VAEExplorer
+from pages.shared import figures, loaders
+from pages.shared.text import LANGUAGES, N_, _, in_language, number, plain_errors
+
+Origin = Literal["prior", "gallery", "test", "maker", "upload", "camera"]
+ORIGINS: dict[Origin, str] = {
+    "prior": N_("From the prior"),
+    "gallery": N_("Generated"),
+    "test": N_("Test digit"),
+    "maker": N_("House number"),
+    "upload": N_("Upload"),
+    "camera": N_("Camera"),
+}
+MAX_SEED = 9999
+INKS = {"#f2efe6": N_("cream"), "#1d2733": N_("black"), "#b3261e": N_("red"), "#e8b923": N_("yellow")}
+WALLS = {
+    "#38588a": N_("blue"),
+    "#8a4b38": N_("brick"),
+    "#5c6b4a": N_("green"),
+    "#d8d2c4": N_("stone"),
+    "#22262e": N_("slate"),
+}
+
+
+# ---------------------------------------------------------------- single widgets
+
+
+Code = TypeVar("Code", bound=str)
+
+
+def choice(
+    label: str,
+    options: dict[Code, str],
+    key: str,
+    *,
+    default: Code | None = None,
+    help: str | None = None,
+) -> Code:
+    """One of a few options, as buttons; ``options`` maps codes to English labels.
+
+    The URL carries the label that the sender saw; a link is understood in either language.
+    """
+    codes = list(options)
+    default = default or codes[0]
+    if key not in st.session_state and key in st.query_params:
+        labels = {
+            in_language(label_, language): code
+            for language in LANGUAGES
+            for code, label_ in options.items()
+        } | {code: code for code in codes}
+        wanted = labels.get(st.query_params[key])
+        if wanted is not None:
+            st.session_state[key] = wanted
+    if st.session_state.get(key, default) not in codes:
+        st.session_state[key] = default
+    return st.segmented_control(
+        label,
+        codes,
+        default=default,
+        required=True,
+        format_func=lambda code: _(options[code]),
+        key=key,
+        help=help,
+        bind="query-params",
+    )
+
+
+def whole(
+    label: str, low: int, high: int, default: int, key: str, *, step: int = 1, help: str | None = None
+) -> int:
+    """A whole number on a slider."""
+    return int(st.slider(label, low, high, default, step, key=key, help=help, bind="query-params"))
+
+
+def real(
+    label: str,
+    low: float,
+    high: float,
+    default: float,
+    key: str,
+    *,
+    step: float = 0.05,
+    help: str | None = None,
+) -> float:
+    """A number on a slider."""
+    return float(st.slider(label, low, high, default, step, key=key, help=help, bind="query-params"))
+
+
+def seed(key: str, *, label: str | None = None) -> int:
+    """A visible seed with a button that draws another one."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom", wrap=False)
+    with right:
+        st.button(
+            "",
+            icon=":material/casino:",
+            help=_("Another seed"),
+            key=f"{key}_again",
+            on_click=lambda: st.session_state.update(
+                {key: int(np.random.default_rng().integers(MAX_SEED + 1))}
+            ),
+            width="stretch",
+        )
+    with left:
+        return int(
+            st.number_input(
+                label or _("Seed"), 0, MAX_SEED, 0, key=key, bind="query-params",
+                help=_("Same seed, same random numbers, same pictures."),
+            )
+        )
+
+
+# ---------------------------------------------------------------- a picture of one's own
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an exploration starts: a point z (d,), and the picture it was read from, if any.
+
+    ``words`` says what it is, for captions; ``shareable`` whether a link restores it.
+    """
+
+    origin: Origin
+    z: np.ndarray
+    picture: Pictures | None
+    words: str
+    shareable: bool = True
+
+    @property
+    def identity(self) -> tuple:
+        """Changes when another start is chosen."""
+        return (self.origin, self.z.tobytes())
+
+
+def origins(test_at_hand: bool, *, with_prior: bool) -> dict[Origin, str]:
+    """The origins on offer: real test digits only where they are at hand."""
+    left_out = {None if with_prior else "prior", None if test_at_hand else "test"}
+    return {code: label for code, label in ORIGINS.items() if code not in left_out}
+
+
+def picture(
+    prefix: str, explorer: VAEExplorer, *, with_prior: bool = False, default: Origin = "gallery"
+) -> Start | None:
+    """A picture from the gallery, the test set, the house-number maker, a file or a camera.
+
+    None where nothing is chosen yet; the control has then said what to do.
+    """
+    settings = explorer.bundle.config["data"]
+    at_hand = loaders.split_at_hand(settings["name"], settings["test_split"])
+    offered = origins(at_hand, with_prior=with_prior)
+    origin = choice(_("Start from"), offered, f"{prefix}_from", default=default)
+    if origin == "prior":
+        value = seed(f"{prefix}_seed")
+        z = explorer.prior(value)[0]
+        return Start("prior", z, None, _("z from the prior, seed {seed}").format(seed=value))
+    chosen = _PICTURES[origin](prefix, explorer)
+    if chosen is None:
+        return None
+    shown, words = chosen
+    z = explorer.encode(shown[None]).mean[0]
+    return Start(origin, z, shown, words, shareable=origin not in ("upload", "camera"))
+
+
+Chosen = tuple[Pictures, str] | None
+
+
+def _from_gallery(prefix: str, explorer: VAEExplorer) -> Chosen:
+    pictures = loaders.gallery(explorer.bundle.name)
+    index = whole(_("Picture"), 1, len(pictures), 1, f"{prefix}_gallery") - 1
+    figures.sheet(
+        pictures, columns=8, marked=index, alt=_("Gallery of pictures that the VAE generated")
+    )
+    st.caption(_("The VAE generated these pictures; no photograph is among them."))
+    offer_test_set(explorer, f"{prefix}_download")
+    return pictures[index], _("generated picture {index}").format(index=index + 1)
+
+
+def _from_test_set(prefix: str, explorer: VAEExplorer) -> Chosen:
+    settings = explorer.bundle.config["data"]
+    with plain_errors():
+        found = loaders.picture_set(settings["name"], settings["test_split"])
+        index = int(
+            st.number_input(
+                _("Number of the test digit, 0 to {last}").format(last=len(found) - 1),
+                0, len(found) - 1, 0, key=f"{prefix}_test", bind="query-params",
+            )
+        )
+        label = found.class_names[found.labels[index]]
+        return found.pictures[index], _("test digit {index}, a {label}").format(
+            index=index, label=label
+        )
+    return None
+
+
+def _from_maker(prefix: str, explorer: VAEExplorer) -> Chosen:
+    text = st.text_input(
+        _("Digits (1 to 3)"), "7", max_chars=3, key=f"{prefix}_text", bind="query-params"
+    )
+    ink = choice(_("Ink"), INKS, f"{prefix}_ink")
+    wall = choice(_("Wall"), WALLS, f"{prefix}_wall")
+    with st.popover(_("More"), width="stretch"):
+        size = real(_("Size"), 0.3, 1.2, 0.85, f"{prefix}_size")
+        blur = real(_("Blur (pixels)"), 0.0, 4.0, 0.6, f"{prefix}_blur", step=0.1)
+        rotation = whole(_("Rotation (degrees)"), -45, 45, 0, f"{prefix}_rotation")
+        noise = whole(_("Noise (grey levels)"), 0, 80, 4, f"{prefix}_noise")
+    if not (text.isascii() and text.isdigit()):
+        st.error(_("A house number has 1 to 3 digits, 0 to 9."), icon=":material/error:")
+        return None
+    number_ = house_number.HouseNumber(
+        text=text, ink=ink, wall=wall, blur=blur, rotation=rotation, noise=noise, size=size
+    )
+    return house_number.draw(number_), _("drawn house number {text}").format(text=text)
+
+
+def _from_upload(prefix: str, explorer: VAEExplorer) -> Chosen:
+    file = st.file_uploader(
+        _("A picture file"),
+        type=["png", "jpg", "jpeg", "webp", "gif", "bmp"],
+        key=f"{prefix}_upload",
+        max_upload_size=images.MAX_BYTES // 2**20,
+    )
+    st.caption(_("The centre square is cut to 32 x 32 pixels. A link cannot carry an upload."))
+    return _read(file, _("uploaded picture"))
+
+
+def _from_camera(prefix: str, explorer: VAEExplorer) -> Chosen:
+    file = st.camera_input(_("A photo of a house number"), key=f"{prefix}_camera")
+    st.caption(_("The centre square is cut to 32 x 32 pixels. A link cannot carry a photo."))
+    return _read(file, _("photo"))
+
+
+def _read(file: object, words: str) -> Chosen:
+    if file is None:
+        return None
+    with plain_errors():
+        return images.read_picture(file.getvalue()), words
+    return None
+
+
+_PICTURES = {
+    "gallery": _from_gallery,
+    "test": _from_test_set,
+    "maker": _from_maker,
+    "upload": _from_upload,
+    "camera": _from_camera,
+}
+
+
+# ---------------------------------------------------------------- data sets
+
+
+def offer_test_set(explorer: VAEExplorer, key: str) -> None:
+    """One click that downloads the real test pictures, where they are not at hand."""
+    settings = explorer.bundle.config["data"]
+    name, split = settings["name"], settings["test_split"]
+    source = data.SOURCES.get(name)
+    if source is None or split not in source.hub_splits or loaders.split_at_hand(name, split):
+        return
+    wanted = st.button(
+        _("Download the real test digits ({megabytes} MB)").format(
+            megabytes=source.megabytes[split]
+        ),
+        key=key,
+        icon=":material/download:",
+    )
+    if wanted and download(name, split):
+        st.rerun(scope="app")
+
+
+def download(name: str, split: str) -> bool:
+    """Fetch a split with a progress bar; True when it is at hand."""
+    bar = st.progress(0.0, text=_("Asking the Hub …"))
+
+    def show(done: int, total: int) -> None:
+        words = _("{done} of {total} MB").format(
+            done=number(done / 1e6), total=number(total / 1e6)
+        )
+        bar.progress(min(1.0, done / max(1, total)), text=words)
+
+    with plain_errors():
+        data.download_split(name, split, show)
+        bar.empty()
+        return True
+    bar.empty()
+    return False
+
+
+def bundle_name(family: str, key: str) -> str:
+    """The bundle to look at: the only one, or a choice where the manifest names several.
+
+    Raises ``AtelierError`` where there is none.
+    """
+    entries = loaders.entries(family)
+    if not entries:
+        raise AtelierError(
+            "no-bundle", "No bundle of the family {family} is here yet.", family=family
+        )
+    names = [entry.name for entry in entries]
+    if len(names) == 1:
+        return names[0]
+    titles: Sequence[str] = {entry.name: entry.title for entry in entries}
+    return st.selectbox(_("Model"), names, format_func=titles.get, key=key, bind="query-params")

@@ -1,0 +1,182 @@
+"""Figures: pictures and charts with alt text, a caption that says where they come from, downloads."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+from PIL import Image, ImageDraw, ImageFont
+
+from core.bundle import Bundle
+from core.images import Pictures, enlarge, gif_bytes, grid, png_bytes
+from pages.shared.text import _, number
+
+LARGE = 256
+MARK = np.array([213, 94, 0], dtype=np.uint8)
+HEIGHT = 360
+STRIP_FACTOR = 4
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def picture(shown: Pictures, caption: str, alt: str, *, side: int = LARGE) -> None:
+    """One 32 x 32 picture, enlarged without smoothing."""
+    factor = max(1, side // shown.shape[0])
+    st.image(enlarge(shown, factor), caption=caption, alt=alt, width="stretch", output_format="PNG")
+
+
+def sheet(
+    pictures: Pictures, *, columns: int, alt: str, marked: int | None = None, factor: int = 4
+) -> Pictures:
+    """Pictures in rows on one sheet, one of them framed; returns the sheet."""
+    large = enlarge(pictures, factor)
+    if marked is not None:
+        large = large.copy()
+        frame(large[marked], factor)
+    made = grid(large, columns, gap=factor)
+    st.image(made, alt=alt, width="stretch", output_format="PNG")
+    return made
+
+
+def frame(large: Pictures, width: int) -> None:
+    """A frame inside an enlarged picture, in place."""
+    large[:width] = large[-width:] = MARK
+    large[:, :width] = large[:, -width:] = MARK
+
+
+def strip(
+    pictures: Pictures, labels: Sequence[str], *, alt: str, columns: int = 6, marked: int | None = None
+) -> Pictures:
+    """Pictures with a label under each, in rows; returns the sheet."""
+    tile, factor = pictures.shape[1] * STRIP_FACTOR, STRIP_FACTOR
+    large = enlarge(pictures, factor)
+    font = ImageFont.load_default(size=tile // 5)
+    cells = np.full((len(large), tile + tile // 3, tile, 3), 255, dtype=np.uint8)
+    for index, (picture_, label) in enumerate(zip(large, labels, strict=True)):
+        cells[index, :tile] = picture_
+        if index == marked:
+            frame(cells[index, :tile], factor)
+        drawn = Image.fromarray(cells[index])
+        place = (tile // 2, tile + tile // 7)
+        ImageDraw.Draw(drawn).text(place, label, fill="#333333", font=font, anchor="mm")
+        cells[index] = np.asarray(drawn)
+    made = grid(cells, columns, gap=factor)
+    st.image(made, alt=alt, width="stretch", output_format="PNG")
+    return made
+
+
+# ---------------------------------------------------------------- charts
+
+
+def chart(figure: go.Figure, key: str, alt: str, *, height: int = HEIGHT) -> None:
+    """A Plotly figure in the house style; the camera in its corner saves it as SVG."""
+    figure.update_layout(
+        height=height,
+        font_size=15,
+        margin={"l": 10, "r": 10, "t": 40 if figure.layout.title.text else 10, "b": 10},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+    )
+    st.plotly_chart(
+        figure,
+        key=key,
+        alt=alt,
+        width="stretch",
+        config={
+            "displaylogo": False,
+            "displayModeBar": True,
+            "modeBarButtons": [["toImage"]],
+            "toImageButtonOptions": {"format": "svg", "filename": key, "scale": 1},
+        },
+    )
+
+
+def line(
+    x: Sequence[float],
+    y: Sequence[float],
+    name: str,
+    colour: str,
+    *,
+    dash: str = "solid",
+    markers: bool = False,
+) -> go.Scatter:
+    """One named curve."""
+    return go.Scatter(
+        x=x,
+        y=y,
+        name=name,
+        mode="lines+markers" if markers else "lines",
+        line={"color": colour, "width": 3, "dash": dash},
+    )
+
+
+def band(x: Sequence[float], low: np.ndarray, high: np.ndarray, colour: str) -> go.Scatter:
+    """A shaded band between two curves, without a legend entry."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return go.Scatter(
+        x=[*x, *reversed(x)],
+        y=[*high, *reversed(low)],
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.18)",
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+# ---------------------------------------------------------------- captions and downloads
+
+
+def caption(
+    of: Bundle, *, live: bool, seconds: float | None = None, settings: Mapping[str, object] | None = None
+) -> None:
+    """Bundle and revision, settings, live or precomputed, seconds: under every figure."""
+    parts = [f"{of.name} · {of.revision[:12] if of.revision else of.digest}"]
+    parts += [f"{name} {value}" for name, value in (settings or {}).items()]
+    if live:
+        took = "" if seconds is None else f" · {number(seconds, 2)} s"
+        parts.append(_("computed live") + took)
+    else:
+        parts.append(_("stored with the bundle"))
+    st.caption(" · ".join(parts))
+
+
+def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """Rows as CSV with a header, points as decimal signs."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def downloads(
+    key: str,
+    *,
+    rows: Callable[[], Sequence[Mapping[str, object]]] | None = None,
+    png: Callable[[], Pictures] | None = None,
+    gif: Callable[[], Pictures] | None = None,
+) -> None:
+    """Buttons that save a figure and its data; each file is made when it is asked for."""
+    offers = [
+        (_("Picture (PNG)"), "png", "image/png", png and (lambda: png_bytes(png()))),
+        (_("Animation (GIF)"), "gif", "image/gif", gif and (lambda: gif_bytes(gif()))),
+        (_("Data (CSV)"), "csv", "text/csv", rows and (lambda: csv_bytes(rows()))),
+    ]
+    with st.container(horizontal=True):
+        for label, suffix, mime, make in offers:
+            if make is not None:
+                st.download_button(
+                    label,
+                    make,
+                    file_name=f"{key}.{suffix}",
+                    mime=mime,
+                    key=f"{key}_{suffix}",
+                    icon=":material/download:",
+                    type="tertiary",
+                    on_click="ignore",
+                )

@@ -1,0 +1,153 @@
+"""The only place with caches: bundles, models and data, shared by all visitors, bounded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+import torch
+
+from core import data
+from core.bundle import Bundle, Manifest, ManifestEntry, read_manifest
+from core.data import PictureSet
+from core.images import Pictures, read_sheet
+from core.latent_profiles import ClassProfiles
+from core.vae_explorer import Evidence, VAEExplorer
+
+CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
+GALLERY_SEED = 2026
+GALLERY_SIZE = 24
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def use_all_cores() -> int:
+    """Threads of a computation: as many as cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(cores or 1)
+    return cores or 1
+
+
+def manifest() -> Manifest:
+    """The manifest of ``checkpoints/``, or of the folder named by ``ATELIER_CHECKPOINTS``."""
+    return read_manifest(Path(os.environ.get(CHECKPOINTS_VARIABLE, CHECKPOINTS)) / "manifest.json")
+
+
+def entries(family: str) -> list[ManifestEntry]:
+    """Bundles of a family that the manifest names."""
+    return manifest().of_family(family)
+
+
+def _identity(entry: ManifestEntry) -> str:
+    """What a cached bundle depends on: its place and every file's hash."""
+    return f"{manifest().root} {entry.name} {sorted(entry.sha256.items())}"
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _bundle(identity: str, name: str) -> Bundle:
+    return manifest().open(name)
+
+
+def bundle(name: str) -> Bundle:
+    """A verified bundle of the manifest."""
+    return _bundle(_identity(manifest().entry(name)), name)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _vae(identity: str, name: str) -> VAEExplorer:
+    use_all_cores()
+    return VAEExplorer(bundle(name))
+
+
+def vae(name: str) -> VAEExplorer:
+    """The VAE of a bundle, ready to be asked."""
+    return _vae(_identity(manifest().entry(name)), name)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _gallery(digest: str, name: str) -> Pictures:
+    explorer = vae(name)
+    return explorer.decode(explorer.prior(GALLERY_SEED, GALLERY_SIZE))
+
+
+def gallery(name: str) -> Pictures:
+    """Pictures that the bundle generated, the same for everyone: uint8 (24, 32, 32, 3)."""
+    return _gallery(bundle(name).digest, name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _sheet(digest: str, path: str, count: int) -> Pictures:
+    return read_sheet(Path(path).read_bytes(), count)
+
+
+def sheet(of: Bundle, kind: str, epoch: int, count: int) -> Pictures:
+    """Pictures of one snapshot: uint8 (count, 32, 32, 3)."""
+    return _sheet(of.digest, str(of.progress(kind)[epoch]), count)
+
+
+# ---------------------------------------------------------------- data sets
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _split(files: tuple[tuple[str, float], ...], name: str, split: str) -> PictureSet:
+    return data.load_split(name, split)
+
+
+def split_at_hand(name: str, split: str) -> bool:
+    """Whether a split can be read without a download."""
+    return data.find_split(name, split) is not None
+
+
+def _files(name: str, split: str) -> tuple[tuple[str, float], ...]:
+    found = data.find_split(name, split) or []
+    return tuple((str(file), file.stat().st_mtime) for file in found)
+
+
+def picture_set(name: str, split: str) -> PictureSet:
+    """A split that is at hand; raises ``AtelierError`` where it is not."""
+    return _split(_files(name, split), name, split)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _fingerprint(files: tuple[tuple[str, float], ...], name: str, split: str) -> str:
+    return picture_set(name, split).fingerprint()
+
+
+def test_set_of(of: Bundle) -> PictureSet | None:
+    """The very test pictures that a bundle was measured on, if they are at hand."""
+    settings = of.config["data"]
+    name, split = settings["name"], settings["test_split"]
+    if not split_at_hand(name, split):
+        return None
+    same = _fingerprint(_files(name, split), name, split) == settings["test_fingerprint"]
+    return picture_set(name, split) if same else None
+
+
+# ---------------------------------------------------------------- results
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _evidence(digest: str, name: str, picture: Pictures, draws: int, seed: int) -> Evidence:
+    return vae(name).evidence(picture, draws=draws, seed=seed)
+
+
+def evidence(name: str, picture: Pictures, *, draws: int, seed: int) -> Evidence:
+    """nll, kl and the linear model's nll of one picture."""
+    return _evidence(bundle(name).digest, name, picture, draws, seed)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _profiles(digest: str, name: str, data_name: str, split: str, limit: int) -> ClassProfiles:
+    pictures = picture_set(data_name, split)
+    rows = np.arange(limit) * len(pictures) // limit
+    return vae(name).profile(
+        pictures.pictures[rows], pictures.labels[rows], len(pictures.class_names)
+    )
+
+
+def profiles(name: str, data_name: str, split: str, limit: int) -> ClassProfiles:
+    """Class profiles over ``limit`` pictures spread over a split that is at hand."""
+    return _profiles(bundle(name).digest, name, data_name, split, limit)
+

@@ -1,0 +1,96 @@
+"""Which pages there are, and which part of the assignment each one answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pages.shared.text import N_
+
+
+@dataclass(frozen=True)
+class PageEntry:
+    """One page: file below the top level, title, icon, last part of its address."""
+
+    file: str
+    title: str
+    icon: str
+    path: str
+
+
+HOME = PageEntry("pages/home.py", N_("Home"), ":material/home:", "home")
+LATENT_SPACE = PageEntry("pages/latent_space.py", N_("Latent space"), ":material/tune:", "latent-space")
+INTERPOLATION = PageEntry(
+    "pages/interpolation.py", N_("Interpolation"), ":material/timeline:", "interpolation"
+)
+LATENT_PROFILES = PageEntry(
+    "pages/latent_profiles.py", N_("Latent profiles"), ":material/bar_chart:", "latent-profiles"
+)
+LIKELIHOOD = PageEntry("pages/likelihood.py", N_("Likelihood"), ":material/balance:", "likelihood")
+VAE_TRAINING = PageEntry(
+    "pages/vae_training.py", N_("Samples and training"), ":material/model_training:", "vae-training"
+)
+CHECKPOINTS = PageEntry("pages/checkpoints.py", N_("Checkpoints"), ":material/database:", "checkpoints")
+
+SECTIONS: dict[str, tuple[PageEntry, ...]] = {
+    "": (HOME,),
+    "VAE": (LATENT_SPACE, INTERPOLATION, LATENT_PROFILES, LIKELIHOOD, VAE_TRAINING),
+    N_("Models"): (CHECKPOINTS,),
+}
+"""The navigation; the sections Diffusion and SimSiam stand here once they have a page."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One numbered item of the assignment, in our words, and the page that carries it."""
+
+    number: str
+    words: str
+    page: PageEntry | None = None
+
+
+ASSIGNMENT: dict[str, tuple[Item, ...]] = {
+    N_("Variational autoencoder on SVHN"): (
+        Item("1.1", N_("Gaussian: reparameterised sample"), LATENT_SPACE),
+        Item("1.1", N_("Gaussian: KL to the standard normal"), LATENT_PROFILES),
+        Item("1.1", N_("Gaussian: negative log-likelihood"), LIKELIHOOD),
+        Item("1.1", N_("Gaussian: mode"), VAE_TRAINING),
+        Item("1.2", N_("Encode and decode"), LATENT_SPACE),
+        Item("1.2", N_("Sample: the mode of p(x|z) for z from the prior"), VAE_TRAINING),
+        Item("1.2", N_("Log-likelihood by importance sampling"), LIKELIHOOD),
+        Item("1.2", N_("Forward: reconstruction, nll and KL"), LIKELIHOOD),
+        Item("1.2", N_("Interpolate between two latents"), INTERPOLATION),
+        Item("1.3 a", N_("Wall-clock time of training"), VAE_TRAINING),
+        Item("1.3 b", N_("Samples every 5 epochs"), VAE_TRAINING),
+        Item("1.3 c", N_("Test reconstructions every 5 epochs"), VAE_TRAINING),
+        Item("1.3 d", N_("Final samples: do you see digits, are they blurred?"), VAE_TRAINING),
+        Item("1.3 e", N_("Latent profile of every class, with its peaks"), LATENT_PROFILES),
+        Item("1.3 f", N_("Is the interpolation smooth?"), INTERPOLATION),
+    ),
+    N_("Diffusion model on SVHN"): (
+        Item("2.1", N_("Schedule coefficients")),
+        Item("2.1", N_("q_sample: noise a picture in one step")),
+        Item("2.1", N_("p_sample: one step back")),
+        Item("2.1", N_("p_sample_loop: from noise to a picture")),
+        Item("2.1", N_("p_losses: smooth L1 between true and predicted noise")),
+        Item("2.1", N_("t_sample: random time steps")),
+        Item("2.2 a", N_("Wall-clock time of training")),
+        Item("2.2 b", N_("Samples every 5 epochs")),
+        Item("2.2 c", N_("Noise to t', denoise, find t* where the picture is lost")),
+        Item("2.2 d", N_("Final samples, beside those of the VAE")),
+        Item("2.3 a", N_("T = 500, 1000, 1500")),
+        Item("2.3 b", N_("Features inside the U-Net")),
+    ),
+    N_("SimSiam on CIFAR-10"): (
+        Item("3.1", N_("Forward with the gradient stopped")),
+        Item("3.2", N_("Cosine similarity")),
+        Item("3.3", N_("The symmetric loss")),
+        Item("3.4", N_("With and without stop-gradient: loss and kNN accuracy by epoch")),
+        Item("3.5 a", N_("Without the predictor")),
+        Item("3.5 b", N_("Projector 2048 or 4096, batch of 4096")),
+        Item("3.5 c", N_("Would Barlow Twins behave alike?")),
+        Item("3.6", N_("Heavy augmentation")),
+        Item("3.7", N_("How collapse is avoided")),
+        Item("3.8", N_("BYOL and SimSiam")),
+        Item("3.9", N_("What asymmetry is good for")),
+    ),
+}

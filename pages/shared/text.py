@@ -1,0 +1,155 @@
+"""Words: two languages, page heads, the three depths of an explanation, errors, numbers.
+
+Every visible sentence is written in English inside ``_("…")`` (or ``N_`` where it is translated
+later) and has its French in ``locale/fr/LC_MESSAGES/atelier.po``.
+"""
+
+from __future__ import annotations
+
+import gettext
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import AtelierError
+
+DOMAIN = "atelier"
+LOCALES = Path(__file__).parent / "locale"
+LANGUAGES = {"en": "English", "fr": "Français"}
+LANGUAGE = "language"
+LANGUAGE_WIDGET = "language_widget"
+LANGUAGE_PARAMETER = "lang"
+
+SYMBOL_COLOURS = {
+    "x": "#0072B2",
+    "x_hat": "#009E73",
+    "z": "#D55E00",
+    "eps": "#CC79A7",
+    "linear": "#7A7A7A",
+}
+"""One colour a symbol, in figures, formulas and text (Okabe & Ito's colour-blind-safe palette)."""
+
+
+# ---------------------------------------------------------------- language
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _catalogue(language: str) -> gettext.NullTranslations:
+    return gettext.translation(DOMAIN, LOCALES, languages=[language], fallback=language == "en")
+
+
+def language() -> str:
+    """The visitor's language: ``en`` or ``fr``."""
+    return st.session_state.get(LANGUAGE, "en")
+
+
+def _(message: str) -> str:
+    """The sentence in the visitor's language."""
+    return in_language(message, language())
+
+
+def in_language(message: str, code: str) -> str:
+    """The sentence in a named language."""
+    return _catalogue(code).gettext(message) if message else ""
+
+
+def N_(message: str) -> str:
+    """Marks a sentence for translation that ``_`` is given later."""
+    return message
+
+
+def choose_language() -> None:
+    """The switch in the sidebar; the choice lives in the session and in the URL.
+
+    A widget forgets its value when another page is opened, so it is only a mirror of a plain
+    session key.
+    """
+    if LANGUAGE not in st.session_state:
+        wanted = st.query_params.get(LANGUAGE_PARAMETER)
+        if wanted not in LANGUAGES:
+            browser = (st.context.locale or "en")[:2]
+            wanted = browser if browser in LANGUAGES else "en"
+        st.session_state[LANGUAGE] = wanted
+    st.session_state[LANGUAGE_WIDGET] = st.session_state[LANGUAGE]
+    st.segmented_control(
+        "Language · Langue",
+        list(LANGUAGES),
+        required=True,
+        format_func=LANGUAGES.get,
+        key=LANGUAGE_WIDGET,
+        on_change=lambda: st.session_state.update(
+            {LANGUAGE: st.session_state[LANGUAGE_WIDGET] or language()}
+        ),
+        width="stretch",
+    )
+    if st.query_params.get(LANGUAGE_PARAMETER) != language():
+        st.query_params[LANGUAGE_PARAMETER] = language()
+
+
+# ---------------------------------------------------------------- numbers and symbols
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number as the visitor's language writes it: 2,880.1 or 2 880,1."""
+    text = f"{value:,.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    if language() == "fr":
+        text = text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace(".", ",")
+    return text
+
+
+def coloured(symbol: str, latex: str) -> str:
+    """LaTeX in the colour of a symbol."""
+    return rf"\textcolor{{{SYMBOL_COLOURS[symbol]}}}{{{latex}}}"
+
+
+# ---------------------------------------------------------------- a page
+
+
+def head(title: str, claim: str) -> None:
+    """The page's title and the one sentence that it lets its visitor check."""
+    st.title(title, anchor=False)
+    st.markdown(claim)
+
+
+def mechanism(words: str) -> None:
+    """The second depth: how it works, in words, opened in place."""
+    with st.expander(_("How it works"), icon=":material/settings:"):
+        st.markdown(words)
+
+
+def formula(latex: Sequence[str], words: str, *functions: Callable) -> None:
+    """The third depth: the formula, and the very functions that computed the figure."""
+    with st.expander(_("Formula and code"), icon=":material/function:"):
+        for line in latex:
+            st.latex(line)
+        if words:
+            st.markdown(words)
+        for function in functions:
+            st.caption(f"`{function.__module__}.{function.__qualname__}`")
+            st.code(textwrap.dedent(inspect.getsource(function)), language="python")
+
+
+# ---------------------------------------------------------------- errors
+
+
+def sentence(error: AtelierError) -> str:
+    """An error of ``core`` in the visitor's language."""
+    values = {
+        key: sentence(value) if isinstance(value, AtelierError) else value
+        for key, value in error.values.items()
+    }
+    return _(error.template).format(**values)
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Shows what went wrong in one sentence and lets the rest of the page go on."""
+    try:
+        yield
+    except AtelierError as error:
+        st.error(sentence(error), icon=":material/error:")
