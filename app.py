@@ -1,36 +1,16 @@
-"""Latent Atelier: ``streamlit run app.py``. The frame around every page."""
+"""Latent Atelier: ``streamlit run app.py``.
+
+The script that runs for every visitor is ``pages/frame.py``. Pointing the server at it, instead of
+at this file, keeps Streamlit from taking the folder ``pages`` for its older way of finding pages,
+which would break a link to any page but the first for the first visitor.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
-from pages.shared import site
-from pages.shared.text import _, choose_language
+from pages.shared.text import report_failure
 
-
-def main() -> None:
-    st.set_page_config(
-        page_title="Latent Atelier",
-        page_icon=":material/blur_on:",
-        layout="wide",
-        menu_items={"About": "Latent Atelier: see, touch and question generative models."},
-    )
-    with st.sidebar:
-        choose_language()
-    navigation = {
-        _(section): [
-            st.Page(
-                page.file,
-                title=_(page.title),
-                icon=page.icon,
-                url_path=page.path,
-                default=page is site.HOME,
-            )
-            for page in pages
-        ]
-        for section, pages in site.SECTIONS.items()
-    }
-    st.navigation(navigation, expanded=True).run()
-
-
-main()
+app = st.App(Path(__file__).parent / "pages" / "frame.py", on_script_error=report_failure)

@@ -298,7 +298,10 @@ def _part(tensors: Tensors, prefix: str) -> Tensors:
 def stored_weights(model: nn.Module) -> dict[str, np.ndarray]:
     """The model's state as it is stored: floating point as float16, the rest unchanged."""
     return {
-        key: value.detach().cpu().to(torch.float16 if value.is_floating_point() else value.dtype).numpy()
+        key: value.detach()
+        .cpu()
+        .to(torch.float16 if value.is_floating_point() else value.dtype)
+        .numpy()
         for key, value in model.state_dict().items()
     }
 
@@ -433,8 +436,7 @@ def register(manifest_path: Path, bundle: Bundle, *, name: str, title: str) -> M
     entries = [other for other in manifest.entries if other.name != name] + [entry]
     entries.sort(key=lambda other: (other.family, other.name))
     plain = [
-        {key: value for key, value in vars(other).items() if value is not None}
-        for other in entries
+        {key: value for key, value in vars(other).items() if value is not None} for other in entries
     ]
     write_json(manifest_path, {"format": FORMAT, "bundles": plain})
     return entry

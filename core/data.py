@@ -58,8 +58,16 @@ SOURCES: dict[str, DataSource] = {
         image_column="img",
         label_column="label",
         class_names=(
-            "airplane", "automobile", "bird", "cat", "deer",
-            "dog", "frog", "horse", "ship", "truck",
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
         ),
         hub_splits=("train", "test"),
         megabytes={"train": 120, "test": 24},
@@ -175,9 +183,7 @@ def load_split(name: str, split: str, *, limit: int | None = None) -> PictureSet
         rows = rows[:wanted]
         pictures += [_decode(row, file, number) for number, row in enumerate(rows)]
         labels.append(_labels(table, source, file)[:wanted])
-    return PictureSet(
-        name, split, np.stack(pictures), np.concatenate(labels), source.class_names
-    )
+    return PictureSet(name, split, np.stack(pictures), np.concatenate(labels), source.class_names)
 
 
 def _read_table(file: Path, source: DataSource) -> pyarrow.Table:

@@ -56,9 +56,7 @@ def draw(number: HouseNumber) -> Pictures:
     ImageDraw.Draw(sheet).text(
         (side / 2, side / 2), number.text, fill=number.ink, font=font, anchor="mm"
     )
-    sheet = sheet.rotate(
-        number.rotation, resample=Image.Resampling.BICUBIC, fillcolor=number.wall
-    )
+    sheet = sheet.rotate(number.rotation, resample=Image.Resampling.BICUBIC, fillcolor=number.wall)
     sheet = sheet.filter(ImageFilter.GaussianBlur(number.blur * OVERSAMPLING))
     small = np.asarray(sheet.resize((SIZE, SIZE), Image.Resampling.BOX), dtype=np.float64)
     noise = np.random.default_rng(number.seed).normal(0.0, number.noise, small.shape)

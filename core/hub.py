@@ -16,8 +16,8 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
-    HTTPError,
     HFValidationError,
+    HTTPError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -82,8 +82,10 @@ def _plain_errors(repo: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "?"
         raise AtelierError(
-            "hub-answer", "The Hub answered {status} for {repo}; try again later.",
-            repo=repo, status=status,
+            "hub-answer",
+            "The Hub answered {status} for {repo}; try again later.",
+            repo=repo,
+            status=status,
         ) from error
     except HTTPError as error:
         raise _unreachable(repo) from error

@@ -20,6 +20,7 @@ Salakhutdinov 2016 (arXiv:1509.00519) for importance weighting and active units.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -134,7 +135,9 @@ class VAEConfig:
                 f"channels of {self.architecture} must be {levels} positive widths, got {self.channels}"
             )
         if self.architecture == "residual" and any(c % GROUPS for c in self.channels):
-            raise ValueError(f"channels of residual must be multiples of {GROUPS}, got {self.channels}")
+            raise ValueError(
+                f"channels of residual must be multiples of {GROUPS}, got {self.channels}"
+            )
         if not 1 <= self.latent_dim <= 1024:
             raise ValueError(f"latent_dim must be 1 to 1024, got {self.latent_dim}")
         if not 1 <= self.blocks <= 8:
@@ -166,7 +169,7 @@ def _homework_decoder(channels: tuple[int, ...], latent_dim: int) -> nn.Sequenti
         nn.Unflatten(1, (channels[-1], 2, 2)),
     ]
     widths = (*reversed(channels), channels[0])
-    for width_in, width in zip(widths[:-1], widths[1:], strict=True):  # 2 -> 4 -> 8 -> 16 -> 32
+    for width_in, width in itertools.pairwise(widths):  # 2 -> 4 -> 8 -> 16 -> 32
         layers += [
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.Conv2d(width_in, width, 3, padding=1, bias=False),

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from core import images
-from core.bundle import Bundle
+from core.bundle import Bundle, check_golden
 from core.images import Pictures
 from core.latent_profiles import ClassProfiles, profile
 from core.ppca import ProbabilisticPCA
@@ -132,9 +132,7 @@ class VAEExplorer:
     @torch.inference_mode()
     def encode(self, pictures: Pictures) -> Posterior:
         """q(z|x) of uint8 pictures (B, 32, 32, 3)."""
-        parts = [
-            self._model.encode(x) for x in images.to_tensor(pictures).split(DECODE_AT_ONCE)
-        ]
+        parts = [self._model.encode(x) for x in images.to_tensor(pictures).split(DECODE_AT_ONCE)]
         return Posterior(
             *(
                 torch.cat(values).numpy()
@@ -220,7 +218,7 @@ class VAEExplorer:
         if most < 1 or repeats < 2:
             raise ValueError(f"most must be at least 1 and repeats 2, got {most} and {repeats}")
         levels = [
-            K for power in range(5) for K in (10**power, 2 * 10**power, 5 * 10**power) if K <= most
+            K for power in range(5) for K in (10**power, 2 * 10**power, 5 * 10**power) if most >= K
         ]
         x = images.to_tensor(picture[None])
         generator = torch.Generator().manual_seed(seed)
@@ -248,3 +246,23 @@ class VAEExplorer:
             x, count, chunk=DECODE_AT_ONCE, generator=generator
         )
         return weights[0].double()
+
+
+# ---------------------------------------------------------------- golden output
+
+
+@torch.no_grad()
+def golden_outputs(model: VAE, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a bundle's golden tensors hold: the posterior of ``x`` and the decoding of ``z``."""
+    posterior = model.encode(inputs["x"])
+    return {
+        "mean": posterior.mean,
+        "logvar": posterior.logvar,
+        "decoded": model.decode(inputs["z"]).mean,
+    }
+
+
+def golden_deviation(bundle: Bundle) -> float:
+    """How far the bundle's weights are from their golden output; raises where it is too far."""
+    model = VAE.from_pretrained(bundle.folder)
+    return check_golden(bundle, lambda inputs: golden_outputs(model, inputs))

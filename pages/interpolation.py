@@ -36,7 +36,7 @@ def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
         first = controls.picture("interpolation_a", explorer, with_prior=True, default="prior")
     with right:
         st.subheader(_("To"), anchor=False)
-        second = controls.picture("interpolation_b", explorer, with_prior=True)
+        second = controls.picture("interpolation_b", explorer, with_prior=True, first=9)
     return first, second
 
 
@@ -60,8 +60,12 @@ def chart_of_change(walks: list[Walk]) -> go.Figure:
         steps = [index + 0.5 for index in range(len(walk.change))]
         figure.add_trace(
             figures.line(
-                steps, walk.change, _(KINDS[walk.kind]), COLOURS[walk.kind],
-                dash=DASHES[walk.kind], markers=True,
+                steps,
+                walk.change,
+                _(KINDS[walk.kind]),
+                COLOURS[walk.kind],
+                dash=DASHES[walk.kind],
+                markers=True,
             )
         )
     figure.update_xaxes(title=_("between pictures"))
@@ -74,8 +78,12 @@ def chart_of_norm(walks: list[Walk], latent_dim: int) -> go.Figure:
     for walk in walks:
         figure.add_trace(
             figures.line(
-                list(range(len(walk.norm))), walk.norm, _(KINDS[walk.kind]), COLOURS[walk.kind],
-                dash=DASHES[walk.kind], markers=True,
+                list(range(len(walk.norm))),
+                walk.norm,
+                _(KINDS[walk.kind]),
+                COLOURS[walk.kind],
+                dash=DASHES[walk.kind],
+                markers=True,
             )
         )
     figure.add_hline(

@@ -30,6 +30,7 @@ ORDERS = {
     "kl": N_("KL"),
     "number": N_("Number"),
 }
+WHISKERS = {"spread": N_("Spread over the pictures"), "error": N_("Error of the mean")}
 LIGHT = "#B9C4CC"
 ACTIVE = 0.01
 
@@ -49,7 +50,10 @@ def source_of_profiles(explorer: VAEExplorer) -> tuple[ClassProfiles, bool, floa
         return explorer.profiles, False, None, words
     options = [n for n in (100, 300, 1000, 3000, 10000) if n < total] + [total]
     chosen = st.select_slider(
-        _("Training pictures that go in"), options, total, key="profiles_pictures",
+        _("Training pictures that go in"),
+        options,
+        total,
+        key="profiles_pictures",
         format_func=lambda n: number(n, 0),
         help=_("Few pictures: the profile is noisy. Watch which peaks stay."),
     )
@@ -61,12 +65,17 @@ def source_of_profiles(explorer: VAEExplorer) -> tuple[ClassProfiles, bool, floa
     return live, True, time.perf_counter() - begun, words
 
 
-def bars(shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray) -> go.Bar:
+def bars(
+    shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray, whiskers: str
+) -> go.Bar:
     colours = [SYMBOL_COLOURS["z"] if peaks[c, u] else LIGHT for u in units]
+    length = shown.std[c, units]
+    if whiskers == "error":
+        length = length / np.sqrt(max(1, shown.count[c]))
     return go.Bar(
         x=[f"z{u + 1}" for u in units],
         y=shown.mean[c, units],
-        error_y={"type": "data", "array": shown.std[c, units], "color": "#5A6570", "thickness": 1},
+        error_y={"type": "data", "array": length, "color": "#5A6570", "thickness": 1},
         marker_color=colours,
         name=str(c),
         showlegend=False,
@@ -75,8 +84,10 @@ def bars(shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray) -> 
     )
 
 
-def one_class(shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray) -> go.Figure:
-    figure = go.Figure(bars(shown, c, units, peaks))
+def one_class(
+    shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray, whiskers: str
+) -> go.Figure:
+    figure = go.Figure(bars(shown, c, units, peaks, whiskers))
     figure.update_yaxes(title=_("mean of E[z|x]"))
     return figure
 
@@ -84,12 +95,16 @@ def one_class(shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray
 def all_classes(shown: ClassProfiles, units: np.ndarray, peaks: np.ndarray) -> go.Figure:
     count = len(shown.mean)
     figure = make_subplots(
-        rows=(count + 1) // 2, cols=2, shared_yaxes="all", shared_xaxes=True,
-        subplot_titles=[str(c) for c in range(count)], vertical_spacing=0.05,
+        rows=(count + 1) // 2,
+        cols=2,
+        shared_yaxes="all",
+        shared_xaxes=True,
+        subplot_titles=[str(c) for c in range(count)],
+        vertical_spacing=0.05,
         horizontal_spacing=0.04,
     )
     for c in range(count):
-        figure.add_trace(bars(shown, c, units, peaks), row=c // 2 + 1, col=c % 2 + 1)
+        figure.add_trace(bars(shown, c, units, peaks, "error"), row=c // 2 + 1, col=c % 2 + 1)
     figure.update_xaxes(showticklabels=False)
     return figure
 
@@ -166,10 +181,15 @@ def profiles(name: str) -> None:
         order = controls.choice(_("Order of the units"), ORDERS, "profiles_order")
     with right:
         threshold = controls.real(
-            _("A peak: |d| at least"), 0.1, 1.5, 0.5, "profiles_peak",
+            _("A peak: |d| at least"),
+            0.02,
+            1.0,
+            0.1,
+            "profiles_peak",
+            step=0.02,
             help=_(
                 "d: how far the class mean lies from the mean over all classes, in standard "
-                "deviations inside a class. 0.2 is called small, 0.5 medium, 0.8 large."
+                "deviations inside a class. Cohen calls 0.2 small, 0.5 medium, 0.8 large."
             ),
         )
     units = order_of(explorer, shown, order)
@@ -184,12 +204,18 @@ def profiles(name: str) -> None:
 
     st.subheader(_("One class"), anchor=False)
     classes = [str(c) for c in range(len(shown.mean))]
-    chosen = int(st.selectbox(_("Class"), classes, key="profiles_class", bind="query-params"))
+    left, right = st.columns(2)
+    chosen = int(left.selectbox(_("Class"), classes, key="profiles_class", bind="query-params"))
+    with right:
+        whiskers = controls.choice(_("Whiskers"), WHISKERS, "profiles_whiskers")
     figures.chart(
-        one_class(shown, chosen, units, peaks), "profiles_one",
+        one_class(shown, chosen, units, peaks, whiskers),
+        "profiles_one",
         _("Mean latent of class {c} with its spread, peaks in colour").format(c=chosen),
     )
-    found = [f"z{u + 1} ({number(float(shown.effect[chosen, u]), 2)})" for u in units if peaks[chosen, u]]
+    found = [
+        f"z{u + 1} ({number(float(shown.effect[chosen, u]), 2)})" for u in units if peaks[chosen, u]
+    ]
     st.markdown(
         _("Peaks of class {c}, with d: {list}").format(c=chosen, list=", ".join(found))
         if found
@@ -200,15 +226,20 @@ def profiles(name: str) -> None:
 
     st.subheader(_("All ten on one scale"), anchor=False)
     figures.chart(
-        all_classes(shown, units, peaks), "profiles_all",
-        _("Mean latent of all ten classes, on one scale"), height=900,
+        all_classes(shown, units, peaks),
+        "profiles_all",
+        _("Mean latent of all ten classes, on one scale"),
+        height=900,
     )
+    st.caption(_("The whiskers are the error of the mean, one standard error."))
     caption()
 
     st.subheader(_("Which unit speaks for which class"), anchor=False)
     figures.chart(
-        heat_map(shown, units), "profiles_heat",
-        _("Standardised difference d of every class and unit"), height=420,
+        heat_map(shown, units),
+        "profiles_heat",
+        _("Standardised difference d of every class and unit"),
+        height=420,
     )
     best = int(np.argmax(shown.explained))
     st.markdown(
@@ -223,9 +254,12 @@ def profiles(name: str) -> None:
     st.subheader(_("Two classes"), anchor=False)
     left, right = st.columns(2)
     a = int(left.selectbox(_("Class"), classes, index=1, key="profiles_a", bind="query-params"))
-    b = int(right.selectbox(_("minus class"), classes, index=7, key="profiles_b", bind="query-params"))
+    b = int(
+        right.selectbox(_("minus class"), classes, index=7, key="profiles_b", bind="query-params")
+    )
     figures.chart(
-        class_difference(shown, a, b, units), "profiles_difference",
+        class_difference(shown, a, b, units),
+        "profiles_difference",
         _("Mean latent of class {a} minus that of class {b}").format(a=a, b=b),
     )
     st.caption(_("The whiskers are one standard deviation inside a class."))
@@ -246,8 +280,11 @@ def profiles(name: str) -> None:
         )
     )
     figures.caption(
-        explorer.bundle, live=False,
-        settings={_("over"): _("{count} test pictures").format(count=number(tested["pictures"], 0))},
+        explorer.bundle,
+        live=False,
+        settings={
+            _("over"): _("{count} test pictures").format(count=number(tested["pictures"], 0))
+        },
     )
 
 
@@ -267,12 +304,13 @@ def main() -> None:
                 "For every training picture the encoder gives a mean E[z|x]. A bar is the average "
                 "of these over a class, its whisker one standard deviation over the pictures of "
                 "the class. Bars are short beside their whiskers: most of what the latent space "
-                "stores is not the digit but its colours and light. A bar is marked as a **peak** "
-                "by a rule that you can move: its distance from the mean over all classes, in "
-                "standard deviations inside a class."
+                "stores is not the digit but its colours and light. A light 3 on a dark wall and a "
+                "dark 3 on a light wall, for one, can lie far apart and cancel in the mean. A bar "
+                "is marked as a **peak** by a rule that you can move: its distance from the mean "
+                "over all classes, in standard deviations inside a class."
             )
         )
-        z = coloured("z", "z")
+        z = coloured("z")
         formula(
             [
                 rf"d_{{c,u}} = \frac{{\bar{{{z}}}_{{c,u}} - \bar{{{z}}}_{{\cdot,u}}}}{{s_u}},\qquad "

@@ -16,6 +16,7 @@ from pages.shared.text import _, coloured, formula, head, mechanism, number, pla
 
 LIMIT = 4.0
 IN_VIEW = 8
+SLIDER_HEIGHT = 470
 TRAVERSAL = np.linspace(-3, 3, 12)
 
 
@@ -64,23 +65,22 @@ def sliders(explorer: VAEExplorer, start: Start) -> np.ndarray:
 def set_from(explorer: VAEExplorer, start: Start) -> None:
     """Buttons that move all sliders at once."""
     classes = [str(c) for c in range(len(explorer.profiles.mean))]
-    left, right = st.columns(2, vertical_alignment="bottom")
-    chosen = left.selectbox(_("Class"), classes, key="latent_class", bind="query-params")
-    right.button(
-        _("Set z to the mean of this class"),
-        key="latent_to_class",
-        on_click=lambda: set_sliders(explorer.profiles.mean[int(chosen)]),
-        width="stretch",
-    )
-    left, right = st.columns(2, vertical_alignment="bottom")
-    with left:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            _("Class"), classes, key="latent_class", bind="query-params", width=110
+        )
+        st.button(
+            _("Set z to the mean of this class"),
+            key="latent_to_class",
+            on_click=lambda: set_sliders(explorer.profiles.mean[int(chosen)]),
+        )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         seed = controls.seed("latent_dice")
-    right.button(
-        _("Set z to this random draw"),
-        key="latent_to_draw",
-        on_click=lambda: set_sliders(explorer.prior(seed)[0]),
-        width="stretch",
-    )
+        st.button(
+            _("Set z to this random draw"),
+            key="latent_to_draw",
+            on_click=lambda: set_sliders(explorer.prior(seed)[0]),
+        )
     st.button(
         _("Back to the start"),
         key="latent_reset",
@@ -93,26 +93,29 @@ def set_from(explorer: VAEExplorer, start: Start) -> None:
 @st.fragment
 def exploration(name: str, start: Start) -> None:
     explorer = loaders.vae(name)
-    handles, shown = st.columns([2, 3], gap="large")
+    shown, handles = st.columns([3, 2], gap="large")
     with handles:
+        with st.container(height=SLIDER_HEIGHT):
+            z = sliders(explorer, start)
         set_from(explorer, start)
-        z = sliders(explorer, start)
     with shown:
         begun = time.perf_counter()
         before, now = explorer.decode(np.stack([start.z, z]))
         seconds = time.perf_counter() - begun
-        changed = difference(now, before)
-        tiles = [
-            (before, _("start"), _("What the decoder makes of the start")),
-            (now, _("now"), _("What the decoder makes of z as the sliders say")),
-            (changed, _("now − start"), _("Difference of the two; grey where nothing changed")),
-        ]
+        tiles = {_("start"): before, _("now"): now, _("now − start"): difference(now, before)}
         if start.picture is not None:
-            tiles.insert(0, (start.picture, _("the picture"), _("The picture that was encoded")))
-        for column, (pixels, title, alt) in zip(st.columns(len(tiles)), tiles, strict=True):
-            with column:
-                figures.picture(pixels, title, alt)
-        length, step = st.columns(2)
+            tiles = {_("the picture"): start.picture, **tiles}
+        sheet = figures.strip(
+            np.stack(list(tiles.values())),
+            list(tiles),
+            columns=len(tiles),
+            factor=8,
+            alt=_(
+                "What the decoder makes of the start and of z as the sliders say, and their "
+                "difference, grey where nothing changed"
+            ),
+        )
+        length, step = st.columns(2, wrap=False)
         length.metric(
             _("Length of z"),
             number(float(np.linalg.norm(z)), 2),
@@ -130,23 +133,33 @@ def exploration(name: str, start: Start) -> None:
         )
         figures.downloads(
             "latent_now",
-            png=lambda: now,
+            png=lambda: sheet,
             rows=lambda: [
-                {"unit": u + 1, "z_start": float(start.z[u]), "z": float(z[u]),
-                 "kl_nats": float(explorer.kl_per_unit[u])}
+                {
+                    "unit": u + 1,
+                    "z_start": float(start.z[u]),
+                    "z": float(z[u]),
+                    "kl_nats": float(explorer.kl_per_unit[u]),
+                }
                 for u in range(explorer.latent_dim)
             ],
         )
-        traversal(explorer, z)
+    traversal(explorer, z)
 
 
 def traversal(explorer: VAEExplorer, z: np.ndarray) -> None:
     st.subheader(_("One unit from end to end"), anchor=False)
     units = [int(unit) for unit in explorer.order]
-    unit = st.selectbox(
-        _("Unit"), [u + 1 for u in units], key="latent_unit", bind="query-params",
-        help=_("In order of KL: the first says most about the picture."),
-    ) - 1
+    unit = (
+        st.selectbox(
+            _("Unit"),
+            [u + 1 for u in units],
+            key="latent_unit",
+            bind="query-params",
+            help=_("In order of KL: the first says most about the picture."),
+        )
+        - 1
+    )
     begun = time.perf_counter()
     pictures = explorer.traverse(z, unit, TRAVERSAL)
     seconds = time.perf_counter() - begun
@@ -160,7 +173,9 @@ def traversal(explorer: VAEExplorer, z: np.ndarray) -> None:
         ),
     )
     figures.caption(
-        explorer.bundle, live=True, seconds=seconds,
+        explorer.bundle,
+        live=True,
+        seconds=seconds,
         settings={_("unit"): unit + 1, "KL": number(float(explorer.kl_per_unit[unit]), 2)},
     )
     st.caption(_("The frame marks the value nearest to where the unit stands now."))
@@ -187,7 +202,7 @@ def main() -> None:
     with plain_errors():
         name = controls.bundle_name("vae", "latent_bundle")
         explorer = loaders.vae(name)
-        start = controls.picture("latent", explorer, with_prior=True)
+        start = controls.picture("latent", explorer, with_prior=True, first=12)
         if start is None:
             st.info(_("Choose a picture to start from."))
         else:
@@ -204,13 +219,13 @@ def main() -> None:
                 "where it is not sure it paints the average of what could be there."
             )
         )
-        x, z = coloured("x", "x"), coloured("z", "z")
+        x, z = coloured("x"), coloured("z")
         formula(
             [
                 rf"{z} \sim q_\phi({z} \mid {x}) = \mathcal N\big(\mu_\phi({x}),\ "
                 rf"\operatorname{{diag}}\sigma^2_\phi({x})\big),\qquad "
-                rf"{z} = \mu_\phi({x}) + \sigma_\phi({x})\,{coloured('eps', r'\varepsilon')}",
-                rf"{coloured('x_hat', r'\hat x')} = \mu_\theta({z}),\qquad "
+                rf"{z} = \mu_\phi({x}) + \sigma_\phi({x})\,{coloured('eps')}",
+                rf"{coloured('x_hat')} = \mu_\theta({z}),\qquad "
                 rf"p_\theta({x} \mid {z}) = \mathcal N\big(\mu_\theta({z}),\ I\big)",
             ],
             _("Kingma & Welling 2014, *Auto-Encoding Variational Bayes*, sections 2.3 and 3."),

@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", arguments.name):
-        raise ValueError(f"name must be lower-case letters, digits and hyphens, got {arguments.name!r}")
+        raise ValueError(
+            f"name must be lower-case letters, digits and hyphens, got {arguments.name!r}"
+        )
     source = bundles.open_bundle(arguments.bundle)
     target = arguments.checkpoints / arguments.name
     if target.resolve() == source.folder.resolve():

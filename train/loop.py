@@ -106,7 +106,9 @@ def epochs_within(
     return epochs if most is None else min(epochs, most)
 
 
-def timed(step: Callable[[], object], device: torch.device, warmup: int = 3, runs: int = 8) -> float:
+def timed(
+    step: Callable[[], object], device: torch.device, warmup: int = 3, runs: int = 8
+) -> float:
     """Seconds of one call of ``step``, after ``warmup`` calls, averaged over ``runs``."""
     for _ in range(warmup):
         step()
@@ -142,7 +144,10 @@ def code_version() -> str:
     try:
         return subprocess.run(
             ["git", "describe", "--always", "--abbrev=12", "--dirty=+"],
-            cwd=folder, capture_output=True, text=True, check=True,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -25,7 +25,6 @@ from train import loop, vae_bundle
 from train.augment import DigitAugmentation
 
 
-
 @dataclass(frozen=True)
 class VAETraining:
     """How a VAE is trained; the defaults are the recipe of the default preset."""
@@ -222,7 +221,9 @@ def measure_pace(trainer: Trainer) -> tuple[float, float]:
         trainer.config, trainer.training, trainer.device, trainer.train_levels, trainer.test_levels
     )
     generator = loop.epoch_generator(trainer.training.seed, 0, "pace", trainer.device)
-    rows = torch.arange(min(trainer.training.batch_size, len(trial.train_levels)), device=trial.device)
+    rows = torch.arange(
+        min(trainer.training.batch_size, len(trial.train_levels)), device=trial.device
+    )
     step = loop.timed(lambda: trial.step(rows, 0, generator), trainer.device)
     model = trial.averaged_model()
     test = loop.timed(lambda: evaluate(model, trial.test_levels), trainer.device, warmup=1, runs=1)
@@ -360,8 +361,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, help="budget; decides the number of epochs")
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
     defaults = VAETraining()
-    for name in ("data", "split", "test_split", "data_note", "epochs", "batch_size",
-                 "learning_rate", "weight_decay", "average_decay", "seed"):
+    for name in (
+        "data",
+        "split",
+        "test_split",
+        "data_note",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "average_decay",
+        "seed",
+    ):
         default = getattr(defaults, name)
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=type(default), help=f"default: {default!r}"

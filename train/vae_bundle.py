@@ -19,6 +19,7 @@ from core.vae import (
     effective_sample_size,
     importance_weighted_bound,
 )
+from core.vae_explorer import golden_outputs
 from train import loop
 
 DRAWS = 5
@@ -27,13 +28,18 @@ IMPORTANCE_PICTURES = 200
 EXTREMES = 16
 SHEET_PICTURES = 24
 SHEET_COLUMNS = 8
-OFFICIAL_SIZES = {("svhn", "train"): 73257, ("svhn", "test"): 26032,
-                  ("cifar10", "train"): 50000, ("cifar10", "test"): 10000}
+OFFICIAL_SIZES = {
+    ("svhn", "train"): 73257,
+    ("svhn", "test"): 26032,
+    ("cifar10", "train"): 50000,
+    ("cifar10", "test"): 10000,
+}
 
 
 def shown_rows(count: int, wanted: int) -> list[int]:
     """The same rows every time, spread over the set: what progress pictures are made of."""
-    return [index * count // wanted for index in range(min(wanted, count))]
+    wanted = min(wanted, count)
+    return [index * count // wanted for index in range(wanted)]
 
 
 def decodings_at_end(train_pictures: int, test_pictures: int) -> int:
@@ -46,11 +52,17 @@ def describe_data(settings: dict) -> tuple[str, str]:
     """Training and test data in words; never called SVHN unless all of it was used."""
     data = settings["data"]
     words = []
-    for split, count in ((data["split"], data["pictures"]), (data["test_split"], data["test_pictures"])):
+    for split, count in (
+        (data["split"], data["pictures"]),
+        (data["test_split"], data["test_pictures"]),
+    ):
         whole = OFFICIAL_SIZES.get((data["name"], split)) == count
         name = data["name"].upper().replace("CIFAR10", "CIFAR-10")
-        words.append(f"{name} {split}, {count:,} pictures" if whole
-                     else f"{name} subset ({split}), {count:,} pictures")
+        words.append(
+            f"{name} {split}, {count:,} pictures"
+            if whole
+            else f"{name} subset ({split}), {count:,} pictures"
+        )
     if data["note"]:
         words[0] += f": {data['note']}"
     return words[0], words[1]
@@ -69,7 +81,9 @@ def test_figures(model: VAE, levels: Tensor) -> tuple[dict, dict[str, np.ndarray
         posterior = model.encode(x)
         likelihoods = [model.decode(posterior.sample(generator)) for _ in range(DRAWS)]
         nll.append(torch.stack([likelihood.nll(x) for likelihood in likelihoods]).mean(0))
-        draw_mse.append(torch.stack([_mse(likelihood.mean, x) for likelihood in likelihoods]).mean(0))
+        draw_mse.append(
+            torch.stack([_mse(likelihood.mean, x) for likelihood in likelihoods]).mean(0)
+        )
         kl.append(posterior.kl())
         kl_units.append(posterior.kl_per_unit())
         means.append(posterior.mean)
@@ -82,7 +96,9 @@ def test_figures(model: VAE, levels: Tensor) -> tuple[dict, dict[str, np.ndarray
         "kl_per_unit": _numpy(torch.cat(kl_units).double().mean(0)),
         "unit_variance": _numpy(mean.double().var(0)),
     }
-    total_nll, total_kl = (float(arrays[key].mean(dtype=np.float64)) for key in ("test_nll", "test_kl"))
+    total_nll, total_kl = (
+        float(arrays[key].mean(dtype=np.float64)) for key in ("test_nll", "test_kl")
+    )
     figures = {
         "pictures": len(levels),
         "draws": DRAWS,
@@ -124,7 +140,9 @@ def importance_figures(model: VAE, levels: Tensor) -> list[dict]:
 
 
 @torch.no_grad()
-def class_profiles(model: VAE, train_set: PictureSet, device: torch.device) -> dict[str, np.ndarray]:
+def class_profiles(
+    model: VAE, train_set: PictureSet, device: torch.device
+) -> dict[str, np.ndarray]:
     """Mean and spread over pictures of E[z|x], by class, over the training set."""
     levels = loop.resident(train_set.pictures, device)
     means, variances = [], []
@@ -145,6 +163,7 @@ def class_profiles(model: VAE, train_set: PictureSet, device: torch.device) -> d
 
 def linear_model(train_set: PictureSet, test_set: PictureSet) -> tuple[dict, dict[str, np.ndarray]]:
     """Probabilistic PCA with unit noise on the same pictures, and its exact test nll."""
+
     def flat(pictures: np.ndarray) -> np.ndarray:
         return pictures.transpose(0, 3, 1, 2).reshape(len(pictures), -1) / np.float32(127.5) - 1
 
@@ -184,17 +203,6 @@ def golden(model: VAE) -> dict[str, np.ndarray]:
     return {
         **{f"input.{key}": _numpy(value) for key, value in (("x", x), ("z", z))},
         **{f"output.{key}": _numpy(value) for key, value in outputs.items()},
-    }
-
-
-@torch.no_grad()
-def golden_outputs(model: VAE, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Posterior of ``x`` and decoding of ``z``."""
-    posterior = model.encode(inputs["x"])
-    return {
-        "mean": posterior.mean,
-        "logvar": posterior.logvar,
-        "decoded": model.decode(inputs["z"]).mean,
     }
 
 
@@ -247,7 +255,11 @@ def write(
         "architecture": model.architecture(),
         "preprocessing": {"size": images.SIZE, "range": [-1, 1], "channels": "RGB"},
         "data": settings["data"],
-        "training": {**settings["training"], "device": settings["device"], "epochs_done": len(history)},
+        "training": {
+            **settings["training"],
+            "device": settings["device"],
+            "epochs_done": len(history),
+        },
         "seed": settings["training"]["seed"],
         "code_version": settings["code_version"],
     }
@@ -290,11 +302,10 @@ def protocol(settings: dict) -> str:
     )
 
 
-def card(
-    config: dict, settings: dict, metrics: dict, history: list[dict], parameters: int
-) -> str:
+def card(config: dict, settings: dict, metrics: dict, history: list[dict], parameters: int) -> str:
     """The model card: what it is, what it was trained on, how well it does, how to load it."""
     trained, tested = describe_data(settings)
+    architecture = config["architecture"]
     test, linear = metrics["test"], metrics["linear_model"]
     minutes = history[-1]["seconds_total"] / 60 if history else 0.0
     bounds = "\n".join(
@@ -308,28 +319,29 @@ license_name: svhn-non-commercial
 tags: [vae, image-generation, education]
 datasets: [ufldl-stanford/svhn]
 ---
-# VAE, {config['architecture']['architecture']} architecture, {config['architecture']['latent_dim']} latent units
+# VAE, {config["architecture"]["architecture"]} architecture, {config["architecture"]["latent_dim"]} latent units
 
 A variational autoencoder for 32 x 32 colour pictures with a unit-variance Gaussian likelihood;
 {parameters:,} parameters. It is made for learning and teaching, not for recognising anything.
 
-**Trained on** {trained}, for {len(history)} epochs in {minutes:.0f} minutes on {settings['device']}.
+**Trained on** {trained}, for {len(history)} epochs in {minutes:.0f} minutes on {settings["device"]}.
 SVHN is for non-commercial use; so are these weights. No picture of the data set is in this folder;
 the sheets in `progress/` were made by the model.
 
 | on {tested} | nats |
 |---|---|
-| negative ELBO | {test['negative_elbo']:.1f} |
-| of which reconstruction (nll) | {test['nll']:.1f} |
-| of which KL | {test['kl']:.1f} |
-| probabilistic PCA, {linear['components']} components, exact | {linear['nll']:.1f} |
+| negative ELBO | {test["negative_elbo"]:.1f} |
+| of which reconstruction (nll) | {test["nll"]:.1f} |
+| of which KL | {test["kl"]:.1f} |
+| probabilistic PCA, {linear["components"]} components, exact | {linear["nll"]:.1f} |
 {bounds}
 
-Every nll holds the constant {test['nll_constant']:.1f} of a unit-variance likelihood. Mean squared
-error of a reconstruction {test['mse']:.4f} (pictures in [-1, 1]); {test['active_units']} of
-{config['architecture']['latent_dim']} units are active; {test['bits_per_dimension']:.3f} bits per dimension.
+Every nll holds the constant {test["nll_constant"]:.1f} of a unit-variance likelihood.
+Mean squared error of a reconstruction {test["mse"]:.4f} (pictures in [-1, 1]);
+{test["active_units"]} of {architecture["latent_dim"]} units are active;
+{test["bits_per_dimension"]:.3f} bits per dimension.
 
-{metrics['protocol']}
+{metrics["protocol"]}
 
 ```python
 from core.vae import VAE

@@ -14,6 +14,7 @@ from core import bundle as bundles
 from core import data
 from core.errors import AtelierError
 from core.vae import VAE
+from core.vae_explorer import golden_deviation
 from train import loop, vae_bundle
 
 RELATIVE_TOLERANCE = 1e-4
@@ -50,7 +51,7 @@ def recompute_vae(bundle: bundles.Bundle, device: torch.device) -> tuple[dict, d
                 name=bundle.name,
             )
     stored = VAE.from_pretrained(bundle.folder)
-    deviation = bundles.check_golden(bundle, lambda x: vae_bundle.golden_outputs(stored, x))
+    deviation = golden_deviation(bundle)
     print(f"golden output: off by {deviation:.1e}")
     model = stored.to(device, memory_format=torch.channels_last)
     levels = loop.resident(sets["test_split"].pictures, device)
@@ -61,7 +62,11 @@ def recompute_vae(bundle: bundles.Bundle, device: torch.device) -> tuple[dict, d
         "importance_weighted": vae_bundle.importance_figures(model, levels),
         "linear_model": linear,
     }
-    return metrics, {**vae_bundle.class_profiles(model, sets["split"], device), **arrays, **linear_arrays}
+    return metrics, {
+        **vae_bundle.class_profiles(model, sets["split"], device),
+        **arrays,
+        **linear_arrays,
+    }
 
 
 FAMILIES = {"vae": recompute_vae}

@@ -29,7 +29,14 @@ ORIGINS: dict[Origin, str] = {
     "camera": N_("Camera"),
 }
 MAX_SEED = 9999
-INKS = {"#f2efe6": N_("cream"), "#1d2733": N_("black"), "#b3261e": N_("red"), "#e8b923": N_("yellow")}
+GALLERY_WIDTH = 520
+SECONDS_A_STOP = 0.7
+INKS = {
+    "#f2efe6": N_("cream"),
+    "#1d2733": N_("black"),
+    "#b3261e": N_("red"),
+    "#e8b923": N_("yellow"),
+}
 WALLS = {
     "#38588a": N_("blue"),
     "#8a4b38": N_("brick"),
@@ -78,12 +85,20 @@ def choice(
         format_func=lambda code: _(options[code]),
         key=key,
         help=help,
+        wrap=True,
         bind="query-params",
     )
 
 
 def whole(
-    label: str, low: int, high: int, default: int, key: str, *, step: int = 1, help: str | None = None
+    label: str,
+    low: int,
+    high: int,
+    default: int,
+    key: str,
+    *,
+    step: int = 1,
+    help: str | None = None,
 ) -> int:
     """A whole number on a slider."""
     return int(st.slider(label, low, high, default, step, key=key, help=help, bind="query-params"))
@@ -100,13 +115,24 @@ def real(
     help: str | None = None,
 ) -> float:
     """A number on a slider."""
-    return float(st.slider(label, low, high, default, step, key=key, help=help, bind="query-params"))
+    return float(
+        st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
+    )
 
 
 def seed(key: str, *, label: str | None = None) -> int:
     """A visible seed with a button that draws another one."""
-    left, right = st.columns([3, 1], vertical_alignment="bottom", wrap=False)
-    with right:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        value = st.number_input(
+            label or _("Seed"),
+            0,
+            MAX_SEED,
+            0,
+            key=key,
+            bind="query-params",
+            help=_("Same seed, same random numbers, same pictures."),
+            width=170,
+        )
         st.button(
             "",
             icon=":material/casino:",
@@ -115,15 +141,56 @@ def seed(key: str, *, label: str | None = None) -> int:
             on_click=lambda: st.session_state.update(
                 {key: int(np.random.default_rng().integers(MAX_SEED + 1))}
             ),
-            width="stretch",
         )
-    with left:
-        return int(
-            st.number_input(
-                label or _("Seed"), 0, MAX_SEED, 0, key=key, bind="query-params",
-                help=_("Same seed, same random numbers, same pictures."),
+    return int(value)
+
+
+# ---------------------------------------------------------------- a timeline
+
+
+def pace(key: str) -> float | None:
+    """Seconds between two stops while a timeline plays: ``run_every`` of its fragment."""
+    return SECONDS_A_STOP if st.session_state.get(f"{key}_playing") else None
+
+
+def timeline(label: str, stops: Sequence[int], key: str) -> int:
+    """Scrub, step or play through ``stops``; starts at the last one.
+
+    Belongs into a fragment that is called with ``st.fragment(run_every=pace(key))``.
+    """
+    stops = list(stops)
+    flag = f"{key}_playing"
+
+    def move(steps: int) -> None:
+        now = st.session_state.get(key, stops[-1])
+        place = stops.index(now) if now in stops else len(stops) - 1
+        st.session_state[key] = stops[min(max(place + steps, 0), len(stops) - 1)]
+
+    def play_or_pause() -> None:
+        st.session_state[flag] = not st.session_state.get(flag, False)
+        if st.session_state[flag] and st.session_state.get(key, stops[-1]) == stops[-1]:
+            st.session_state[key] = stops[0]
+        st.session_state[f"{flag}_changed"] = True
+
+    playing = st.session_state.get(flag, False)
+    if st.session_state.pop(f"{flag}_changed", False):
+        st.rerun(scope="app")
+    if playing:
+        move(1)
+        if st.session_state[key] == stops[-1]:
+            st.session_state[flag] = False
+            st.session_state[f"{flag}_changed"] = True
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        value = st.select_slider(label, stops, stops[-1], key=key, bind="query-params")
+        for name, icon, words, action in (
+            ("back", "skip_previous", _("One step back"), lambda: move(-1)),
+            ("play", "pause" if playing else "play_arrow", _("Play or pause"), play_or_pause),
+            ("on", "skip_next", _("One step on"), lambda: move(1)),
+        ):
+            st.button(
+                "", icon=f":material/{icon}:", help=words, key=f"{key}_{name}", on_click=action
             )
-        )
+    return value
 
 
 # ---------------------------------------------------------------- a picture of one's own
@@ -155,11 +222,16 @@ def origins(test_at_hand: bool, *, with_prior: bool) -> dict[Origin, str]:
 
 
 def picture(
-    prefix: str, explorer: VAEExplorer, *, with_prior: bool = False, default: Origin = "gallery"
+    prefix: str,
+    explorer: VAEExplorer,
+    *,
+    with_prior: bool = False,
+    default: Origin = "gallery",
+    first: int = 1,
 ) -> Start | None:
     """A picture from the gallery, the test set, the house-number maker, a file or a camera.
 
-    None where nothing is chosen yet; the control has then said what to do.
+    ``first`` is the gallery's picture to begin with. None where nothing is chosen yet.
     """
     settings = explorer.bundle.config["data"]
     at_hand = loaders.split_at_hand(settings["name"], settings["test_split"])
@@ -169,7 +241,8 @@ def picture(
         value = seed(f"{prefix}_seed")
         z = explorer.prior(value)[0]
         return Start("prior", z, None, _("z from the prior, seed {seed}").format(seed=value))
-    chosen = _PICTURES[origin](prefix, explorer)
+    pick = _PICTURES[origin]
+    chosen = pick(prefix, explorer, first) if origin == "gallery" else pick(prefix, explorer)
     if chosen is None:
         return None
     shown, words = chosen
@@ -180,11 +253,15 @@ def picture(
 Chosen = tuple[Pictures, str] | None
 
 
-def _from_gallery(prefix: str, explorer: VAEExplorer) -> Chosen:
+def _from_gallery(prefix: str, explorer: VAEExplorer, first: int) -> Chosen:
     pictures = loaders.gallery(explorer.bundle.name)
-    index = whole(_("Picture"), 1, len(pictures), 1, f"{prefix}_gallery") - 1
+    index = whole(_("Picture"), 1, len(pictures), first, f"{prefix}_gallery") - 1
     figures.sheet(
-        pictures, columns=8, marked=index, alt=_("Gallery of pictures that the VAE generated")
+        pictures,
+        columns=8,
+        marked=index,
+        alt=_("Gallery of pictures that the VAE generated"),
+        width=GALLERY_WIDTH,
     )
     st.caption(_("The VAE generated these pictures; no photograph is among them."))
     offer_test_set(explorer, f"{prefix}_download")
@@ -198,7 +275,11 @@ def _from_test_set(prefix: str, explorer: VAEExplorer) -> Chosen:
         index = int(
             st.number_input(
                 _("Number of the test digit, 0 to {last}").format(last=len(found) - 1),
-                0, len(found) - 1, 0, key=f"{prefix}_test", bind="query-params",
+                0,
+                len(found) - 1,
+                0,
+                key=f"{prefix}_test",
+                bind="query-params",
             )
         )
         label = found.class_names[found.labels[index]]
@@ -288,9 +369,7 @@ def download(name: str, split: str) -> bool:
     bar = st.progress(0.0, text=_("Asking the Hub …"))
 
     def show(done: int, total: int) -> None:
-        words = _("{done} of {total} MB").format(
-            done=number(done / 1e6), total=number(total / 1e6)
-        )
+        words = _("{done} of {total} MB").format(done=number(done / 1e6), total=number(total / 1e6))
         bar.progress(min(1.0, done / max(1, total)), text=words)
 
     with plain_errors():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -31,7 +32,13 @@ def picture(shown: Pictures, caption: str, alt: str, *, side: int = LARGE) -> No
 
 
 def sheet(
-    pictures: Pictures, *, columns: int, alt: str, marked: int | None = None, factor: int = 4
+    pictures: Pictures,
+    *,
+    columns: int,
+    alt: str,
+    marked: int | None = None,
+    factor: int = 4,
+    width: int | Literal["stretch"] = "stretch",
 ) -> Pictures:
     """Pictures in rows on one sheet, one of them framed; returns the sheet."""
     large = enlarge(pictures, factor)
@@ -39,8 +46,13 @@ def sheet(
         large = large.copy()
         frame(large[marked], factor)
     made = grid(large, columns, gap=factor)
-    st.image(made, alt=alt, width="stretch", output_format="PNG")
+    st.image(made, alt=alt, width=width, output_format="PNG")
     return made
+
+
+def drawable(label: str) -> str:
+    """The label in characters that Pillow's own font has: no minus sign, no narrow space."""
+    return label.replace("\N{MINUS SIGN}", "-").replace("\N{NARROW NO-BREAK SPACE}", " ")
 
 
 def frame(large: Pictures, width: int) -> None:
@@ -50,20 +62,26 @@ def frame(large: Pictures, width: int) -> None:
 
 
 def strip(
-    pictures: Pictures, labels: Sequence[str], *, alt: str, columns: int = 6, marked: int | None = None
+    pictures: Pictures,
+    labels: Sequence[str],
+    *,
+    alt: str,
+    columns: int = 6,
+    marked: int | None = None,
+    factor: int = STRIP_FACTOR,
 ) -> Pictures:
     """Pictures with a label under each, in rows; returns the sheet."""
-    tile, factor = pictures.shape[1] * STRIP_FACTOR, STRIP_FACTOR
-    large = enlarge(pictures, factor)
-    font = ImageFont.load_default(size=tile // 5)
-    cells = np.full((len(large), tile + tile // 3, tile, 3), 255, dtype=np.uint8)
-    for index, (picture_, label) in enumerate(zip(large, labels, strict=True)):
-        cells[index, :tile] = picture_
+    tile = pictures.shape[1] * factor
+    font = ImageFont.load_default(size=max(tile // 8, 24))
+    below = int(1.7 * font.size)
+    cells = np.full((len(pictures), tile + below, tile, 3), 255, dtype=np.uint8)
+    for index, (small, label) in enumerate(zip(pictures, labels, strict=True)):
+        cells[index, :tile] = enlarge(small, factor)
         if index == marked:
             frame(cells[index, :tile], factor)
         drawn = Image.fromarray(cells[index])
-        place = (tile // 2, tile + tile // 7)
-        ImageDraw.Draw(drawn).text(place, label, fill="#333333", font=font, anchor="mm")
+        place = (tile // 2, tile + below // 2)
+        ImageDraw.Draw(drawn).text(place, drawable(label), fill="#333333", font=font, anchor="mm")
         cells[index] = np.asarray(drawn)
     made = grid(cells, columns, gap=factor)
     st.image(made, alt=alt, width="stretch", output_format="PNG")
@@ -78,9 +96,14 @@ def chart(figure: go.Figure, key: str, alt: str, *, height: int = HEIGHT) -> Non
     figure.update_layout(
         height=height,
         font_size=15,
-        margin={"l": 10, "r": 10, "t": 40 if figure.layout.title.text else 10, "b": 10},
+        xaxis_title_font_size=16,
+        yaxis_title_font_size=16,
+        legend_font_size=15,
+        margin={"l": 10, "r": 10, "t": 36, "b": 10},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
     )
+    figure.update_xaxes(tickfont_size=14)
+    figure.update_yaxes(tickfont_size=14)
     st.plotly_chart(
         figure,
         key=key,
@@ -132,7 +155,11 @@ def band(x: Sequence[float], low: np.ndarray, high: np.ndarray, colour: str) -> 
 
 
 def caption(
-    of: Bundle, *, live: bool, seconds: float | None = None, settings: Mapping[str, object] | None = None
+    of: Bundle,
+    *,
+    live: bool,
+    seconds: float | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> None:
     """Bundle and revision, settings, live or precomputed, seconds: under every figure."""
     parts = [f"{of.name} · {of.revision[:12] if of.revision else of.digest}"]

@@ -12,14 +12,17 @@ import torch
 from core import data
 from core.bundle import Bundle, Manifest, ManifestEntry, read_manifest
 from core.data import PictureSet
+from core.house_number import HouseNumber, draw
 from core.images import Pictures, read_sheet
 from core.latent_profiles import ClassProfiles
 from core.vae_explorer import Evidence, VAEExplorer
+from core.vae_explorer import golden_deviation as vae_golden_deviation
 
 CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 GALLERY_SEED = 2026
 GALLERY_SIZE = 24
+GOLDEN = {"vae": vae_golden_deviation}
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -28,6 +31,12 @@ def use_all_cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(cores or 1)
     return cores or 1
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def icon() -> Pictures:
+    """The app's own picture, for the browser's tab."""
+    return draw(HouseNumber(text="8", wall="#0b5c8f", noise=0.0))
 
 
 def manifest() -> Manifest:
@@ -85,6 +94,11 @@ def _sheet(digest: str, path: str, count: int) -> Pictures:
 def sheet(of: Bundle, kind: str, epoch: int, count: int) -> Pictures:
     """Pictures of one snapshot: uint8 (count, 32, 32, 3)."""
     return _sheet(of.digest, str(of.progress(kind)[epoch]), count)
+
+
+def golden_deviation(name: str) -> float:
+    """How far the bundle's weights are from their golden output, here and now."""
+    return GOLDEN[bundle(name).family](bundle(name))
 
 
 # ---------------------------------------------------------------- data sets
@@ -150,4 +164,3 @@ def _profiles(digest: str, name: str, data_name: str, split: str, limit: int) ->
 def profiles(name: str, data_name: str, split: str, limit: int) -> ClassProfiles:
     """Class profiles over ``limit`` pictures spread over a split that is at hand."""
     return _profiles(bundle(name).digest, name, data_name, split, limit)
-

@@ -9,7 +9,7 @@ from pages.shared.text import N_
 
 @dataclass(frozen=True)
 class PageEntry:
-    """One page: file below the top level, title, icon, last part of its address."""
+    """One page: file below ``pages``, title, icon, last part of its address."""
 
     file: str
     title: str
@@ -17,19 +17,19 @@ class PageEntry:
     path: str
 
 
-HOME = PageEntry("pages/home.py", N_("Home"), ":material/home:", "home")
-LATENT_SPACE = PageEntry("pages/latent_space.py", N_("Latent space"), ":material/tune:", "latent-space")
+HOME = PageEntry("home.py", N_("Home"), ":material/home:", "home")
+LATENT_SPACE = PageEntry("latent_space.py", N_("Latent space"), ":material/tune:", "latent-space")
 INTERPOLATION = PageEntry(
-    "pages/interpolation.py", N_("Interpolation"), ":material/timeline:", "interpolation"
+    "interpolation.py", N_("Interpolation"), ":material/timeline:", "interpolation"
 )
 LATENT_PROFILES = PageEntry(
-    "pages/latent_profiles.py", N_("Latent profiles"), ":material/bar_chart:", "latent-profiles"
+    "latent_profiles.py", N_("Latent profiles"), ":material/bar_chart:", "latent-profiles"
 )
-LIKELIHOOD = PageEntry("pages/likelihood.py", N_("Likelihood"), ":material/balance:", "likelihood")
+LIKELIHOOD = PageEntry("likelihood.py", N_("Likelihood"), ":material/balance:", "likelihood")
 VAE_TRAINING = PageEntry(
-    "pages/vae_training.py", N_("Samples and training"), ":material/model_training:", "vae-training"
+    "vae_training.py", N_("Samples and training"), ":material/model_training:", "vae-training"
 )
-CHECKPOINTS = PageEntry("pages/checkpoints.py", N_("Checkpoints"), ":material/database:", "checkpoints")
+CHECKPOINTS = PageEntry("checkpoints.py", N_("Checkpoints"), ":material/database:", "checkpoints")
 
 SECTIONS: dict[str, tuple[PageEntry, ...]] = {
     "": (HOME,),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gettext
 import inspect
+import logging
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ import streamlit as st
 from core.errors import AtelierError
 
 DOMAIN = "atelier"
+LOGGER = logging.getLogger("latent_atelier")
 LOCALES = Path(__file__).parent / "locale"
 LANGUAGES = {"en": "English", "fr": "Français"}
 LANGUAGE = "language"
@@ -33,6 +35,8 @@ SYMBOL_COLOURS = {
     "linear": "#7A7A7A",
 }
 """One colour a symbol, in figures, formulas and text (Okabe & Ito's colour-blind-safe palette)."""
+
+SYMBOL_LATEX = {"x": "x", "x_hat": r"\hat x", "z": "z", "eps": r"\varepsilon"}
 
 
 # ---------------------------------------------------------------- language
@@ -102,9 +106,9 @@ def number(value: float, digits: int = 1) -> str:
     return text
 
 
-def coloured(symbol: str, latex: str) -> str:
-    """LaTeX in the colour of a symbol."""
-    return rf"\textcolor{{{SYMBOL_COLOURS[symbol]}}}{{{latex}}}"
+def coloured(symbol: str, latex: str | None = None) -> str:
+    """A symbol in its colour, as LaTeX; ``latex`` writes it another way, as in z_1."""
+    return rf"\textcolor{{{SYMBOL_COLOURS[symbol]}}}{{{latex or SYMBOL_LATEX[symbol]}}}"
 
 
 # ---------------------------------------------------------------- a page
@@ -144,6 +148,18 @@ def sentence(error: AtelierError) -> str:
         for key, value in error.values.items()
     }
     return _(error.template).format(**values)
+
+
+def report_failure(error: Exception) -> bool:
+    """What a visitor reads when a page fails unexpectedly; the log has the traceback."""
+    LOGGER.error("a page failed", exc_info=error)
+    st.error(
+        _("This page failed unexpectedly ({kind}). Reload it, or go on with another page.").format(
+            kind=type(error).__name__
+        ),
+        icon=":material/error:",
+    )
+    return True
 
 
 @contextmanager

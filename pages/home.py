@@ -1,0 +1,126 @@
+"""Home: the three models in one look, what is loaded, where to start, and a map of the assignment."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import AtelierError
+from pages.shared import figures, loaders, site
+from pages.shared.text import N_, _, coloured, number, plain_errors, sentence
+
+MODELS = (
+    (
+        "vae",
+        N_("Variational autoencoder"),
+        N_("Squeezes a house number into a few dozen numbers and paints it again from them."),
+        rf"{coloured('x')} \to {coloured('z')} \to {coloured('x_hat')}",
+        site.LATENT_SPACE,
+    ),
+    (
+        "ddpm",
+        N_("Diffusion model"),
+        N_("Learns to remove a little noise, and paints by doing so a thousand times."),
+        rf"{coloured('eps', 'x_T')} \to x_t \to x_{{t-1}} \to {coloured('x', 'x_0')}",
+        None,
+    ),
+    (
+        "simsiam",
+        N_("SimSiam"),
+        N_("Learns what two views of one picture share, without labels and without collapsing."),
+        rf"\mathcal D\big(p_1,\ \mathrm{{stop}}({coloured('z', 'z_2')})\big)",
+        None,
+    ),
+)
+TASTE = 8
+
+
+def models() -> None:
+    for column, (family, title, words, way, first_page) in zip(
+        st.columns(3, gap="medium"), MODELS, strict=True
+    ):
+        with column, st.container(border=True, height="stretch"):
+            st.subheader(_(title), anchor=False)
+            st.markdown(_(words))
+            st.latex(way)
+            entries = loaders.entries(family)
+            if not entries or first_page is None:
+                st.caption(_("Not part of this version yet."))
+                continue
+            try:
+                found = loaders.bundle(entries[0].name)
+            except AtelierError as error:
+                st.error(sentence(error), icon=":material/error:")
+                continue
+            st.caption(
+                _("Loaded: {name}, {epochs} epochs, {size} MiB, hashes verified").format(
+                    name=found.name, epochs=len(found.history), size=number(found.bytes / 2**20)
+                )
+            )
+            st.page_link(first_page.file, label=_("Start here"), icon=first_page.icon)
+
+
+def taste() -> None:
+    """Something real to look at: generated pictures, and the way on."""
+    entries = loaders.entries("vae")
+    if not entries:
+        st.info(_("No bundle is here yet: `python -m train vae` makes one."))
+        return
+    with plain_errors():
+        pictures = loaders.gallery(entries[0].name)
+        figures.sheet(pictures, columns=TASTE, alt=_("Pictures that the VAE generated"))
+        figures.caption(loaders.bundle(entries[0].name), live=True)
+
+
+def starts() -> None:
+    st.subheader(_("Where to start"), anchor=False)
+    first = (
+        (site.LATENT_SPACE, N_("Move one number and watch the picture follow.")),
+        (site.INTERPOLATION, N_("Walk from one house number to another.")),
+        (site.LATENT_PROFILES, N_("Find the units that know about digits.")),
+        (site.LIKELIHOOD, N_("See where a curved latent space beats a flat one.")),
+        (site.VAE_TRAINING, N_("Turn back the clock of a training run.")),
+    )
+    for page, words in first:
+        st.page_link(page.file, label=f"**{_(page.title)}**", icon=page.icon)
+        st.caption(_(words))
+
+
+def assignment() -> None:
+    st.subheader(_("The assignment, item by item"), anchor=False)
+    st.markdown(
+        _(
+            "The app grew from a graduate assignment on representation learning. Every numbered "
+            "item of it has its page."
+        )
+    )
+    for title, items in site.ASSIGNMENT.items():
+        with st.expander(_(title), expanded=any(item.page for item in items)):
+            for item in items:
+                number_, words, link = st.columns([1, 6, 4], vertical_alignment="center")
+                number_.markdown(f"**{item.number}**")
+                words.markdown(_(item.words))
+                if item.page is None:
+                    link.caption(_("not in this version yet"))
+                else:
+                    link.page_link(item.page.file, label=_(item.page.title), icon=item.page.icon)
+
+
+def main() -> None:
+    st.title("Latent Atelier", anchor=False)
+    st.markdown(
+        _(
+            "A workshop for people who learn and teach how generative and self-supervised models "
+            "behave. **Move one thing, see at once what changes**, and hand out a link that "
+            "restores what you saw."
+        )
+    )
+    models()
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        taste()
+    with right:
+        starts()
+    assignment()
+
+
+main()

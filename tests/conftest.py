@@ -1,0 +1,114 @@
+# ruff: noqa: E402
+"""Small data of our own, a small trained bundle, and no network for anyone."""
+
+import os
+import tempfile
+
+HUB_HOME = tempfile.TemporaryDirectory(prefix="latent-atelier-hub-")
+os.environ["HF_HOME"] = HUB_HOME.name
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "ATELIER_DATA_DIR"):
+    os.environ.pop(variable, None)
+
+import io
+
+import numpy as np
+import pyarrow
+import pytest
+import torch
+from PIL import Image
+from pyarrow import parquet
+
+from core.house_number import HouseNumber, draw
+from core.vae import VAEConfig
+
+TINY = VAEConfig(channels=(8, 8, 8), latent_dim=4)
+
+
+def pytest_collection_modifyitems(config, items):
+    if "slow" in (config.getoption("markexpr") or ""):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="runs with -m slow"))
+
+
+def draw_digits(count, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 10
+    pictures = [
+        draw(
+            HouseNumber(
+                text=str(label),
+                ink="#{:02x}{:02x}{:02x}".format(*rng.integers(150, 256, 3)),
+                wall="#{:02x}{:02x}{:02x}".format(*rng.integers(0, 100, 3)),
+                rotation=float(rng.uniform(-15, 15)),
+                size=float(rng.uniform(0.6, 1.0)),
+                seed=int(rng.integers(2**31)),
+            )
+        )
+        for label in labels
+    ]
+    return np.stack(pictures), labels
+
+
+def png(picture):
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_table(file, pictures, labels, image_column="image", label_column="label"):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = [p if p is None or isinstance(p, bytes) else png(p) for p in pictures]
+    table = pyarrow.table(
+        {
+            image_column: [{"bytes": row, "path": None} for row in rows],
+            label_column: pyarrow.array(list(labels)),
+        }
+    )
+    parquet.write_table(table, file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def make_digits():
+    return draw_digits
+
+
+@pytest.fixture(scope="session")
+def write_shard():
+    return write_table
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return TINY
+
+
+@pytest.fixture
+def seeded():
+    return lambda seed=0: torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="session")
+def svhn_folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    folder = root / "ufldl-stanford" / "svhn" / "cropped_digits"
+    for split, count, seed in (("train", 64, 0), ("test", 40, 1)):
+        write_table(folder / f"{split}-00000-of-00001.parquet", *draw_digits(count, seed))
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(svhn_folder, tmp_path_factory):
+    from train import vae, vae_bundle
+
+    run = tmp_path_factory.mktemp("tiny") / "run"
+    training = vae.VAETraining(epochs=2, batch_size=16, warmup_steps=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+        patch.setattr(vae_bundle, "IMPORTANCE_PICTURES", 6)
+        patch.setattr(vae_bundle, "IMPORTANCE_SAMPLES", (1, 10, 50))
+        return vae.train(run, TINY, training, device=torch.device("cpu"))

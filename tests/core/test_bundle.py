@@ -1,0 +1,395 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from core import bundle as bundles
+from core.bundle import Manifest, open_bundle, read_bundle, read_manifest, register, write_bundle
+from core.errors import AtelierError
+from core.images import sheet_bytes
+from core.vae import VAE, VAEConfig
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HOMEWORK = VAEConfig(architecture="homework", channels=(4, 4, 8, 8), latent_dim=5)
+
+
+def made(config):
+    torch.manual_seed(1)
+    model = VAE(config)
+    for value in model.parameters():
+        torch.nn.init.normal_(value, std=0.1)
+    model.train()(torch.rand(8, 3, 32, 32))
+    return model.eval()
+
+
+def written(folder, model, **changes):
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    weights = bundles.stored_weights(model)
+    stored = VAE(model.config).eval()
+    stored.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    with torch.no_grad():
+        mean = stored.encode(x).mean
+    parts = {
+        "config": {
+            "family": "vae",
+            "architecture": model.architecture(),
+            "preprocessing": {},
+            "data": {},
+            "training": {},
+            "seed": 0,
+            "code_version": "unknown",
+        },
+        "weights": weights,
+        "history": [{"epoch": 1, "seconds": 0.5}],
+        "metrics": {"test": {"nll": 2900.0}},
+        "profiles": {"unit": np.arange(3, dtype=np.float16)},
+        "golden": {"input.x": x.numpy(), "output.mean": mean.numpy()},
+        "progress": {
+            name: sheet_bytes(np.zeros((2, 32, 32, 3), np.uint8), 2)
+            for name in ("epoch-0010-samples.jpg", "epoch-0005-samples.jpg", "epoch-0005-best.jpg")
+        },
+        "card": "# A card\n",
+    }
+    return write_bundle(folder, **{**parts, **changes})
+
+
+def means(model, inputs):
+    with torch.no_grad():
+        return {"mean": model.encode(inputs["x"]).mean}
+
+
+@pytest.fixture
+def model(tiny):
+    return made(tiny)
+
+
+@pytest.fixture
+def bundle(model, tmp_path):
+    return written(tmp_path / "vae", model)
+
+
+def refusal(function, *arguments, **keywords):
+    with pytest.raises(AtelierError) as caught:
+        function(*arguments, **keywords)
+    assert str(caught.value).endswith(".")
+    return caught.value.code
+
+
+def edit(bundle, file, change):
+    path = bundle.folder / file
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+def edit_arrays(bundle, file, change):
+    arrays = load_file(bundle.folder / file)
+    change(arrays)
+    save_file(arrays, bundle.folder / file)
+
+
+def test_everything_written_is_read_back(bundle, model):
+    read = open_bundle(str(bundle.folder))
+    assert read.config["architecture"] == model.architecture()
+    assert read.history == [{"epoch": 1, "seconds": 0.5}]
+    assert read.metrics == {"test": {"nll": 2900.0}}
+    assert read.card == "# A card\n"
+    assert read.profiles["unit"].tolist() == [0, 1, 2]
+    assert read.profiles["unit"].dtype == np.float32
+    assert (read.family, read.name, read.origin, read.verified) == ("vae", "vae", "folder", False)
+    assert read.digest == bundle.digest
+    assert read.bytes == sum(p.stat().st_size for p in bundle.folder.rglob("*") if p.is_file())
+
+
+def test_progress_sheets_are_found_by_kind_in_the_order_of_epochs(bundle):
+    assert list(bundle.progress("samples")) == [5, 10]
+    assert [path.name for path in bundle.progress("best").values()] == ["epoch-0005-best.jpg"]
+    assert bundle.progress("worst") == {}
+
+
+def test_a_bundle_holds_no_pickle_and_no_code(bundle):
+    files = [path for path in bundle.folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json", ".safetensors", ".md", ".jpg"}
+    assert not [
+        path for path in files if path.read_bytes()[:2] in (b"PK", b"\x80\x02", b"\x80\x04")
+    ]
+
+
+def test_the_digest_changes_with_every_file(bundle):
+    digests = {bundle.digest}
+    for file in bundle.sha256:
+        with open(bundle.folder / file, "ab") as opened:
+            opened.write(b"\n")
+        digests.add(read_bundle(bundle.folder).digest)
+    assert len(digests) == len(bundle.sha256) + 1 == 11
+
+
+def test_a_file_that_does_not_match_its_hash_is_refused(bundle):
+    assert read_bundle(bundle.folder, expected=bundle.sha256).verified
+    for file in bundle.sha256:
+        other = {**bundle.sha256, file: "0" * 64}
+        assert refusal(read_bundle, bundle.folder, expected=other) == "bundle-hash"
+
+
+@pytest.mark.parametrize("file", bundles.REQUIRED_FILES)
+def test_a_required_file_without_a_hash_is_not_taken_on_trust(bundle, file):
+    partial = {name: value for name, value in bundle.sha256.items() if name != file}
+    assert refusal(read_bundle, bundle.folder, expected=partial) == "bundle-hash"
+    assert refusal(read_bundle, bundle.folder, expected={}) == "bundle-hash"
+
+
+@pytest.mark.parametrize("file", bundles.REQUIRED_FILES)
+def test_a_missing_file_is_named(bundle, file):
+    (bundle.folder / file).unlink()
+    with pytest.raises(AtelierError, match=f"lacks {file}") as caught:
+        open_bundle(bundle.folder)
+    assert caught.value.code == "bundle-incomplete"
+
+
+def test_a_promised_progress_sheet_that_is_missing_is_refused(bundle):
+    (bundle.folder / "progress" / "epoch-0005-best.jpg").unlink()
+    code = refusal(read_bundle, bundle.folder, expected=bundle.sha256)
+    assert code == "bundle-incomplete"
+
+
+@pytest.mark.parametrize("file", ["config.json", "history.json", "metrics.json"])
+@pytest.mark.parametrize("text", ["", "{", "3", '"a"', "\u00ff"])
+def test_damaged_json_is_refused(bundle, file, text):
+    (bundle.folder / file).write_text(text, encoding="latin-1")
+    assert refusal(open_bundle, bundle.folder) == "bundle-damaged"
+
+
+def test_another_format_is_refused(bundle):
+    edit(bundle, "config.json", lambda config: config.update(format=2))
+    assert refusal(open_bundle, bundle.folder) == "bundle-format"
+
+
+@pytest.mark.parametrize("field", sorted(bundles.CONFIG_FIELDS))
+def test_a_config_without_a_field_is_refused(bundle, field):
+    edit(bundle, "config.json", lambda config: config.pop(field))
+    with pytest.raises(AtelierError, match=field) as caught:
+        open_bundle(bundle.folder)
+    assert caught.value.code == "bundle-config"
+
+
+def test_another_family_is_refused(bundle):
+    edit(bundle, "config.json", lambda config: config.update(family="ddpm"))
+    assert open_bundle(bundle.folder).family == "ddpm"
+    assert refusal(VAE.from_pretrained, bundle.folder) == "bundle-family"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"latent_dim": 0}, {"architecture": "other"}, {"depth": 3}, {"channels": "wide"}]
+)
+def test_an_architecture_that_does_not_exist_is_refused(bundle, wrong):
+    edit(bundle, "config.json", lambda config: config["architecture"].update(wrong))
+    assert refusal(VAE.from_pretrained, bundle.folder) == "bundle-config"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("mean.bias"),
+        lambda arrays: arrays.update(stranger=np.zeros(1, np.float16)),
+        lambda arrays: arrays.update({"mean.bias": np.zeros(5, np.float16)}),
+        lambda arrays: arrays.update({"mean.bias": np.zeros((4, 1), np.float16)}),
+    ],
+    ids=["missing", "extra", "longer", "other-shape"],
+)
+def test_weights_that_do_not_fit_are_refused(bundle, change):
+    edit_arrays(bundle, "model.safetensors", change)
+    assert refusal(VAE.from_pretrained, bundle.folder) == "bundle-weights"
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -7])
+def test_truncated_weights_are_refused(bundle, kept):
+    path = bundle.folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    assert refusal(VAE.from_pretrained, bundle.folder) == "bundle-damaged"
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("architecture", ["residual", "homework"])
+def test_from_pretrained_gives_the_model_rounded_to_float16(tiny, tmp_path, layout, architecture):
+    model = made(tiny if architecture == "residual" else HOMEWORK)
+    folder = written(tmp_path / "vae", model.to(memory_format=layout)).folder
+    loaded = VAE.from_pretrained(folder)
+    rounded = VAE(model.config).eval()
+    rounded.load_state_dict(
+        {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    )
+    x = torch.rand(3, 3, 32, 32)
+    assert not loaded.training
+    assert {value.dtype for value in loaded.parameters()} == {torch.float32}
+    for found, expected in zip(
+        loaded(x, generator=torch.Generator().manual_seed(0)),
+        rounded(x, generator=torch.Generator().manual_seed(0)),
+        strict=True,
+    ):
+        assert torch.equal(found, expected)
+
+
+def test_arrays_come_back_whatever_their_order_in_memory(model, tmp_path):
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    profiles = {"rows": values, "columns": np.asfortranarray(values), "strided": values[:, ::2]}
+    read = written(tmp_path / "vae", model, profiles=profiles).profiles
+    assert np.array_equal(read["rows"], values)
+    assert np.array_equal(read["columns"], values)
+    assert np.array_equal(read["strided"], values[:, ::2])
+
+
+def test_the_golden_output_is_given(bundle):
+    model = VAE.from_pretrained(bundle.folder)
+    deviation = bundles.check_golden(bundle, lambda inputs: means(model, inputs))
+    assert deviation <= 1e-5
+
+
+def test_a_changed_weight_does_not_give_the_golden_output(bundle):
+    edit_arrays(
+        bundle,
+        "model.safetensors",
+        lambda arrays: np.add(arrays["mean.bias"], np.float16(0.01), out=arrays["mean.bias"]),
+    )
+    model = VAE.from_pretrained(bundle.folder)
+    code = refusal(bundles.check_golden, bundle, lambda inputs: means(model, inputs))
+    assert code == "bundle-golden"
+
+
+def test_an_output_that_is_no_number_is_not_the_golden_one(bundle):
+    code = refusal(
+        bundles.check_golden, bundle, lambda inputs: {"mean": torch.full((2, 4), float("nan"))}
+    )
+    assert code == "bundle-golden"
+
+
+@pytest.mark.parametrize("outputs", [{}, {"mean": torch.zeros(1)}])
+def test_an_absent_or_misshapen_output_is_not_the_golden_one(bundle, outputs):
+    assert refusal(bundles.check_golden, bundle, lambda inputs: outputs) == "bundle-damaged"
+
+
+def test_golden_tensors_without_an_output_prove_nothing(bundle):
+    edit_arrays(bundle, "golden.safetensors", lambda arrays: arrays.pop("output.mean"))
+    assert refusal(bundles.check_golden, bundle, lambda inputs: {}) == "bundle-damaged"
+
+
+def test_only_the_arrays_of_the_bundle_are_read(bundle):
+    for file in ("config.json", "../vae/model.safetensors"):
+        with pytest.raises(ValueError, match=r"^file must"):
+            bundle.arrays(file)
+
+
+def test_a_failed_write_keeps_the_old_bundle(bundle, model):
+    with pytest.raises(ValueError, match="progress must be named"):
+        written(bundle.folder, model, progress={"../evil.jpg": b""})
+    assert read_bundle(bundle.folder, expected=bundle.sha256).digest == bundle.digest
+    assert [path.name for path in bundle.folder.parent.iterdir()] == ["vae"]
+
+
+def test_metrics_that_are_no_numbers_are_not_written(tmp_path, model):
+    with pytest.raises(ValueError, match="JSON"):
+        written(tmp_path / "vae", model, metrics={"nll": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["nowhere", "a/b/c", "/no/such", "https://example.org/a/b"])
+def test_a_place_that_is_neither_folder_nor_repository_is_refused(place):
+    assert refusal(open_bundle, place) == "bundle-missing"
+
+
+def manifest_with(tmp_path, **changes):
+    entry = {"name": "a", "family": "vae", "title": "A", "sha256": {}, "folder": "a"} | changes
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"format": 1, "bundles": [entry]}))
+    return path
+
+
+def test_an_absent_manifest_is_an_empty_one(tmp_path):
+    assert read_manifest(tmp_path / "manifest.json") == Manifest(tmp_path, ())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"folder": "../a"},
+        {"folder": "/etc"},
+        {"folder": "a/../../b"},
+        {"sha256": {"../../secret": "0" * 64}},
+        {"sha256": {"/etc/passwd": "0" * 64}},
+    ],
+)
+def test_a_manifest_that_points_outside_its_folder_is_refused(tmp_path, changes):
+    assert refusal(read_manifest, manifest_with(tmp_path, **changes)) == "manifest-damaged"
+
+
+@pytest.mark.parametrize("revision", [None, "main", COMMIT[:-1], COMMIT.upper(), COMMIT + "0"])
+def test_a_repository_without_a_pinned_revision_is_refused(tmp_path, revision):
+    path = manifest_with(tmp_path, repo="user/name", revision=revision)
+    assert refusal(read_manifest, path) == "manifest-damaged"
+
+
+def test_a_pinned_repository_is_accepted(tmp_path):
+    path = manifest_with(tmp_path, repo="user/name", revision=COMMIT)
+    assert read_manifest(path).entry("a").revision == COMMIT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"bundles": 3}',
+        '{"bundles": [{}]}',
+        '{"bundles": [{"name": "a", "family": "vae", "title": "A", "sha256": null}]}',
+        '{"bundles": [{"name": "a", "family": "vae", "title": "A", "sha256": {}, "run": "x"}]}',
+    ],
+)
+def test_a_damaged_manifest_is_refused(tmp_path, text):
+    path = tmp_path / "manifest.json"
+    path.write_text(text)
+    assert refusal(read_manifest, path) == "manifest-damaged"
+
+
+def test_a_registered_bundle_opens_verified(bundle, tmp_path):
+    register(tmp_path / "manifest.json", bundle, name="vae-a", title="A")
+    opened = read_manifest(tmp_path / "manifest.json").open("vae-a")
+    assert (opened.name, opened.origin, opened.verified) == ("vae-a", "embedded", True)
+    assert opened.digest == bundle.digest
+
+
+def test_a_registered_bundle_that_changed_since_is_refused(bundle, tmp_path):
+    register(tmp_path / "manifest.json", bundle, name="vae-a", title="A")
+    edit(bundle, "metrics.json", lambda metrics: metrics["test"].update(nll=1.0))
+    assert refusal(read_manifest(tmp_path / "manifest.json").open, "vae-a") == "bundle-hash"
+
+
+def test_registering_again_replaces_the_entry_and_keeps_the_others(bundle, tmp_path):
+    path = tmp_path / "manifest.json"
+    for name, title in (("b", "B"), ("a", "old"), ("a", "new")):
+        register(path, bundle, name=name, title=title)
+    manifest = read_manifest(path)
+    assert [(entry.name, entry.title) for entry in manifest.entries] == [("a", "new"), ("b", "B")]
+    assert manifest.of_family("vae") == list(manifest.entries)
+    assert manifest.of_family("ddpm") == []
+
+
+def test_a_name_the_manifest_does_not_have_is_refused(tmp_path):
+    assert refusal(read_manifest(tmp_path / "manifest.json").entry, "x") == "manifest-name"
+
+
+def test_an_entry_whose_folder_is_gone_is_reported(tmp_path):
+    assert refusal(read_manifest(manifest_with(tmp_path)).open, "a") == "bundle-missing-embedded"
+
+
+def test_an_entry_whose_folder_is_gone_is_sought_on_the_hub(tmp_path):
+    path = manifest_with(tmp_path, repo="user/name", revision=COMMIT)
+    assert refusal(read_manifest(path).open, "a") == "hub-unreachable"
+
+
+def test_the_small_bundle_is_whole(tiny_bundle, tmp_path):
+    copy = shutil.copytree(tiny_bundle, tmp_path / "copy")
+    assert open_bundle(copy).digest == open_bundle(tiny_bundle).digest
+    assert VAE.from_pretrained(tiny_bundle).sample(2).shape == (2, 3, 32, 32)

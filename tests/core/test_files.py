@@ -1,0 +1,101 @@
+import hashlib
+import json
+import os
+
+import pytest
+
+from core.files import replacing, replacing_folder, sha256, write_json
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fail_after(write, text, error):
+    write(text)
+    raise error
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
+def test_the_old_file_stays_when_writing_the_new_one_fails(tmp_path, interruption):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(interruption), replacing(path) as temporary:
+        fail_after(temporary.write_text, "half", interruption)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_the_new_file_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "below" / "a.txt"
+    for text in ("first", "second"):
+        with replacing(path) as temporary:
+            temporary.write_text(text)
+            assert not path.exists() or path.read_text() != text
+        assert path.read_text() == text
+    assert names(path.parent) == ["a.txt"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
+def test_the_old_folder_stays_when_writing_the_new_one_fails(tmp_path, interruption):
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "old").touch()
+    with pytest.raises(interruption), replacing_folder(folder) as temporary:
+        fail_after((temporary / "half").write_text, "half", interruption)
+    assert names(folder) == ["old"]
+    assert names(tmp_path) == ["bundle"]
+
+
+def test_the_old_folder_comes_back_when_the_exchange_is_interrupted(tmp_path, monkeypatch):
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "old").touch()
+    replace, calls = os.replace, []
+
+    def interrupted(source, target):
+        calls.append(source)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing_folder(folder) as temporary:
+        (temporary / "new").touch()
+    assert names(folder) == ["old"]
+    assert names(tmp_path) == ["bundle"]
+
+
+def test_the_new_folder_takes_the_place_of_the_old_one(tmp_path):
+    folder = tmp_path / "below" / "bundle"
+    for name in ("first", "second"):
+        with replacing_folder(folder) as temporary:
+            (temporary / name).touch()
+        assert names(folder) == [name]
+    assert names(folder.parent) == ["bundle"]
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def test_json_comes_back_and_keeps_its_accents(tmp_path):
+    value = {"é": [1, 2.5, None, True], "b": "x"}
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert "é" in text
+    assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_json_refuses_what_is_no_number_and_keeps_the_old_file(tmp_path, wrong):
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", wrong)
+    assert json.loads((tmp_path / "a.json").read_text()) == 1
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_sha256_is_that_of_hashlib(tmp_path):
+    data = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(data)
+    assert sha256(tmp_path / "a") == hashlib.sha256(data).hexdigest()

@@ -1,0 +1,84 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from core.bundle import open_bundle, read_manifest
+from core.errors import AtelierError
+from core.files import write_json
+from core.hub import _progress_bar, cached_dataset_file, fetch_bundle
+from core.vae import VAE
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def cached(tiny_bundle):
+    repository = Path(constants.HF_HUB_CACHE) / "models--user--vae"
+    folder = repository / "snapshots" / COMMIT
+    shutil.copytree(tiny_bundle, folder)
+    yield folder
+    shutil.rmtree(repository)
+
+
+def test_the_cache_of_the_tests_is_their_own():
+    assert "latent-atelier-hub-" in constants.HF_HUB_CACHE
+    assert constants.HF_HUB_OFFLINE
+
+
+def test_a_cached_bundle_opens_by_name_without_a_network(cached, tiny_bundle):
+    bundle = open_bundle("user/vae", revision=COMMIT)
+    assert (bundle.name, bundle.origin, bundle.revision) == ("user/vae", "hub", COMMIT)
+    loaded = VAE.from_pretrained("user/vae", revision=COMMIT)
+    embedded = VAE.from_pretrained(tiny_bundle)
+    z = torch.zeros(1, 4)
+    assert torch.equal(loaded.decode(z).mean, embedded.decode(z).mean)
+
+
+def test_a_manifest_opens_a_cached_bundle_verified(cached, tmp_path):
+    entry = {
+        "name": "a",
+        "family": "vae",
+        "title": "A",
+        "repo": "user/vae",
+        "revision": COMMIT,
+        "sha256": dict(open_bundle(cached).sha256),
+    }
+    write_json(tmp_path / "manifest.json", {"format": 1, "bundles": [entry]})
+    manifest = read_manifest(tmp_path / "manifest.json")
+    assert manifest.open("a").verified
+    with open(cached / "model.safetensors", "ab") as file:
+        file.write(b"\n")
+    with pytest.raises(AtelierError) as caught:
+        manifest.open("a")
+    assert caught.value.code == "bundle-hash"
+
+
+@pytest.mark.parametrize("revision", [None, COMMIT])
+def test_a_bundle_that_is_not_cached_is_reported_as_unreachable(revision):
+    with pytest.raises(AtelierError) as caught:
+        fetch_bundle("user/elsewhere", revision)
+    assert caught.value.code == "hub-unreachable"
+
+
+@pytest.mark.parametrize("name", ["a--b/c", "user/.name", "-user/name", "../up"])
+def test_a_name_the_hub_does_not_allow_is_reported(name):
+    with pytest.raises(AtelierError) as caught:
+        fetch_bundle(name)
+    assert caught.value.code == "hub-name"
+
+
+def test_a_file_that_is_not_cached_is_none():
+    assert cached_dataset_file("user/elsewhere", "a.parquet") is None
+
+
+def test_progress_is_reported_in_bytes_and_nothing_is_printed(capfd):
+    seen = []
+    bar = _progress_bar(lambda *pair: seen.append(pair))(total=10, name="x", unit="B")
+    bar.update(4)
+    bar.update(6)
+    bar.close()
+    assert seen == [(4, 10), (10, 10)]
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,204 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (
+        *ROOT.glob("*.py"),
+        *(p for d in ("core", "pages", "train") for p in (ROOT / d).rglob("*.py")),
+    )
+)
+NETWORK = (
+    "huggingface_hub",
+    "requests",
+    "httpx",
+    "aiohttp",
+    "urllib.request",
+    "urllib3",
+    "http",
+    "socket",
+    "ssl",
+    "ftplib",
+    "smtplib",
+    "websockets",
+)
+UNSAFE = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal")
+GLOBAL_SEEDS = (
+    "torch.manual_seed",
+    "torch.seed",
+    "torch.cuda.manual_seed",
+    "torch.cuda.manual_seed_all",
+    "torch.random.manual_seed",
+    "numpy.random.seed",
+    "np.random.seed",
+    "random.seed",
+)
+
+
+def imports(tree, file):
+    package = file.removesuffix(".py").removesuffix("/__init__").split("/")
+    if not file.endswith("__init__.py"):
+        package = package[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def dotted(node):
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+def within(name, *packages):
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def forbidden_imports(file):
+    if file.startswith("core/"):
+        return ("streamlit", "plotly", "pages", "train", "app")
+    if file.startswith("train/"):
+        return ("streamlit", "plotly", "pages", "app")
+    if file.startswith("pages/"):
+        return ("train", "app")
+    return ("train",)
+
+
+def imports_run_one_way(tree, file):
+    for name in imports(tree, file):
+        page = within(name, "pages") and name != "pages" and not within(name, "pages.shared")
+        if within(name, *forbidden_imports(file)) or (file.startswith("pages/shared/") and page):
+            yield name
+
+
+def only_the_hub_module_talks_to_the_network(tree, file):
+    if file != "core/hub.py":
+        yield from (name for name in imports(tree, file) if within(name, *NETWORK))
+
+
+def pages_have_no_torch(tree, file):
+    if file.startswith("pages/") and not file.startswith("pages/shared/"):
+        yield from (name for name in imports(tree, file) if within(name, "torch", "torchvision"))
+
+
+def only_the_loaders_cache(tree, file):
+    if file != "pages/shared/loaders.py":
+        names = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        for name in (*names, *imports(tree, file)):
+            if name.split(".")[0] in ("st", "streamlit") and ".cache" in name:
+                yield name
+
+
+def nothing_installs_gettext(tree, file):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "install":
+            yield dotted(node)
+    yield from (name for name in imports(tree, file) if name == "gettext.install")
+
+
+def nothing_seeds_the_global_generator(tree, file):
+    if not file.startswith("train/"):
+        names = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        yield from (name for name in (*names, *imports(tree, file)) if name in GLOBAL_SEEDS)
+
+
+def nothing_is_unpickled(tree, file):
+    yield from (name for name in imports(tree, file) if within(name, *UNSAFE))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        options = {word.arg: getattr(word.value, "value", None) for word in node.keywords}
+        if dotted(node.func) == "torch.load" and options.get("weights_only") is not True:
+            yield "torch.load"
+        if options.get("allow_pickle"):
+            yield "allow_pickle"
+
+
+def what_core_offers_is_described(tree, file):
+    if file.startswith("core/"):
+        for node in tree.body:
+            named = isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"
+            if named and not ast.get_docstring(node):
+                yield node.name
+        if not ast.get_docstring(tree):
+            yield "the module"
+
+
+RULES = {
+    imports_run_one_way: [
+        ("core/a.py", "import streamlit as st"),
+        ("core/a.py", "from pages.shared import text"),
+        ("core/a.py", "def f():\n    from train import loop"),
+        ("train/a.py", "from pages import home"),
+        ("train/a.py", "import app"),
+        ("pages/a.py", "from train.loop import timed"),
+        ("pages/shared/a.py", "from .. import home"),
+        ("pages/shared/a.py", "from pages.home import show"),
+        ("app.py", "import train"),
+    ],
+    only_the_hub_module_talks_to_the_network: [
+        ("core/data.py", "from huggingface_hub import hf_hub_download"),
+        ("core/data.py", "from urllib import request"),
+        ("pages/a.py", "import requests.adapters"),
+        ("train/a.py", "import socket"),
+    ],
+    pages_have_no_torch: [
+        ("pages/a.py", "from torch import Tensor"),
+        ("pages/a.py", "import torch.nn"),
+    ],
+    only_the_loaders_cache: [
+        ("pages/a.py", "import streamlit as st\n@st.cache_data\ndef f(): ..."),
+        ("pages/shared/a.py", "from streamlit import cache_resource"),
+        ("core/a.py", "st.cache_resource(f)"),
+    ],
+    nothing_installs_gettext: [
+        ("pages/shared/text.py", "import gettext\ngettext.install('a')"),
+        ("pages/shared/text.py", "gettext.translation('a').install()"),
+        ("app.py", "from gettext import install"),
+    ],
+    nothing_seeds_the_global_generator: [
+        ("core/a.py", "torch.manual_seed(0)"),
+        ("pages/a.py", "np.random.seed(0)"),
+        ("core/a.py", "from torch import manual_seed"),
+    ],
+    nothing_is_unpickled: [
+        ("core/a.py", "import pickle"),
+        ("train/a.py", "torch.load(path)"),
+        ("train/a.py", "torch.load(path, weights_only=False)"),
+        ("core/a.py", "np.load(path, allow_pickle=True)"),
+    ],
+    what_core_offers_is_described: [
+        ("core/a.py", "def f(): ..."),
+        ("core/a.py", '"""A module."""\nclass A: ...'),
+    ],
+}
+BREACHES = [(rule, *breach) for rule, breaches in RULES.items() for breach in breaches]
+
+
+def name(value):
+    return getattr(value, "__name__", None)
+
+
+@pytest.mark.parametrize("file", SOURCES)
+@pytest.mark.parametrize("rule", RULES, ids=name)
+def test_every_file_keeps_the_rule(rule, file):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"), file)
+    assert list(rule(tree, file)) == []
+
+
+@pytest.mark.parametrize(("rule", "file", "source"), BREACHES, ids=name)
+def test_a_breach_of_the_rule_is_seen(rule, file, source):
+    assert list(rule(ast.parse(source), file)) != []
+
+
+@pytest.mark.parametrize("file", ["core/vae.py", "core/hub.py", "train/loop.py"])
+def test_the_files_are_found(file):
+    assert file in SOURCES

@@ -1,0 +1,151 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from core.bundle import open_bundle, read_manifest
+from core.errors import AtelierError
+from train.__main__ import main
+
+
+@pytest.fixture
+def copy(tiny_bundle, tmp_path):
+    return shutil.copytree(tiny_bundle, tmp_path / "bundle")
+
+
+def verify(bundle):
+    return main(["verify", str(bundle), "--device", "cpu"])
+
+
+def embed(bundle, checkpoints, name="vae-tiny", title="Tiny"):
+    place = ["--checkpoints", str(checkpoints)]
+    return main(["embed", str(bundle), "--name", name, "--title", title, *place])
+
+
+def edit_metrics(bundle, change):
+    metrics = json.loads((bundle / "metrics.json").read_text())
+    change(metrics)
+    (bundle / "metrics.json").write_text(json.dumps(metrics))
+
+
+def edit_arrays(path, change):
+    arrays = load_file(path)
+    change(arrays)
+    save_file(arrays, path)
+
+
+def test_verify_finds_every_figure_again(tiny_bundle, capsys):
+    assert verify(tiny_bundle) == 0
+    said = capsys.readouterr().out
+    assert "every figure agrees" in said
+    assert "test.negative_elbo" in said
+    assert "DIFFERS" not in said
+    assert "MISSED" in said or "met" in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda metrics: metrics["test"].update(nll=metrics["test"]["nll"] + 1),
+        lambda metrics: metrics["test"].update(active_units=99),
+        lambda metrics: metrics["linear_model"].update(nll=2000.0),
+        lambda metrics: metrics["importance_weighted"][1].update(nll=2000.0),
+        lambda metrics: metrics["test"].update(invented=1.0),
+        lambda metrics: metrics["test"].pop("mse"),
+        lambda metrics: metrics.pop("linear_model"),
+    ],
+    ids=["nll", "units", "linear", "importance", "invented", "absent", "absent-group"],
+)
+def test_verify_finds_an_altered_figure(copy, change, capsys):
+    edit_metrics(copy, change)
+    assert verify(copy) == 1
+    assert "DIFFERS" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: np.add(arrays["class_mean"], 0.5, out=arrays["class_mean"]),
+        lambda arrays: arrays.pop("kl_per_unit"),
+        lambda arrays: arrays.update(test_kl=arrays["test_kl"][:-1]),
+    ],
+    ids=["altered", "absent", "shorter"],
+)
+def test_verify_finds_an_altered_profile(copy, change, capsys):
+    edit_arrays(copy / "profiles.safetensors", change)
+    assert verify(copy) == 1
+    assert "DIFFERS" in capsys.readouterr().out
+
+
+def test_verify_refuses_altered_weights(copy, capsys):
+    def nudge(arrays):
+        arrays["decoder.0.bias"] += np.float16(0.05)
+
+    edit_arrays(copy / "model.safetensors", nudge)
+    assert verify(copy) == 1
+    assert "golden" in capsys.readouterr().err
+
+
+def test_verify_refuses_other_pictures(copy, capsys):
+    config = json.loads((copy / "config.json").read_text())
+    config["data"]["test_fingerprint"] = "0" * 64
+    (copy / "config.json").write_text(json.dumps(config))
+    assert verify(copy) == 1
+    assert "not those of the bundle" in capsys.readouterr().err
+
+
+def test_an_embedded_bundle_opens_verified_by_its_name(tiny_bundle, tmp_path):
+    assert embed(tiny_bundle, tmp_path) == 0
+    manifest = read_manifest(tmp_path / "manifest.json")
+    opened = manifest.open("vae-tiny")
+    assert opened.verified
+    assert opened.digest == open_bundle(tiny_bundle).digest
+    assert manifest.entry("vae-tiny").title == "Tiny"
+    with open(tmp_path / "vae-tiny" / "model.safetensors", "ab") as file:
+        file.write(b"\n")
+    with pytest.raises(AtelierError) as caught:
+        manifest.open("vae-tiny")
+    assert caught.value.code == "bundle-hash"
+
+
+def test_embedding_again_replaces_the_bundle(tiny_bundle, copy, tmp_path):
+    embed(tiny_bundle, tmp_path / "checkpoints")
+    edit_metrics(copy, lambda metrics: metrics["test"].update(nll=1.0))
+    (copy / "progress" / "epoch-0002-samples.jpg").unlink()
+    embed(copy, tmp_path / "checkpoints", title="Again")
+    manifest = read_manifest(tmp_path / "checkpoints" / "manifest.json")
+    assert [entry.title for entry in manifest.entries] == ["Again"]
+    opened = manifest.open("vae-tiny")
+    assert opened.metrics["test"]["nll"] == 1.0
+    assert list(opened.progress("samples")) == [0]
+
+
+def test_files_that_are_not_of_the_bundle_are_not_embedded(copy, tmp_path):
+    (copy / "state.pt").touch()
+    (copy / "progress" / "evil.py").touch()
+    embed(copy, tmp_path / "checkpoints")
+    names = {path.name for path in (tmp_path / "checkpoints").rglob("*")}
+    assert not names & {"state.pt", "evil.py"}
+
+
+@pytest.mark.parametrize("name", ["../up", "Upper", "", "-a", "a/b"])
+def test_a_name_that_is_no_folder_name_is_refused(tiny_bundle, tmp_path, name, capsys):
+    arguments = ["embed", str(tiny_bundle), f"--name={name}", "--title", "T"]
+    assert main([*arguments, "--checkpoints", str(tmp_path)]) == 1
+    assert "name must" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_is_not_embedded_onto_itself(tiny_bundle, tmp_path, capsys):
+    embed(tiny_bundle, tmp_path)
+    assert embed(tmp_path / "vae-tiny", tmp_path) == 1
+    assert "already" in capsys.readouterr().err
+    assert read_manifest(tmp_path / "manifest.json").open("vae-tiny").verified
+
+
+def test_a_folder_that_is_no_bundle_is_one_line_of_error(tmp_path, capsys):
+    for command in (["verify", str(tmp_path)], ["embed", str(tmp_path), "--name=a", "--title=A"]):
+        assert main(command) == 1
+        assert capsys.readouterr().err.count("\n") == 1
