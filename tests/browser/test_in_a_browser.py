@@ -1,0 +1,128 @@
+import pytest
+
+from pages.shared import site
+
+PAGES = [page for pages in site.SECTIONS.values() for page in pages if page is not site.HOME]
+NARROW = {"width": 390, "height": 844}
+NOW = "img[alt^='What the decoder makes']"
+
+
+def ready(tab):
+    """Waits until the page's script has run."""
+    tab.wait_for_selector("h1")
+    tab.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    return tab
+
+
+def go(tab, path, **query):
+    address = "&".join(f"{key}={value}" for key, value in query.items())
+    tab.goto(f"{tab.base}/{path}?{address}")
+    return ready(tab)
+
+
+def slider(tab, label):
+    return tab.locator("[data-testid=stSlider]", has_text=label).get_by_role("slider").first
+
+
+def source(tab, alt=NOW):
+    return tab.locator(alt).first.get_attribute("src")
+
+
+def wait_for_another(tab, before, alt=NOW):
+    tab.wait_for_function(
+        "([alt, before]) => document.querySelector(alt)?.getAttribute('src') !== before",
+        arg=[alt, before],
+    )
+
+
+def test_a_slider_moves_the_picture(tab):
+    go(tab, "latent-space")
+    before = source(tab)
+    slider(tab, "KL").press("End")
+    wait_for_another(tab, before)
+    assert "latent_z" in tab.url
+
+
+def test_a_link_restores_what_its_sender_saw(tab):
+    go(tab, "latent-space")
+    before = source(tab)
+    slider(tab, "KL").press("Home")
+    wait_for_another(tab, before)
+    seen = source(tab)
+    tab.wait_for_function("location.search.includes('latent_z')")
+    tab.goto(tab.url)
+    ready(tab)
+    assert source(tab).split("/")[-1] == seen.split("/")[-1]
+
+
+def test_every_page_opens_from_the_navigation(tab):
+    tab.goto(tab.base)
+    ready(tab)
+    for page in PAGES:
+        tab.get_by_role("link", name=page.title).first.click()
+        tab.wait_for_selector(f"h1:has-text('{page.title}')")
+        ready(tab)
+        assert tab.locator("[data-testid=stException]").count() == 0
+        assert tab.url.split("?")[0].endswith(page.path)
+    assert not tab.errors
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+def test_nothing_sticks_out_on_a_phone(tab, page):
+    tab.set_viewport_size(NARROW)
+    go(tab, page.path)
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.locator("[data-testid=stException]").count() == 0
+
+
+def test_every_picture_has_words_for_those_who_do_not_see_it(tab):
+    for page in PAGES:
+        go(tab, page.path)
+        for image in tab.locator("[data-testid=stImage] img").all():
+            assert len(image.get_attribute("alt") or "") > 3
+
+
+def test_french_from_the_sidebar_to_the_address(tab):
+    go(tab, "interpolation")
+    tab.get_by_role("radio", name="Français").click()
+    tab.wait_for_function("location.search.includes('lang=fr')")
+    tab.wait_for_selector("text=Linéaire")
+
+
+def test_the_first_visitor_may_come_by_a_link(browser, fresh_server):
+    page = browser.new_page()
+    page.goto(f"{fresh_server.url}/likelihood?lang=en")
+    page.wait_for_selector("h1:has-text('Likelihood')", timeout=60_000)
+    assert page.get_by_text("does not seem to exist").count() == 0
+    assert page.get_by_role("link", name="Latent space").count() > 0
+    page.close()
+
+
+def test_the_bound_is_drawn_and_can_be_stopped(tab):
+    go(tab, "likelihood", likelihood_k=5000, likelihood_repeats=20)
+    charts = tab.locator("[data-testid=stPlotlyChart]").count()
+    tab.get_by_role("button", name="Draw").click()
+    tab.wait_for_selector("text=s left")
+    tab.get_by_role("button", name="Stop").click()
+    tab.wait_for_selector("text=Stopped: the curve ends")
+    assert tab.locator("[data-testid=stPlotlyChart]").count() == charts + 2
+
+
+def test_the_timeline_plays_to_its_end(tab):
+    go(tab, "vae-training")
+    shown = "img[alt^='Samples after epoch']"
+    last = tab.locator(shown).get_attribute("alt")
+    tab.locator(".st-key-training_epoch_play button").click()
+    tab.wait_for_selector("img[alt='Samples after epoch 0']")
+    tab.wait_for_selector(f"img[alt='{last}']")
+
+
+def test_an_upload_becomes_the_start(tab, tmp_path):
+    from core import house_number, images
+
+    file = tmp_path / "four.png"
+    file.write_bytes(images.png_bytes(house_number.draw(house_number.HouseNumber(text="4"))))
+    go(tab, "latent-space", latent_from="Upload")
+    tab.locator("input[type=file]").set_input_files(file)
+    tab.wait_for_selector(NOW)
+    tab.wait_for_selector("text=uploaded picture")

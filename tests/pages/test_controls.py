@@ -1,0 +1,338 @@
+"""Every control of every page: change it, and what the visitor sees is different."""
+
+import re
+
+import numpy as np
+import pytest
+
+from core import data, house_number, images
+from pages.shared import loaders, site
+from pages.shared.controls import INKS, WALLS
+from pages.shared.text import in_language
+
+NAME = "vae-svhn"
+WITHOUT_EFFECT = {
+    # Chooses what a button beside it does; the button is tested below.
+    "latent_class",
+    "latent_dice",
+    "likelihood_k",
+    "likelihood_repeats",
+    "likelihood_seed",
+    # One bundle only: nothing else to choose.
+    "checkpoints_bundle",
+    # The language: its own tests.
+    "language_widget",
+}
+PAGES = [page for pages in site.SECTIONS.values() for page in pages if page is not site.HOME]
+
+
+def visible(at):
+    """What a visitor sees that a control could change, without the seconds it took."""
+    pictures = [url for image in at.image for url in image.value]
+    charts = [chart.proto.spec for chart in at.get("plotly_chart")]
+    figures = [(metric.label, metric.value, metric.delta) for metric in at.metric]
+    words = [element.value for element in (*at.markdown, *at.error, *at.info, *at.success)]
+    plain = [re.sub(r"\d+[.,]\d+ s", "", str(word)) for word in words]
+    tables = [table.value.to_csv() for table in at.dataframe]
+    return pictures, charts, figures, plain, tables
+
+
+def another(widget, kind):
+    """A value of the widget that is not the one it has."""
+    if kind == "slider":
+        return widget.min if widget.value != widget.min else widget.max
+    if kind == "number_input":
+        return 7 if widget.value != 7 else 8
+    if kind == "toggle":
+        return not widget.value
+    if kind == "text_input":
+        return "42"
+    return next(option for option in widget.options if str(option) != str(widget.value))
+
+
+KINDS = ("slider", "select_slider", "number_input", "selectbox", "toggle", "text_input")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+def test_every_control_changes_what_one_sees(open_page, page):
+    at = open_page(page.file)
+    tried = []
+    for kind in KINDS:
+        for key in [widget.key for widget in getattr(at, kind)]:
+            if key in WITHOUT_EFFECT or key.startswith("latent_z"):
+                continue
+            widget = getattr(at, kind)(key=key)
+            before, old = visible(at), widget.value
+            widget.set_value(another(widget, kind)).run()
+            assert not at.exception
+            assert visible(at) != before, key
+            getattr(at, kind)(key=key).set_value(old).run()
+            tried.append(key)
+    assert tried or page is site.CHECKPOINTS
+
+
+CHOICES = {
+    "latent_space.py": {"latent_from": ["prior", "maker"]},
+    "interpolation.py": {
+        "interpolation_a_from": ["gallery", "maker"],
+        "interpolation_b_from": ["prior", "maker"],
+    },
+    "latent_profiles.py": {
+        "profiles_order": ["kl", "number"],
+        "profiles_whiskers": ["error"],
+    },
+    "likelihood.py": {
+        "likelihood_from": ["gallery"],
+        "likelihood_ink": list(INKS)[1:],
+        "likelihood_wall": list(WALLS)[1:],
+    },
+    "vae_training.py": {"training_curve": ["kl", "nll", "mse", "active"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "code"),
+    [
+        (f, key, code)
+        for f, keys in CHOICES.items()
+        for key, codes in keys.items()
+        for code in codes
+    ],
+)
+def test_every_choice_changes_what_one_sees(open_page, file, key, code):
+    at = open_page(file)
+    before = visible(at)
+    at.button_group(key=key).set_value(code).run()
+    assert not at.exception
+    assert visible(at) != before
+
+
+# ---------------------------------------------------------------- latent space
+
+
+def test_every_slider_of_the_latent_space_moves_the_picture(open_page):
+    at = open_page("latent_space.py")
+    explorer = loaders.vae(NAME)
+    start = at.image[1].value
+    for unit in explorer.order[: int((explorer.unit_variance > 0.01).sum())]:
+        slider = at.slider(key=f"latent_z{unit}")
+        rest = slider.value
+        slider.set_value(3.0 if rest < 0 else -3.0).run()
+        assert at.image[1].value != start, unit
+        at.slider(key=f"latent_z{unit}").set_value(rest).run()
+        assert at.image[1].value == start
+
+
+def test_a_slider_sets_the_length_of_z(open_page):
+    at = open_page("latent_space.py", latent_from="From the prior")
+    explorer = loaders.vae(NAME)
+    z = explorer.prior(0)[0]
+    unit = int(explorer.order[0])
+    at.slider(key=f"latent_z{unit}").set_value(2.5).run()
+    z[unit] += 2.5 - round(float(z[unit]), 2)
+    assert at.metric[0].value == f"{np.linalg.norm(z):.2f}"
+
+
+def test_a_link_restores_sliders_and_start(open_page):
+    unit = int(loaders.vae(NAME).order[0])
+    moved = open_page("latent_space.py", latent_from="From the prior")
+    moved.slider(key=f"latent_z{unit}").set_value(2.5).run()
+    link = {"latent_from": "From the prior", f"latent_z{unit}": "2.5"}
+    opened = open_page("latent_space.py", **link)
+    assert [image.value for image in opened.image] == [image.value for image in moved.image]
+
+
+def test_a_link_in_french_is_understood_in_english(open_page):
+    english = open_page("latent_space.py", latent_from="From the prior")
+    french = open_page("latent_space.py", latent_from=in_language("From the prior", "fr"))
+    assert [image.value for image in french.image] == [image.value for image in english.image]
+
+
+def test_set_to_the_mean_of_a_class(open_page):
+    at = open_page("latent_space.py")
+    explorer = loaders.vae(NAME)
+    at.selectbox(key="latent_class").set_value("3").run()
+    at.button(key="latent_to_class").click().run()
+    for unit in range(explorer.latent_dim):
+        wanted = round(float(explorer.profiles.mean[3][unit]), 2)
+        assert at.slider(key=f"latent_z{unit}").value == pytest.approx(wanted)
+
+
+def test_random_draw_and_reset(open_page):
+    at = open_page("latent_space.py")
+    explorer = loaders.vae(NAME)
+    start = at.image[1].value
+    at.number_input(key="latent_dice").set_value(5).run()
+    at.button(key="latent_to_draw").click().run()
+    z = explorer.prior(5)[0]
+    assert at.slider(key="latent_z0").value == pytest.approx(round(float(z[0]), 2))
+    assert at.image[1].value != start
+    at.button(key="latent_reset").click().run()
+    assert at.image[1].value == start
+
+
+def test_another_seed_button_moves_the_seed(open_page):
+    at = open_page("vae_training.py")
+    pictures = at.image[0].value
+    at.button(key="training_seed_again").click().run()
+    assert at.number_input(key="training_seed").value != 0
+    assert at.image[0].value != pictures
+
+
+def test_a_new_start_moves_the_sliders(open_page):
+    at = open_page("latent_space.py")
+    at.slider(key="latent_gallery").set_value(5).run()
+    z = loaders.vae(NAME).encode(loaders.gallery(NAME)[4][None]).mean[0]
+    assert at.slider(key="latent_z0").value == pytest.approx(round(float(z[0]), 2))
+
+
+# ---------------------------------------------------------------- pictures of one's own
+
+
+def upload(at, name, content):
+    at.file_uploader(key="latent_upload").set_value((name, content, "image/png")).run()
+    assert not at.exception
+    return at
+
+
+def test_an_uploaded_picture_is_encoded(open_page):
+    at = open_page("latent_space.py", latent_from="Upload")
+    assert any("Choose a picture" in info.value for info in at.info)
+    picture = house_number.draw(house_number.HouseNumber(text="4"))
+    upload(at, "four.png", images.png_bytes(picture))
+    z = loaders.vae(NAME).encode(picture[None]).mean[0]
+    assert at.slider(key="latent_z0").value == pytest.approx(round(float(z[0]), 2))
+
+
+def test_a_file_that_is_no_picture_gets_one_sentence(open_page):
+    at = upload(open_page("latent_space.py", latent_from="Upload"), "no.png", b"not a picture")
+    assert ["not a picture" in error.value for error in at.error] == [True]
+    assert at.expander  # the rest of the page is there
+
+
+def test_a_house_number_of_letters_gets_one_sentence(open_page):
+    at = open_page("likelihood.py")
+    at.text_input(key="likelihood_text").set_value("abc").run()
+    assert ["1 to 3 digits" in error.value for error in at.error] == [True]
+    assert at.get("plotly_chart")  # the test-set figures stay
+
+
+def test_test_digits_are_offered_where_they_are_at_hand(open_page, monkeypatch, svhn_folder):
+    without = open_page("latent_space.py")
+    assert len(without.button_group(key="latent_from").options) == 5
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    at = open_page("latent_space.py", latent_from="Test digit")
+    before = visible(at)
+    at.number_input(key="latent_test").set_value(3).run()
+    assert visible(at) != before
+    found = data.load_split("svhn", "test")
+    z = loaders.vae(NAME).encode(found.pictures[3][None]).mean[0]
+    assert at.slider(key="latent_z0").value == pytest.approx(round(float(z[0]), 2))
+
+
+def test_a_number_beyond_the_test_set_is_ignored(open_page, monkeypatch, svhn_folder):
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    at = open_page("latent_space.py", latent_from="Test digit", latent_test="999999")
+    assert at.number_input(key="latent_test").value == 0
+
+
+def test_a_download_that_cannot_reach_the_hub_says_so(open_page):
+    at = open_page("latent_space.py")
+    at.button(key="latent_download").click().run()
+    assert not at.exception
+    assert ["could not be reached" in error.value for error in at.error] == [True]
+
+
+# ---------------------------------------------------------------- interpolation
+
+
+def test_the_middle_of_the_straight_way_is_short(open_page):
+    at = open_page(
+        "interpolation.py", interpolation_b_from="From the prior", interpolation_b_seed="1"
+    )
+    explorer = loaders.vae(NAME)
+    first, second = explorer.prior(0)[0], explorer.prior(1)[0]
+    linear, spherical = (explorer.walk(first, second, 12, kind) for kind in ("linear", "spherical"))
+    said = " ".join(str(element.value) for element in at.markdown)
+    assert f"{linear.unevenness:.2f}" in said
+    assert f"{spherical.unevenness:.2f}" in said
+    assert linear.norm[5] < spherical.norm[5]
+
+
+# ---------------------------------------------------------------- profiles
+
+
+def test_peaks_follow_the_stated_rule(open_page):
+    at = open_page("latent_profiles.py", profiles_class="5", profiles_peak="0.06")
+    shown = loaders.vae(NAME).profiles
+    said = next(str(e.value) for e in at.markdown if "class 5" in str(e.value))
+    named = {int(number) - 1 for number in re.findall(r"z(\d+) \(", said)}
+    assert named == set(np.flatnonzero(shown.peaks(0.06)[5]))
+
+
+def test_fewer_training_pictures_change_the_profile(open_page, monkeypatch, svhn_folder):
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    bundle = loaders.bundle(NAME)
+    monkeypatch.setitem(bundle.config["data"], "split", "train")
+    at = open_page("latent_profiles.py")
+    before = visible(at)
+    at.select_slider(key="profiles_pictures").set_value(100).run()
+    assert visible(at) != before
+
+
+# ---------------------------------------------------------------- likelihood
+
+
+def test_the_balance_is_the_models_own(open_page):
+    at = open_page("likelihood.py")
+    picture = house_number.draw(house_number.HouseNumber())
+    found = loaders.vae(NAME).evidence(picture, draws=64, seed=0)
+    values = [metric.value for metric in at.metric]
+    assert values[1] == f"{found.kl:.1f}"
+    assert values[2] == f"{found.negative_elbo:,.1f}"
+    assert values[3] == f"{found.linear_nll:,.1f}"
+
+
+def test_drawing_more_samples_shows_the_bound(open_page):
+    at = open_page("likelihood.py", likelihood_k="100", likelihood_repeats="3")
+    charts = len(at.get("plotly_chart"))
+    at.button(key="likelihood_go").click().run()
+    assert len(at.get("plotly_chart")) == charts + 2
+    picture = house_number.draw(house_number.HouseNumber())
+    *_, curve = loaders.vae(NAME).bound_curve(picture, most=100, repeats=3, seed=0)
+    said = next(str(e.value) for e in at.markdown if "draws count" in str(e.value))
+    assert f"{curve.points[-1].nll:,.1f}" in said
+    at.number_input(key="likelihood_seed").set_value(1).run()
+    assert len(at.get("plotly_chart")) == charts  # another seed: nothing drawn yet
+    at.button(key="likelihood_go").click().run()
+    again = next(str(e.value) for e in at.markdown if "draws count" in str(e.value))
+    assert again != said
+
+
+# ---------------------------------------------------------------- training and checkpoints
+
+
+def test_the_timeline_steps_and_plays(open_page):
+    at = open_page("vae_training.py")
+    last = at.select_slider(key="training_epoch").value
+    at.button(key="training_epoch_back").click().run()
+    assert at.select_slider(key="training_epoch").value < last
+    at.button(key="training_epoch_on").click().run()
+    assert at.select_slider(key="training_epoch").value == last
+    at.button(key="training_epoch_play").click().run()
+    assert at.select_slider(key="training_epoch").value == 0
+    at.run()
+    assert 0 < at.select_slider(key="training_epoch").value <= last
+
+
+def test_temperature_zero_makes_all_samples_alike(open_page):
+    at = open_page("vae_training.py", training_temperature="0.0")
+    pictures = at.image[0].value
+    at.number_input(key="training_seed").set_value(3).run()
+    assert at.image[0].value == pictures
+
+
+def test_the_golden_output_is_recomputed(open_page):
+    at = open_page("checkpoints.py")
+    at.button(key=f"checkpoints_golden_{NAME}").click().run()
+    assert ["Largest deviation" in success.value for success in at.success] == [True]

@@ -1,0 +1,89 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from pages.shared import loaders, site
+from pages.shared.text import LANGUAGES, in_language
+
+WIDGETS = ("slider", "select_slider", "number_input", "selectbox", "button_group")
+PAGES = [page for pages in site.SECTIONS.values() for page in pages]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+def test_every_page_opens_in_every_language(open_page, page, language):
+    at = open_page(page.file, lang=language)
+    title = "Latent Atelier" if page is site.HOME else in_language(page.title, language)
+    assert at.title[0].value == title
+    assert not at.error
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+def test_garbage_in_the_address_does_no_harm(open_page, page):
+    clean = open_page(page.file)
+    keys = [widget.key for kind in WIDGETS for widget in getattr(clean, kind) if widget.key]
+    broken = open_page(page.file, **dict.fromkeys(keys, "%%garbage\x00"))
+    assert not broken.error
+    assert [image.value for image in broken.image] == [image.value for image in clean.image]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
+def test_the_language_survives_a_change_of_page(open_page, page):
+    at = open_page("home.py", lang="fr")
+    if page is not site.HOME:
+        at.switch_page(page.file)
+    at.run()
+    assert at.query_params["lang"] == ["fr"]
+    assert at.title[0].value == in_language(page.title, "fr") or page is site.HOME
+
+
+def test_switching_the_language_keeps_what_was_set(open_page):
+    at = open_page("latent_space.py")
+    unit = int(loaders.vae("vae-svhn").order[0])
+    at.slider(key=f"latent_z{unit}").set_value(2.0).run()
+    english = at.image[1].value
+    at.button_group(key="language_widget").set_value("fr").run()
+    assert at.title[0].value == "Espace latent"
+    assert at.slider(key=f"latent_z{unit}").value == 2.0
+    assert at.image[1].value != english  # the labels under the pictures are French now
+
+
+def test_home_maps_every_item_of_the_assignment(open_page):
+    numbers = {item.number.split()[0] for items in site.ASSIGNMENT.values() for item in items}
+    expected = {f"1.{n}" for n in (1, 2, 3)} | {f"2.{n}" for n in (1, 2, 3)}
+    assert numbers == expected | {f"3.{n}" for n in range(1, 10)}
+    home = open_page("home.py")
+    shown = " ".join(str(element.value) for element in home.markdown)
+    for items in site.ASSIGNMENT.values():
+        for item in items:
+            assert item.words in shown
+
+
+def test_every_vae_item_leads_to_a_page_that_exists():
+    items = next(iter(site.ASSIGNMENT.values()))
+    assert all(item.page in PAGES for item in items)
+
+
+def test_without_bundles_every_page_says_so_in_a_sentence(open_page, monkeypatch, tmp_path):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
+    for page in PAGES:
+        at = open_page(page.file)
+        said = [*at.error, *at.info, *at.caption]
+        assert any(
+            "bundle" in str(element.value) or "version" in str(element.value) for element in said
+        )
+
+
+def test_a_damaged_bundle_is_refused_and_the_page_goes_on(open_page, monkeypatch, tmp_path):
+
+    shutil.copytree(loaders.CHECKPOINTS, tmp_path / "checkpoints")
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    weights = tmp_path / "checkpoints" / "vae-svhn" / "model.safetensors"
+    damaged = np.frombuffer(weights.read_bytes(), dtype=np.uint8).copy()
+    damaged[-1] ^= 1
+    weights.write_bytes(damaged.tobytes())
+    at = open_page("latent_space.py")
+    assert ["sha256" in error.value for error in at.error] == [True]
+    checkpoints = open_page("checkpoints.py")
+    assert "refused" in checkpoints.dataframe[0].value.to_csv()
