@@ -7,10 +7,24 @@ which would break a link to any page but the first for the first visitor.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
 
+from pages.shared.loaders import warm_up
 from pages.shared.text import report_failure
 
-app = st.App(Path(__file__).parent / "pages" / "frame.py", on_script_error=report_failure)
+
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """Loads what the first visitor will need while the server starts."""
+    threading.Thread(target=warm_up, daemon=True).start()
+    yield
+
+
+app = st.App(
+    Path(__file__).parent / "pages" / "frame.py", lifespan=lifespan, on_script_error=report_failure
+)

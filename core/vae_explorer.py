@@ -28,6 +28,7 @@ from core.vae import (
 )
 
 DECODE_AT_ONCE = 256
+DRAWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ class VAEExplorer:
     def bound_curve(
         self, picture: Pictures, *, most: int, repeats: int, seed: int
     ) -> Iterator[BoundCurve]:
-        """The bound at K = 1, 2, 5, 10, … up to ``most``, after each batch of draws.
+        """The bound at K = 1, 2, 5, 10, … up to ``most``, yielded after every batch of draws.
 
         Every repeat has draws of its own; within a repeat the draws of a smaller K are the first
         of a larger one. Stopping early leaves the points that are complete.
@@ -222,23 +223,26 @@ class VAEExplorer:
         ]
         x = images.to_tensor(picture[None])
         generator = torch.Generator().manual_seed(seed)
-        log_w = torch.empty(0)
-        points: list[BoundAtK] = []
+        log_w = torch.empty(repeats, 0, dtype=torch.float64)
+        points: tuple[BoundAtK, ...] = ()
+        total = levels[-1] * repeats
+        draws_at_once = max(1, DRAWS_AT_ONCE // repeats)
         for K in levels:
-            wanted = K * repeats - log_w.numel()
-            fresh = self._draws(x, wanted, generator)
-            # Draws are dealt out to the repeats, so that earlier ones stay where they were.
-            log_w = torch.cat([log_w.reshape(repeats, -1), fresh.view(repeats, -1)], dim=1)
+            while log_w.shape[1] < K:
+                draws = min(draws_at_once, K - log_w.shape[1])
+                fresh = self._draws(x, draws * repeats, generator)
+                log_w = torch.cat([log_w, fresh.view(repeats, draws)], dim=1)
+                if log_w.shape[1] < K:
+                    yield BoundCurve(points, repeats, log_w.numel(), total)
             nll = -importance_weighted_bound(log_w)
-            points.append(
-                BoundAtK(
-                    K=K,
-                    nll=float(nll.mean()),
-                    spread=float(nll.std()),
-                    effective_sample_size=float(effective_sample_size(log_w).mean()),
-                )
+            at_K = BoundAtK(
+                K=K,
+                nll=float(nll.mean()),
+                spread=float(nll.std()),
+                effective_sample_size=float(effective_sample_size(log_w).mean()),
             )
-            yield BoundCurve(tuple(points), repeats, K * repeats, levels[-1] * repeats)
+            points = (*points, at_K)
+            yield BoundCurve(points, repeats, log_w.numel(), total)
 
     @torch.inference_mode()
     def _draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:

@@ -9,9 +9,9 @@ import streamlit as st
 from core.bundle import Bundle, ManifestEntry
 from core.errors import AtelierError
 from pages.shared import loaders
-from pages.shared.text import _, head, mechanism, number, plain_errors, sentence
+from pages.shared.text import _, head, mechanism, megabytes, number, plain_errors, sentence
 
-ORIGINS = {"embedded": "checkpoints/", "hub": "Hub", "folder": "folder"}
+ORIGINS = {"embedded": "checkpoints/", "hub": "Hub", "folder": "–"}
 
 
 def overview(opened: dict[str, Bundle | AtelierError], entries: list[ManifestEntry]) -> None:
@@ -27,7 +27,7 @@ def overview(opened: dict[str, Bundle | AtelierError], entries: list[ManifestEnt
                 _("family"): entry.family,
                 _("origin"): ORIGINS[found.origin] if whole else "–",
                 _("hash"): _("verified") if whole and found.verified else _("refused"),
-                _("size"): f"{number(found.bytes / 2**20)} MiB" if whole else "–",
+                _("size"): megabytes(found.bytes) if whole else "–",
                 _("epochs"): number(len(found.history), 0) if whole else "–",
             }
         )
@@ -37,7 +37,7 @@ def overview(opened: dict[str, Bundle | AtelierError], entries: list[ManifestEnt
 def details(entry: ManifestEntry, found: Bundle) -> None:
     cells = st.columns(3)
     cells[0].metric(_("Identity"), found.digest)
-    cells[1].metric(_("Size"), f"{number(found.bytes / 2**20)} MiB")
+    cells[1].metric(_("Size"), megabytes(found.bytes))
     cells[2].metric(_("Code"), found.config["code_version"])
     if st.button(
         _("Recompute the golden output"),
@@ -65,7 +65,7 @@ def details(entry: ManifestEntry, found: Bundle) -> None:
             [
                 {
                     _("file"): name,
-                    "KiB": number((found.folder / name).stat().st_size / 1024),
+                    _("size"): megabytes((found.folder / name).stat().st_size),
                     "sha256": value,
                 }
                 for name, value in found.sha256.items()

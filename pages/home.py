@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import AtelierError
 from pages.shared import figures, loaders, site
-from pages.shared.text import N_, _, coloured, number, plain_errors, sentence
+from pages.shared.text import N_, _, coloured, megabytes, plain_errors, sentence
 
 MODELS = (
     (
@@ -52,8 +52,8 @@ def models() -> None:
                 st.error(sentence(error), icon=":material/error:")
                 continue
             st.caption(
-                _("Loaded: {name}, {epochs} epochs, {size} MiB, hashes verified").format(
-                    name=found.name, epochs=len(found.history), size=number(found.bytes / 2**20)
+                _("Loaded: {name}, {epochs} epochs, {size}, hashes verified").format(
+                    name=found.name, epochs=len(found.history), size=megabytes(found.bytes)
                 )
             )
             st.page_link(first_page.file, label=_("Start here"), icon=first_page.icon)

@@ -22,6 +22,7 @@ from pages.shared.text import (
     head,
     mechanism,
     number,
+    percent,
     plain_errors,
 )
 
@@ -244,10 +245,10 @@ def profiles(name: str) -> None:
     best = int(np.argmax(shown.explained))
     st.markdown(
         _(
-            "The unit that tells classes apart best is **z{unit}**: {share} % of its variance lies "
+            "The unit that tells classes apart best is **z{unit}**: {share} of its variance lies "
             "between classes. The rest is what digits of one class differ by: light, colour, "
             "neighbours, place."
-        ).format(unit=best + 1, share=number(100 * float(shown.explained[best]), 0))
+        ).format(unit=best + 1, share=percent(float(shown.explained[best])))
     )
     caption()
 

@@ -102,19 +102,15 @@ def exploration(name: str, start: Start) -> None:
         begun = time.perf_counter()
         before, now = explorer.decode(np.stack([start.z, z]))
         seconds = time.perf_counter() - begun
-        tiles = {_("start"): before, _("now"): now, _("now − start"): difference(now, before)}
+        changed = difference(now, before)
+        tiles = [
+            (before, _("start"), _("What the decoder makes of the start")),
+            (now, _("now"), _("What the decoder makes of z as the sliders say")),
+            (changed, _("now − start"), _("Difference of the two; grey where nothing changed")),
+        ]
         if start.picture is not None:
-            tiles = {_("the picture"): start.picture, **tiles}
-        sheet = figures.strip(
-            np.stack(list(tiles.values())),
-            list(tiles),
-            columns=len(tiles),
-            factor=8,
-            alt=_(
-                "What the decoder makes of the start and of z as the sliders say, and their "
-                "difference, grey where nothing changed"
-            ),
-        )
+            tiles.insert(0, (start.picture, _("the picture"), _("The picture that was encoded")))
+        figures.row(tiles)
         length, step = st.columns(2, wrap=False)
         length.metric(
             _("Length of z"),
@@ -133,7 +129,7 @@ def exploration(name: str, start: Start) -> None:
         )
         figures.downloads(
             "latent_now",
-            png=lambda: sheet,
+            png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
             rows=lambda: [
                 {
                     "unit": u + 1,

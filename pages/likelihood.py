@@ -27,6 +27,7 @@ from pages.shared.text import (
     head,
     mechanism,
     number,
+    percent,
     plain_errors,
 )
 
@@ -48,9 +49,7 @@ def reconstructions(explorer: VAEExplorer, start: Start, found: Evidence, second
             _("What probabilistic PCA makes of it"),
         ),
     ]
-    for column, (pixels, title, alt) in zip(st.columns(3), tiles, strict=True):
-        with column:
-            figures.picture(pixels, title, alt)
+    figures.row(tiles)
     figures.caption(
         explorer.bundle,
         live=True,
@@ -235,7 +234,8 @@ def bound(name: str, start: Start, found: Evidence) -> None:
         for curve in explorer.bound_curve(start.picture, most=most, repeats=repeats, seed=seed):
             seconds = time.perf_counter() - begun
             left_over = seconds * (curve.total - curve.done) / curve.done
-            kept[request] = (curve, seconds, curve.done == curve.total)
+            if curve.points:
+                kept[request] = (curve, seconds, curve.done == curve.total)
             bar.progress(
                 curve.done / curve.total,
                 text=_("{done} of {total} draws, {left} s left").format(
@@ -296,11 +296,11 @@ def test_set(explorer: VAEExplorer) -> None:
     )
     st.markdown(
         _(
-            "Below the line the VAE is ahead although its figure is only a bound: **{share} %** of "
+            "Below the line the VAE is ahead although its figure is only a bound: **{share}** of "
             "the test pictures. Mean negative ELBO {vae} nats, linear model {linear} nats with "
             "{components} components."
         ).format(
-            share=number(100 * share, 0),
+            share=percent(share),
             vae=number(tested["negative_elbo"]),
             linear=number(explorer.bundle.metrics["linear_model"]["nll"]),
             components=explorer.linear.components,

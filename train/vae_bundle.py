@@ -319,7 +319,7 @@ license_name: svhn-non-commercial
 tags: [vae, image-generation, education]
 datasets: [ufldl-stanford/svhn]
 ---
-# VAE, {config["architecture"]["architecture"]} architecture, {config["architecture"]["latent_dim"]} latent units
+# VAE, {architecture["architecture"]} architecture, {architecture["latent_dim"]} latent units
 
 A variational autoencoder for 32 x 32 colour pictures with a unit-variance Gaussian likelihood;
 {parameters:,} parameters. It is made for learning and teaching, not for recognising anything.

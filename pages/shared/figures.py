@@ -17,6 +17,7 @@ from core.images import Pictures, enlarge, gif_bytes, grid, png_bytes
 from pages.shared.text import _, number
 
 LARGE = 256
+ROW, GAP = 536, 10
 MARK = np.array([213, 94, 0], dtype=np.uint8)
 HEIGHT = 360
 STRIP_FACTOR = 4
@@ -25,10 +26,16 @@ STRIP_FACTOR = 4
 # ---------------------------------------------------------------- pictures
 
 
-def picture(shown: Pictures, caption: str, alt: str, *, side: int = LARGE) -> None:
-    """One 32 x 32 picture, enlarged without smoothing."""
-    factor = max(1, side // shown.shape[0])
-    st.image(enlarge(shown, factor), caption=caption, alt=alt, width="stretch", output_format="PNG")
+def row(tiles: Sequence[tuple[Pictures, str, str]]) -> None:
+    """32 x 32 pictures side by side, enlarged without smoothing: (pixels, caption, alt text)."""
+    pixels, captions, alts = zip(*tiles, strict=True)
+    st.image(
+        [enlarge(picture, LARGE // picture.shape[0]) for picture in pixels],
+        caption=list(captions),
+        alt=list(alts),
+        width=ROW // len(tiles) - GAP,
+        output_format="PNG",
+    )
 
 
 def sheet(
@@ -163,7 +170,8 @@ def caption(
 ) -> None:
     """Bundle and revision, settings, live or precomputed, seconds: under every figure."""
     parts = [f"{of.name} · {of.revision[:12] if of.revision else of.digest}"]
-    parts += [f"{name} {value}" for name, value in (settings or {}).items()]
+    colon = _("{name}: {value}")
+    parts += [colon.format(name=name, value=value) for name, value in (settings or {}).items()]
     if live:
         took = "" if seconds is None else f" · {number(seconds, 2)} s"
         parts.append(_("computed live") + took)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from core import data
 from core.bundle import Bundle, Manifest, ManifestEntry, read_manifest
 from core.data import PictureSet
+from core.errors import AtelierError
 from core.house_number import HouseNumber, draw
 from core.images import Pictures, read_sheet
 from core.latent_profiles import ClassProfiles
@@ -99,6 +101,13 @@ def sheet(of: Bundle, kind: str, epoch: int, count: int) -> Pictures:
 def golden_deviation(name: str) -> float:
     """How far the bundle's weights are from their golden output, here and now."""
     return GOLDEN[bundle(name).family](bundle(name))
+
+
+def warm_up() -> None:
+    """Opens the first bundle of every family, so that the first visitor does not wait for it."""
+    with suppress(AtelierError):  # pages say what is wrong with a bundle
+        for entry in entries("vae")[:1]:
+            gallery(entry.name)
 
 
 # ---------------------------------------------------------------- data sets

@@ -111,6 +111,18 @@ def coloured(symbol: str, latex: str | None = None) -> str:
     return rf"\textcolor{{{SYMBOL_COLOURS[symbol]}}}{{{latex or SYMBOL_LATEX[symbol]}}}"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """A share as a percentage: 74% or, in French, 74 %."""
+    return number(100 * share, digits) + (
+        "\N{NARROW NO-BREAK SPACE}%" if language() == "fr" else "%"
+    )
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes as mebibytes: 2.8 MiB or 2,8 Mio."""
+    return _("{size} MiB").format(size=number(size / 2**20))
+
+
 # ---------------------------------------------------------------- a page
 
 

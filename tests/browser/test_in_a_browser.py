@@ -4,7 +4,7 @@ from pages.shared import site
 
 PAGES = [page for pages in site.SECTIONS.values() for page in pages if page is not site.HOME]
 NARROW = {"width": 390, "height": 844}
-NOW = "img[alt^='What the decoder makes']"
+NOW = "img[alt='What the decoder makes of z as the sliders say']"
 
 
 def ready(tab):
@@ -111,8 +111,8 @@ def test_the_bound_is_drawn_and_can_be_stopped(tab):
 def test_the_timeline_plays_to_its_end(tab):
     go(tab, "vae-training")
     shown = "img[alt^='Samples after epoch']"
-    last = tab.locator(shown).get_attribute("alt")
-    tab.locator(".st-key-training_epoch_play button").click()
+    last = tab.locator(shown).first.get_attribute("alt")
+    tab.locator(".st-key-training_epoch_play button").first.click()
     tab.wait_for_selector("img[alt='Samples after epoch 0']")
     tab.wait_for_selector(f"img[alt='{last}']")
 

@@ -1,5 +1,6 @@
 import math
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -136,12 +137,18 @@ def test_the_linear_reconstruction_is_the_picture_in_the_plane_of_the_components
 
 
 def test_the_bound_curve_tightens_and_counts_its_draws(explorer, digits):
-    curves = list(explorer.bound_curve(digits[0][4], most=100, repeats=6, seed=0))
+    curves = list(explorer.bound_curve(digits[0][4], most=250, repeats=6, seed=0))
     last = curves[-1]
-    assert [point.K for point in last.points] == [1, 2, 5, 10, 20, 50, 100]
-    assert [curve.done for curve in curves] == [6 * point.K for point in last.points]
-    assert {curve.total for curve in curves} == {600}
-    for earlier, later in zip(curves[:-1], curves[1:], strict=True):
+    assert [point.K for point in last.points] == [1, 2, 5, 10, 20, 50, 100, 200]
+    done = [curve.done for curve in curves]
+    assert done == sorted(set(done))
+    assert done[-1] == 1200
+    assert {curve.total for curve in curves} == {1200}
+    for curve in curves:
+        assert [point.K for point in curve.points] == [
+            point.K for point in last.points if curve.done >= 6 * point.K
+        ]
+    for earlier, later in pairwise(curves):
         assert later.points[: len(earlier.points)] == earlier.points
     assert last.points[-1].nll < last.points[0].nll
     assert last.points[0].effective_sample_size == pytest.approx(1)
