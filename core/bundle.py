@@ -322,10 +322,12 @@ def write_bundle(
     golden: Mapping[str, np.ndarray],
     progress: Mapping[str, bytes],
     card: str,
+    check: Callable[[Bundle], object] | None = None,
 ) -> Bundle:
     """Write all files and move them into place at once; the result is read back and returned.
 
-    ``progress`` maps ``epoch-0005-samples.jpg`` to the file's bytes.
+    ``progress`` maps ``epoch-0005-samples.jpg`` to the file's bytes. ``check`` is given the bundle
+    as it stands on disk; where it raises, the folder stays what it was.
     """
     with replacing_folder(folder) as temporary:
         write_json(temporary / "config.json", {"format": FORMAT, **config})
@@ -342,7 +344,9 @@ def write_bundle(
             (temporary / "progress" / name).write_bytes(data)
         for file in temporary.rglob("*.*"):
             file.chmod(0o644)
-        read_bundle(temporary, name=Path(folder).name)
+        on_disk = read_bundle(temporary, name=Path(folder).name)
+        if check is not None:
+            check(on_disk)
     return read_bundle(folder)
 
 

@@ -68,6 +68,8 @@ def _plain_errors(repo: str) -> Iterator[None]:
             repo=repo,
         ) from error
     except LocalEntryNotFoundError as error:
+        if isinstance(error.__cause__, HfHubHTTPError):
+            raise _answer(repo, error.__cause__) from error
         raise _unreachable(repo) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
         raise AtelierError(
@@ -80,13 +82,7 @@ def _plain_errors(repo: str) -> Iterator[None]:
             "hub-name", "{repo} is not a name of the form user/name.", repo=repo
         ) from error
     except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "?"
-        raise AtelierError(
-            "hub-answer",
-            "The Hub answered {status} for {repo}; try again later.",
-            repo=repo,
-            status=status,
-        ) from error
+        raise _answer(repo, error) from error
     except HTTPError as error:
         raise _unreachable(repo) from error
     except OSError as error:
@@ -102,6 +98,16 @@ def _unreachable(repo: str) -> AtelierError:
         "hub-unreachable",
         "The Hub could not be reached and {repo} is not in the cache.",
         repo=repo,
+    )
+
+
+def _answer(repo: str, error: HfHubHTTPError) -> AtelierError:
+    status = error.response.status_code if error.response is not None else "?"
+    return AtelierError(
+        "hub-answer",
+        "The Hub answered {status} for {repo}; try again later.",
+        repo=repo,
+        status=status,
     )
 
 

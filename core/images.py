@@ -21,7 +21,7 @@ SIZE = 32
 """Side of a picture in pixels."""
 
 MAX_BYTES = 20 * 2**20
-MAX_PIXELS = 50_000_000
+MAX_PIXELS = 25_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """What uploads may be: Pillow would also hand EPS to Ghostscript, which runs it."""
 
@@ -70,7 +70,9 @@ def read_picture(data: bytes, size: int = SIZE) -> Pictures:
                     height=opened.height,
                     limit=MAX_PIXELS // 10**6,
                 )
-            upright = ImageOps.exif_transpose(opened).convert("RGBA")
+            opened.draft("RGB", (8 * size, 8 * size))  # a JPEG is decoded smaller at once
+            upright = _eight_bit(ImageOps.exif_transpose(opened)).convert("RGBA")
+            upright = upright.reduce(max(1, min(upright.size) // (8 * size)))
     except AtelierError:
         raise
     except Image.DecompressionBombError as error:
@@ -88,6 +90,15 @@ def read_picture(data: bytes, size: int = SIZE) -> Pictures:
     page.alpha_composite(upright)
     square = ImageOps.fit(page.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
     return np.asarray(square, dtype=np.uint8)
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """A 16-bit grey picture with 8 bits, any other as it is."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray(
+        (np.asarray(picture, dtype=np.float64) / 257).clip(0, 255).astype(np.uint8)
+    )
 
 
 def enlarge(picture: Pictures, factor: int) -> Pictures:

@@ -85,5 +85,7 @@ def fit(x: np.ndarray, components: int | None = None) -> ProbabilisticPCA:
     directions = eigenvectors[:, order]  # (D, q)
     if few:
         directions = centred.T @ directions / np.sqrt(len(x) * eigenvalues[order])
-    loadings = directions * np.sqrt(eigenvalues[order] - 1)
+    # An eigenvector's sign is arbitrary: its largest entry is made positive, on every machine.
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=0)[None], axis=0)
+    loadings = directions * np.sign(largest) * np.sqrt(eigenvalues[order] - 1)
     return ProbabilisticPCA(mean=mean, loadings=loadings)

@@ -26,14 +26,6 @@ from core.vae import VAEConfig
 TINY = VAEConfig(channels=(8, 8, 8), latent_dim=4)
 
 
-def pytest_collection_modifyitems(config, items):
-    if "slow" in (config.getoption("markexpr") or ""):
-        return
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="runs with -m slow"))
-
-
 def draw_digits(count, seed):
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 10

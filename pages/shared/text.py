@@ -164,7 +164,7 @@ def sentence(error: AtelierError) -> str:
 
 def report_failure(error: Exception) -> bool:
     """What a visitor reads when a page fails unexpectedly; the log has the traceback."""
-    LOGGER.error("a page failed", exc_info=error)
+    LOGGER.exception("a page failed", exc_info=error)
     st.error(
         _("This page failed unexpectedly ({kind}). Reload it, or go on with another page.").format(
             kind=type(error).__name__

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from core.errors import AtelierError
+from core.house_number import HouseNumber, draw
 from core.images import (
     difference,
     enlarge,
@@ -296,3 +297,21 @@ def test_a_picture_on_a_sheet_does_not_depend_on_its_neighbours(noise):
     alone = read_sheet(sheet_bytes(noise[:1], columns=1), count=1)
     together = read_sheet(sheet_bytes(noise, columns=2), count=5)
     assert np.array_equal(together[0], alone[0])
+
+
+def test_a_16_bit_grey_picture_keeps_its_levels():
+    levels = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, format="PNG")
+    read = read_picture(buffer.getvalue())
+    np.testing.assert_allclose(read[..., 0], levels / 257, atol=1)
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG"])
+def test_a_large_photograph_is_read_as_its_small_copy(format_):
+    small, other = (draw(HouseNumber(text=text)).astype(int) for text in "48")
+    buffer = io.BytesIO()
+    large = small.astype(np.uint8).repeat(100, 0).repeat(100, 1)
+    Image.fromarray(large).save(buffer, format=format_)
+    read = read_picture(buffer.getvalue())
+    assert np.abs(read - small).mean() < 5 < np.abs(read - other).mean()

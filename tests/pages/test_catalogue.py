@@ -1,0 +1,96 @@
+"""Every visible sentence has its French, with the same fields."""
+
+import ast
+import gettext
+import string
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LOCALES = ROOT / "pages" / "shared" / "locale"
+SOURCES = [*ROOT.glob("core/*.py"), *ROOT.glob("pages/*.py"), *ROOT.glob("pages/shared/*.py")]
+MARKERS = {"_": 0, "N_": 0, "AtelierError": 1}
+
+
+def sentences():
+    """(file, line, sentence) of everything that is marked as visible."""
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            name = getattr(getattr(node, "func", None), "id", None)
+            if name not in MARKERS or len(node.args) <= MARKERS[name]:
+                continue
+            argument = node.args[MARKERS[name]]
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                yield f"{file.relative_to(ROOT)}:{node.lineno}", argument.value
+
+
+def fields(sentence):
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+
+
+FRENCH = gettext.translation("atelier", LOCALES, languages=["fr"])
+CATALOGUE = {key: value for key, value in FRENCH._catalog.items() if key}
+
+
+def test_sentences_are_found():
+    assert len(list(sentences())) > 300
+
+
+def test_every_sentence_has_its_french():
+    missing = [f"{place}: {text}" for place, text in sentences() if not CATALOGUE.get(text)]
+    assert not missing
+
+
+def test_french_and_english_have_the_same_fields():
+    different = {
+        text for _, text in sentences() if fields(text) != fields(CATALOGUE.get(text, text))
+    }
+    assert not different
+
+
+def test_no_translation_is_left_over():
+    assert not set(CATALOGUE) - {text for _, text in sentences()}
+
+
+def test_sentences_are_whole_constants_where_they_are_marked():
+    """``_(f"…")`` or ``_("…" + x)`` would never be found in the catalogue."""
+    wrong = []
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if getattr(getattr(node, "func", None), "id", None) in MARKERS and node.args:
+                argument = node.args[min(MARKERS[node.func.id], len(node.args) - 1)]
+                if isinstance(argument, ast.JoinedStr | ast.BinOp):
+                    wrong.append(f"{file.relative_to(ROOT)}:{node.lineno}")
+    assert not wrong
+
+
+def words_passed_to_streamlit(tree):
+    """String constants given as first argument to a Streamlit element, unmarked."""
+    visible = {"title", "header", "subheader", "markdown", "caption", "info", "error", "warning"}
+    visible |= {"success", "button", "slider", "selectbox", "number_input", "text_input", "toggle"}
+    visible |= {"metric", "expander", "popover", "file_uploader", "camera_input", "select_slider"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", None) in visible and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield node.lineno, first.value
+
+
+def test_no_sentence_goes_to_the_page_unmarked():
+    names = {"", "Latent Atelier", "KL"}
+    unmarked = [
+        f"{file.relative_to(ROOT)}:{line}: {words}"
+        for file in SOURCES
+        if file.parts[-2] != "core"
+        for line, words in words_passed_to_streamlit(ast.parse(file.read_text(encoding="utf-8")))
+        if words not in names
+    ]
+    assert not unmarked
+
+
+def test_the_compiled_catalogue_is_the_written_one():
+    pofile = pytest.importorskip("babel.messages.pofile", reason="babel: tests/requirements.txt")
+    with (LOCALES / "fr" / "LC_MESSAGES" / "atelier.po").open("rb") as file:
+        written = {entry.id: entry.string for entry in pofile.read_po(file) if entry.id}
+    assert written == CATALOGUE
