@@ -118,6 +118,8 @@ class VAEExplorer:
         self.profiles = ClassProfiles(
             arrays["class_mean"], arrays["class_std"], arrays["class_count"]
         )
+        names = bundle.config["data"].get("class_names")
+        self.class_names = tuple(names or map(str, range(len(self.profiles.mean))))
         self.linear = ProbabilisticPCA(arrays["ppca_mean"], arrays["ppca_loadings"])
 
     @property

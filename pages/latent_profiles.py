@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -93,14 +94,16 @@ def one_class(
     return figure
 
 
-def all_classes(shown: ClassProfiles, units: np.ndarray, peaks: np.ndarray) -> go.Figure:
-    count = len(shown.mean)
+def all_classes(
+    shown: ClassProfiles, names: Sequence[str], units: np.ndarray, peaks: np.ndarray
+) -> go.Figure:
+    count = len(names)
     figure = make_subplots(
         rows=(count + 1) // 2,
         cols=2,
         shared_yaxes="all",
         shared_xaxes=True,
-        subplot_titles=[str(c) for c in range(count)],
+        subplot_titles=list(names),
         vertical_spacing=0.05,
         horizontal_spacing=0.04,
     )
@@ -110,14 +113,14 @@ def all_classes(shown: ClassProfiles, units: np.ndarray, peaks: np.ndarray) -> g
     return figure
 
 
-def heat_map(shown: ClassProfiles, units: np.ndarray) -> go.Figure:
+def heat_map(shown: ClassProfiles, names: Sequence[str], units: np.ndarray) -> go.Figure:
     effect = shown.effect[:, units]
     limit = float(np.abs(effect).max()) or 1.0
     figure = go.Figure(
         go.Heatmap(
             z=effect,
             x=[f"z{u + 1}" for u in units],
-            y=[str(c) for c in range(len(effect))],
+            y=list(names),
             colorscale="PuOr",
             zmin=-limit,
             zmax=limit,
@@ -129,7 +132,9 @@ def heat_map(shown: ClassProfiles, units: np.ndarray) -> go.Figure:
     return figure
 
 
-def class_difference(shown: ClassProfiles, a: int, b: int, units: np.ndarray) -> go.Figure:
+def class_difference(
+    shown: ClassProfiles, names: Sequence[str], a: int, b: int, units: np.ndarray
+) -> go.Figure:
     spread = np.sqrt(shown.within_variance[units])
     figure = go.Figure(
         go.Bar(
@@ -139,7 +144,7 @@ def class_difference(shown: ClassProfiles, a: int, b: int, units: np.ndarray) ->
             marker_color=SYMBOL_COLOURS["x"],
         )
     )
-    figure.update_yaxes(title=_("class {a} − class {b}").format(a=a, b=b))
+    figure.update_yaxes(title=_("class {a} − class {b}").format(a=names[a], b=names[b]))
     return figure
 
 
@@ -204,30 +209,31 @@ def profiles(name: str) -> None:
         return profile_rows(shown, explorer)
 
     st.subheader(_("One class"), anchor=False)
-    classes = [str(c) for c in range(len(shown.mean))]
+    classes = list(explorer.class_names)
     left, right = st.columns(2)
-    chosen = int(left.selectbox(_("Class"), classes, key="profiles_class", bind="query-params"))
+    name_ = left.selectbox(_("Class"), classes, key="profiles_class", bind="query-params")
+    chosen = classes.index(name_)
     with right:
         whiskers = controls.choice(_("Whiskers"), WHISKERS, "profiles_whiskers")
     figures.chart(
         one_class(shown, chosen, units, peaks, whiskers),
         "profiles_one",
-        _("Mean latent of class {c} with its spread, peaks in colour").format(c=chosen),
+        _("Mean latent of class {c} with its spread, peaks in colour").format(c=name_),
     )
     found = [
         f"z{u + 1} ({number(float(shown.effect[chosen, u]), 2)})" for u in units if peaks[chosen, u]
     ]
     st.markdown(
-        _("Peaks of class {c}, with d: {list}").format(c=chosen, list=", ".join(found))
+        _("Peaks of class {c}, with d: {list}").format(c=name_, list=", ".join(found))
         if found
-        else _("No unit of class {c} reaches this threshold.").format(c=chosen)
+        else _("No unit of class {c} reaches this threshold.").format(c=name_)
     )
     caption()
     figures.downloads("profiles_data", rows=rows)
 
     st.subheader(_("All ten on one scale"), anchor=False)
     figures.chart(
-        all_classes(shown, units, peaks),
+        all_classes(shown, classes, units, peaks),
         "profiles_all",
         _("Mean latent of all ten classes, on one scale"),
         height=900,
@@ -237,7 +243,7 @@ def profiles(name: str) -> None:
 
     st.subheader(_("Which unit speaks for which class"), anchor=False)
     figures.chart(
-        heat_map(shown, units),
+        heat_map(shown, classes, units),
         "profiles_heat",
         _("Standardised difference d of every class and unit"),
         height=420,
@@ -254,14 +260,18 @@ def profiles(name: str) -> None:
 
     st.subheader(_("Two classes"), anchor=False)
     left, right = st.columns(2)
-    a = int(left.selectbox(_("Class"), classes, index=1, key="profiles_a", bind="query-params"))
-    b = int(
-        right.selectbox(_("minus class"), classes, index=7, key="profiles_b", bind="query-params")
+    last = len(classes) - 1
+    first = left.selectbox(
+        _("Class"), classes, index=min(1, last), key="profiles_a", bind="query-params"
     )
+    second = right.selectbox(
+        _("minus class"), classes, index=min(7, last), key="profiles_b", bind="query-params"
+    )
+    a, b = classes.index(first), classes.index(second)
     figures.chart(
-        class_difference(shown, a, b, units),
+        class_difference(shown, classes, a, b, units),
         "profiles_difference",
-        _("Mean latent of class {a} minus that of class {b}").format(a=a, b=b),
+        _("Mean latent of class {a} minus that of class {b}").format(a=first, b=second),
     )
     st.caption(_("The whiskers are one standard deviation inside a class."))
     caption()

@@ -16,7 +16,7 @@ from pages.shared.text import _, coloured, formula, head, mechanism, number, pla
 
 LIMIT = 4.0
 IN_VIEW = 8
-SLIDER_HEIGHT = 470
+SLIDER_HEIGHT = 560
 TRAVERSAL = np.linspace(-3, 3, 12)
 
 
@@ -64,7 +64,7 @@ def sliders(explorer: VAEExplorer, start: Start) -> np.ndarray:
 
 def set_from(explorer: VAEExplorer, start: Start) -> None:
     """Buttons that move all sliders at once."""
-    classes = [str(c) for c in range(len(explorer.profiles.mean))]
+    classes = list(explorer.class_names)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             _("Class"), classes, key="latent_class", bind="query-params", width=110
@@ -72,7 +72,7 @@ def set_from(explorer: VAEExplorer, start: Start) -> None:
         st.button(
             _("Set z to the mean of this class"),
             key="latent_to_class",
-            on_click=lambda: set_sliders(explorer.profiles.mean[int(chosen)]),
+            on_click=lambda: set_sliders(explorer.profiles.mean[classes.index(chosen)]),
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         seed = controls.seed("latent_dice")
@@ -110,7 +110,7 @@ def exploration(name: str, start: Start) -> None:
         ]
         if start.picture is not None:
             tiles.insert(0, (start.picture, _("the picture"), _("The picture that was encoded")))
-        figures.row(tiles)
+        figures.pairs(tiles)
         length, step = st.columns(2, wrap=False)
         length.metric(
             _("Length of z"),
@@ -198,7 +198,7 @@ def main() -> None:
     with plain_errors():
         name = controls.bundle_name("vae", "latent_bundle")
         explorer = loaders.vae(name)
-        start = controls.picture("latent", explorer, with_prior=True, first=12)
+        start = controls.picture("latent", explorer, with_prior=True, default="maker", first=12)
         if start is None:
             st.info(_("Choose a picture to start from."))
         else:

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from core import data, images
+from core import images
 from core.errors import AtelierError
 from core.files import replacing, write_json
 from core.vae import PRESETS, VAE, VAEConfig, active_units
-from train import loop, vae_bundle
+from train import loop, sets, vae_bundle
 from train.augment import DigitAugmentation
 
 
@@ -33,6 +33,7 @@ class VAETraining:
     split: str = "train"
     test_split: str = "test"
     data_note: str = ""
+    folder: str = ""
     epochs: int = 60
     batch_size: int = 128
     learning_rate: float = 3e-3
@@ -239,9 +240,14 @@ def train(
     minutes: float | None = None,
     resume: bool = False,
     finish: bool = False,
+    download: bool = False,
     device: torch.device,
 ) -> Path:
-    """Start or resume a run; the folder of the finished bundle."""
+    """Start or resume a run; the folder of the finished bundle.
+
+    ``minutes`` decides the number of epochs once, at the start. ``finish`` trains no further and
+    makes the bundle of the last whole epoch. ``download`` fetches data that is not at hand.
+    """
     state_file = run / "state.pt"
     if resume or finish:
         state = loop.load_state(state_file, device)
@@ -254,8 +260,13 @@ def train(
             "{folder} holds a run already: go on with --resume, or name another folder.",
             folder=run,
         )
-    train_set = data.load_split(training.data, training.split)
-    test_set = data.load_split(training.data, training.test_split)
+    train_set, test_set = sets.load(
+        training.data,
+        training.split,
+        training.test_split,
+        folder=training.folder,
+        download=download,
+    )
     trainer = Trainer(
         config,
         training,
@@ -282,10 +293,10 @@ def train(
             "architecture": trainer.model.architecture(),
             "training": asdict(training),
             "data": {
-                "name": training.data,
-                "split": training.split,
+                "name": train_set.name,
+                "split": train_set.split,
                 "pictures": len(train_set),
-                "test_split": training.test_split,
+                "test_split": test_set.split,
                 "test_pictures": len(test_set),
                 "note": training.data_note,
                 "fingerprint": train_set.fingerprint(),
@@ -358,6 +369,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--finish", action="store_true", help="no more training: a bundle of the last epoch"
     )
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch the data set from the Hub where it is missing",
+    )
     parser.add_argument("--minutes", type=float, help="budget; decides the number of epochs")
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
     defaults = VAETraining()
@@ -366,6 +382,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "split",
         "test_split",
         "data_note",
+        "folder",
         "epochs",
         "batch_size",
         "learning_rate",
@@ -402,6 +419,7 @@ def main(arguments: argparse.Namespace) -> None:
             minutes=arguments.minutes,
             resume=arguments.resume,
             finish=arguments.finish,
+            download=arguments.download,
             device=loop.pick_device(arguments.device),
         )
     except KeyboardInterrupt:

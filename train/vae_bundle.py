@@ -21,7 +21,7 @@ from core.vae import (
     importance_weighted_bound,
 )
 from core.vae_explorer import golden_deviation, golden_outputs
-from train import loop
+from train import loop, sets
 
 DRAWS = 5
 IMPORTANCE_SAMPLES = (1, 10, 100, 1000)
@@ -29,12 +29,6 @@ IMPORTANCE_PICTURES = 200
 EXTREMES = 16
 SHEET_PICTURES = 24
 SHEET_COLUMNS = 8
-OFFICIAL_SIZES = {
-    ("svhn", "train"): 73257,
-    ("svhn", "test"): 26032,
-    ("cifar10", "train"): 50000,
-    ("cifar10", "test"): 10000,
-}
 
 
 def shown_rows(count: int, wanted: int) -> list[int]:
@@ -47,26 +41,6 @@ def decodings_at_end(train_pictures: int, test_pictures: int) -> int:
     """How many pictures ``write`` encodes or decodes, for a time budget."""
     importance = min(IMPORTANCE_PICTURES, test_pictures) * max(IMPORTANCE_SAMPLES)
     return train_pictures + test_pictures * (DRAWS + 2) + importance
-
-
-def describe_data(settings: dict) -> tuple[str, str]:
-    """Training and test data in words; never called SVHN unless all of it was used."""
-    data = settings["data"]
-    words = []
-    for split, count in (
-        (data["split"], data["pictures"]),
-        (data["test_split"], data["test_pictures"]),
-    ):
-        whole = OFFICIAL_SIZES.get((data["name"], split)) == count
-        name = data["name"].upper().replace("CIFAR10", "CIFAR-10")
-        words.append(
-            f"{name} {split}, {count:,} pictures"
-            if whole
-            else f"{name} subset ({split}), {count:,} pictures"
-        )
-    if data["note"]:
-        words[0] += f": {data['note']}"
-    return words[0], words[1]
 
 
 # ---------------------------------------------------------------- figures
@@ -254,7 +228,7 @@ def write(
         "family": "vae",
         "architecture": model.architecture(),
         "preprocessing": {"size": images.SIZE, "range": [-1, 1], "channels": "RGB"},
-        "data": settings["data"],
+        "data": {**settings["data"], "class_names": list(train_set.class_names)},
         "training": {
             **settings["training"],
             "device": settings["device"],
@@ -290,7 +264,7 @@ def progress_files(folder: Path, planned: int, done: int) -> dict[str, bytes]:
 
 def protocol(settings: dict) -> str:
     """What the figures of ``metrics.json`` were measured on, in one paragraph."""
-    trained, tested = describe_data(settings)
+    trained, tested = sets.describe(settings)
     bounded = min(IMPORTANCE_PICTURES, settings["data"]["test_pictures"])
     return (
         f"Trained on: {trained}. Measured on: {tested}. Stored float16 weights, arithmetic in "
@@ -303,8 +277,8 @@ def protocol(settings: dict) -> str:
 
 def card(config: dict, settings: dict, metrics: dict, history: list[dict], parameters: int) -> str:
     """The model card: what it is, what it was trained on, how well it does, how to load it."""
-    trained, tested = describe_data(settings)
-    architecture = config["architecture"]
+    trained, tested = sets.describe(settings)
+    architecture, terms = config["architecture"], sets.TERMS[config["data"]["name"]]
     test, linear = metrics["test"], metrics["linear_model"]
     minutes = history[-1]["seconds_total"] / 60 if history else 0.0
     bounds = "\n".join(
@@ -313,10 +287,8 @@ def card(config: dict, settings: dict, metrics: dict, history: list[dict], param
     )
     return f"""---
 library_name: latent-atelier
-license: other
-license_name: svhn-non-commercial
 tags: [vae, image-generation, education]
-datasets: [ufldl-stanford/svhn]
+{terms.front_matter}
 ---
 # VAE, {architecture["architecture"]} architecture, {architecture["latent_dim"]} latent units
 
@@ -324,8 +296,8 @@ A variational autoencoder for 32 x 32 colour pictures with a unit-variance Gauss
 {parameters:,} parameters. It is made for learning and teaching, not for recognising anything.
 
 **Trained on** {trained}, for {len(history)} epochs in {minutes:.0f} minutes on {settings["device"]}.
-SVHN is for non-commercial use; so are these weights. No picture of the data set is in this folder;
-the sheets in `progress/` were made by the model.
+{terms.sentence} No picture of the data set is in this folder; the sheets in `progress/` were made
+by the model.
 
 | on {tested} | nats |
 |---|---|

@@ -292,16 +292,22 @@ def _from_test_set(prefix: str, explorer: VAEExplorer) -> Chosen:
 
 
 def _from_maker(prefix: str, explorer: VAEExplorer) -> Chosen:
-    text = st.text_input(
-        _("Digits (1 to 3)"), "7", max_chars=3, key=f"{prefix}_text", bind="query-params"
-    )
-    ink = choice(_("Ink"), INKS, f"{prefix}_ink")
-    wall = choice(_("Wall"), WALLS, f"{prefix}_wall")
-    with st.popover(_("More"), width="stretch"):
-        size = real(_("Size"), 0.3, 1.2, 0.85, f"{prefix}_size")
-        blur = real(_("Blur (pixels)"), 0.0, 4.0, 0.6, f"{prefix}_blur", step=0.1)
-        rotation = whole(_("Rotation (degrees)"), -45, 45, 0, f"{prefix}_rotation")
-        noise = whole(_("Noise (grey levels)"), 0, 80, 4, f"{prefix}_noise")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input(
+            _("Digits (1 to 3)"),
+            "7",
+            max_chars=3,
+            key=f"{prefix}_text",
+            bind="query-params",
+            width=150,
+        )
+        ink = choice(_("Ink"), INKS, f"{prefix}_ink")
+        wall = choice(_("Wall"), WALLS, f"{prefix}_wall")
+        with st.popover(_("More")):
+            size = real(_("Size"), 0.3, 1.2, 0.85, f"{prefix}_size")
+            blur = real(_("Blur (pixels)"), 0.0, 4.0, 0.6, f"{prefix}_blur", step=0.1)
+            rotation = whole(_("Rotation (degrees)"), -45, 45, 0, f"{prefix}_rotation")
+            noise = whole(_("Noise (grey levels)"), 0, 80, 4, f"{prefix}_noise")
     if not (text.isascii() and text.isdigit()):
         st.error(_("A house number has 1 to 3 digits, 0 to 9."), icon=":material/error:")
         return None

@@ -17,7 +17,7 @@ from core.images import Pictures, enlarge, gif_bytes, grid, png_bytes
 from pages.shared.text import _, number
 
 LARGE = 256
-ROW, GAP = 536, 10
+ROW, GAP = 532, 16
 MARK = np.array([213, 94, 0], dtype=np.uint8)
 HEIGHT = 360
 STRIP_FACTOR = 4
@@ -26,16 +26,38 @@ STRIP_FACTOR = 4
 # ---------------------------------------------------------------- pictures
 
 
-def row(tiles: Sequence[tuple[Pictures, str, str]]) -> None:
-    """32 x 32 pictures side by side, enlarged without smoothing: (pixels, caption, alt text)."""
+Tile = tuple[Pictures, str, str]
+"""A 32 x 32 picture, its caption, its alt text."""
+
+
+def pairs(tiles: Sequence[Tile]) -> None:
+    """Pictures two by two as large as there is room, enlarged without smoothing."""
+    for index in range(0, len(tiles), 2):
+        columns = st.columns(2, gap="small", wrap=False)
+        for column, (pixels, caption_, alt) in zip(columns, tiles[index : index + 2], strict=False):
+            large = enlarge(pixels, LARGE // pixels.shape[0])
+            column.image(large, caption=caption_, alt=alt, width="stretch", output_format="PNG")
+
+
+def row(tiles: Sequence[Tile]) -> None:
+    """Pictures side by side, enlarged without smoothing."""
     pixels, captions, alts = zip(*tiles, strict=True)
     st.image(
-        [enlarge(picture, LARGE // picture.shape[0]) for picture in pixels],
+        [with_gap(enlarge(picture, LARGE // picture.shape[0])) for picture in pixels],
         caption=list(captions),
         alt=list(alts),
-        width=ROW // len(tiles) - GAP,
+        width=ROW // len(tiles),
         output_format="PNG",
     )
+
+
+def with_gap(large: Pictures) -> Pictures:
+    """The picture with a transparent strip at its right, so that neighbours do not touch."""
+    height, width, _channels = large.shape
+    wide = np.zeros((height, width + GAP, 4), dtype=np.uint8)
+    wide[:, :width, :3] = large
+    wide[:, :width, 3] = 255
+    return wide
 
 
 def sheet(
@@ -106,8 +128,8 @@ def chart(figure: go.Figure, key: str, alt: str, *, height: int = HEIGHT) -> Non
         xaxis_title_font_size=16,
         yaxis_title_font_size=16,
         legend_font_size=15,
-        margin={"l": 10, "r": 10, "t": 36, "b": 10},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        margin={"l": 10, "r": 10, "t": 60, "b": 10},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "entrywidth": 0},
     )
     figure.update_xaxes(tickfont_size=14)
     figure.update_yaxes(tickfont_size=14)

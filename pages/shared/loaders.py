@@ -120,7 +120,7 @@ def _split(files: tuple[tuple[str, float], ...], name: str, split: str) -> Pictu
 
 def split_at_hand(name: str, split: str) -> bool:
     """Whether a split can be read without a download."""
-    return data.find_split(name, split) is not None
+    return name in data.SOURCES and data.find_split(name, split) is not None
 
 
 def _files(name: str, split: str) -> tuple[tuple[str, float], ...]:

@@ -12,7 +12,7 @@ from core.data import load_split
 from core.images import read_sheet, sheet_bytes, to_pictures, to_tensor
 from core.ppca import fit
 from core.vae import NLL_CONSTANT, VAE, bits_per_dimension
-from train import loop, vae_bundle
+from train import loop, sets, vae_bundle
 
 CPU = torch.device("cpu")
 
@@ -140,7 +140,7 @@ def test_a_subset_is_never_called_the_whole_data_set(bundle):
 )
 def test_only_all_pictures_are_the_data_set(count, expected):
     data = {"name": "svhn", "split": "train", "test_split": "test", "note": ""}
-    words, _ = vae_bundle.describe_data({"data": {**data, "pictures": count, "test_pictures": 5}})
+    words, _ = sets.describe({"data": {**data, "pictures": count, "test_pictures": 5}})
     assert words.startswith(expected)
 
 

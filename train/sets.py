@@ -1,0 +1,102 @@
+"""The training and test pictures of a run, wherever they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core import data
+from core.data import PictureSet
+from core.errors import AtelierError
+
+OWN = "folder"
+"""Name of a data set that is one's own folder of class folders."""
+
+HELD_OUT = 10
+"""Of one's own pictures every tenth is a test picture."""
+
+OFFICIAL_SIZES = {
+    ("svhn", "train"): 73257,
+    ("svhn", "test"): 26032,
+    ("cifar10", "train"): 50000,
+    ("cifar10", "test"): 10000,
+}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the licence of the pictures means for weights trained on them, for a model card."""
+
+    front_matter: str
+    sentence: str
+
+
+TERMS = {
+    "svhn": Terms(
+        "license: other\nlicense_name: svhn-non-commercial\ndatasets: [ufldl-stanford/svhn]",
+        "SVHN (Netzer et al. 2011) is for non-commercial use only; so are these weights.",
+    ),
+    "cifar10": Terms(
+        "license: mit\ndatasets: [uoft-cs/cifar10]",
+        "CIFAR-10 (Krizhevsky 2009) is free to use for research.",
+    ),
+    OWN: Terms(
+        "license: unknown", "Whose pictures they are decides what the weights may be used for."
+    ),
+}
+
+
+def load(
+    name: str, split: str, test_split: str, *, folder: str = "", download: bool = False
+) -> tuple[PictureSet, PictureSet]:
+    """Training and test pictures: two splits of a known data set, or one's own ``folder``.
+
+    ``download`` fetches missing splits from the Hub. Raises ``AtelierError`` ``folder-small`` and
+    those of ``core.data``.
+    """
+    if folder:
+        return hold_out(data.load_folder(Path(folder)))
+    if download:
+        for part in (split, test_split):
+            if data.find_split(name, part) is None:
+                data.download_split(name, part)
+    return data.load_split(name, split), data.load_split(name, test_split)
+
+
+def hold_out(pictures: PictureSet) -> tuple[PictureSet, PictureSet]:
+    """Every tenth picture of each class for testing, the others for training."""
+    if len(pictures) < 2 * HELD_OUT:
+        raise AtelierError(
+            "folder-small",
+            "{count} pictures are too few to learn from: at least {least} are needed.",
+            count=len(pictures),
+            least=2 * HELD_OUT,
+        )
+    tested = np.arange(len(pictures)) % HELD_OUT == HELD_OUT - 1  # classes follow one another
+    parts = [
+        PictureSet(OWN, split, pictures.pictures[rows], pictures.labels[rows], pictures.class_names)
+        for split, rows in (("train", ~tested), ("test", tested))
+    ]
+    return parts[0], parts[1]
+
+
+def describe(settings: dict) -> tuple[str, str]:
+    """Training and test data of a run in words; called SVHN only where all of it was used."""
+    about = settings["data"]
+    words = []
+    for split, count in (
+        (about["split"], about["pictures"]),
+        (about["test_split"], about["test_pictures"]),
+    ):
+        name = about["name"].upper().replace("CIFAR10", "CIFAR-10")
+        if about["name"] == OWN:
+            words.append(f"one's own folder ({split}), {count:,} pictures")
+        elif OFFICIAL_SIZES.get((about["name"], split)) == count:
+            words.append(f"{name} {split}, {count:,} pictures")
+        else:
+            words.append(f"{name} subset ({split}), {count:,} pictures")
+    if about["note"]:
+        words[0] += f": {about['note']}"
+    return words[0], words[1]
