@@ -195,9 +195,10 @@ def draw_bound(curve: BoundCurve, explorer: VAEExplorer, found: Evidence, settin
     )
 
 
-@st.fragment
-def bound(name: str, start: Start, found: Evidence) -> None:
-    explorer = loaders.vae(name)
+def bound(explorer: VAEExplorer, start: Start, found: Evidence) -> None:
+    """Draws on demand, with progress and a stop; not a fragment, for only a run of the whole page
+    is interrupted by a click.
+    """
     st.subheader(_("How tight is the bound?"), anchor=False)
     left, middle, right = st.columns(3, gap="large", vertical_alignment="bottom")
     with left:
@@ -392,7 +393,7 @@ def main() -> None:
             with right:
                 reconstructions(explorer, start, found, seconds)
             balance(explorer, found)
-            bound(name, start, found)
+            tightness = st.container()
         test_set(explorer)
         mechanism(
             _(
@@ -427,6 +428,9 @@ def main() -> None:
             effective_sample_size,
             ProbabilisticPCA.nll,
         )
+        if start is not None:
+            with tightness:  # last, so that the rest of the page stands while draws are made
+                bound(explorer, start, found)
 
 
 main()

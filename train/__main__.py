@@ -15,12 +15,18 @@ COMMANDS = {
 }
 
 
-def main(argv: list[str] | None = None) -> int:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line: one sub-command a module of ``COMMANDS``."""
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, summary) in COMMANDS.items():
         module.add_arguments(commands.add_parser(name, help=summary, description=module.__doc__))
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; the exit status."""
+    arguments = build_parser().parse_args(argv)
     try:
         return COMMANDS[arguments.command][0].main(arguments) or 0
     except (AtelierError, ValueError) as error:

@@ -78,7 +78,7 @@ def test_every_control_changes_what_one_sees(open_page, page):
 
 
 CHOICES = {
-    "latent_space.py": {"latent_from": ["prior", "maker"]},
+    "latent_space.py": {"latent_from": ["prior", "gallery"]},
     "interpolation.py": {
         "interpolation_a_from": ["gallery", "maker"],
         "interpolation_b_from": ["prior", "maker"],
@@ -187,6 +187,7 @@ def test_another_seed_button_moves_the_seed(open_page):
 
 def test_a_new_start_moves_the_sliders(open_page):
     at = open_page("latent_space.py")
+    at.button_group(key="latent_from").set_value("gallery").run()
     at.slider(key="latent_gallery").set_value(5).run()
     z = loaders.vae(NAME).encode(loaders.gallery(NAME)[4][None]).mean[0]
     assert at.slider(key="latent_z0").value == pytest.approx(round(float(z[0]), 2))
@@ -243,7 +244,7 @@ def test_a_number_beyond_the_test_set_is_ignored(open_page, monkeypatch, svhn_fo
 
 
 def test_a_download_that_cannot_reach_the_hub_says_so(open_page):
-    at = open_page("latent_space.py")
+    at = open_page("latent_space.py", latent_from="Generated")
     at.button(key="latent_download").click().run()
     assert not at.exception
     assert ["could not be reached" in error.value for error in at.error] == [True]

@@ -1,0 +1,89 @@
+"""The README is kept true: its tree, its commands, its figures, its code."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from core.bundle import read_manifest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BUNDLE = read_manifest(ROOT / "checkpoints" / "manifest.json").open("vae-svhn")
+
+
+def block(after):
+    """The first fenced block after a heading."""
+    return re.search(r"```\w*\n(.*?)```", README[README.index(after) :], re.S)[1]
+
+
+def tree():
+    """Paths that the annotated tree names."""
+    folders, paths = [], []
+    for line in block("## The tree").splitlines():
+        indent, name = re.match(r"( *)(\S+)", line).groups()
+        folders = folders[: len(indent) // 2]
+        paths.append("".join(folders) + name)
+        folders.append(name)
+    return paths
+
+
+def test_everything_in_the_tree_exists():
+    assert [path for path in tree() if not (ROOT / path).exists()] == []
+
+
+def test_every_module_is_in_the_tree():
+    modules = [
+        file.relative_to(ROOT).as_posix()
+        for folder in ("core", "pages", "pages/shared", "train")
+        for file in (ROOT / folder).glob("*.py")
+        if file.name != "__init__.py"
+    ]
+    assert sorted(set(modules) - set(tree())) == []
+
+
+def test_every_line_of_the_tree_says_what_it_is():
+    assert all(len(line.split()) >= 3 for line in block("## The tree").splitlines())
+
+
+def test_the_training_commands_are_understood():
+    from train.__main__ import build_parser
+
+    commands = [
+        line.split("#")[0].strip()
+        for line in block("## Training").splitlines()
+        if line.startswith("python -m train")
+    ]
+    assert len(commands) >= 5
+    for command in commands:
+        build_parser().parse_args(shlex.split(command)[3:])
+
+
+def test_the_figures_are_those_of_the_bundle():
+    test, linear = BUNDLE.metrics["test"], BUNDLE.metrics["linear_model"]
+    section = README[README.index("## The embedded model") : README.index("## Training")]
+    for value in (test["negative_elbo"], test["nll"], linear["nll"]):
+        assert f"{value:,.1f}" in section
+    assert f"{test['kl']:.1f}" in section
+    assert f"{test['mse']:.4f}" in section
+    for row in BUNDLE.metrics["importance_weighted"]:
+        assert f"{row['nll']:,.1f}" in section
+    assert f"{len(BUNDLE.history)} epochs" in section
+
+
+def test_the_code_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    exec(block("## In code"), {})
+
+
+def test_pictures_are_there():
+    for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README):
+        assert (ROOT / name).is_file()
+
+
+@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "checkpoints/README.md"])
+def test_links_lead_somewhere(file):
+    text = (ROOT / file).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert ((ROOT / file).parent / target).exists()
