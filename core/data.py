@@ -22,7 +22,7 @@ from PIL import Image
 
 from core import hub
 from core.errors import AtelierError
-from core.images import SIZE, Pictures, read_picture
+from core.images import FORMATS, SIZE, Pictures, read_picture
 
 DATA_DIR_VARIABLE = "ATELIER_DATA_DIR"
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
@@ -154,14 +154,12 @@ def download_split(
     return [hub.download_dataset_file(source.repo, _hub_file(source, split), progress)]
 
 
-def load_split(name: str, split: str, *, limit: int | None = None) -> PictureSet:
-    """A split that is at hand, decoded: the first ``limit`` pictures, or all.
+def load_split(name: str, split: str) -> PictureSet:
+    """A split that is at hand, decoded.
 
     Raises ``AtelierError``: ``data-missing``, ``data-incomplete``, ``data-damaged``,
     ``data-layout``, ``data-labels``, ``data-picture-unreadable``, ``data-picture-size``.
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit must be at least 1, got {limit}")
     source = _source(name)
     files = find_split(name, split)
     if files is None:
@@ -179,10 +177,8 @@ def load_split(name: str, split: str, *, limit: int | None = None) -> PictureSet
     for file in files:
         table = _read_table(file, source)
         rows = table.column(source.image_column).to_pylist()
-        wanted = None if limit is None else limit - sum(map(len, labels))
-        rows = rows[:wanted]
         pictures += [_decode(row, file, number) for number, row in enumerate(rows)]
-        labels.append(_labels(table, source, file)[:wanted])
+        labels.append(_labels(table, source, file))
     return PictureSet(name, split, np.stack(pictures), np.concatenate(labels), source.class_names)
 
 
@@ -226,9 +222,9 @@ def _labels(table: pyarrow.Table, source: DataSource, file: Path) -> np.ndarray:
 
 def _decode(row: object, file: Path, number: int) -> Pictures:
     try:
-        with Image.open(io.BytesIO(row["bytes"])) as opened:
+        with Image.open(io.BytesIO(row["bytes"]), formats=FORMATS) as opened:
             picture = np.asarray(opened.convert("RGB"), dtype=np.uint8)
-    except (TypeError, KeyError, OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # decoders raise anything on a damaged file
         raise AtelierError(
             "data-picture-unreadable",
             "{file}: picture {number} cannot be read.",
@@ -256,13 +252,16 @@ def load_folder(folder: Path) -> PictureSet:
     folder = Path(folder)
     if not folder.is_dir():
         raise AtelierError("folder-missing", "{folder} is not a folder.", folder=folder)
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    files = {
+        entry.name: sorted(f for f in entry.iterdir() if f.suffix.lower() in PICTURE_SUFFIXES)
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith((".", "__"))
+    }
+    classes = sorted(name for name, found in files.items() if found)
     pictures: list[Pictures] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        for file in sorted((folder / name).iterdir()):
-            if file.suffix.lower() not in PICTURE_SUFFIXES:
-                continue
+        for file in files[name]:
             try:
                 pictures.append(read_picture(file.read_bytes()))
             except AtelierError as error:

@@ -56,7 +56,7 @@ def read_picture(data: bytes, size: int = SIZE) -> Pictures:
     if len(data) > MAX_BYTES:
         raise AtelierError(
             "picture-too-large",
-            "This file has {megabytes:.0f} MB; pictures up to {limit} MB are read.",
+            "This file has {megabytes:.0f} MiB; pictures up to {limit} MiB are read.",
             megabytes=len(data) / 2**20,
             limit=MAX_BYTES // 2**20,
         )
@@ -129,6 +129,16 @@ def difference(a: Pictures, b: Pictures) -> Pictures:
     """a - b around mid-grey, uint8: 128 where equal, lighter where a is, at half contrast."""
     signed = a.astype(np.int16) - b.astype(np.int16)
     return (128 + signed // 2).clip(0, 255).astype(np.uint8)
+
+
+def sharpness(pictures: Pictures) -> float:
+    """Mean absolute difference of neighbouring pixels of (B, H, W, 3), in grey levels of 255.
+
+    0 for flat pictures; the lower, the softer.
+    """
+    levels = pictures.astype(np.float64)
+    across, down = np.abs(np.diff(levels, axis=2)), np.abs(np.diff(levels, axis=1))
+    return float((across.mean() + down.mean()) / 2)
 
 
 def png_bytes(picture: Pictures) -> bytes:

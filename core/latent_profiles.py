@@ -16,7 +16,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ClassProfiles:
-    """Profiles of C classes over d units."""
+    """Profiles of C classes over d units; a class without pictures is NaN and counts nowhere."""
 
     mean: np.ndarray
     std: np.ndarray
@@ -25,34 +25,35 @@ class ClassProfiles:
     @property
     def overall(self) -> np.ndarray:
         """Mean of the class means, every class counting alike: (d,)."""
-        return self.mean.mean(axis=0)
+        return np.nanmean(self.mean, axis=0)
 
     @property
     def within_variance(self) -> np.ndarray:
         """Mean over classes of the variance inside a class: (d,)."""
-        return np.square(self.std).mean(axis=0)
+        return np.nanmean(np.square(self.std), axis=0)
 
     @property
     def between_variance(self) -> np.ndarray:
         """Variance of the class means over classes: (d,). Large: the unit tells classes apart."""
-        return self.mean.var(axis=0)
+        return np.nanvar(self.mean, axis=0)
 
     @property
-    def effect(self) -> np.ndarray:
-        """How far a class lies from the others in standard deviations inside a class: (C, d).
+    def deviation(self) -> np.ndarray:
+        """How far a class lies from the mean of all classes, in standard deviations: (C, d).
 
-        (mean of the class - overall mean) / sqrt(within-class variance), the standardised
-        difference of Cohen 1988. Units that never vary have effect 0.
+        (mean of the class - overall mean) / sqrt(within-class variance). 0: the class is like the
+        average class; units that never vary have 0. For two classes of equal spread it is half of
+        Cohen's d between them.
         """
         spread = np.sqrt(self.within_variance)
         away = self.mean - self.overall
         return np.divide(away, spread, out=np.zeros_like(away), where=spread > 1e-8)
 
     def peaks(self, threshold: float) -> np.ndarray:
-        """Where the absolute effect reaches ``threshold``: boolean (C, d)."""
+        """Where the absolute deviation reaches ``threshold``: boolean (C, d)."""
         if not threshold > 0:
             raise ValueError(f"threshold must be above 0, got {threshold}")
-        return np.abs(self.effect) >= threshold
+        return np.abs(self.deviation) >= threshold
 
     @property
     def explained(self) -> np.ndarray:
@@ -63,11 +64,11 @@ class ClassProfiles:
 
 
 def profile(latents: np.ndarray, labels: np.ndarray, classes: int) -> ClassProfiles:
-    """Profiles of latents (N, d) with labels (N,); a class without pictures is all zero."""
+    """Profiles of latents (N, d) with labels (N,); a class without pictures is NaN."""
     if len(latents) != len(labels):
         raise ValueError(f"labels must be as many as latents ({len(latents)}), got {len(labels)}")
-    mean = np.zeros((classes, latents.shape[1]))
-    std = np.zeros_like(mean)
+    mean = np.full((classes, latents.shape[1]), np.nan)
+    std = np.full_like(mean, np.nan)
     for c in range(classes):
         rows = latents[labels == c]
         if len(rows):

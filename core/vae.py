@@ -9,7 +9,7 @@ Notation, the same in code, pages and figures:
 | ``mean``   | mu_phi(x)         | (B, d)         | where the encoder puts x                                |
 | ``logvar`` | log sigma^2_phi   | (B, d)         | log-variance of that place, clamped to [-30, 20]        |
 | ``nll``    | -log p(x given z) | (B,)           | nats; at least 3072/2 ln(2 pi) = 2,823.0 by unit variance |
-| ``kl``     | KL(q || p)        | (B,)           | nats; what z tells of x, 0 when it tells nothing        |
+| ``kl``     | KL(q || p)        | (B,)           | nats; bounds what z tells of x; 0: nothing            |
 | ``K``      | K                 |                | number of draws of z per picture in importance sampling |
 
 The model: p(z) = N(0, I), p(x|z) = N(mu_theta(z), I), q(z|x) = N(mu_phi(x), diag sigma^2_phi(x)).
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -31,6 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.bundle import Bundle, load_weights, open_bundle
 from core.errors import AtelierError
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0
@@ -39,6 +39,9 @@ PICTURE_SHAPE = (3, 32, 32)
 PICTURE_DIMENSIONS = math.prod(PICTURE_SHAPE)
 NLL_CONSTANT = 0.5 * PICTURE_DIMENSIONS * LOG_2PI
 """The part of every nll that no model can change: 3072/2 ln(2 pi) = 2,823.0 nats."""
+
+ACTIVE_VARIANCE = 0.01
+"""Variance of E[z_u|x] over pictures from which a unit counts as active."""
 
 Architecture = Literal["homework", "residual"]
 Interpolation = Literal["linear", "spherical"]
@@ -140,8 +143,11 @@ class VAEConfig:
             )
         if not 1 <= self.latent_dim <= 1024:
             raise ValueError(f"latent_dim must be 1 to 1024, got {self.latent_dim}")
-        if not 1 <= self.blocks <= 8:
-            raise ValueError(f"blocks must be 1 to 8, got {self.blocks}")
+        most = 1 if self.architecture == "homework" else 8
+        if not 1 <= self.blocks <= most:
+            raise ValueError(
+                f"blocks of {self.architecture} must be 1 to {most}, got {self.blocks}"
+            )
 
 
 GROUPS = 8
@@ -305,41 +311,34 @@ class VAE(nn.Module):
         *,
         chunk: int = 512,
         generator: torch.Generator | None = None,
-        progress: Callable[[int, int], None] | None = None,
     ) -> Tensor:
         """log p(x, z_k) - log q(z_k|x) for K draws z_k ~ q(z|x): (B, K), nats.
 
         Decodes at most ``chunk`` latents at a time, so that memory does not grow with B * K
-        pictures. ``progress(done, total)`` is called after each chunk.
+        pictures.
         """
         if K < 1:
             raise ValueError(f"K must be at least 1, got {K}")
         if chunk < 1:
             raise ValueError(f"chunk must be at least 1, got {chunk}")
         posterior = self.encode(x)
-        batch, d = posterior.mean.shape
+        batch = len(posterior.mean)
         log_w = torch.empty(batch, K, device=x.device, dtype=posterior.mean.dtype)
-        done = 0
-        for rows in torch.arange(batch).split(chunk):
-            row = slice(int(rows[0]), int(rows[-1]) + 1)
-            n = len(rows)
-            q = DiagonalGaussianDistribution(posterior.mean[row], posterior.logvar[row])
+        for first in range(0, batch, chunk):
+            rows = slice(first, min(first + chunk, batch))
+            n = rows.stop - rows.start
             draws_at_once = max(1, chunk // n)
             for start in range(0, K, draws_at_once):
                 draws = min(draws_at_once, K - start)
-                eps = torch.randn(
-                    n, draws, d, generator=generator, device=x.device, dtype=log_w.dtype
+                q = DiagonalGaussianDistribution(  # (n * draws, d)
+                    posterior.mean[rows].repeat_interleave(draws, dim=0),
+                    posterior.logvar[rows].repeat_interleave(draws, dim=0),
                 )
-                z = q.mean[:, None] + q.std[:, None] * eps  # (n, draws, d)
-                log_q = -0.5 * (LOG_2PI + q.logvar[:, None] + eps.square()).sum(dim=2)
-                log_prior = -0.5 * (LOG_2PI + z.square()).sum(dim=2)
-                decoded = self.decode(z.reshape(n * draws, d)).mean  # (n * draws, 3, 32, 32)
-                error = decoded.view(n, draws, *x.shape[1:]) - x[row, None]
-                log_likelihood = -0.5 * error.square().flatten(2).sum(dim=2) - NLL_CONSTANT
-                log_w[row, start : start + draws] = log_likelihood + log_prior - log_q
-                done += n * draws
-                if progress is not None:
-                    progress(done, batch * K)
+                z = q.sample(generator)
+                prior = DiagonalGaussianDistribution(torch.zeros_like(z))
+                nll = self.decode(z).nll(x[rows].repeat_interleave(draws, dim=0))  # (n * draws,)
+                log_weight = q.nll(z) - prior.nll(z) - nll
+                log_w[rows, start : start + draws] = log_weight.view(n, draws)
         return log_w
 
     def log_likelihood(
@@ -366,9 +365,14 @@ class VAE(nn.Module):
         In eval mode, float32, on the CPU. Raises ``AtelierError`` when the bundle is missing,
         damaged, or of another family.
         """
-        from core.bundle import load_weights, open_bundle
+        return cls.from_bundle(open_bundle(folder_or_repo, revision=revision, family="vae"))
 
-        bundle = open_bundle(folder_or_repo, revision=revision, family="vae")
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> VAE:
+        """The VAE of a bundle that is open already, and verified where it came with hashes.
+
+        Raises ``AtelierError`` ``bundle-config`` and ``bundle-weights``.
+        """
         try:
             config = VAEConfig(**bundle.config["architecture"])
         except (TypeError, ValueError) as error:
@@ -416,11 +420,11 @@ def bits_per_dimension(nll: Tensor | float) -> Tensor | float:
 # ---------------------------------------------------------------- the latent space
 
 
-def active_units(mean: Tensor, threshold: float = 0.01) -> Tensor:
+def active_units(mean: Tensor, threshold: float = ACTIVE_VARIANCE) -> Tensor:
     """Which units the encoder uses: variance over pictures of E[z_u|x] above ``threshold``.
 
     ``mean`` is (N, d), one row a picture; the result is a boolean (d,). Burda et al. 2016,
-    section 4.3, with their threshold.
+    section 5.2, with their threshold.
     """
     if mean.ndim != 2 or len(mean) < 2:
         raise ValueError(f"mean must be (N, d) with N at least 2, got {tuple(mean.shape)}")
@@ -432,10 +436,11 @@ def interpolate_latents(
 ) -> Tensor:
     """``n_samples`` points from z_1 to z_2, both included: (n_samples, d) for two (d,).
 
-    ``linear``: (1 - w) z_1 + w z_2. ``spherical``: along the great circle (Shoemake 1985; White
-    2016, arXiv:1609.04468), which keeps the norm where two draws of a high-dimensional normal
-    have it; for ends that point the same or the opposite way it is undefined or trivial, and the
-    straight line is taken.
+    ``linear``: (1 - w) z_1 + w z_2. ``spherical``: the direction turns evenly along the great
+    circle between the ends (Shoemake 1985) and the length goes evenly from one end's to the
+    other's, so that two draws of a high-dimensional normal, of nearly equal length, are joined by
+    points of that length (White 2016, arXiv:1609.04468). For ends that point the same or the
+    opposite way, or an end at the origin, the straight line is taken.
     """
     if z_1.shape != z_2.shape or z_1.ndim != 1:
         raise ValueError(
@@ -449,11 +454,14 @@ def interpolate_latents(
     straight = (1 - w) * z_1 + w * z_2
     if kind == "linear":
         return straight
-    cosine = F.cosine_similarity(z_1, z_2, dim=0).clamp(-1, 1)
-    angle = torch.arccos(cosine)
+    length_1, length_2 = z_1.norm(), z_2.norm()
+    if min(length_1, length_2) == 0:
+        return straight
+    angle = torch.arccos(F.cosine_similarity(z_1, z_2, dim=0).clamp(-1, 1))
     if torch.sin(angle) < 1e-4:
         return straight
-    path = (torch.sin((1 - w) * angle) * z_1 + torch.sin(w * angle) * z_2) / torch.sin(angle)
+    turned = torch.sin((1 - w) * angle) * z_1 / length_1 + torch.sin(w * angle) * z_2 / length_2
+    path = turned / torch.sin(angle) * ((1 - w) * length_1 + w * length_2)
     path[0], path[-1] = z_1, z_2
     return path
 

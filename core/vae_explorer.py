@@ -18,6 +18,7 @@ from core.images import Pictures
 from core.latent_profiles import ClassProfiles, profile
 from core.ppca import ProbabilisticPCA
 from core.vae import (
+    ACTIVE_VARIANCE,
     NLL_CONSTANT,
     VAE,
     Interpolation,
@@ -81,7 +82,7 @@ class Evidence:
 
     @property
     def misfit(self) -> float:
-        """The part of nll that a better reconstruction would lower: half the squared error."""
+        """The part of nll that better pictures would lower: half the squared error, over draws."""
         return self.nll - NLL_CONSTANT
 
 
@@ -110,11 +111,11 @@ class VAEExplorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self._model = VAE.from_pretrained(bundle.folder).to(memory_format=torch.channels_last)
+        self._model = VAE.from_bundle(bundle).to(memory_format=torch.channels_last)
         arrays = bundle.profiles
         self.kl_per_unit = arrays["kl_per_unit"]
         self.order = np.argsort(-self.kl_per_unit, kind="stable")
-        self.unit_variance = arrays["unit_variance"]
+        self.active = arrays["unit_variance"] > ACTIVE_VARIANCE
         self.profiles = ClassProfiles(
             arrays["class_mean"], arrays["class_std"], arrays["class_count"]
         )
@@ -270,5 +271,5 @@ def golden_outputs(model: VAE, inputs: dict[str, torch.Tensor]) -> dict[str, tor
 
 def golden_deviation(bundle: Bundle) -> float:
     """How far the bundle's weights are from their golden output; raises where it is too far."""
-    model = VAE.from_pretrained(bundle.folder)
+    model = VAE.from_bundle(bundle)
     return check_golden(bundle, lambda inputs: golden_outputs(model, inputs))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from core.errors import AtelierError
 from core.files import replacing
+from core.images import Pictures
 
 MAX_SNAPSHOTS = 40
 
@@ -67,11 +68,12 @@ class MovingAverage:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.decay else 0.0
         current = model.state_dict()
-        parameters = [key for key, _ in model.named_parameters()]
-        averaged = [self.values[key] for key in parameters]
-        torch._foreach_lerp_(averaged, [current[key] for key in parameters], 1 - decay)
-        for key in current.keys() - set(parameters):
-            self.values[key].copy_(current[key])
+        parameters = {key for key, _ in model.named_parameters()}
+        for key, value in current.items():
+            if key in parameters:
+                self.values[key].lerp_(value, 1 - decay)
+            else:
+                self.values[key].copy_(value)
 
 
 def save_state(path: Path, state: dict[str, object]) -> None:
@@ -158,11 +160,12 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
-        return f"CPU, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
     return device.type
 
 
-def resident(pictures, device: torch.device) -> Tensor:
+def resident(pictures: Pictures, device: torch.device) -> Tensor:
     """uint8 (N, 32, 32, 3) as uint8 (N, 3, 32, 32) on the device."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().to(device)
 

@@ -74,7 +74,11 @@ def hold_out(pictures: PictureSet) -> tuple[PictureSet, PictureSet]:
             count=len(pictures),
             least=2 * HELD_OUT,
         )
-    tested = np.arange(len(pictures)) % HELD_OUT == HELD_OUT - 1  # classes follow one another
+    place = np.zeros(len(pictures), dtype=np.int64)  # of a picture in its class
+    for label in np.unique(pictures.labels):
+        rows = np.flatnonzero(pictures.labels == label)
+        place[rows] = np.arange(len(rows))
+    tested = place % HELD_OUT == HELD_OUT - 1
     parts = [
         PictureSet(OWN, split, pictures.pictures[rows], pictures.labels[rows], pictures.class_names)
         for split, rows in (("train", ~tested), ("test", tested))
@@ -82,9 +86,10 @@ def hold_out(pictures: PictureSet) -> tuple[PictureSet, PictureSet]:
     return parts[0], parts[1]
 
 
-def describe(settings: dict) -> tuple[str, str]:
-    """Training and test data of a run in words; called SVHN only where all of it was used."""
-    about = settings["data"]
+def describe(about: dict) -> tuple[str, str]:
+    """Training and test data in words, from a bundle's ``data``; called SVHN only where all of it
+    was used.
+    """
     words = []
     for split, count in (
         (about["split"], about["pictures"]),

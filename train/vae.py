@@ -20,7 +20,15 @@ from tqdm import tqdm
 from core import images
 from core.errors import AtelierError
 from core.files import replacing, write_json
-from core.vae import PRESETS, VAE, VAEConfig, active_units
+from core.vae import (
+    NLL_CONSTANT,
+    PICTURE_DIMENSIONS,
+    PRESETS,
+    VAE,
+    DiagonalGaussianDistribution,
+    VAEConfig,
+    active_units,
+)
 from train import loop, sets, vae_bundle
 from train.augment import DigitAugmentation
 
@@ -37,6 +45,7 @@ class VAETraining:
     epochs: int = 60
     batch_size: int = 128
     learning_rate: float = 3e-3
+    betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     warmup_steps: int = 200
     cosine: bool = True
@@ -58,6 +67,7 @@ class VAETraining:
     def __post_init__(self) -> None:
         if isinstance(self.augmentation, dict):
             object.__setattr__(self, "augmentation", DigitAugmentation(**self.augmentation))
+        object.__setattr__(self, "betas", tuple(self.betas))
         if self.epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if self.batch_size < 2:
@@ -70,6 +80,7 @@ RECIPES: dict[str, VAETraining] = {
     "default": VAETraining(),
     "homework": VAETraining(
         learning_rate=1e-3,
+        betas=(0.9, 0.999),
         warmup_steps=0,
         cosine=False,
         average_decay=0.0,
@@ -93,13 +104,15 @@ class Trainer:
     test_levels: Tensor
 
     def __post_init__(self) -> None:
-        torch.manual_seed(self.training.seed)  # initial weights alone
-        self.model = VAE(self.config).to(self.device, memory_format=torch.channels_last)
+        with torch.random.fork_rng(devices=[]):  # initial weights; the global generator is put back
+            torch.manual_seed(self.training.seed)
+            self.model = VAE(self.config)
+        self.model.to(self.device, memory_format=torch.channels_last)
         self.average = loop.MovingAverage(self.model, self.training.average_decay)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
             lr=self.training.learning_rate,
-            betas=(0.9, 0.99),
+            betas=self.training.betas,
             weight_decay=self.training.weight_decay,
         )
         self.epoch = 0
@@ -110,7 +123,7 @@ class Trainer:
         return max(1, len(self.train_levels) // self.training.batch_size)
 
     def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """One update on the given rows; mean nll and kl of the batch, on the device."""
+        """One update on the given rows: mean (nll, kl) of the batch (2,), and E[z|x] (B, d)."""
         training = self.training
         x = training.augmentation(loop.as_float(self.train_levels[rows]), generator)
         share = 1.0
@@ -120,33 +133,43 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = training.learning_rate * share
         with loop.autocast(self.device):
-            posterior = self.model.encode(x.contiguous(memory_format=torch.channels_last))
-            decoded = self.model.decode(posterior.sample(generator)).mean
-        # The loss is a sum over 3,072 pixels: float32, whatever the networks ran in.
-        nll = type(posterior)(decoded.float()).nll(x).mean()
-        kl = type(posterior)(posterior.mean.float(), posterior.logvar.float()).kl().mean()
+            encoded = self.model.encode(x.contiguous(memory_format=torch.channels_last))
+        # Latents and losses are float32, whatever the networks run in: a loss sums 3,072 pixels.
+        posterior = DiagonalGaussianDistribution(encoded.mean.float(), encoded.logvar.float())
+        z = posterior.sample(generator)
+        with loop.autocast(self.device):
+            decoded = self.model.decode(z).mean
+        nll = DiagonalGaussianDistribution(decoded.float()).nll(x).mean()
+        kl = posterior.kl().mean()
         self.optimizer.zero_grad(set_to_none=True)
         (nll + kl).backward()
         if training.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
         self.optimizer.step()
         self.average.update(self.model)
-        return nll.detach(), kl.detach()
+        return torch.stack([nll, kl]).detach(), posterior.mean.detach()
 
     def run_epoch(self, bar: tqdm | None = None) -> dict[str, float]:
         """One pass over the training pictures; averages over its steps."""
         self.model.train()
         generator = loop.epoch_generator(self.training.seed, self.epoch, "train", self.device)
         order = torch.randperm(len(self.train_levels), generator=generator, device=self.device)
-        sums = torch.zeros(2, device=self.device)
+        losses, means = [], []
         for index in range(self.steps_per_epoch):
             rows = order[index * self.training.batch_size : (index + 1) * self.training.batch_size]
-            nll, kl = self.step(rows, self.epoch * self.steps_per_epoch + index, generator)
-            sums += torch.stack([nll, kl])
+            loss, mean = self.step(rows, self.epoch * self.steps_per_epoch + index, generator)
+            losses.append(loss)
+            means.append(mean)
             if bar is not None:
                 bar.update(1)
-        nll, kl = (sums / self.steps_per_epoch).tolist()
-        return {"train_nll": nll, "train_kl": kl, "train_negative_elbo": nll + kl}
+        nll, kl = torch.stack(losses).mean(dim=0).tolist()
+        return {
+            "train_nll": nll,
+            "train_kl": kl,
+            "train_negative_elbo": nll + kl,
+            "train_mse": mse_of(nll),
+            "train_active_units": int(active_units(torch.cat(means)).sum()),
+        }
 
     def averaged_model(self) -> VAE:
         """The model with the moving average of its weights, in eval mode."""
@@ -173,6 +196,11 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+def mse_of(nll: float) -> float:
+    """Mean squared error of a pixel that a unit-variance nll in nats stands for."""
+    return 2 * (nll - NLL_CONSTANT) / PICTURE_DIMENSIONS
+
+
 @torch.no_grad()
 def evaluate(model: VAE, levels: Tensor, *, draws: int = 1, seed: int = 0) -> dict[str, float]:
     """nll, kl, negative ELBO (nats), mse and active units over pictures, ``draws`` of z each."""
@@ -184,11 +212,13 @@ def evaluate(model: VAE, levels: Tensor, *, draws: int = 1, seed: int = 0) -> di
         x = loop.as_float(batch)
         posterior = model.encode(x)
         means.append(posterior.mean)
-        kl += posterior.kl().double().sum().item()
+        kl += posterior.kl().cpu().double().sum().item()
         for _ in range(draws):
             likelihood = model.decode(posterior.sample(generator))
-            nll += likelihood.nll(x).double().sum().item() / draws
-            mse += (likelihood.mean - x).square().mean(dim=(1, 2, 3)).double().sum().item() / draws
+            nll += likelihood.nll(x).cpu().double().sum().item() / draws
+            mse += (likelihood.mean - x).square().mean(
+                dim=(1, 2, 3)
+            ).cpu().double().sum().item() / draws
     count = len(levels)
     return {
         "nll": nll / count,
@@ -207,11 +237,13 @@ def snapshot(model: VAE, test_levels: Tensor, folder: Path, epoch: int) -> None:
     generator = torch.Generator().manual_seed(0)
     z = torch.randn(vae_bundle.SHEET_PICTURES, model.config.latent_dim, generator=generator)
     with torch.no_grad():
-        samples = model.decode(z.to(test_levels.device)).mode()
-        shown = test_levels[vae_bundle.shown_rows(len(test_levels), vae_bundle.SHEET_PICTURES)]
-        restored = model.decode(model.encode(loop.as_float(shown)).mode()).mode()
-    for kind, pictures in (("samples", samples), ("reconstructions", restored)):
-        sheet = images.sheet_bytes(images.to_pictures(pictures), vae_bundle.SHEET_COLUMNS)
+        samples = images.to_pictures(model.decode(z.to(test_levels.device)).mode())
+    shown = test_levels[vae_bundle.shown_rows(len(test_levels), vae_bundle.SHEET_PICTURES)]
+    sheets = {
+        "samples": images.sheet_bytes(samples, vae_bundle.SHEET_COLUMNS),
+        "reconstructions": vae_bundle.reconstruction_sheet(model, shown),
+    }
+    for kind, sheet in sheets.items():
         with replacing(folder / f"epoch-{epoch:04d}-{kind}.jpg") as temporary:
             temporary.write_bytes(sheet)
 
@@ -254,6 +286,7 @@ def train(
         settings = state["settings"]
         config = VAEConfig(**settings["architecture"])
         training = VAETraining(**settings["training"])
+        settings["training"] = asdict(training)  # an older run lacks newer settings
     elif state_file.exists():
         raise AtelierError(
             "run-exists",
@@ -306,7 +339,9 @@ def train(
             "code_version": loop.code_version(),
         }
         write_json(run / "run.json", settings)
-    if not finish:
+    if finish:
+        snapshot(trainer.averaged_model(), trainer.test_levels, run / "progress", trainer.epoch)
+    else:
         _run_epochs(trainer, run, settings)
     return vae_bundle.write(
         run / "bundle",
@@ -409,6 +444,9 @@ def main(arguments: argparse.Namespace) -> None:
         for key, value in vars(arguments).items()
         if value is not None and key in VAETraining.__dataclass_fields__
     }
+    if given and (arguments.resume or arguments.finish):
+        names = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+        raise ValueError(f"--resume and --finish take the settings of the run: leave out {names}")
     scaled = {key: value * arguments.augment for key, value in vars(training.augmentation).items()}
     training = replace(training, **given, augmentation=DigitAugmentation(**scaled))
     try:

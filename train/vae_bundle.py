@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from core.latent_profiles import profile
 from core.vae import (
     NLL_CONSTANT,
     VAE,
+    VAEConfig,
     active_units,
     bits_per_dimension,
     effective_sample_size,
@@ -68,8 +70,8 @@ def test_figures(model: VAE, levels: Tensor) -> tuple[dict, dict[str, np.ndarray
         "test_nll": _numpy(torch.cat(nll)),
         "test_kl": _numpy(torch.cat(kl)),
         "test_mode_mse": _numpy(torch.cat(mode_mse)),
-        "kl_per_unit": _numpy(torch.cat(kl_units).double().mean(0)),
-        "unit_variance": _numpy(mean.double().var(0)),
+        "kl_per_unit": torch.cat(kl_units).cpu().double().mean(0).float().numpy(),
+        "unit_variance": mean.cpu().double().var(0).float().numpy(),
     }
     total_nll, total_kl = (
         float(arrays[key].mean(dtype=np.float64)) for key in ("test_nll", "test_kl")
@@ -82,7 +84,7 @@ def test_figures(model: VAE, levels: Tensor) -> tuple[dict, dict[str, np.ndarray
         "negative_elbo": total_nll + total_kl,
         "nll_constant": NLL_CONSTANT,
         "bits_per_dimension": float(bits_per_dimension(total_nll + total_kl)),
-        "mse": float(torch.cat(draw_mse).double().mean()),
+        "mse": float(torch.cat(draw_mse).cpu().double().mean()),
         "mse_of_mode": float(arrays["test_mode_mse"].mean(dtype=np.float64)),
         "active_units": int(active_units(mean).sum()),
     }
@@ -101,7 +103,7 @@ def importance_figures(model: VAE, levels: Tensor) -> list[dict]:
     log_w = model.log_importance_weights(x, max(IMPORTANCE_SAMPLES), generator=generator)
     figures = []
     for K in IMPORTANCE_SAMPLES:
-        groups = log_w.double().unflatten(1, (-1, K))  # (B, groups, K)
+        groups = log_w.cpu().double().unflatten(1, (-1, K))  # (B, groups, K)
         bound = importance_weighted_bound(groups).mean(dim=1)
         figures.append(
             {
@@ -120,18 +122,13 @@ def class_profiles(
 ) -> dict[str, np.ndarray]:
     """Mean and spread over pictures of E[z|x], by class, over the training set."""
     levels = loop.resident(train_set.pictures, device)
-    means, variances = [], []
-    for batch in levels.split(512):
-        posterior = model.encode(loop.as_float(batch))
-        means.append(posterior.mean)
-        variances.append(posterior.logvar.exp())
-    mean = torch.cat(means).double().cpu().numpy()
+    means = [model.encode(loop.as_float(batch)).mean for batch in levels.split(512)]
+    mean = torch.cat(means).cpu().double().numpy()
     found = profile(mean, train_set.labels, len(train_set.class_names))
     return {
         "class_mean": found.mean.astype(np.float32),
         "class_std": found.std.astype(np.float32),
         "class_count": found.count.astype(np.int64),
-        "posterior_variance": _numpy(torch.cat(variances).double().mean(0)),
     }
 
 
@@ -188,6 +185,51 @@ def rounded(model: VAE) -> VAE:
     return copy.eval()
 
 
+@dataclass(frozen=True)
+class Measured:
+    """All that a bundle says of its weights: figures, arrays, sheets of pictures by kind."""
+
+    metrics: dict
+    profiles: dict[str, np.ndarray]
+    sheets: dict[str, bytes]
+
+
+def measure(
+    model: VAE, about: dict, train_set: PictureSet, test_set: PictureSet, device: torch.device
+) -> Measured:
+    """Measure a model with stored (float16) weights; ``about`` is the bundle's ``data``."""
+    model = model.to(device, memory_format=torch.channels_last)
+    levels = loop.resident(test_set.pictures, device)
+    figures, per_picture = test_figures(model, levels)
+    linear_figures, linear_arrays = linear_model(train_set, test_set)
+    order = np.argsort(per_picture["test_mode_mse"], kind="stable")
+    chosen = {"best": order[:EXTREMES], "worst": order[::-1][:EXTREMES].copy()}
+    shown = shown_rows(len(test_set), SHEET_PICTURES)
+    return Measured(
+        metrics={
+            "test": figures,
+            "importance_weighted": importance_figures(model, levels),
+            "linear_model": linear_figures,
+            "protocol": protocol(about),
+        },
+        profiles={
+            **class_profiles(model, train_set, device),
+            **per_picture,
+            **linear_arrays,
+            **{f"{kind}_rows": rows.astype(np.int64) for kind, rows in chosen.items()},
+            "shown_rows": np.array(shown, dtype=np.int64),
+        },
+        sheets={kind: reconstruction_sheet(model, levels[rows]) for kind, rows in chosen.items()},
+    )
+
+
+@torch.no_grad()
+def reconstruction_sheet(model: VAE, levels: Tensor) -> bytes:
+    """What the model makes of pictures (the mode of both distributions), as one sheet."""
+    restored = model.decode(model.encode(loop.as_float(levels)).mode()).mode()
+    return images.sheet_bytes(images.to_pictures(restored), SHEET_COLUMNS)
+
+
 def write(
     folder: Path,
     model: VAE,
@@ -198,32 +240,7 @@ def write(
     settings: dict,
     progress_folder: Path,
 ) -> Path:
-    """Measure the stored (float16) weights and write the bundle."""
-    device = next(model.parameters()).device
-    stored = rounded(model)
-    on_device = rounded(model).to(device, memory_format=torch.channels_last)
-    test_levels = loop.resident(test_set.pictures, device)
-    figures, per_picture = test_figures(on_device, test_levels)
-    linear_figures, linear_arrays = linear_model(train_set, test_set)
-    metrics = {
-        "test": figures,
-        "importance_weighted": importance_figures(on_device, test_levels),
-        "linear_model": linear_figures,
-        "protocol": protocol(settings),
-    }
-    profiles = {**class_profiles(on_device, train_set, device), **per_picture, **linear_arrays}
-    order = np.argsort(per_picture["test_mode_mse"], kind="stable")
-    planned = settings["training"]["epochs"]
-    progress = progress_files(progress_folder, planned, len(history))
-    for kind, rows in (("best", order[:EXTREMES]), ("worst", order[::-1][:EXTREMES])):
-        profiles[f"{kind}_rows"] = rows.astype(np.int64)
-        x = images.to_tensor(test_set.pictures[rows])
-        with torch.no_grad():
-            restored = stored.decode(stored.encode(x).mode()).mode()
-        sheet = images.sheet_bytes(images.to_pictures(restored), SHEET_COLUMNS)
-        progress[f"epoch-{len(history):04d}-{kind}.jpg"] = sheet
-    shown = shown_rows(len(test_set), SHEET_PICTURES)
-    profiles["shown_rows"] = np.array(shown, dtype=np.int64)
+    """Measure the weights as they will be stored and write the bundle; its folder."""
     config = {
         "family": "vae",
         "architecture": model.architecture(),
@@ -231,23 +248,29 @@ def write(
         "data": {**settings["data"], "class_names": list(train_set.class_names)},
         "training": {
             **settings["training"],
+            "folder": Path(settings["training"]["folder"]).name,  # where it lay is nobody's matter
             "device": settings["device"],
             "epochs_done": len(history),
         },
         "seed": settings["training"]["seed"],
         "code_version": settings["code_version"],
     }
-    parameters = sum(value.numel() for value in model.parameters())
+    device = next(model.parameters()).device
+    measured = measure(rounded(model), config["data"], train_set, test_set, device)
+    progress = progress_files(progress_folder, settings["training"]["epochs"], len(history))
+    progress |= {
+        f"epoch-{len(history):04d}-{kind}.jpg": sheet for kind, sheet in measured.sheets.items()
+    }
     written = bundles.write_bundle(
         folder,
         config=config,
         weights=bundles.stored_weights(model),
         history=history,
-        metrics=metrics,
-        profiles=profiles,
-        golden=golden(stored),
+        metrics=measured.metrics,
+        profiles=measured.profiles,
+        golden=golden(rounded(model)),
         progress=progress,
-        card=card(config, settings, metrics, history, parameters),
+        card=card(config, measured.metrics, history),
         check=golden_deviation,
     )
     return written.folder
@@ -255,17 +278,17 @@ def write(
 
 def progress_files(folder: Path, planned: int, done: int) -> dict[str, bytes]:
     """Sheets of a run of ``planned`` epochs up to the last ``done``, at most 40 a kind."""
-    wanted = {epoch for epoch in loop.snapshot_epochs(planned) if epoch <= done}
+    wanted = {epoch for epoch in loop.snapshot_epochs(planned) if epoch <= done} | {done}
     files = sorted(folder.glob("epoch-*.jpg"))
     return {
         file.name: file.read_bytes() for file in files if int(file.name.split("-")[1]) in wanted
     }
 
 
-def protocol(settings: dict) -> str:
+def protocol(about: dict) -> str:
     """What the figures of ``metrics.json`` were measured on, in one paragraph."""
-    trained, tested = sets.describe(settings)
-    bounded = min(IMPORTANCE_PICTURES, settings["data"]["test_pictures"])
+    trained, tested = sets.describe(about)
+    bounded = min(IMPORTANCE_PICTURES, about["test_pictures"])
     return (
         f"Trained on: {trained}. Measured on: {tested}. Stored float16 weights, arithmetic in "
         f"float32; nll and kl in nats, mean over {DRAWS} draws of z a picture, the constant "
@@ -275,9 +298,10 @@ def protocol(settings: dict) -> str:
     )
 
 
-def card(config: dict, settings: dict, metrics: dict, history: list[dict], parameters: int) -> str:
+def card(config: dict, metrics: dict, history: list[dict]) -> str:
     """The model card: what it is, what it was trained on, how well it does, how to load it."""
-    trained, tested = sets.describe(settings)
+    trained, tested = sets.describe(config["data"])
+    parameters = sum(p.numel() for p in VAE(VAEConfig(**config["architecture"])).parameters())
     architecture, terms = config["architecture"], sets.TERMS[config["data"]["name"]]
     test, linear = metrics["test"], metrics["linear_model"]
     minutes = history[-1]["seconds_total"] / 60 if history else 0.0
@@ -295,7 +319,8 @@ tags: [vae, image-generation, education]
 A variational autoencoder for 32 x 32 colour pictures with a unit-variance Gaussian likelihood;
 {parameters:,} parameters. It is made for learning and teaching, not for recognising anything.
 
-**Trained on** {trained}, for {len(history)} epochs in {minutes:.0f} minutes on {settings["device"]}.
+**Trained on** {trained}, for {len(history)} epochs in {minutes:.0f} minutes on
+{config["training"]["device"]}.
 {terms.sentence} No picture of the data set is in this folder; the sheets in `progress/` were made
 by the model.
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from core import bundle as bundles
+from core import images
 from core.errors import AtelierError
 from core.vae import VAE
 from core.vae_explorer import golden_deviation
@@ -20,8 +21,15 @@ RELATIVE_TOLERANCE = 1e-4
 """Of a figure: another device or thread count rounds otherwise, and draws other z on a GPU."""
 
 
+ARRAY_TOLERANCE = 1e-2
+SHEET_TOLERANCE = 1.0
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder of the bundle")
+    parser.add_argument(
+        "--folder", default="", help="one's own pictures, where it learnt from them"
+    )
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
 
 
@@ -37,14 +45,19 @@ def figures(value: object, prefix: str = "") -> Iterator[tuple[str, float]]:
         yield prefix.rstrip("."), float(value)
 
 
-def recompute_vae(bundle: bundles.Bundle, device: torch.device) -> tuple[dict, dict]:
-    """Metrics and profile arrays of a VAE bundle, afresh."""
+def recompute_vae(
+    bundle: bundles.Bundle, folder: str, device: torch.device
+) -> tuple[vae_bundle.Measured, str]:
+    """Figures, arrays and sheets of a VAE bundle, and its card, afresh."""
     about = bundle.config["data"]
+    if about["name"] == sets.OWN and not folder:
+        raise AtelierError(
+            "verify-folder",
+            "The bundle {name} was trained on one's own pictures: name their folder with --folder.",
+            name=bundle.name,
+        )
     train_set, test_set = sets.load(
-        about["name"],
-        about["split"],
-        about["test_split"],
-        folder=bundle.config["training"]["folder"],
+        about["name"], about["split"], about["test_split"], folder=folder
     )
     for found, key in ((train_set, "fingerprint"), (test_set, "test_fingerprint")):
         if found.fingerprint() != about[key]:
@@ -54,23 +67,13 @@ def recompute_vae(bundle: bundles.Bundle, device: torch.device) -> tuple[dict, d
                 split=found.split,
                 name=bundle.name,
             )
-    stored = VAE.from_pretrained(bundle.folder)
-    deviation = golden_deviation(bundle)
-    print(f"golden output: off by {deviation:.1e}")
-    model = stored.to(device, memory_format=torch.channels_last)
-    levels = loop.resident(test_set.pictures, device)
-    test, arrays = vae_bundle.test_figures(model, levels)
-    linear, linear_arrays = vae_bundle.linear_model(train_set, test_set)
-    metrics = {
-        "test": test,
-        "importance_weighted": vae_bundle.importance_figures(model, levels),
-        "linear_model": linear,
-    }
-    return metrics, {
-        **vae_bundle.class_profiles(model, train_set, device),
-        **arrays,
-        **linear_arrays,
-    }
+    print(f"golden output: off by {golden_deviation(bundle):.1e}")
+    measured = vae_bundle.measure(VAE.from_bundle(bundle), about, train_set, test_set, device)
+    try:
+        card = vae_bundle.card(bundle.config, bundle.metrics, bundle.history)
+    except KeyError as absent:  # a figure that the comparison below reports
+        card = f"no card without {absent}"
+    return measured, card
 
 
 FAMILIES = {"vae": recompute_vae}
@@ -85,6 +88,51 @@ def bars(bundle: bundles.Bundle, fresh: dict[str, float]) -> Iterator[tuple[str,
             yield "test.negative_elbo", 2880.0, "the bar of the embedded bundle"
 
 
+def compare_figures(stored: dict, again: dict) -> int:
+    """Prints figures side by side; how many differ. NaN stands for an absent one."""
+    known, fresh, wrong = dict(figures(stored)), dict(figures(again)), 0
+    print(f"{'figure':<46}{'stored':>14}{'recomputed':>14}")
+    for name in {**known, **fresh}:
+        a, b = known.get(name, math.nan), fresh.get(name, math.nan)
+        agrees = abs(b - a) <= RELATIVE_TOLERANCE * max(1, abs(a))
+        wrong += not agrees
+        print(f"{name:<46}{a:>14.4f}{b:>14.4f}{'' if agrees else '  DIFFERS'}")
+    return wrong
+
+
+def compare_arrays(stored: dict[str, np.ndarray], again: dict[str, np.ndarray]) -> int:
+    """Prints how far each array is off, as a share of its largest entry; how many differ."""
+    wrong = 0
+    for name in {**stored, **again}:
+        a, b = (arrays.get(name, np.array(math.nan)) for arrays in (stored, again))
+        off = math.nan
+        if a.shape == b.shape:
+            scale = max(1.0, float(np.abs(a).max(initial=0)))
+            off = float(np.abs(b.astype(np.float64) - a).max(initial=0)) / scale
+        agrees = off <= ARRAY_TOLERANCE
+        wrong += not agrees
+        print(f"{'profile ' + name:<46}{'off by':>14}{off:14.1e}{'' if agrees else '  DIFFERS'}")
+    return wrong
+
+
+def compare_sheets(bundle: bundles.Bundle, again: dict[str, bytes]) -> int:
+    """Prints how far stored sheets are from fresh ones, in grey levels; how many differ."""
+    wrong = 0
+    for kind, fresh in again.items():
+        stored = bundle.progress(kind)
+        off = math.inf
+        if stored:
+            a, b = (
+                images.read_sheet(data, vae_bundle.EXTREMES).astype(np.float64)
+                for data in (stored[max(stored)].read_bytes(), fresh)
+            )
+            off = float(np.abs(a - b).mean()) if a.shape == b.shape else math.inf
+        agrees = off <= SHEET_TOLERANCE
+        wrong += not agrees
+        print(f"{'sheet ' + kind:<46}{'off by':>14}{off:14.1e}{'' if agrees else '  DIFFERS'}")
+    return wrong
+
+
 def main(arguments: argparse.Namespace) -> int:
     bundle = bundles.open_bundle(arguments.bundle)
     if bundle.family not in FAMILIES:
@@ -92,23 +140,14 @@ def main(arguments: argparse.Namespace) -> int:
             "verify-family", "No figures are known for the family {family}.", family=bundle.family
         )
     device = loop.pick_device(arguments.device)
-    metrics, arrays = FAMILIES[bundle.family](bundle, device)
-    known, fresh, wrong = dict(figures(bundle.metrics)), dict(figures(metrics)), 0
-    print(f"{'figure':<46}{'stored':>14}{'recomputed':>14}")
-    for name in {**known, **fresh}:
-        stored, again = known.get(name, math.nan), fresh.get(name, math.nan)  # NaN: absent
-        agrees = abs(again - stored) <= RELATIVE_TOLERANCE * max(1, abs(stored))
-        wrong += not agrees
-        print(f"{name:<46}{stored:>14.4f}{again:>14.4f}{'' if agrees else '  DIFFERS'}")
-    for name, again in arrays.items():
-        stored = bundle.profiles.get(name, np.array(math.nan))
-        scale = max(1.0, float(np.abs(stored).max(initial=0)))
-        off = math.nan
-        if stored.shape == again.shape:
-            off = float(np.abs(again.astype(np.float64) - stored).max(initial=0)) / scale
-        agrees = off <= 1e-2
-        wrong += not agrees
-        print(f"{'profile ' + name:<46}{'off by':>14}{off:14.1e}{'' if agrees else '  DIFFERS'}")
+    measured, card = FAMILIES[bundle.family](bundle, arguments.folder, device)
+    wrong = compare_figures(bundle.metrics, measured.metrics)
+    wrong += compare_arrays(bundle.profiles, measured.profiles)
+    wrong += compare_sheets(bundle, measured.sheets)
+    if card != bundle.card:
+        wrong += 1
+        print("the card does not say what the figures say  DIFFERS")
+    fresh = dict(figures(measured.metrics))
     for name, bar, meaning in bars(bundle, fresh):
         verdict = "met" if fresh[name] <= bar else "MISSED"
         print(f"bar {name} <= {bar:.1f}: {fresh[name]:.2f}, {verdict} ({meaning})")

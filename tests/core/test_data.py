@@ -54,20 +54,13 @@ def test_shards_are_joined_in_their_order(folder, write_shard, digits):
     assert np.array_equal(found.labels, labels)
 
 
-@pytest.mark.parametrize("limit", [1, 4, 5, 6, 100])
-def test_limit_takes_the_first_pictures_of_all_shards(folder, write_shard, digits, limit):
+def test_shards_are_read_in_order(folder, write_shard, digits):
     pictures, labels = digits
     write_shard(folder / "test-00000-of-00002.parquet", pictures[:4], labels[:4])
     write_shard(folder / "test-00001-of-00002.parquet", pictures[4:], labels[4:])
-    found = load_split("svhn", "test", limit=limit)
-    assert np.array_equal(found.pictures, pictures[:limit])
-    assert np.array_equal(found.labels, labels[:limit])
-
-
-@pytest.mark.parametrize("limit", [0, -1])
-def test_a_limit_below_one_is_refused(limit):
-    with pytest.raises(ValueError, match=r"^limit must"):
-        load_split("svhn", "train", limit=limit)
+    found = load_split("svhn", "test")
+    assert np.array_equal(found.pictures, pictures)
+    assert np.array_equal(found.labels, labels)
 
 
 def test_cifar_is_read_from_its_own_columns(tmp_path, folder, write_shard, digits):

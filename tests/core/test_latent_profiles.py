@@ -20,11 +20,13 @@ def test_a_profile_holds_mean_spread_and_count_of_every_class(latents):
     assert found.count.tolist() == [4, 5, 0, 6]
 
 
-def test_a_class_without_pictures_is_zero_not_nan(latents):
-    found = profile(*latents, 4)
-    assert (found.mean[2] == 0).all()
-    assert (found.std[2] == 0).all()
-    assert np.isfinite(found.effect).all()
+def test_a_class_without_pictures_is_unknown_and_counts_nowhere(latents):
+    z, labels = latents  # of the classes 0, 1 and 3
+    with_gap, without = profile(z, labels, 4), profile(z, np.minimum(labels, 2), 3)
+    assert np.isnan(with_gap.mean[2]).all()
+    for name in ("overall", "within_variance", "between_variance", "explained"):
+        np.testing.assert_allclose(getattr(with_gap, name), getattr(without, name))
+    assert not with_gap.peaks(0.01)[2].any()
 
 
 def test_labels_of_another_length_are_refused(latents):
@@ -44,14 +46,14 @@ def test_variance_splits_into_within_and_between_classes_of_equal_size():
 
 def test_effect_is_the_standardised_difference():
     found = ClassProfiles(np.array([[1.0], [3.0]]), np.array([[0.5], [0.5]]), np.array([5, 5]))
-    np.testing.assert_allclose(found.effect, [[-2.0], [2.0]])
+    np.testing.assert_allclose(found.deviation, [[-2.0], [2.0]])
     assert found.peaks(2.0).all()
     assert not found.peaks(2.1).any()
 
 
 def test_a_unit_that_never_varies_has_no_effect_and_explains_nothing():
     found = ClassProfiles(np.ones((3, 1)), np.zeros((3, 1)), np.full(3, 5))
-    assert (found.effect == 0).all()
+    assert (found.deviation == 0).all()
     assert (found.explained == 0).all()
 
 

@@ -2,7 +2,6 @@ import math
 import os
 import subprocess
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -139,17 +138,6 @@ def test_log_likelihood_is_the_bound_of_its_weights(skewed, seeded):
     log_w = skewed.log_importance_weights(x, 9, generator=seeded(4))
     expected = torch.log(torch.exp(log_w - log_w.max()).mean(1)) + log_w.max()
     torch.testing.assert_close(skewed.log_likelihood(x, 9, generator=seeded(4)), expected)
-
-
-def test_progress_counts_every_draw_once(exact, seeded):
-    seen = []
-    x = drawn(exact, 5, seeded)
-    exact.log_importance_weights(x, 10, chunk=8, progress=lambda *pair: seen.append(pair))
-    done = [pair[0] for pair in seen]
-    assert {pair[1] for pair in seen} == {50}
-    assert done == sorted(set(done))
-    assert done[-1] == 50
-    assert max(b - a for a, b in pairwise([0, *done])) <= 8
 
 
 @pytest.mark.parametrize(("K", "chunk", "named"), [(0, 5, "K"), (3, 0, "chunk")])

@@ -20,7 +20,7 @@ def own_folder(tmp_path):
 
 def test_every_tenth_of_ones_own_pictures_is_held_out(own_folder):
     train, test = sets.load("svhn", "train", "test", folder=str(own_folder))
-    assert (len(train), len(test)) == (27, 3)
+    assert (len(train), len(test)) == (28, 2)
     assert set(test.labels) == {0, 1}
     assert not {p.tobytes() for p in train.pictures} & {p.tobytes() for p in test.pictures}
 
@@ -49,9 +49,12 @@ def test_a_model_of_ones_own_pictures_from_the_command_line(
         "9",
     ]
     assert commands.main([*command, "--device", "cpu"]) == 0
-    assert commands.main(["verify", f"{run}/bundle", "--device", "cpu"]) == 0
+    assert commands.main(["verify", f"{run}/bundle", "--device", "cpu"]) == 1
+    assert "--folder" in capsys.readouterr().err
+    again = ["verify", f"{run}/bundle", "--folder", str(own_folder), "--device", "cpu"]
+    assert commands.main(again) == 0
     card = (tmp_path / "run" / "bundle" / "README.md").read_text()
-    assert "one's own folder (train), 27 pictures" in card
+    assert "one's own folder (train), 28 pictures" in card
     assert "SVHN" not in card
     assert '"cats"' in (tmp_path / "run" / "bundle" / "config.json").read_text()
 

@@ -140,7 +140,7 @@ def test_a_subset_is_never_called_the_whole_data_set(bundle):
 )
 def test_only_all_pictures_are_the_data_set(count, expected):
     data = {"name": "svhn", "split": "train", "test_split": "test", "note": ""}
-    words, _ = sets.describe({"data": {**data, "pictures": count, "test_pictures": 5}})
+    words, _ = sets.describe({**data, "pictures": count, "test_pictures": 5})
     assert words.startswith(expected)
 
 
