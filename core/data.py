@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow
@@ -26,6 +27,7 @@ from core.images import FORMATS, SIZE, Pictures, read_picture
 
 DATA_DIR_VARIABLE = "ATELIER_DATA_DIR"
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
+Content = TypeVar("Content")
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.parquet$")
 
 
@@ -154,6 +156,14 @@ def download_split(
     return [hub.download_dataset_file(source.repo, _hub_file(source, split), progress)]
 
 
+def count_split(name: str, split: str) -> int:
+    """How many pictures a split that is at hand holds, read from the files' own tables of content.
+
+    Raises ``AtelierError`` ``data-incomplete`` and ``data-damaged``.
+    """
+    return sum(_read(file, parquet.read_metadata).num_rows for file in find_split(name, split) or ())
+
+
 def load_split(name: str, split: str) -> PictureSet:
     """A split that is at hand, decoded.
 
@@ -182,9 +192,9 @@ def load_split(name: str, split: str) -> PictureSet:
     return PictureSet(name, split, np.stack(pictures), np.concatenate(labels), source.class_names)
 
 
-def _read_table(file: Path, source: DataSource) -> pyarrow.Table:
+def _read(file: Path, reader: Callable[[Path], Content]) -> Content:
     try:
-        table = parquet.read_table(file)
+        return reader(file)
     except FileNotFoundError as error:
         raise AtelierError("data-gone", "{file} is gone: download it again.", file=file) from error
     except (pyarrow.ArrowException, OSError) as error:
@@ -193,6 +203,10 @@ def _read_table(file: Path, source: DataSource) -> pyarrow.Table:
             "{file} is damaged or only half downloaded: delete it and download it again.",
             file=file,
         ) from error
+
+
+def _read_table(file: Path, source: DataSource) -> pyarrow.Table:
+    table = _read(file, parquet.read_table)
     missing = {source.image_column, source.label_column} - set(table.column_names)
     if missing or table.num_rows == 0:
         raise AtelierError(

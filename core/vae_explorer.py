@@ -161,6 +161,20 @@ class VAEExplorer:
         z = torch.randn(count, self.latent_dim, generator=generator)
         return (temperature * z).numpy()
 
+    @torch.inference_mode()
+    def sample(self, seed: int, count: int, temperature: float = 1.0) -> Pictures:
+        """Modes of p(x|z) for the z of ``prior``: uint8 (count, 32, 32, 3)."""
+        generator = torch.Generator().manual_seed(seed)
+        return images.to_pictures(
+            self._model.sample(count, temperature=temperature, generator=generator)
+        )
+
+    @torch.inference_mode()
+    def posterior_draw(self, picture: Pictures, seed: int) -> np.ndarray:
+        """z ~ q(z|x) for one picture (32, 32, 3): (d,), the same for the same seed."""
+        generator = torch.Generator().manual_seed(seed)
+        return self._model.encode(images.to_tensor(picture[None])).sample(generator)[0].numpy()
+
     def traverse(self, z: np.ndarray, unit: int, values: Sequence[float]) -> Pictures:
         """The picture of z (d,) with one unit set to each value: uint8 (len(values), 32, 32, 3)."""
         if not 0 <= unit < self.latent_dim:
@@ -196,15 +210,13 @@ class VAEExplorer:
         x = images.to_tensor(picture[None])
         posterior = self._model.encode(x)
         generator = torch.Generator().manual_seed(seed)
-        eps = torch.randn(draws, self.latent_dim, generator=generator)
-        decoded = self._model.decode(posterior.mean + posterior.std * eps)
-        nll = decoded.nll(x.expand(draws, -1, -1, -1)).mean()
+        _pictures, nll, kl = self._model(x.expand(draws, -1, -1, -1), generator=generator)
         flat = x.reshape(1, -1).numpy()
         linear = self.linear.decode(self.linear.encode(flat)).reshape(1, 3, 32, 32)
         restored = self._model.decode(posterior.mode()).mode()
         return Evidence(
-            nll=float(nll),
-            kl=float(posterior.kl()),
+            nll=float(nll.mean()),
+            kl=float(kl.mean()),
             kl_per_unit=posterior.kl_per_unit()[0].numpy(),
             linear_nll=float(self.linear.nll(flat)[0]),
             reconstruction=images.to_pictures(restored)[0],

@@ -6,12 +6,19 @@ import time
 
 import streamlit as st
 
-from core.bundle import Bundle, ManifestEntry
+from core.bundle import GOLDEN_TOLERANCE, Bundle, ManifestEntry
 from core.errors import AtelierError
 from pages.shared import loaders
 from pages.shared.text import _, head, mechanism, megabytes, number, plain_errors, sentence
 
 ORIGINS = {"embedded": "checkpoints/", "hub": "Hub", "folder": "–"}
+
+
+def state(found: Bundle | AtelierError) -> str:
+    """What became of the hash check, in a word."""
+    if isinstance(found, Bundle):
+        return _("verified") if found.verified else _("not checked")
+    return _("refused") if found.code == "bundle-hash" else _("not available")
 
 
 def overview(opened: dict[str, Bundle | AtelierError], entries: list[ManifestEntry]) -> None:
@@ -26,7 +33,7 @@ def overview(opened: dict[str, Bundle | AtelierError], entries: list[ManifestEnt
                 _("title"): entry.title,
                 _("family"): entry.family,
                 _("origin"): ORIGINS[found.origin] if whole else "–",
-                _("hash"): _("verified") if whole and found.verified else _("refused"),
+                _("hash"): state(found),
                 _("size"): megabytes(found.bytes) if whole else "–",
                 _("epochs"): number(len(found.history), 0) if whole else "–",
             }
@@ -50,7 +57,7 @@ def details(entry: ManifestEntry, found: Bundle) -> None:
             st.success(
                 _("Largest deviation {off}, allowed {limit}; {seconds} s.").format(
                     off=f"{off:.1e}",
-                    limit="1e-04",
+                    limit=f"{GOLDEN_TOLERANCE:.0e}",
                     seconds=number(time.perf_counter() - begun, 2),
                 )
             )

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.errors import AtelierError
 from pages.shared import figures, loaders, site
+from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, coloured, megabytes, plain_errors, sentence
 
 MODELS = (
@@ -65,10 +66,11 @@ def taste() -> None:
     if not entries:
         st.info(_("No bundle is here yet: `python -m train vae` makes one."))
         return
-    with plain_errors():
-        pictures = loaders.gallery(entries[0].name)
-        figures.sheet(pictures, columns=TASTE, alt=_("Pictures that the VAE generated"))
-        figures.caption(loaders.bundle(entries[0].name), live=True)
+    pictures = loaders.gallery(entries[0].name)
+    figures.sheet(pictures, columns=TASTE, alt=_("Pictures that the VAE generated"))
+    settings = {_("seed"): loaders.GALLERY_SEED}
+    figures.caption(Provenance(loaders.bundle(entries[0].name), True, settings=settings))
+    figures.downloads("home_samples", png=lambda: figures.grid(pictures, TASTE))
 
 
 def starts() -> None:
@@ -114,9 +116,10 @@ def main() -> None:
             "restores what you saw."
         )
     )
-    models()
+    with plain_errors():
+        models()
     left, right = st.columns([3, 2], gap="large")
-    with left:
+    with left, plain_errors():
         taste()
     with right:
         starts()

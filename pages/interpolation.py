@@ -11,9 +11,11 @@ from core.vae import interpolate, interpolate_latents
 from core.vae_explorer import VAEExplorer, Walk
 from pages.shared import controls, figures, loaders
 from pages.shared.controls import Start
+from pages.shared.figures import Provenance
 from pages.shared.text import (
+    AMBER,
     N_,
-    SYMBOL_COLOURS,
+    SKY,
     _,
     coloured,
     formula,
@@ -24,7 +26,7 @@ from pages.shared.text import (
 )
 
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
-COLOURS = {"linear": SYMBOL_COLOURS["x"], "spherical": SYMBOL_COLOURS["z"]}
+COLOURS = {"linear": SKY, "spherical": AMBER}
 DASHES = {"linear": "solid", "spherical": "dash"}
 
 
@@ -103,12 +105,19 @@ def verdict(walk: Walk) -> str:
 
 @st.fragment
 def journey(name: str, first: Start, second: Start) -> None:
+    """Both ways and their charts: the part that runs again when their number changes."""
+    with plain_errors():
+        travel(name, first, second)
+
+
+def travel(name: str, first: Start, second: Start) -> None:
     explorer = loaders.vae(name)
     n_samples = controls.whole(_("Pictures on the way"), 4, 24, 12, "interpolation_n", step=2)
     begun = time.perf_counter()
     walks = [explorer.walk(first.z, second.z, n_samples, kind) for kind in KINDS]
     seconds = time.perf_counter() - begun
     settings = {_("from"): first.words, _("to"): second.words}
+    provenance = Provenance(explorer.bundle, True, seconds, settings)
     for column, walk in zip(st.columns(2, gap="large"), walks, strict=True):
         with column:
             st.subheader(_(KINDS[walk.kind]), anchor=False)
@@ -118,7 +127,7 @@ def journey(name: str, first: Start, second: Start) -> None:
                 alt=_("{n} pictures from the first end to the second").format(n=n_samples),
             )
             st.markdown(verdict(walk))
-            figures.caption(explorer.bundle, live=True, seconds=seconds, settings=settings)
+            figures.caption(provenance)
             figures.downloads(
                 f"interpolation_{walk.kind}",
                 png=lambda sheet=sheet: sheet,
@@ -132,6 +141,8 @@ def journey(name: str, first: Start, second: Start) -> None:
             chart_of_change(walks),
             "interpolation_change",
             _("Change from picture to picture along both ways"),
+            provenance,
+            lambda: walk_rows(walks),
         )
         st.caption(
             _(
@@ -144,11 +155,14 @@ def journey(name: str, first: Start, second: Start) -> None:
             chart_of_norm(walks, explorer.latent_dim),
             "interpolation_norm",
             _("Length of z along both ways"),
+            provenance,
+            lambda: walk_rows(walks),
         )
         st.caption(
             _(
-                "Draws from the prior have a length near √{d}. The straight way cuts through the "
-                "middle, where the prior hardly ever goes; the spherical way goes around it."
+                "Draws from the prior have a length near √{d}; encoded pictures are shorter. The "
+                "straight way cuts through the middle, where the prior hardly ever goes; the "
+                "spherical way goes around it."
             ).format(d=explorer.latent_dim)
         )
 
@@ -173,17 +187,20 @@ def main() -> None:
             _(
                 "A picture is encoded to the mean of its posterior; an end from the prior is drawn "
                 "directly. **Linear** mixes the two latents with weights that move from 0 to 1. "
-                "**Spherical** turns the one into the other along a great circle, so that the "
-                "length changes steadily instead of sagging. Compare the two in the middle: where "
-                "the straight way is short of √d, pictures tend to be paler and more average."
+                "**Spherical** turns the direction evenly along a great circle, while the length goes "
+                "evenly from that of the one end to that of the other, so it does not sag on the "
+                "way. Compare the two in the middle: where the straight way is short, pictures "
+                "tend to be paler and more average."
             )
         )
         z1, z2 = coloured("z", "z_1"), coloured("z", "z_2")
         formula(
             [
                 rf"z(w) = (1 - w)\,{z1} + w\,{z2},\qquad w = \tfrac{{0}}{{n-1}}, \dots, 1",
-                rf"z(w) = \frac{{\sin((1-w)\,\omega)}}{{\sin\omega}}\,{z1} + "
-                rf"\frac{{\sin(w\,\omega)}}{{\sin\omega}}\,{z2},\qquad "
+                rf"z(w) = \ell(w)\left[\frac{{\sin((1-w)\,\omega)}}{{\sin\omega}}\,"
+                rf"\frac{{{z1}}}{{\lVert {z1}\rVert}} + \frac{{\sin(w\,\omega)}}{{\sin\omega}}\,"
+                rf"\frac{{{z2}}}{{\lVert {z2}\rVert}}\right],\qquad "
+                rf"\ell(w) = (1-w)\,\lVert {z1}\rVert + w\,\lVert {z2}\rVert",
                 rf"\cos\omega = \frac{{{z1}^\top {z2}}}{{\lVert {z1}\rVert\,\lVert {z2}\rVert}}",
             ],
             _("Shoemake 1985; White 2016, *Sampling Generative Networks*."),

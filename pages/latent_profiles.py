@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -11,9 +11,10 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from core.latent_profiles import ClassProfiles
-from core.vae import DiagonalGaussianDistribution, active_units
+from core.vae import ACTIVE_VARIANCE, DiagonalGaussianDistribution, active_units
 from core.vae_explorer import VAEExplorer
 from pages.shared import controls, figures, loaders
+from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
     SYMBOL_COLOURS,
@@ -28,43 +29,68 @@ from pages.shared.text import (
 )
 
 ORDERS = {
-    "between": N_("Tells classes apart"),
+    "between": N_("Variance between classes"),
+    "share": N_("Share between classes"),
     "kl": N_("KL"),
     "number": N_("Number"),
 }
 WHISKERS = {"spread": N_("Spread over the pictures"), "error": N_("Error of the mean")}
 LIGHT = "#B9C4CC"
-ACTIVE = 0.01
+SAMPLES = (100, 300, 1000, 3000, 10000, 30000)
 
 
 def order_of(explorer: VAEExplorer, shown: ClassProfiles, order: str) -> np.ndarray:
-    if order == "between":
-        return np.argsort(-shown.explained, kind="stable")
+    if order in ("between", "share"):
+        by = shown.between_variance if order == "between" else shown.explained
+        return np.argsort(-by, kind="stable")
     return explorer.order if order == "kl" else np.arange(explorer.latent_dim)
 
 
-def source_of_profiles(explorer: VAEExplorer) -> tuple[ClassProfiles, bool, float | None, str]:
+@dataclass(frozen=True)
+class Source:
+    """Profiles and where they come from."""
+
+    shown: ClassProfiles
+    live: bool
+    seconds: float | None
+    words: str
+
+
+def source_of_profiles(explorer: VAEExplorer) -> Source:
     """Stored profiles over all training pictures, or live ones over as many as one chooses."""
     settings = explorer.bundle.config["data"]
     total = int(explorer.profiles.count.sum())
-    if not loaders.split_at_hand(settings["name"], settings["split"]):
-        words = _("{count} training pictures").format(count=number(total, 0))
-        return explorer.profiles, False, None, words
-    options = [n for n in (100, 300, 1000, 3000, 10000) if n < total] + [total]
-    chosen = st.select_slider(
-        _("Training pictures that go in"),
-        options,
-        total,
-        key="profiles_pictures",
-        format_func=lambda n: number(n, 0),
-        help=_("Few pictures: the profile is noisy. Watch which peaks stay."),
+    stored = Source(
+        explorer.profiles,
+        live=False,
+        seconds=None,
+        words=_("all {count} training pictures").format(count=number(total, 0)),
     )
-    words = _("{count} training pictures").format(count=number(chosen, 0))
-    if chosen == total:
-        return explorer.profiles, False, None, words
-    begun = time.perf_counter()
-    live = loaders.profiles(explorer.bundle.name, settings["name"], settings["split"], chosen)
-    return live, True, time.perf_counter() - begun, words
+    candidates = dict.fromkeys((settings["split"], "train"))
+    split = next((c for c in candidates if controls.at_hand(settings["name"], c)), None)
+    if split is None:
+        words = _("Download training pictures to choose how many go in ({megabytes} MB)")
+        controls.offer(settings["name"], "train", words, "profiles_download")
+        return stored
+    with plain_errors():
+        most = loaders.count(settings["name"], split)
+        options = [*(n for n in SAMPLES if n < most), most]
+        chosen = st.select_slider(
+            _("Training pictures that go in"),
+            [0, *options],
+            0,
+            key="profiles_pictures",
+            bind="query-params",
+            format_func=lambda n: number(n, 0) if n else _("as stored"),
+            help=_("Few pictures: the profile is noisy. Watch which peaks stay."),
+        )
+        if chosen:
+            found = loaders.profiles(explorer.bundle.name, settings["name"], split, chosen)
+            words = _("{count} pictures of the split {split}").format(
+                count=number(chosen, 0), split=split
+            )
+            return Source(found.value, live=True, seconds=found.seconds, words=words)
+    return stored
 
 
 def bars(
@@ -81,8 +107,8 @@ def bars(
         marker_color=colours,
         name=str(c),
         showlegend=False,
-        customdata=shown.effect[c, units],
-        hovertemplate="%{x}: %{y:.2f}, d = %{customdata:.2f}<extra></extra>",
+        customdata=shown.deviation[c, units],
+        hovertemplate="%{x}: %{y:.2f}, δ = %{customdata:.2f}<extra></extra>",
     )
 
 
@@ -114,18 +140,18 @@ def all_classes(
 
 
 def heat_map(shown: ClassProfiles, names: Sequence[str], units: np.ndarray) -> go.Figure:
-    effect = shown.effect[:, units]
-    limit = float(np.abs(effect).max()) or 1.0
+    deviation = shown.deviation[:, units]
+    limit = float(np.nanmax(np.abs(deviation))) or 1.0
     figure = go.Figure(
         go.Heatmap(
-            z=effect,
+            z=deviation,
             x=[f"z{u + 1}" for u in units],
             y=list(names),
             colorscale="PuOr",
             zmin=-limit,
             zmax=limit,
-            colorbar={"title": "d"},
-            hovertemplate="%{x}, %{y}: d = %{z:.2f}<extra></extra>",
+            colorbar={"title": "δ"},
+            hovertemplate="%{x}, %{y}: δ = %{z:.2f}<extra></extra>",
         )
     )
     figure.update_yaxes(title=_("class"), autorange="reversed", type="category")
@@ -149,12 +175,11 @@ def class_difference(
 
 
 def kl_chart(explorer: VAEExplorer, units: np.ndarray) -> go.Figure:
-    active = explorer.unit_variance > ACTIVE
     figure = go.Figure(
         go.Bar(
             x=[f"z{u + 1}" for u in units],
             y=explorer.kl_per_unit[units],
-            marker_color=[SYMBOL_COLOURS["z"] if active[u] else LIGHT for u in units],
+            marker_color=[SYMBOL_COLOURS["z"] if explorer.active[u] else LIGHT for u in units],
         )
     )
     figure.update_yaxes(title=_("KL (nats)"))
@@ -169,7 +194,7 @@ def profile_rows(shown: ClassProfiles, explorer: VAEExplorer) -> list[dict]:
             "pictures": int(shown.count[c]),
             "mean": float(shown.mean[c, u]),
             "std": float(shown.std[c, u]),
-            "effect": float(shown.effect[c, u]),
+            "deviation": float(shown.deviation[c, u]),
             "kl_nats": float(explorer.kl_per_unit[u]),
         }
         for c in range(len(shown.mean))
@@ -179,84 +204,75 @@ def profile_rows(shown: ClassProfiles, explorer: VAEExplorer) -> list[dict]:
 
 @st.fragment
 def profiles(name: str) -> None:
-    explorer = loaders.vae(name)
+    """All charts: the part that runs again when a control of the page changes."""
+    with plain_errors():
+        show(loaders.vae(name))
+
+
+def show(explorer: VAEExplorer) -> None:
     left, middle, right = st.columns(3, gap="large")
     with left:
-        shown, live, seconds, words = source_of_profiles(explorer)
+        source = source_of_profiles(explorer)
     with middle:
         order = controls.choice(_("Order of the units"), ORDERS, "profiles_order")
     with right:
         threshold = controls.real(
-            _("A peak: |d| at least"),
+            _("A peak: |δ| at least"),
             0.02,
             1.0,
             0.1,
             "profiles_peak",
             step=0.02,
             help=_(
-                "d: how far the class mean lies from the mean over all classes, in standard "
-                "deviations inside a class. Cohen calls 0.2 small, 0.5 medium, 0.8 large."
+                "δ: how far the class mean lies from the mean over all classes, in standard "
+                "deviations inside a class."
             ),
         )
-    units = order_of(explorer, shown, order)
-    peaks = shown.peaks(threshold)
-    settings = {_("over"): words, _("peaks"): f"|d| ≥ {number(threshold, 2)}"}
-
-    def caption() -> None:
-        figures.caption(explorer.bundle, live=live, seconds=seconds, settings=settings)
+    shown, classes = source.shown, list(explorer.class_names)
+    units, peaks = order_of(explorer, shown, order), shown.peaks(threshold)
+    provenance = Provenance(
+        explorer.bundle,
+        source.live,
+        source.seconds,
+        {_("over"): source.words, _("peaks"): f"|δ| ≥ {number(threshold, 2)}"},
+    )
 
     def rows() -> list[dict]:
         return profile_rows(shown, explorer)
 
     st.subheader(_("One class"), anchor=False)
-    classes = list(explorer.class_names)
     left, right = st.columns(2)
-    name_ = left.selectbox(_("Class"), classes, key="profiles_class", bind="query-params")
-    chosen = classes.index(name_)
+    name = left.selectbox(_("Class"), classes, key="profiles_class", bind="query-params")
+    c = classes.index(name)
     with right:
         whiskers = controls.choice(_("Whiskers"), WHISKERS, "profiles_whiskers")
-    figures.chart(
-        one_class(shown, chosen, units, peaks, whiskers),
-        "profiles_one",
-        _("Mean latent of class {c} with its spread, peaks in colour").format(c=name_),
-    )
-    found = [
-        f"z{u + 1} ({number(float(shown.effect[chosen, u]), 2)})" for u in units if peaks[chosen, u]
-    ]
+    alt = _("Mean latent of class {c} with its spread, peaks in colour").format(c=name)
+    figure = one_class(shown, c, units, peaks, whiskers)
+    figures.chart(figure, "profiles_one", alt, provenance, rows)
+    found = [f"z{u + 1} ({number(float(shown.deviation[c, u]), 2)})" for u in units if peaks[c, u]]
     st.markdown(
-        _("Peaks of class {c}, with d: {list}").format(c=name_, list=", ".join(found))
+        _("Peaks of class {c}, with δ: {list}").format(c=name, list=", ".join(found))
         if found
-        else _("No unit of class {c} reaches this threshold.").format(c=name_)
+        else _("No unit of class {c} reaches this threshold.").format(c=name)
     )
-    caption()
-    figures.downloads("profiles_data", rows=rows)
 
-    st.subheader(_("All ten on one scale"), anchor=False)
-    figures.chart(
-        all_classes(shown, classes, units, peaks),
-        "profiles_all",
-        _("Mean latent of all ten classes, on one scale"),
-        height=900,
-    )
+    st.subheader(_("All classes on one scale"), anchor=False)
+    alt = _("Mean latent of every class, on one scale")
+    figure = all_classes(shown, classes, units, peaks)
+    figures.chart(figure, "profiles_all", alt, provenance, rows, height=900)
     st.caption(_("The whiskers are the error of the mean, one standard error."))
-    caption()
 
     st.subheader(_("Which unit speaks for which class"), anchor=False)
-    figures.chart(
-        heat_map(shown, classes, units),
-        "profiles_heat",
-        _("Standardised difference d of every class and unit"),
-        height=420,
-    )
+    alt = _("Standardised deviation δ of every class and unit")
+    figure = heat_map(shown, classes, units)
+    figures.chart(figure, "profiles_heat", alt, provenance, rows, height=420)
     best = int(np.argmax(shown.explained))
     st.markdown(
         _(
             "The unit that tells classes apart best is **z{unit}**: {share} of its variance lies "
-            "between classes. The rest is what digits of one class differ by: light, colour, "
-            "neighbours, place."
-        ).format(unit=best + 1, share=percent(float(shown.explained[best])))
+            "between classes. The rest is what pictures of one class differ by."
+        ).format(unit=best + 1, share=percent(float(shown.explained[best]), 1))
     )
-    caption()
 
     st.subheader(_("Two classes"), anchor=False)
     left, right = st.columns(2)
@@ -268,34 +284,51 @@ def profiles(name: str) -> None:
         _("minus class"), classes, index=min(7, last), key="profiles_b", bind="query-params"
     )
     a, b = classes.index(first), classes.index(second)
+    alt = _("Mean latent of class {a} minus that of class {b}").format(a=first, b=second)
+    figure = class_difference(shown, classes, a, b, units)
     figures.chart(
-        class_difference(shown, classes, a, b, units),
+        figure,
         "profiles_difference",
-        _("Mean latent of class {a} minus that of class {b}").format(a=first, b=second),
+        alt,
+        provenance,
+        lambda: [
+            {
+                "unit": u + 1,
+                "difference": float(shown.mean[a, u] - shown.mean[b, u]),
+                "std_inside_a_class": float(np.sqrt(shown.within_variance[u])),
+            }
+            for u in units
+        ],
     )
     st.caption(_("The whiskers are one standard deviation inside a class."))
-    caption()
 
-    st.subheader(_("What each unit says"), anchor=False)
-    figures.chart(kl_chart(explorer, units), "profiles_kl", _("KL of every unit, in nats"))
+    st.subheader(_("What each unit costs"), anchor=False)
     tested = explorer.bundle.metrics["test"]
+    over = _("{count} test pictures").format(count=number(tested["pictures"], 0))
+    figures.chart(
+        kl_chart(explorer, units),
+        "profiles_kl",
+        _("KL of every unit, in nats"),
+        Provenance(explorer.bundle, live=False, settings={_("over"): over}),
+        lambda: [
+            {
+                "unit": u + 1,
+                "kl_nats": float(explorer.kl_per_unit[u]),
+                "active": bool(explorer.active[u]),
+            }
+            for u in units
+        ],
+    )
     st.markdown(
         _(
             "**{active} of {all} units are active** (variance of E[z|x] above {threshold}); "
-            "together they tell {kl} nats about a picture."
+            "together they cost {kl} nats a picture, and tell at most so much about it."
         ).format(
-            active=int((explorer.unit_variance > ACTIVE).sum()),
+            active=int(explorer.active.sum()),
             all=explorer.latent_dim,
-            threshold=number(ACTIVE, 2),
+            threshold=number(ACTIVE_VARIANCE, 2),
             kl=number(tested["kl"]),
         )
-    )
-    figures.caption(
-        explorer.bundle,
-        live=False,
-        settings={
-            _("over"): _("{count} test pictures").format(count=number(tested["pictures"], 0))
-        },
     )
 
 
@@ -314,9 +347,9 @@ def main() -> None:
             _(
                 "For every training picture the encoder gives a mean E[z|x]. A bar is the average "
                 "of these over a class, its whisker one standard deviation over the pictures of "
-                "the class. Bars are short beside their whiskers: most of what the latent space "
-                "stores is not the digit but its colours and light. A light 3 on a dark wall and a "
-                "dark 3 on a light wall, for one, can lie far apart and cancel in the mean. A bar "
+                "the class. Bars are short beside their whiskers: digits of one class differ far "
+                "more than classes do on average. A light 3 on a dark wall and a dark 3 on a light "
+                "wall, for one, can lie far apart and cancel in the mean. A bar "
                 "is marked as a **peak** by a rule that you can move: its distance from the mean "
                 "over all classes, in standard deviations inside a class."
             )
@@ -324,12 +357,12 @@ def main() -> None:
         z = coloured("z")
         formula(
             [
-                rf"d_{{c,u}} = \frac{{\bar{{{z}}}_{{c,u}} - \bar{{{z}}}_{{\cdot,u}}}}{{s_u}},\qquad "
+                rf"\delta_{{c,u}} = \frac{{\bar{{{z}}}_{{c,u}} - \bar{{{z}}}_{{\cdot,u}}}}{{s_u}},\qquad "
                 r"s_u^2 = \tfrac1C\textstyle\sum_c s_{c,u}^2",
                 r"\mathrm{KL}_u = \tfrac12\big(\mu_u^2 + \sigma_u^2 - 1 - \log\sigma_u^2\big)",
             ],
-            _("Active units: Burda, Grosse & Salakhutdinov 2016. Effect size d: Cohen 1988."),
-            ClassProfiles.effect.fget,
+            _("Active units: Burda, Grosse & Salakhutdinov 2016, section 5.2."),
+            ClassProfiles.deviation.fget,
             ClassProfiles.explained.fget,
             DiagonalGaussianDistribution.kl_per_unit,
             active_units,

@@ -12,6 +12,7 @@ from core.vae import VAE, DiagonalGaussianDistribution
 from core.vae_explorer import VAEExplorer
 from pages.shared import controls, figures, loaders
 from pages.shared.controls import Start
+from pages.shared.figures import Provenance
 from pages.shared.text import _, coloured, formula, head, mechanism, number, plain_errors
 
 LIMIT = 4.0
@@ -21,17 +22,22 @@ TRAVERSAL = np.linspace(-3, 3, 12)
 
 
 def key(unit: int) -> str:
-    return f"latent_z{unit}"
+    """Key of a unit's slider; units are counted from 1, as on the page."""
+    return f"latent_z{unit + 1}"
 
 
-def resting(start: Start) -> np.ndarray:
-    """Where the sliders stand when nothing was moved: z rounded to their step."""
-    return np.clip(np.round(start.z.astype(np.float64), 2), -LIMIT, LIMIT) + 0.0
+def rounded(z: np.ndarray) -> np.ndarray:
+    """z as sliders can show it; a class without pictures has no mean and is set to 0."""
+    return np.round(np.nan_to_num(z.astype(np.float64)), 2) + 0.0
 
 
-def set_sliders(values: np.ndarray) -> None:
-    rounded = np.clip(np.round(values.astype(np.float64), 2), -LIMIT, LIMIT) + 0.0
-    for unit, value in enumerate(rounded):
+def reach(z: np.ndarray) -> float:
+    """How far the sliders go either way: 4, or as far as the start lies."""
+    return max(LIMIT, float(np.ceil(np.abs(z).max())))
+
+
+def set_sliders(values: np.ndarray, limit: float) -> None:
+    for unit, value in enumerate(np.clip(rounded(values), -limit, limit)):
         st.session_state[key(unit)] = float(value)
 
 
@@ -39,19 +45,23 @@ def follow_start(start: Start) -> None:
     """Sliders move to a newly chosen start; those of a link just opened are left alone."""
     before = st.session_state.get("latent_start")
     if before is not None and before != start.identity:
-        set_sliders(start.z)
+        set_sliders(start.z, reach(start.z))
     st.session_state["latent_start"] = start.identity
 
 
 def sliders(explorer: VAEExplorer, start: Start) -> np.ndarray:
-    """z as the sliders say: units in order of KL, the strongest in view, the rest folded."""
-    values = resting(start)
+    """z as the sliders say: units in order of KL, the strongest in view, the rest folded.
+
+    A slider that was not moved stands for the start's own value, without rounding.
+    """
+    resting, limit = rounded(start.z), reach(start.z)
+    z = start.z.copy()
 
     def one(unit: int) -> None:
         label = f"z{unit + 1} · KL {number(float(explorer.kl_per_unit[unit]), 2)}"
-        values[unit] = controls.real(
-            label, -LIMIT, LIMIT, float(values[unit]), key(unit), step=0.01
-        )
+        value = controls.real(label, -limit, limit, float(resting[unit]), key(unit), step=0.01)
+        if value != resting[unit]:
+            z[unit] = value
 
     for unit in explorer.order[:IN_VIEW]:
         one(int(unit))
@@ -59,12 +69,12 @@ def sliders(explorer: VAEExplorer, start: Start) -> np.ndarray:
     with st.expander(_("The other {count} units").format(count=len(rest))):
         for unit in rest:
             one(int(unit))
-    return start.z + (values - resting(start)).astype(np.float32)
+    return z
 
 
 def set_from(explorer: VAEExplorer, start: Start) -> None:
     """Buttons that move all sliders at once."""
-    classes = list(explorer.class_names)
+    classes, limit = list(explorer.class_names), reach(start.z)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
             _("Class"), classes, key="latent_class", bind="query-params", width=110
@@ -72,26 +82,39 @@ def set_from(explorer: VAEExplorer, start: Start) -> None:
         st.button(
             _("Set z to the mean of this class"),
             key="latent_to_class",
-            on_click=lambda: set_sliders(explorer.profiles.mean[classes.index(chosen)]),
+            on_click=lambda: set_sliders(explorer.profiles.mean[classes.index(chosen)], limit),
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         seed = controls.seed("latent_dice")
         st.button(
             _("Set z to this random draw"),
             key="latent_to_draw",
-            on_click=lambda: set_sliders(explorer.prior(seed)[0]),
+            on_click=lambda: set_sliders(explorer.prior(seed)[0], limit),
+        )
+    if start.picture is not None:
+        st.button(
+            _("Set z to a draw from q(z|x) with this seed"),
+            key="latent_to_posterior",
+            on_click=lambda: set_sliders(explorer.posterior_draw(start.picture, seed), limit),
+            width="stretch",
         )
     st.button(
         _("Back to the start"),
         key="latent_reset",
         icon=":material/restart_alt:",
-        on_click=lambda: set_sliders(start.z),
+        on_click=lambda: set_sliders(start.z, limit),
         width="stretch",
     )
 
 
 @st.fragment
 def exploration(name: str, start: Start) -> None:
+    """Sliders and pictures: the part that runs again when a slider moves."""
+    with plain_errors():
+        explore(name, start)
+
+
+def explore(name: str, start: Start) -> None:
     explorer = loaders.vae(name)
     shown, handles = st.columns([3, 2], gap="large")
     with handles:
@@ -124,9 +147,8 @@ def exploration(name: str, start: Start) -> None:
             number(float(np.abs(now.astype(int) - before).mean()), 1),
             help=_("Mean absolute difference from the start, in grey levels of 255."),
         )
-        figures.caption(
-            explorer.bundle, live=True, seconds=seconds, settings={_("start"): start.words}
-        )
+        settings = {_("start"): start.words}
+        figures.caption(Provenance(explorer.bundle, True, seconds, settings))
         figures.downloads(
             "latent_now",
             png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
@@ -168,12 +190,8 @@ def traversal(explorer: VAEExplorer, z: np.ndarray) -> None:
             unit=unit + 1
         ),
     )
-    figures.caption(
-        explorer.bundle,
-        live=True,
-        seconds=seconds,
-        settings={_("unit"): unit + 1, "KL": number(float(explorer.kl_per_unit[unit]), 2)},
-    )
+    settings = {_("unit"): unit + 1, "KL": number(float(explorer.kl_per_unit[unit]), 2)}
+    figures.caption(Provenance(explorer.bundle, True, seconds, settings))
     st.caption(_("The frame marks the value nearest to where the unit stands now."))
     figures.downloads(
         "latent_traversal",
@@ -208,9 +226,9 @@ def main() -> None:
             _(
                 "The encoder reads a picture and answers with a mean and a variance for every "
                 "latent unit; the decoder draws a picture from any point z. The sliders start at "
-                "the encoder's mean and are in order of their **KL**: how many nats a unit tells "
-                "about the picture, on average over the test digits. Units with a KL near 0 are "
-                "switched off: the decoder has learnt to ignore them, and so may you.\n\n"
+                "the encoder's mean and are in order of their **KL**: what a unit costs in nats, on "
+                "average over the test digits, and so at most what it tells about a picture. "
+                "Units with a KL near 0 are hardly used: the decoder has learnt to ignore them.\n\n"
                 "Decoded pictures are soft. The model pays for every pixel that it misses, so "
                 "where it is not sure it paints the average of what could be there."
             )
@@ -224,7 +242,7 @@ def main() -> None:
                 rf"{coloured('x_hat')} = \mu_\theta({z}),\qquad "
                 rf"p_\theta({x} \mid {z}) = \mathcal N\big(\mu_\theta({z}),\ I\big)",
             ],
-            _("Kingma & Welling 2014, *Auto-Encoding Variational Bayes*, sections 2.3 and 3."),
+            _("Kingma & Welling 2014, *Auto-Encoding Variational Bayes*, sections 2.4 and 3."),
             VAE.encode,
             DiagonalGaussianDistribution.sample,
             VAE.decode,

@@ -12,6 +12,7 @@ from core.ppca import ProbabilisticPCA
 from core.vae import (
     NLL_CONSTANT,
     VAE,
+    DiagonalGaussianDistribution,
     bits_per_dimension,
     effective_sample_size,
     importance_weighted_bound,
@@ -19,7 +20,11 @@ from core.vae import (
 from core.vae_explorer import BoundCurve, Evidence, VAEExplorer
 from pages.shared import controls, figures, loaders
 from pages.shared.controls import Start
+from pages.shared.figures import Provenance
+from pages.shared.loaders import Timed
 from pages.shared.text import (
+    AMBER,
+    GREY,
     SYMBOL_COLOURS,
     _,
     coloured,
@@ -32,63 +37,73 @@ from pages.shared.text import (
 )
 
 DRAWS = 64
-EXTREMES = 16
+SEED = 0
 CURVES_KEPT = 8
 
 
 # ---------------------------------------------------------------- one picture
 
 
-def reconstructions(explorer: VAEExplorer, start: Start, found: Evidence, seconds: float) -> None:
+def reconstructions(explorer: VAEExplorer, start: Start, found: Timed[Evidence]) -> None:
+    evidence = found.value
     tiles = [
         (start.picture, _("the picture"), _("The picture")),
-        (found.reconstruction, "VAE", _("What the VAE makes of it")),
+        (evidence.reconstruction, "VAE", _("What the VAE makes of it")),
         (
-            found.linear_reconstruction,
+            evidence.linear_reconstruction,
             _("linear model"),
             _("What probabilistic PCA makes of it"),
         ),
     ]
     figures.row(tiles)
-    figures.caption(
-        explorer.bundle,
-        live=True,
-        seconds=seconds,
-        settings={_("picture"): start.words, _("draws of z"): DRAWS},
+    figures.caption(provenance(explorer, start, found))
+    figures.downloads(
+        "likelihood_pictures",
+        png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
     )
 
 
-def balance(explorer: VAEExplorer, found: Evidence) -> None:
+def provenance(explorer: VAEExplorer, start: Start, found: Timed[Evidence]) -> Provenance:
+    settings = {_("picture"): start.words, _("draws of z"): DRAWS, _("seed"): SEED}
+    return Provenance(explorer.bundle, True, found.seconds, settings)
+
+
+def balance(explorer: VAEExplorer, start: Start, found: Timed[Evidence]) -> None:
     """The bound and its parts, the constant shown apart, beside the linear model's exact value."""
-    gain = found.linear_nll - found.negative_elbo
+    evidence = found.value
+    gain = evidence.linear_nll - evidence.negative_elbo
     cells = st.columns(4)
     cells[0].metric(
         _("Misfit"),
-        number(found.misfit),
+        number(evidence.misfit),
         help=_(
-            "Half the squared error of the reconstruction, in nats: the part of nll that moves."
+            "Half the squared error of the decoded picture, averaged over draws of z, in nats: the "
+            "part of nll that moves."
         ),
     )
-    cells[1].metric("KL", number(found.kl), help=_("What z tells about this picture, in nats."))
+    cells[1].metric(
+        "KL", number(evidence.kl), help=_("What the code of this picture costs, in nats.")
+    )
     cells[2].metric(
         _("Negative ELBO"),
-        number(found.negative_elbo),
+        number(evidence.negative_elbo),
         help=_("Constant {constant} + misfit + KL; {bits} bits per dimension.").format(
             constant=number(NLL_CONSTANT),
-            bits=number(float(bits_per_dimension(found.negative_elbo)), 3),
+            bits=number(float(bits_per_dimension(evidence.negative_elbo)), 3),
         ),
     )
     cells[3].metric(
         _("Linear model, exact"),
-        number(found.linear_nll),
-        delta=number(gain),
+        number(evidence.linear_nll),
+        # Streamlit reads the direction from a plain hyphen.
+        delta=number(gain).replace("\N{MINUS SIGN}", "-"),
         delta_description=_("nats gained by the VAE"),
         help=_("−log p(x) under probabilistic PCA with the same unit noise."),
     )
     figure = go.Figure()
     parts = [
-        (_("misfit"), found.misfit, SYMBOL_COLOURS["x_hat"]),
-        ("KL", found.kl, SYMBOL_COLOURS["z"]),
+        (_("misfit"), evidence.misfit, SYMBOL_COLOURS["x_hat"]),
+        ("KL", evidence.kl, SYMBOL_COLOURS["z"]),
     ]
     for title, value, colour in parts:
         figure.add_trace(
@@ -97,10 +112,10 @@ def balance(explorer: VAEExplorer, found: Evidence) -> None:
     figure.add_trace(
         go.Bar(
             y=[_("linear model")],
-            x=[found.linear_nll - NLL_CONSTANT],
+            x=[evidence.linear_nll - NLL_CONSTANT],
             orientation="h",
             name=_("linear model"),
-            marker_color=SYMBOL_COLOURS["linear"],
+            marker_color=GREY,
         )
     )
     figure.update_layout(barmode="stack")
@@ -111,19 +126,17 @@ def balance(explorer: VAEExplorer, found: Evidence) -> None:
         figure,
         "likelihood_balance",
         _("Misfit and KL of the VAE beside the linear model, in nats"),
-        height=240,
-    )
-    figures.downloads(
-        "likelihood_parts",
-        rows=lambda: [
+        provenance(explorer, start, found),
+        lambda: [
             {
                 "constant": NLL_CONSTANT,
-                "misfit": found.misfit,
-                "kl": found.kl,
-                "negative_elbo": found.negative_elbo,
-                "linear_nll": found.linear_nll,
+                "misfit": evidence.misfit,
+                "kl": evidence.kl,
+                "negative_elbo": evidence.negative_elbo,
+                "linear_nll": evidence.linear_nll,
             }
         ],
+        height=260,
     )
 
 
@@ -141,7 +154,7 @@ def bound_figure(curve: BoundCurve, found: Evidence) -> go.Figure:
     )
     for level, title, colour, dash in (
         (found.negative_elbo, _("negative ELBO"), SYMBOL_COLOURS["z"], "dot"),
-        (found.linear_nll, _("linear model, exact"), SYMBOL_COLOURS["linear"], "dash"),
+        (found.linear_nll, _("linear model, exact"), GREY, "dash"),
     ):
         figure.add_trace(figures.line([K[0], max(2, K[-1])], [level] * 2, title, colour, dash=dash))
     figure.update_xaxes(type="log", title="K")
@@ -153,45 +166,37 @@ def sample_size_figure(curve: BoundCurve) -> go.Figure:
     K = [point.K for point in curve.points]
     size = [point.effective_sample_size for point in curve.points]
     figure = go.Figure()
-    figure.add_trace(
-        figures.line(K, size, _("effective sample size"), SYMBOL_COLOURS["eps"], markers=True)
-    )
-    figure.add_trace(figures.line(K, K, _("all draws count alike"), "#7A7A7A", dash="dot"))
+    figure.add_trace(figures.line(K, size, _("effective sample size"), AMBER, markers=True))
+    figure.add_trace(figures.line(K, K, _("all draws count alike"), GREY, dash="dot"))
     figure.update_xaxes(type="log", title="K")
     figure.update_yaxes(type="log", title=_("draws that count"))
     return figure
 
 
-def draw_bound(curve: BoundCurve, explorer: VAEExplorer, found: Evidence, settings: dict) -> None:
+def draw_bound(curve: BoundCurve, found: Evidence, provenance: Provenance) -> None:
+    def rows() -> list[dict]:
+        return [vars(point) | {"repeats": curve.repeats} for point in curve.points]
+
     left, right = st.columns(2, gap="large")
     with left:
-        figures.chart(
-            bound_figure(curve, found),
-            "likelihood_bound",
-            _("Importance-weighted bound against K with its spread over repeats"),
-        )
+        alt = _("Importance-weighted bound against K with its spread over repeats")
+        figures.chart(bound_figure(curve, found), "likelihood_bound", alt, provenance, rows)
     with right:
-        figures.chart(
-            sample_size_figure(curve), "likelihood_ess", _("Effective sample size against K")
-        )
+        alt = _("Effective sample size against K")
+        figures.chart(sample_size_figure(curve), "likelihood_ess", alt, provenance, rows)
     last = curve.points[-1]
     st.markdown(
         _(
-            "With K = {K}: −log p(x) is at most **{nll} ± {spread}** nats, and {size} of the {K} "
-            "draws count. That is {gain} nats below the negative ELBO: so much of the bound was "
-            "slack in q(z|x)."
+            "With K = {K}, −log p(x) is estimated at **{nll} ± {spread}** nats, too high rather "
+            "than too low, and {size} of the {K} draws count. That is {gain} nats below the "
+            "negative ELBO: about so much of it, or more, is slack in q(z|x)."
         ).format(
-            K=last.K,
+            K=number(last.K, 0),
             nll=number(last.nll),
             spread=number(last.spread, 2),
             size=number(last.effective_sample_size),
             gain=number(found.negative_elbo - last.nll),
         )
-    )
-    figures.caption(explorer.bundle, **settings)
-    figures.downloads(
-        "likelihood_bound_data",
-        rows=lambda: [vars(point) | {"repeats": curve.repeats} for point in curve.points],
     )
 
 
@@ -254,15 +259,11 @@ def bound(explorer: VAEExplorer, start: Start, found: Evidence) -> None:
         if not complete:
             st.info(_("Stopped: the curve ends at K = {K}.").format(K=curve.points[-1].K))
         settings = {
-            "live": True,
-            "seconds": seconds,
-            "settings": {
-                _("picture"): start.words,
-                _("seed"): seed,
-                _("repeats"): curve.repeats,
-            },
+            _("picture"): start.words,
+            _("seed"): seed,
+            _("repeats"): curve.repeats,
         }
-        draw_bound(curve, explorer, found, settings)
+        draw_bound(curve, found, Provenance(explorer.bundle, True, seconds, settings))
 
 
 # ---------------------------------------------------------------- the test set
@@ -286,13 +287,25 @@ def test_set(explorer: VAEExplorer) -> None:
         )
     )
     ends = [float(min(linear.min(), vae_nll.min())), float(max(linear.max(), vae_nll.max()))]
-    figure.add_trace(figures.line(ends, ends, _("equal"), "#7A7A7A", dash="dot"))
+    figure.add_trace(figures.line(ends, ends, _("equal"), GREY, dash="dot"))
     figure.update_xaxes(title=_("linear model, exact nll (nats)"))
     figure.update_yaxes(title=_("VAE, negative ELBO (nats)"))
+    over = {_("over"): _("{count} test pictures").format(count=number(len(linear), 0))}
     figures.chart(
         figure,
         "likelihood_scatter",
         _("Every test picture: nll under the linear model against the VAE's bound"),
+        Provenance(explorer.bundle, live=False, settings=over),
+        lambda: [
+            {
+                "row": row,
+                "nll": float(arrays["test_nll"][row]),
+                "kl": float(arrays["test_kl"][row]),
+                "negative_elbo": float(vae_nll[row]),
+                "linear_nll": float(linear[row]),
+            }
+            for row in range(len(linear))
+        ],
         height=460,
     )
     st.markdown(
@@ -307,62 +320,66 @@ def test_set(explorer: VAEExplorer) -> None:
             components=explorer.linear.components,
         )
     )
-    figures.caption(
-        explorer.bundle,
-        live=False,
-        settings={_("over"): _("{count} test pictures").format(count=number(len(linear), 0))},
-    )
-    figures.downloads(
-        "likelihood_test_set",
-        rows=lambda: [
-            {
-                "row": row,
-                "nll": float(arrays["test_nll"][row]),
-                "kl": float(arrays["test_kl"][row]),
-                "negative_elbo": float(vae_nll[row]),
-                "linear_nll": float(linear[row]),
-            }
-            for row in range(len(linear))
-        ],
-    )
+    importance(explorer)
     for kind, title in (("best", _("Best reconstructions")), ("worst", _("Worst reconstructions"))):
         extremes(explorer, kind, title)
+
+
+def importance(explorer: VAEExplorer) -> None:
+    """The stored importance-weighted bound over test pictures."""
+    stored = explorer.bundle.metrics["importance_weighted"]
+    figure = go.Figure()
+    figure.add_trace(
+        figures.line(
+            [row["K"] for row in stored],
+            [row["nll"] for row in stored],
+            _("importance-weighted bound"),
+            SYMBOL_COLOURS["x"],
+            markers=True,
+        )
+    )
+    figure.update_xaxes(type="log", title="K")
+    figure.update_yaxes(title=_("−log p(x), nats"))
+    over = _("{count} test pictures").format(count=number(stored[0]["pictures"], 0))
+    figures.chart(
+        figure,
+        "likelihood_importance",
+        _("Mean importance-weighted bound over test pictures against K"),
+        Provenance(explorer.bundle, live=False, settings={_("over"): over}),
+        lambda: stored,
+        height=300,
+    )
 
 
 def extremes(explorer: VAEExplorer, kind: str, title: str) -> None:
     st.subheader(title, anchor=False)
     sheets = explorer.bundle.progress(kind)
     rows = explorer.bundle.profiles[f"{kind}_rows"]
-    restored = loaders.sheet(explorer.bundle, kind, max(sheets), len(rows))
-    real = loaders.test_set_of(explorer.bundle)
-    if real is None:
-        figures.sheet(restored, columns=8, alt=title)
-        st.caption(
-            _(
-                "Reconstructions only: the test digits themselves are not part of the bundle. With "
-                "the data set at hand they stand above them."
-            )
-        )
-    else:
-        pairs = np.concatenate(
-            [
-                np.concatenate([real.pictures[rows[i : i + 8]], restored[i : i + 8]])
-                for i in range(0, len(rows), 8)
-            ]
-        )
-        figures.sheet(pairs, columns=8, alt=title)
+    shown = loaders.sheet(explorer.bundle, kind, max(sheets), len(rows))
+    real = controls.measured_test_set(explorer)
+    if real is not None:
+        pairs = [
+            np.concatenate([real.pictures[rows[i : i + 8]], shown[i : i + 8]])
+            for i in range(0, len(rows), 8)
+        ]
+        shown = np.concatenate(pairs)
         st.caption(
             _("In pairs of rows: the test digits, and below them what the VAE makes of them.")
         )
+    figures.sheet(shown, columns=8, alt=title)
     mse = explorer.bundle.profiles["test_mode_mse"][rows]
-    figures.caption(
-        explorer.bundle,
-        live=False,
-        settings={
-            _(
-                "mean squared error"
-            ): f"{number(float(mse.min()), 4)} – {number(float(mse.max()), 4)}"
-        },
+    settings = {
+        _("mean squared error, values in [−1, 1]"): (
+            f"{number(float(mse.min()), 4)} – {number(float(mse.max()), 4)}"
+        )
+    }
+    figures.caption(Provenance(explorer.bundle, live=False, settings=settings))
+    figures.downloads(
+        f"likelihood_{kind}",
+        png=lambda: figures.grid(shown, 8),
+        rows=lambda: [
+            {"row": int(row), "mse": float(value)} for row, value in zip(rows, mse, strict=True)
+        ],
     )
 
 
@@ -387,22 +404,22 @@ def main() -> None:
         if start is None:
             st.info(_("Choose a picture to start from."))
         else:
-            begun = time.perf_counter()
-            found = loaders.evidence(name, start.picture, draws=DRAWS, seed=0)
-            seconds = time.perf_counter() - begun
+            found = loaders.evidence(name, start.picture, draws=DRAWS, seed=SEED)
             with right:
-                reconstructions(explorer, start, found, seconds)
-            balance(explorer, found)
+                reconstructions(explorer, start, found)
+            balance(explorer, start, found)
             tightness = st.container()
-        test_set(explorer)
+        with plain_errors():
+            test_set(explorer)
         mechanism(
             _(
                 "Three quantities make up the bound. A Gaussian with unit variance over 3,072 "
                 "values carries a **constant** of 2,823.0 nats that no model can change, so it is "
-                "shown apart. The **misfit** is half the squared error of the reconstruction. The "
-                "**KL** is what the latent code costs.\n\n"
-                "Importance sampling replaces one draw of z by K draws, each weighted by how well "
-                "prior and likelihood agree with it. The bound rises with K to the true log p(x). "
+                "shown apart. The **misfit** is half the squared error of the decoded picture, "
+                "averaged over draws of z. The **KL** is what the latent code costs.\n\n"
+                "Importance sampling replaces one draw of z by K draws, each weighted by prior "
+                "times likelihood over q(z|x). On average the bound rises with K towards the true "
+                "log p(x). "
                 "The **effective sample size** says how many draws really count: when it stays "
                 "near 1, a single lucky draw decides, and the figure is not to be trusted yet.\n\n"
                 "**Probabilistic PCA** is the same model with a linear decoder. There everything "
@@ -423,6 +440,8 @@ def main() -> None:
                 "Burda, Grosse & Salakhutdinov 2016, equation 8; Kong 1992; Tipping & Bishop 1999. "
                 "The ELBO is maximised: its KL comes with a minus sign."
             ),
+            VAE.forward,
+            DiagonalGaussianDistribution.nll,
             VAE.log_importance_weights,
             importance_weighted_bound,
             effective_sample_size,
@@ -430,7 +449,7 @@ def main() -> None:
         )
         if start is not None:
             with tightness:  # last, so that the rest of the page stands while draws are made
-                bound(explorer, start, found)
+                bound(explorer, start, found.value)
 
 
 main()

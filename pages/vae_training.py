@@ -8,11 +8,15 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.images import Pictures
+from core.bundle import Bundle
+from core.images import Pictures, sharpness
 from core.vae import VAE, DiagonalGaussianDistribution
 from core.vae_explorer import VAEExplorer
 from pages.shared import controls, figures, loaders
+from pages.shared.figures import Provenance
 from pages.shared.text import (
+    AMBER,
+    GREY,
     N_,
     SYMBOL_COLOURS,
     _,
@@ -28,31 +32,37 @@ CURVES: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
     "elbo": (
         N_("Negative ELBO (nats)"),
         (
-            ("train_negative_elbo", N_("training"), SYMBOL_COLOURS["linear"]),
+            ("train_negative_elbo", N_("training"), GREY),
             ("test_negative_elbo", N_("test"), SYMBOL_COLOURS["x"]),
         ),
     ),
     "kl": (
         N_("KL (nats)"),
         (
-            ("train_kl", N_("training"), SYMBOL_COLOURS["linear"]),
+            ("train_kl", N_("training"), GREY),
             ("test_kl", N_("test"), SYMBOL_COLOURS["z"]),
         ),
     ),
     "nll": (
         N_("Reconstruction, nll (nats)"),
         (
-            ("train_nll", N_("training"), SYMBOL_COLOURS["linear"]),
+            ("train_nll", N_("training"), GREY),
             ("test_nll", N_("test"), SYMBOL_COLOURS["x_hat"]),
         ),
     ),
     "mse": (
         N_("Mean squared error of a pixel"),
-        (("test_mse", N_("test"), SYMBOL_COLOURS["x_hat"]),),
+        (
+            ("train_mse", N_("training"), GREY),
+            ("test_mse", N_("test"), SYMBOL_COLOURS["x_hat"]),
+        ),
     ),
     "active": (
         N_("Active units"),
-        (("test_active_units", N_("test"), SYMBOL_COLOURS["z"]),),
+        (
+            ("train_active_units", N_("training"), GREY),
+            ("test_active_units", N_("test"), SYMBOL_COLOURS["z"]),
+        ),
     ),
 }
 SHEET = 24
@@ -63,7 +73,12 @@ SHEET = 24
 
 @st.fragment
 def samples(name: str) -> None:
-    explorer = loaders.vae(name)
+    """Seed, temperature and what they give: runs again by itself."""
+    with plain_errors():
+        draw(loaders.vae(name))
+
+
+def draw(explorer: VAEExplorer) -> None:
     st.subheader(_("Samples at the end of training"), anchor=False)
     left, middle, right = st.columns(3, gap="large", vertical_alignment="bottom")
     with left:
@@ -80,17 +95,13 @@ def samples(name: str) -> None:
     with right:
         count = controls.whole(_("Pictures"), 16, 64, 32, "training_count", step=16)
     begun = time.perf_counter()
-    pictures = explorer.decode(explorer.prior(seed, count, temperature))
+    pictures = explorer.sample(seed, count, temperature)
     seconds = time.perf_counter() - begun
     sheet = figures.sheet(
         pictures, columns=8, alt=_("{count} pictures that the VAE generated").format(count=count)
     )
-    figures.caption(
-        explorer.bundle,
-        live=True,
-        seconds=seconds,
-        settings={_("seed"): seed, _("temperature"): number(temperature, 2)},
-    )
+    settings = {_("seed"): seed, _("temperature"): number(temperature, 2)}
+    figures.caption(Provenance(explorer.bundle, True, seconds, settings))
     figures.downloads(
         "vae_samples",
         png=lambda: sheet,
@@ -102,24 +113,17 @@ def samples(name: str) -> None:
     questions(pictures, explorer.bundle.metrics["test"]["kl"])
 
 
-def sharpness(pictures: Pictures) -> float:
-    """Mean absolute difference of neighbouring pixels, in grey levels of 255."""
-    levels = pictures.astype(np.float64)
-    across, down = np.abs(np.diff(levels, axis=2)), np.abs(np.diff(levels, axis=1))
-    return float((across.mean() + down.mean()) / 2)
-
-
 def questions(pictures: Pictures, kl: float) -> None:
     with st.expander(_("Do you see digits? Are they blurred?"), icon=":material/help:"):
         st.markdown(
             _(
-                "Count before you read on. **Digits**: some samples carry a clear digit, many only "
-                "a light or dark shape in the middle. The latent code carries only {kl} nats of "
-                "a picture, and colours and light take most of them. **Blur**: neighbouring pixels "
-                "of these samples differ by {value} grey levels on average. Lower the temperature "
-                "and the figure falls: samples become more average, not sharper. The blur is what "
-                "a unit-variance likelihood asks for, for it fines every pixel by its squared "
-                "error and never rewards texture."
+                "Count before you read on. **Digits**: some samples carry a clear digit, others only "
+                "a light or dark shape in the middle. The latent code costs {kl} nats a picture "
+                "and tells at most so much about it. **Blur**: neighbouring pixels of these "
+                "samples differ by {value} grey levels on average. Lower the temperature and watch "
+                "the figure: samples become more average, not sharper. The blur is what a "
+                "unit-variance likelihood asks for, for it fines every pixel by its squared error "
+                "and never rewards texture."
             ).format(kl=number(kl), value=number(sharpness(pictures), 1))
         )
 
@@ -128,9 +132,14 @@ def questions(pictures: Pictures, kl: float) -> None:
 
 
 def epochs(name: str) -> None:
-    explorer = loaders.vae(name)
+    """The timeline and its pictures: runs again by itself, and while the timeline plays."""
+    with plain_errors():
+        show_epoch(loaders.vae(name))
+
+
+def show_epoch(explorer: VAEExplorer) -> None:
     bundle = explorer.bundle
-    st.subheader(_("What it could do after every fifth epoch"), anchor=False)
+    st.subheader(_("What it could do, epoch by epoch"), anchor=False)
     shots = list(bundle.progress("samples"))
     if not shots:
         st.info(_("This bundle holds no pictures by epoch."))
@@ -142,20 +151,21 @@ def epochs(name: str) -> None:
         st.markdown(_("**Samples**, always of the same z"))
         made = loaders.sheet(bundle, "samples", epoch, SHEET)
         figures.sheet(made, columns=6, alt=_("Samples after epoch {epoch}").format(epoch=epoch))
-        figures.caption(bundle, live=False, settings=settings)
+        figures.caption(Provenance(bundle, live=False, settings=settings))
         figures.downloads(
             "vae_samples_by_epoch",
             png=lambda: figures.grid(made, 6),
-            gif=lambda: np.stack(
-                [
-                    figures.enlarge(figures.grid(loaders.sheet(bundle, "samples", e, SHEET), 6), 3)
-                    for e in shots
-                ]
-            ),
+            gif=lambda: film(bundle, "samples", shots),
         )
     with right:
         st.markdown(_("**Reconstructions**, always of the same test digits"))
         reconstructions(explorer, epoch, settings)
+
+
+def film(bundle: Bundle, kind: str, epochs: list[int]) -> Pictures:
+    """The sheets of all snapshots of a kind, as frames."""
+    sheets = [figures.grid(loaders.sheet(bundle, kind, epoch, SHEET), 6) for epoch in epochs]
+    return figures.enlarge(np.stack(sheets), 3)
 
 
 def reconstructions(explorer: VAEExplorer, epoch: int, settings: dict) -> None:
@@ -163,15 +173,20 @@ def reconstructions(explorer: VAEExplorer, epoch: int, settings: dict) -> None:
     restored = loaders.sheet(bundle, "reconstructions", epoch, SHEET)
     alt = _("Reconstructions after epoch {epoch}").format(epoch=epoch)
     figures.sheet(restored, columns=6, alt=alt)
-    figures.caption(bundle, live=False, settings=settings)
-    figures.downloads("vae_reconstructions_by_epoch", png=lambda: figures.grid(restored, 6))
-    real = loaders.test_set_of(bundle)
-    if real is None:
-        st.caption(_("The test digits themselves are not part of the bundle."))
-        controls.offer_test_set(explorer, "training_download")
-    elif st.toggle(_("Show the test digits"), key="training_real", bind="query-params"):
+    figures.caption(Provenance(bundle, live=False, settings=settings))
+    shots = list(bundle.progress("reconstructions"))
+    figures.downloads(
+        "vae_reconstructions_by_epoch",
+        png=lambda: figures.grid(restored, 6),
+        gif=lambda: film(bundle, "reconstructions", shots),
+    )
+    real = controls.measured_test_set(explorer)
+    if real is not None and st.toggle(
+        _("Show the test digits"), key="training_real", bind="query-params"
+    ):
         shown = real.pictures[bundle.profiles["shown_rows"]]
         figures.sheet(shown, columns=6, alt=_("The test digits themselves"))
+        figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))
 
 
 def curves(explorer: VAEExplorer) -> None:
@@ -197,7 +212,7 @@ def curves(explorer: VAEExplorer) -> None:
     for column, name, colour in lines:
         figure.add_trace(
             figures.line(
-                [row["epoch"] for row in shown], [row[column] for row in shown], _(name), colour
+                [row["epoch"] for row in shown], [row.get(column) for row in shown], _(name), colour
             )
         )
     if code == "elbo":
@@ -216,17 +231,13 @@ def curves(explorer: VAEExplorer) -> None:
             [row["epoch"] for row in history],
             [row["seconds_total"] / 60 for row in history],
             _("wall-clock time"),
-            SYMBOL_COLOURS["eps"],
+            AMBER,
         )
     )
     clock.update_xaxes(title=_("epoch"))
     clock.update_yaxes(title=_("minutes since the start"), rangemode="tozero")
-    with left:
-        figures.chart(figure, "training_curves", _(title))
-    with right:
-        figures.chart(clock, "training_clock", _("Wall-clock time by epoch"))
     training = bundle.config["training"]
-    figures.caption(
+    provenance = Provenance(
         bundle,
         live=False,
         settings={
@@ -235,7 +246,11 @@ def curves(explorer: VAEExplorer) -> None:
             _("minutes"): number(history[-1]["seconds_total"] / 60, 0),
         },
     )
-    figures.downloads("vae_history", rows=lambda: history)
+    with left:
+        figures.chart(figure, "training_curves", _(title), provenance, lambda: history)
+    with right:
+        alt = _("Wall-clock time by epoch")
+        figures.chart(clock, "training_clock", alt, provenance, lambda: history)
     if training["average_decay"]:
         st.caption(
             _(
@@ -263,9 +278,8 @@ def main() -> None:
         mechanism(
             _(
                 "A sample is the **mode** of p(x|z), which for a Gaussian is its mean: no pixel "
-                "noise is added. Training maximises the ELBO with Adam on augmented crops; the "
-                "pictures by epoch come from the moving average of the weights, always with the "
-                "same z and the same test digits, so that only the weights differ."
+                "noise is added. Training maximises the ELBO. The pictures by epoch are always "
+                "those of the same z and of the same test digits, so that only the weights differ."
             )
         )
         z = coloured("z")
@@ -277,7 +291,6 @@ def main() -> None:
             _("Kingma & Welling 2014, appendix A shows the same pictures for other data."),
             VAE.sample,
             DiagonalGaussianDistribution.mode,
-            VAE.forward,
         )
 
 

@@ -13,10 +13,12 @@ import numpy as np
 import streamlit as st
 
 from core import data, house_number, images
+from core.data import PictureSet
 from core.errors import AtelierError
 from core.images import Pictures
 from core.vae_explorer import VAEExplorer
 from pages.shared import figures, loaders
+from pages.shared.figures import Provenance
 from pages.shared.text import LANGUAGES, N_, _, in_language, number, plain_errors
 
 Origin = Literal["prior", "gallery", "test", "maker", "upload", "camera"]
@@ -120,11 +122,11 @@ def real(
     )
 
 
-def seed(key: str, *, label: str | None = None) -> int:
+def seed(key: str) -> int:
     """A visible seed with a button that draws another one."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         value = st.number_input(
-            label or _("Seed"),
+            _("Seed"),
             0,
             MAX_SEED,
             0,
@@ -202,14 +204,13 @@ def timeline(label: str, stops: Sequence[int], key: str) -> int:
 class Start:
     """Where an exploration starts: a point z (d,), and the picture it was read from, if any.
 
-    ``words`` says what it is, for captions; ``shareable`` whether a link restores it.
+    ``words`` says what it is, for captions.
     """
 
     origin: Origin
     z: np.ndarray
     picture: Pictures | None
     words: str
-    shareable: bool = True
 
     @property
     def identity(self) -> tuple:
@@ -236,8 +237,7 @@ def picture(
     ``first`` is the gallery's picture to begin with. None where nothing is chosen yet.
     """
     settings = explorer.bundle.config["data"]
-    at_hand = loaders.split_at_hand(settings["name"], settings["test_split"])
-    offered = origins(at_hand, with_prior=with_prior)
+    offered = origins(at_hand(settings["name"], settings["test_split"]), with_prior=with_prior)
     origin = choice(_("Start from"), offered, f"{prefix}_from", default=default)
     if origin == "prior":
         value = seed(f"{prefix}_seed")
@@ -249,7 +249,7 @@ def picture(
         return None
     shown, words = chosen
     z = explorer.encode(shown[None]).mean[0]
-    return Start(origin, z, shown, words, shareable=origin not in ("upload", "camera"))
+    return Start(origin, z, shown, words)
 
 
 Chosen = tuple[Pictures, str] | None
@@ -266,7 +266,12 @@ def _from_gallery(prefix: str, explorer: VAEExplorer, first: int) -> Chosen:
         width=GALLERY_WIDTH,
     )
     st.caption(_("The VAE generated these pictures; no photograph is among them."))
-    offer_test_set(explorer, f"{prefix}_download")
+    figures.caption(
+        Provenance(explorer.bundle, live=True, settings={_("seed"): loaders.GALLERY_SEED})
+    )
+    settings = explorer.bundle.config["data"]
+    words = _("Download the real test digits ({megabytes} MB)")
+    offer(settings["name"], settings["test_split"], words, f"{prefix}_download")
     return pictures[index], _("generated picture {index}").format(index=index + 1)
 
 
@@ -354,22 +359,37 @@ _PICTURES = {
 # ---------------------------------------------------------------- data sets
 
 
-def offer_test_set(explorer: VAEExplorer, key: str) -> None:
-    """One click that downloads the real test pictures, where they are not at hand."""
-    settings = explorer.bundle.config["data"]
-    name, split = settings["name"], settings["test_split"]
+def at_hand(name: str, split: str) -> bool:
+    """Whether a split can be read without a download; what is wrong with it is said."""
+    with plain_errors():
+        return loaders.split_at_hand(name, split)
+    return False
+
+
+def offer(name: str, split: str, words: str, key: str) -> None:
+    """One click that downloads a split, where it is not at hand; ``words`` has {megabytes}."""
     source = data.SOURCES.get(name)
-    if source is None or split not in source.hub_splits or loaders.split_at_hand(name, split):
+    if source is None or split not in source.hub_splits or at_hand(name, split):
         return
     wanted = st.button(
-        _("Download the real test digits ({megabytes} MB)").format(
-            megabytes=source.megabytes[split]
-        ),
-        key=key,
-        icon=":material/download:",
+        words.format(megabytes=source.megabytes[split]), key=key, icon=":material/download:"
     )
     if wanted and download(name, split):
         st.rerun(scope="app")
+
+
+def measured_test_set(explorer: VAEExplorer) -> PictureSet | None:
+    """The test pictures that the bundle was measured on; where they are not here, says so."""
+    settings = explorer.bundle.config["data"]
+    with plain_errors():
+        found = loaders.test_set_of(explorer.bundle)
+        if found is not None:
+            return found
+        if loaders.split_at_hand(settings["name"], settings["test_split"]):
+            st.caption(_("The test set at hand is not the one that this bundle was measured on."))
+        else:
+            st.caption(_("The test digits themselves are not part of the bundle."))
+    return None
 
 
 def download(name: str, split: str) -> bool:

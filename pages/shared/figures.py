@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.bundle import Bundle
 from core.images import Pictures, enlarge, gif_bytes, grid, png_bytes
-from pages.shared.text import _, number
+from pages.shared.text import _, language, number
 
 LARGE = 256
 ROW, GAP = 532, 16
@@ -120,14 +121,39 @@ def strip(
 # ---------------------------------------------------------------- charts
 
 
-def chart(figure: go.Figure, key: str, alt: str, *, height: int = HEIGHT) -> None:
-    """A Plotly figure in the house style; the camera in its corner saves it as SVG."""
+@dataclass(frozen=True)
+class Provenance:
+    """Where a figure comes from: shown under it."""
+
+    of: Bundle
+    live: bool
+    seconds: float | None = None
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+Rows = Callable[[], Sequence[Mapping[str, object]]]
+
+
+def chart(
+    figure: go.Figure,
+    key: str,
+    alt: str,
+    provenance: Provenance,
+    rows: Rows,
+    *,
+    height: int = HEIGHT,
+) -> None:
+    """A Plotly figure in the house style with its caption and its data.
+
+    The camera in its corner saves it as SVG.
+    """
     figure.update_layout(
         height=height,
         font_size=15,
         xaxis_title_font_size=16,
         yaxis_title_font_size=16,
         legend_font_size=15,
+        separators=",\u202f" if language() == "fr" else ".,",
         margin={"l": 10, "r": 10, "t": 60, "b": 10},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "entrywidth": 0},
     )
@@ -145,6 +171,8 @@ def chart(figure: go.Figure, key: str, alt: str, *, height: int = HEIGHT) -> Non
             "toImageButtonOptions": {"format": "svg", "filename": key, "scale": 1},
         },
     )
+    caption(provenance)
+    downloads(key, rows=rows)
 
 
 def line(
@@ -183,19 +211,14 @@ def band(x: Sequence[float], low: np.ndarray, high: np.ndarray, colour: str) -> 
 # ---------------------------------------------------------------- captions and downloads
 
 
-def caption(
-    of: Bundle,
-    *,
-    live: bool,
-    seconds: float | None = None,
-    settings: Mapping[str, object] | None = None,
-) -> None:
+def caption(provenance: Provenance) -> None:
     """Bundle and revision, settings, live or precomputed, seconds: under every figure."""
-    parts = [f"{of.name} · {of.revision[:12] if of.revision else of.digest}"]
+    of = provenance.of
     colon = _("{name}: {value}")
-    parts += [colon.format(name=name, value=value) for name, value in (settings or {}).items()]
-    if live:
-        took = "" if seconds is None else f" · {number(seconds, 2)} s"
+    parts = [f"{of.name} · {of.revision[:12] if of.revision else of.digest}"]
+    parts += [colon.format(name=name, value=value) for name, value in provenance.settings.items()]
+    if provenance.live:
+        took = "" if provenance.seconds is None else f" · {number(provenance.seconds, 2)} s"
         parts.append(_("computed live") + took)
     else:
         parts.append(_("stored with the bundle"))
@@ -214,7 +237,7 @@ def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
 def downloads(
     key: str,
     *,
-    rows: Callable[[], Sequence[Mapping[str, object]]] | None = None,
+    rows: Rows | None = None,
     png: Callable[[], Pictures] | None = None,
     gif: Callable[[], Pictures] | None = None,
 ) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import streamlit as st
@@ -19,6 +22,7 @@ from core.images import Pictures, read_sheet
 from core.latent_profiles import ClassProfiles
 from core.vae_explorer import Evidence, VAEExplorer
 from core.vae_explorer import golden_deviation as vae_golden_deviation
+from pages.shared.text import _
 
 CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
@@ -123,6 +127,11 @@ def split_at_hand(name: str, split: str) -> bool:
     return name in data.SOURCES and data.find_split(name, split) is not None
 
 
+def count(name: str, split: str) -> int:
+    """How many pictures a split that is at hand holds, without decoding any."""
+    return data.count_split(name, split)
+
+
 def _files(name: str, split: str) -> tuple[tuple[str, float], ...]:
     found = data.find_split(name, split) or []
     return tuple((str(file), file.stat().st_mtime) for file in found)
@@ -130,7 +139,8 @@ def _files(name: str, split: str) -> tuple[tuple[str, float], ...]:
 
 def picture_set(name: str, split: str) -> PictureSet:
     """A split that is at hand; raises ``AtelierError`` where it is not."""
-    return _split(_files(name, split), name, split)
+    with st.spinner(_("Reading the pictures …")):
+        return _split(_files(name, split), name, split)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -150,26 +160,48 @@ def test_set_of(of: Bundle) -> PictureSet | None:
 
 # ---------------------------------------------------------------- results
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Timed(Generic[T]):
+    """A result and the seconds that it took to compute, however long ago."""
+
+    value: T
+    seconds: float
+
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def _evidence(digest: str, name: str, picture: Pictures, draws: int, seed: int) -> Evidence:
-    return vae(name).evidence(picture, draws=draws, seed=seed)
+def _evidence(digest: str, name: str, picture: Pictures, draws: int, seed: int) -> Timed[Evidence]:
+    begun = time.perf_counter()
+    found = vae(name).evidence(picture, draws=draws, seed=seed)
+    return Timed(found, time.perf_counter() - begun)
 
 
-def evidence(name: str, picture: Pictures, *, draws: int, seed: int) -> Evidence:
+def evidence(name: str, picture: Pictures, *, draws: int, seed: int) -> Timed[Evidence]:
     """nll, kl and the linear model's nll of one picture."""
     return _evidence(bundle(name).digest, name, picture, draws, seed)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _profiles(digest: str, name: str, data_name: str, split: str, limit: int) -> ClassProfiles:
+def _profiles(
+    digest: str,
+    files: tuple[tuple[str, float], ...],
+    name: str,
+    data_name: str,
+    split: str,
+    limit: int,
+) -> Timed[ClassProfiles]:
     pictures = picture_set(data_name, split)
+    begun = time.perf_counter()
     rows = np.arange(limit) * len(pictures) // limit
-    return vae(name).profile(
+    found = vae(name).profile(
         pictures.pictures[rows], pictures.labels[rows], len(pictures.class_names)
     )
+    return Timed(found, time.perf_counter() - begun)
 
 
-def profiles(name: str, data_name: str, split: str, limit: int) -> ClassProfiles:
+def profiles(name: str, data_name: str, split: str, limit: int) -> Timed[ClassProfiles]:
     """Class profiles over ``limit`` pictures spread over a split that is at hand."""
-    return _profiles(bundle(name).digest, name, data_name, split, limit)
+    files = _files(data_name, split)
+    return _profiles(bundle(name).digest, files, name, data_name, split, limit)

@@ -32,9 +32,11 @@ SYMBOL_COLOURS = {
     "x_hat": "#009E73",
     "z": "#D55E00",
     "eps": "#CC79A7",
-    "linear": "#7A7A7A",
 }
 """One colour a symbol, in figures, formulas and text (Okabe & Ito's colour-blind-safe palette)."""
+
+GREY, SKY, AMBER = "#7A7A7A", "#56B4E9", "#E69F00"
+"""For curves that stand for no symbol, from the same palette."""
 
 SYMBOL_LATEX = {"x": "x", "x_hat": r"\hat x", "z": "z", "eps": r"\varepsilon"}
 

@@ -121,11 +121,11 @@ def test_every_slider_of_the_latent_space_moves_the_picture(open_page):
     explorer = loaders.vae(NAME)
     start = now(at)
     for unit in explorer.order[: int((explorer.active).sum())]:
-        slider = at.slider(key=f"latent_z{unit}")
+        slider = at.slider(key=f"latent_z{unit + 1}")
         rest = slider.value
         slider.set_value(3.0 if rest < 0 else -3.0).run()
         assert now(at) != start, unit
-        at.slider(key=f"latent_z{unit}").set_value(rest).run()
+        at.slider(key=f"latent_z{unit + 1}").set_value(rest).run()
         assert now(at) == start
 
 
@@ -134,7 +134,7 @@ def test_a_slider_sets_the_length_of_z(open_page):
     explorer = loaders.vae(NAME)
     z = explorer.prior(0)[0]
     unit = int(explorer.order[0])
-    at.slider(key=f"latent_z{unit}").set_value(2.5).run()
+    at.slider(key=f"latent_z{unit + 1}").set_value(2.5).run()
     z[unit] += 2.5 - round(float(z[unit]), 2)
     assert at.metric[0].value == f"{np.linalg.norm(z):.2f}"
 
@@ -142,8 +142,8 @@ def test_a_slider_sets_the_length_of_z(open_page):
 def test_a_link_restores_sliders_and_start(open_page):
     unit = int(loaders.vae(NAME).order[0])
     moved = open_page("latent_space.py", latent_from="From the prior")
-    moved.slider(key=f"latent_z{unit}").set_value(2.5).run()
-    link = {"latent_from": "From the prior", f"latent_z{unit}": "2.5"}
+    moved.slider(key=f"latent_z{unit + 1}").set_value(2.5).run()
+    link = {"latent_from": "From the prior", f"latent_z{unit + 1}": "2.5"}
     opened = open_page("latent_space.py", **link)
     assert [image.value for image in opened.image] == [image.value for image in moved.image]
 
@@ -161,7 +161,7 @@ def test_set_to_the_mean_of_a_class(open_page):
     at.button(key="latent_to_class").click().run()
     for unit in range(explorer.latent_dim):
         wanted = round(float(explorer.profiles.mean[3][unit]), 2)
-        assert at.slider(key=f"latent_z{unit}").value == pytest.approx(wanted)
+        assert at.slider(key=f"latent_z{unit + 1}").value == pytest.approx(wanted)
 
 
 def test_random_draw_and_reset(open_page):
@@ -171,7 +171,7 @@ def test_random_draw_and_reset(open_page):
     at.number_input(key="latent_dice").set_value(5).run()
     at.button(key="latent_to_draw").click().run()
     z = explorer.prior(5)[0]
-    assert at.slider(key="latent_z0").value == pytest.approx(round(float(z[0]), 2))
+    assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
     assert now(at) != start
     at.button(key="latent_reset").click().run()
     assert now(at) == start
@@ -190,7 +190,7 @@ def test_a_new_start_moves_the_sliders(open_page):
     at.button_group(key="latent_from").set_value("gallery").run()
     at.slider(key="latent_gallery").set_value(5).run()
     z = loaders.vae(NAME).encode(loaders.gallery(NAME)[4][None]).mean[0]
-    assert at.slider(key="latent_z0").value == pytest.approx(round(float(z[0]), 2))
+    assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
 
 
 # ---------------------------------------------------------------- pictures of one's own
@@ -208,7 +208,7 @@ def test_an_uploaded_picture_is_encoded(open_page):
     picture = house_number.draw(house_number.HouseNumber(text="4"))
     upload(at, "four.png", images.png_bytes(picture))
     z = loaders.vae(NAME).encode(picture[None]).mean[0]
-    assert at.slider(key="latent_z0").value == pytest.approx(round(float(z[0]), 2))
+    assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
 
 
 def test_a_file_that_is_no_picture_gets_one_sentence(open_page):
@@ -234,7 +234,7 @@ def test_test_digits_are_offered_where_they_are_at_hand(open_page, monkeypatch, 
     assert visible(at) != before
     found = data.load_split("svhn", "test")
     z = loaders.vae(NAME).encode(found.pictures[3][None]).mean[0]
-    assert at.slider(key="latent_z0").value == pytest.approx(round(float(z[0]), 2))
+    assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
 
 
 def test_a_number_beyond_the_test_set_is_ignored(open_page, monkeypatch, svhn_folder):

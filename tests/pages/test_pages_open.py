@@ -41,11 +41,11 @@ def test_the_language_survives_a_change_of_page(open_page, page):
 def test_switching_the_language_keeps_what_was_set(open_page):
     at = open_page("latent_space.py")
     unit = int(loaders.vae("vae-svhn").order[0])
-    at.slider(key=f"latent_z{unit}").set_value(2.0).run()
+    at.slider(key=f"latent_z{unit + 1}").set_value(2.0).run()
     words = [img.alt for image in at.image for img in image.proto.imgs]
     at.button_group(key="language_widget").set_value("fr").run()
     assert at.title[0].value == "Espace latent"
-    assert at.slider(key=f"latent_z{unit}").value == 2.0
+    assert at.slider(key=f"latent_z{unit + 1}").value == 2.0
     assert [img.alt for image in at.image for img in image.proto.imgs] != words
 
 
