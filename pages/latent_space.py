@@ -210,7 +210,7 @@ def main() -> None:
         _(
             "A VAE writes a picture as a few dozen numbers. **Move one of them and see what it "
             "stands for**: some turn the whole picture light or dark, some bend the digit, and "
-            "some do nothing at all."
+            "some hardly change a thing."
         ),
     )
     with plain_errors():

@@ -1,5 +1,6 @@
 """Every control of every page: change it, and what the visitor sees is different."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -278,13 +279,15 @@ def test_peaks_follow_the_stated_rule(open_page):
 
 
 def test_fewer_training_pictures_change_the_profile(open_page, monkeypatch, svhn_folder):
+    without = open_page("latent_profiles.py")
+    assert "profiles_pictures" not in [slider.key for slider in without.select_slider]
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    bundle = loaders.bundle(NAME)
-    monkeypatch.setitem(bundle.config["data"], "split", "train")
     at = open_page("latent_profiles.py")
     before = visible(at)
-    at.select_slider(key="profiles_pictures").set_value(100).run()
+    count = data.count_split("svhn", "train")
+    at.select_slider(key="profiles_pictures").set_value(count).run()
     assert visible(at) != before
+    assert any(f"{count} pictures of the split train" in str(c.value) for c in at.caption)
 
 
 # ---------------------------------------------------------------- likelihood
@@ -316,7 +319,82 @@ def test_drawing_more_samples_shows_the_bound(open_page):
     assert again != said
 
 
+def test_repeats_and_most_draws_change_the_bound(open_page):
+    said = set()
+    for most, repeats in ((10, 2), (10, 3), (100, 2)):
+        at = open_page("likelihood.py")
+        at.select_slider(key="likelihood_k").set_value(most).run()
+        at.slider(key="likelihood_repeats").set_value(repeats).run()
+        at.button(key="likelihood_go").click().run()
+        said.add(next(str(e.value) for e in at.markdown if "draws count" in str(e.value)))
+    assert len(said) == 3
+
+
+def test_the_loss_of_a_picture_is_shown_as_a_loss(open_page, monkeypatch):
+    bundle = loaders.bundle(NAME)
+    rows = (
+        bundle.profiles["test_nll"] + bundle.profiles["test_kl"] > bundle.profiles["ppca_test_nll"]
+    )
+    assert rows.any()  # there are such pictures
+    found = loaders.vae(NAME).evidence(house_number.draw(house_number.HouseNumber()), draws=64)
+    worse = dataclasses.replace(found, linear_nll=found.negative_elbo - 5)
+    monkeypatch.setattr(loaders, "evidence", lambda *a, **k: loaders.Timed(worse, 0.1))
+    at = open_page("likelihood.py")
+    assert at.metric[3].delta == "-5.0"
+
+
 # ---------------------------------------------------------------- training and checkpoints
+
+
+@pytest.fixture
+def own_bundle(monkeypatch, tmp_path, tiny_bundle, svhn_folder):
+    """A bundle whose very test pictures are at hand."""
+    from train import __main__ as commands
+
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
+    place = ["--name", NAME, "--title", "Small", "--checkpoints", str(tmp_path)]
+    assert commands.main(["embed", str(tiny_bundle), *place]) == 0
+
+
+def test_the_test_digits_are_shown_beside_what_was_made_of_them(open_page, own_bundle):
+    training = open_page("vae_training.py")
+    before = visible(training)
+    training.toggle(key="training_real").set_value(True).run()
+    assert visible(training) != before
+    pairs = [c.value for c in open_page("likelihood.py").caption if "In pairs of rows" in c.value]
+    assert len(pairs) == 2
+
+
+def test_another_test_set_is_not_taken_for_the_measured_one(open_page, monkeypatch, svhn_folder):
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    for file in ("vae_training.py", "likelihood.py"):
+        at = open_page(file)
+        assert any("not the one" in caption.value for caption in at.caption)
+
+
+@pytest.mark.parametrize("file", ["latent_space.py", "likelihood.py", "vae_training.py"])
+def test_a_damaged_data_file_gets_a_sentence_and_the_page_goes_on(
+    open_page, monkeypatch, tmp_path, file
+):
+    folder = tmp_path / "ufldl-stanford" / "svhn" / "cropped_digits"
+    folder.mkdir(parents=True)
+    (folder / "test-00000-of-00001.parquet").write_bytes(b"PAR1 half of a file")
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
+    whole = open_page(file)
+    assert whole.expander[-1].label == "Formula and code"
+    assert whole.image
+
+
+def test_sliders_reach_a_start_that_lies_far_out(open_page, monkeypatch):
+    explorer = loaders.vae(NAME)
+    far = np.full(explorer.latent_dim, 5.5, dtype=np.float32)
+    monkeypatch.setattr(explorer, "prior", lambda *a, **k: np.stack([far] * 24))
+    at = open_page("latent_space.py", latent_from="From the prior")
+    assert at.metric[0].value == f"{np.linalg.norm(far):.2f}"
+    at.button(key="latent_to_class").click().run()
+    mean = np.round(explorer.profiles.mean[0], 2)
+    assert float(at.metric[0].value) == pytest.approx(np.linalg.norm(mean), abs=0.01)
 
 
 def test_the_timeline_steps_and_plays(open_page):
