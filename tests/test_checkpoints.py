@@ -22,3 +22,10 @@ def test_every_embedded_vae_gives_its_golden_output(name):
 
 def test_embedded_bundles_fit_into_32_megabytes():
     assert sum(MANIFEST.open(name).bytes for name in EMBEDDED) <= 32 * 2**20
+
+
+def test_the_vae_beats_the_linear_model_and_its_bar():
+    bundle = MANIFEST.open("vae-svhn")
+    test, linear = bundle.metrics["test"], bundle.metrics["linear_model"]
+    assert test["negative_elbo"] < linear["nll"]
+    assert test["negative_elbo"] <= 2880.0

@@ -319,10 +319,10 @@ tags: [vae, image-generation, education]
 A variational autoencoder for 32 x 32 colour pictures with a unit-variance Gaussian likelihood;
 {parameters:,} parameters. It is made for learning and teaching, not for recognising anything.
 
-**Trained on** {trained}, for {len(history)} epochs in {minutes:.0f} minutes on
-{config["training"]["device"]}.
-{terms.sentence} No picture of the data set is in this folder; the sheets in `progress/` were made
-by the model.
+**Trained on** {trained}.
+
+{len(history)} epochs in {minutes:.0f} minutes on {config["training"]["device"]}. {terms.sentence}
+No picture of the data set is in this folder; the sheets in `progress/` were made by the model.
 
 | on {tested} | nats |
 |---|---|
