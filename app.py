@@ -14,13 +14,19 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared.loaders import warm_up
 from pages.shared.text import report_failure
+
+
+def warm_up() -> None:
+    """Imports what takes seconds, and opens what the first visitor will need."""
+    from pages.shared import loaders
+
+    loaders.warm_up()
 
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Loads what the first visitor will need while the server starts."""
+    """Answers at once, and gets ready beside it."""
     threading.Thread(target=warm_up, daemon=True).start()
     yield
 

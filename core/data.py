@@ -161,7 +161,9 @@ def count_split(name: str, split: str) -> int:
 
     Raises ``AtelierError`` ``data-incomplete`` and ``data-damaged``.
     """
-    return sum(_read(file, parquet.read_metadata).num_rows for file in find_split(name, split) or ())
+    return sum(
+        _read(file, parquet.read_metadata).num_rows for file in find_split(name, split) or ()
+    )
 
 
 def load_split(name: str, split: str) -> PictureSet:

@@ -260,7 +260,12 @@ def show(explorer: VAEExplorer) -> None:
     alt = _("Mean latent of every class, on one scale")
     figure = all_classes(shown, classes, units, peaks)
     figures.chart(figure, "profiles_all", alt, provenance, rows, height=900)
-    st.caption(_("The whiskers are the error of the mean, one standard error."))
+    st.caption(
+        _(
+            "The whiskers are the error of the mean, one standard error, every crop counted as a "
+            "picture of its own."
+        )
+    )
 
     st.subheader(_("Which unit speaks for which class"), anchor=False)
     alt = _("Standardised deviation δ of every class and unit")

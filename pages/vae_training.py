@@ -266,8 +266,7 @@ def main() -> None:
         _("Samples and training"),
         _(
             "Draw z from the prior, decode it, look. **Do you see digits? Are they blurred?** Then "
-            "turn back the clock and watch the model learn first the colours, then light and "
-            "shade, then digits."
+            "turn back the clock and watch the same z become pictures, epoch by epoch."
         ),
     )
     with plain_errors():

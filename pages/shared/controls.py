@@ -372,7 +372,10 @@ def offer(name: str, split: str, words: str, key: str) -> None:
     if source is None or split not in source.hub_splits or at_hand(name, split):
         return
     wanted = st.button(
-        words.format(megabytes=source.megabytes[split]), key=key, icon=":material/download:"
+        words.format(megabytes=source.megabytes[split]),
+        key=key,
+        icon=":material/download:",
+        wrap=True,
     )
     if wanted and download(name, split):
         st.rerun(scope="app")
