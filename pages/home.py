@@ -98,9 +98,8 @@ def assignment() -> None:
     for title, items in site.ASSIGNMENT.items():
         with st.expander(_(title), expanded=any(item.page for item in items)):
             for item in items:
-                number_, words, link = st.columns([1, 6, 4], vertical_alignment="center")
-                number_.markdown(f"**{item.number}**")
-                words.markdown(_(item.words))
+                words, link = st.columns([7, 4], vertical_alignment="center")
+                words.markdown(f"**{item.number}**\u2002 {_(item.words)}")
                 if item.page is None:
                     link.caption(_("not in this version yet"))
                 else:
