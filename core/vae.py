@@ -309,7 +309,7 @@ class VAE(nn.Module):
         x: Tensor,
         K: int,
         *,
-        chunk: int = 512,
+        chunk: int = 256,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """log p(x, z_k) - log q(z_k|x) for K draws z_k ~ q(z|x): (B, K), nats.
@@ -346,7 +346,7 @@ class VAE(nn.Module):
         x: Tensor,
         K: int,
         *,
-        chunk: int = 512,
+        chunk: int = 256,
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Importance-sampled log p(x) in nats, (B,): Burda et al. 2016, equation 8.
