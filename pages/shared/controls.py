@@ -19,7 +19,7 @@ from core.images import Pictures
 from core.vae_explorer import VAEExplorer
 from pages.shared import figures, loaders
 from pages.shared.figures import Provenance
-from pages.shared.text import LANGUAGES, N_, _, in_language, number, plain_errors
+from pages.shared.text import LANGUAGES, N_, _, in_language, language, number, plain_errors
 
 Origin = Literal["prior", "gallery", "test", "maker", "upload", "camera"]
 ORIGINS: dict[Origin, str] = {
@@ -68,15 +68,22 @@ def choice(
     """
     codes = list(options)
     default = default or codes[0]
+    foreign = False
     if key not in st.session_state and key in st.query_params:
         labels = {
-            in_language(label_, language): code
-            for language in LANGUAGES
+            in_language(label_, spoken): code
+            for spoken in LANGUAGES
             for code, label_ in options.items()
         } | {code: code for code in codes}
         wanted = labels.get(st.query_params[key])
         if wanted is not None:
             st.session_state[key] = wanted
+            foreign = st.query_params[key] != _(options[wanted])
+    spoken = st.session_state.get(f"{key}_language", language())
+    if key in st.session_state and spoken != language():
+        # Setting the value anew makes Streamlit write the label of this language to the URL.
+        st.session_state[key] = st.session_state[key]
+    st.session_state[f"{key}_language"] = "other" if foreign else language()
     if st.session_state.get(key, default) not in codes:
         st.session_state[key] = default
     return st.segmented_control(

@@ -126,3 +126,20 @@ def test_an_upload_becomes_the_start(tab, tmp_path):
     tab.locator("input[type=file]").set_input_files(file)
     tab.wait_for_selector(NOW)
     tab.wait_for_selector("text=uploaded picture")
+
+
+def test_a_link_survives_the_switch_of_language(tab):
+    go(tab, "latent-space", lang="en", latent_from="Generated")
+    tab.get_by_role("radio", name="Français").click()
+    tab.wait_for_function("location.search.includes('Image')")
+    tab.reload()
+    ready(tab)
+    tab.wait_for_selector("[role=radio][aria-checked=true]:has-text('Image générée')")
+
+
+def test_figures_and_data_are_downloaded(tab):
+    go(tab, "interpolation")
+    for label, start in (("PNG", b"\x89PNG"), ("GIF", b"GIF8"), ("CSV", b"kind,step")):
+        with tab.expect_download() as download:
+            tab.get_by_role("button", name=label).first.click()
+        assert download.value.path().read_bytes().startswith(start)
