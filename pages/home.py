@@ -91,8 +91,8 @@ def assignment() -> None:
     st.subheader(_("The assignment, item by item"), anchor=False)
     st.markdown(
         _(
-            "The app grew from a graduate assignment on representation learning. Every numbered "
-            "item of it has its page."
+            "The app grew from a graduate assignment on representation learning: here is every "
+            "numbered item of it, and the page that carries it."
         )
     )
     for title, items in site.ASSIGNMENT.items():
