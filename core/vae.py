@@ -315,31 +315,40 @@ class VAE(nn.Module):
         """log p(x, z_k) - log q(z_k|x) for K draws z_k ~ q(z|x): (B, K), nats.
 
         Decodes at most ``chunk`` latents at a time, so that memory does not grow with B * K
-        pictures.
+        pictures. The draws are the same whatever ``chunk``.
         """
         if K < 1:
             raise ValueError(f"K must be at least 1, got {K}")
         if chunk < 1:
             raise ValueError(f"chunk must be at least 1, got {chunk}")
         posterior = self.encode(x)
-        batch = len(posterior.mean)
+        batch, d = posterior.mean.shape
         log_w = torch.empty(batch, K, device=x.device, dtype=posterior.mean.dtype)
-        for first in range(0, batch, chunk):
-            rows = slice(first, min(first + chunk, batch))
-            n = rows.stop - rows.start
-            draws_at_once = max(1, chunk // n)
-            for start in range(0, K, draws_at_once):
-                draws = min(draws_at_once, K - start)
-                q = DiagonalGaussianDistribution(  # (n * draws, d)
-                    posterior.mean[rows].repeat_interleave(draws, dim=0),
-                    posterior.logvar[rows].repeat_interleave(draws, dim=0),
-                )
-                z = q.sample(generator)
-                prior = DiagonalGaussianDistribution(torch.zeros_like(z))
-                nll = self.decode(z).nll(x[rows].repeat_interleave(draws, dim=0))  # (n * draws,)
-                log_weight = q.nll(z) - prior.nll(z) - nll
-                log_w[rows, start : start + draws] = log_weight.view(n, draws)
+        pictures_at_once = max(1, chunk // K)
+        for first in range(0, batch, pictures_at_once):
+            rows = range(first, min(first + pictures_at_once, batch))
+            eps = torch.cat(  # (n * K, d), each picture's draws by themselves
+                [
+                    torch.randn(K, d, generator=generator, device=x.device, dtype=log_w.dtype)
+                    for _ in rows
+                ]
+            )
+            row = torch.arange(first, rows.stop, device=x.device).repeat_interleave(K)  # (n * K,)
+            parts = [
+                self._log_weights(x, posterior, *part)
+                for part in zip(row.split(chunk), eps.split(chunk), strict=True)
+            ]
+            log_w[first : rows.stop] = torch.cat(parts).view(-1, K)
         return log_w
+
+    def _log_weights(
+        self, x: Tensor, posterior: DiagonalGaussianDistribution, row: Tensor, eps: Tensor
+    ) -> Tensor:
+        """log p(x, z) - log q(z|x) for z = mean + std * eps of the pictures ``row``: (n,)."""
+        q = DiagonalGaussianDistribution(posterior.mean[row], posterior.logvar[row])
+        z = q.mean + q.std * eps  # (n, d)
+        prior = DiagonalGaussianDistribution(torch.zeros_like(z))
+        return q.nll(z) - prior.nll(z) - self.decode(z).nll(x[row])
 
     def log_likelihood(
         self,

@@ -18,7 +18,7 @@ from core.vae_explorer import golden_deviation
 from train import loop, sets, vae_bundle
 
 RELATIVE_TOLERANCE = 1e-4
-"""Of a figure: another device or thread count rounds otherwise, and draws other z on a GPU."""
+"""Of a figure. A CPU draws the same z again; a GPU draws others, and its figures will differ."""
 
 
 ARRAY_TOLERANCE = 1e-2

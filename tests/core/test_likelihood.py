@@ -203,3 +203,15 @@ def test_5000_draws_on_64_pictures_stay_under_2_gib():
         check=True,
     )
     assert int(measured.stdout) * 1024 < 2 * 2**30
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 20, 256])
+def test_draws_do_not_depend_on_how_many_are_decoded_at_once(chunk):
+    model = VAE(VAEConfig(channels=(8, 8, 8), latent_dim=4)).eval()
+    x = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    whole, parts = (
+        model.log_importance_weights(x, 7, chunk=size, generator=torch.Generator().manual_seed(1))
+        for size in (1000, chunk)
+    )
+    torch.testing.assert_close(parts, whole, rtol=0, atol=0.02)
+    assert (whole.std(dim=1) > 0.1).all()  # the draws differ: other ones would be far away

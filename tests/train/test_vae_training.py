@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -113,7 +114,7 @@ vae.train(Path(sys.argv[1]), config, training, device=torch.device("cpu"))
 """
 
 
-@pytest.mark.skipif(not hasattr(__import__("signal"), "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_run_killed_in_its_second_epoch_goes_on_to_the_same_weights(
     uninterrupted, tiny, tmp_path
 ):
