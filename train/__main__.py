@@ -1,4 +1,4 @@
-"""The offline commands: ``python -m train vae``, ``embed``, ``verify``."""
+"""The offline commands: ``python -m train vae``, ``ddpm``, ``embed``, ``verify``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import argparse
 import sys
 
 from core.errors import AtelierError
-from train import embed, vae, verify
+from train import ddpm, embed, vae, verify
 
 COMMANDS = {
     "vae": (vae, "train a variational autoencoder"),
+    "ddpm": (ddpm, "train a denoising diffusion model"),
     "embed": (embed, "put a bundle into checkpoints/ and name it in the manifest"),
     "verify": (verify, "recompute every figure of a bundle"),
 }

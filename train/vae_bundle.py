@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from core.vae import (
 )
 from core.vae_explorer import golden_deviation, golden_outputs
 from train import loop, sets
+from train.run import Measured, bundle_config, progress_files, rounded, shown_rows
 
 DRAWS = 5
 IMPORTANCE_SAMPLES = (1, 10, 100, 1000)
@@ -31,12 +31,6 @@ IMPORTANCE_PICTURES = 200
 EXTREMES = 16
 SHEET_PICTURES = 24
 SHEET_COLUMNS = 8
-
-
-def shown_rows(count: int, wanted: int) -> list[int]:
-    """The same rows every time, spread over the set: what progress pictures are made of."""
-    wanted = min(wanted, count)
-    return [index * count // wanted for index in range(wanted)]
 
 
 def decodings_at_end(train_pictures: int, test_pictures: int) -> int:
@@ -177,23 +171,6 @@ def golden(model: VAE) -> dict[str, np.ndarray]:
     }
 
 
-def rounded(model: VAE) -> VAE:
-    """The model as the bundle will give it back: float16 weights, float32 arithmetic, CPU."""
-    copy = VAE(model.config)
-    state = {key: torch.from_numpy(value) for key, value in bundles.stored_weights(model).items()}
-    copy.load_state_dict(state)
-    return copy.eval()
-
-
-@dataclass(frozen=True)
-class Measured:
-    """All that a bundle says of its weights: figures, arrays, sheets of pictures by kind."""
-
-    metrics: dict
-    profiles: dict[str, np.ndarray]
-    sheets: dict[str, bytes]
-
-
 def measure(
     model: VAE, about: dict, train_set: PictureSet, test_set: PictureSet, device: torch.device
 ) -> Measured:
@@ -241,20 +218,7 @@ def write(
     progress_folder: Path,
 ) -> Path:
     """Measure the weights as they will be stored and write the bundle; its folder."""
-    config = {
-        "family": "vae",
-        "architecture": model.architecture(),
-        "preprocessing": {"size": images.SIZE, "range": [-1, 1], "channels": "RGB"},
-        "data": {**settings["data"], "class_names": list(train_set.class_names)},
-        "training": {
-            **settings["training"],
-            "folder": Path(settings["training"]["folder"]).name,  # where it lay is nobody's matter
-            "device": settings["device"],
-            "epochs_done": len(history),
-        },
-        "seed": settings["training"]["seed"],
-        "code_version": settings["code_version"],
-    }
+    config = bundle_config("vae", model.architecture(), settings, test_set, len(history))
     device = next(model.parameters()).device
     measured = measure(rounded(model), config["data"], train_set, test_set, device)
     progress = progress_files(progress_folder, settings["training"]["epochs"], len(history))
@@ -274,15 +238,6 @@ def write(
         check=golden_deviation,
     )
     return written.folder
-
-
-def progress_files(folder: Path, planned: int, done: int) -> dict[str, bytes]:
-    """Sheets of a run of ``planned`` epochs up to the last ``done``, at most 40 a kind."""
-    wanted = {epoch for epoch in loop.snapshot_epochs(planned) if epoch <= done} | {done}
-    files = sorted(folder.glob("epoch-*.jpg"))
-    return {
-        file.name: file.read_bytes() for file in files if int(file.name.split("-")[1]) in wanted
-    }
 
 
 def protocol(about: dict) -> str:

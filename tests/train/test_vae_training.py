@@ -205,7 +205,7 @@ def test_minutes_become_a_number_of_epochs_fixed_in_the_settings(tmp_path, tiny)
 
 def test_measuring_the_pace_changes_nothing(tiny):
     trainer, other = new_trainer(tiny), new_trainer(tiny)
-    assert min(vae.measure_pace(trainer)) > 0
+    assert min(run.measure_pace(trainer)) > 0
     assert trainer.run_epoch() == other.run_epoch()
     torch.testing.assert_close(trainer.model.state_dict(), other.model.state_dict(), rtol=0, atol=0)
 

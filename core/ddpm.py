@@ -1,0 +1,163 @@
+"""Denoising diffusion: the noise schedule and the U-Net together, as one pretrained model.
+
+The parts stand in files of their own: ``core.noise_schedule`` (coefficients, ``q_sample``,
+``p_sample``, ``p_losses``), ``core.samplers`` (the ways back) and ``core.unet`` (the network). They do
+not know one another; here they meet. Notation as in ``core.noise_schedule``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from core.bundle import Bundle, load_weights, open_bundle
+from core.errors import AtelierError
+from core.noise_schedule import MAX_T, Generators, NoiseSchedule, draw_noise
+from core.samplers import (
+    Sampler,
+    Step,
+    ddim,
+    dpm_solver,
+    p_sample_loop,
+    sample,
+    snap,
+    time_grid,
+    times_from,
+)
+from core.unet import PRESETS as NETWORKS
+from core.unet import UNet, UNetConfig
+
+__all__ = [
+    "DDPM",
+    "PRESETS",
+    "DDPMConfig",
+    "NoiseSchedule",
+    "Sampler",
+    "ScheduleConfig",
+    "Step",
+    "UNet",
+    "UNetConfig",
+    "ddim",
+    "dpm_solver",
+    "draw_noise",
+    "p_sample_loop",
+    "sample",
+    "snap",
+    "time_grid",
+    "times_from",
+]
+
+ScheduleKind = Literal["linear", "cosine"]
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Which noise schedule; the betas are those of the linear kind and unscaled for any T."""
+
+    kind: ScheduleKind = "linear"
+    T: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(ScheduleKind):
+            raise ValueError(f"kind must be one of {get_args(ScheduleKind)}, got {self.kind!r}")
+        if not isinstance(self.T, int) or not 1 <= self.T <= MAX_T:
+            raise ValueError(f"T must be 1 to {MAX_T}, got {self.T}")
+
+    def build(self) -> NoiseSchedule:
+        """The schedule itself."""
+        if self.kind == "linear":
+            return NoiseSchedule.linear(self.T, self.beta_start, self.beta_end)
+        return NoiseSchedule.cosine(self.T)
+
+
+@dataclass(frozen=True)
+class DDPMConfig:
+    """Network and schedule of a ``DDPM``."""
+
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+    def plain(self) -> dict[str, object]:
+        """As plain values, for a bundle's ``config.json``."""
+        return {"unet": self.unet.plain(), "schedule": asdict(self.schedule)}
+
+    @classmethod
+    def read(cls, plain: dict) -> DDPMConfig:
+        """From its plain values; raises ``KeyError``, ``TypeError`` or ``ValueError``."""
+        return cls(UNetConfig(**plain["unet"]), ScheduleConfig(**plain["schedule"]))
+
+
+PRESETS = {name: DDPMConfig(unet=network) for name, network in NETWORKS.items()}
+
+
+@dataclass(frozen=True)
+class DDPM:
+    """A network that guesses the noise and the schedule that it was trained for."""
+
+    unet: UNet
+    schedule: NoiseSchedule
+
+    def sample(
+        self,
+        batch_size: int,
+        *,
+        sampler: Sampler = "ddpm",
+        steps: int | None = None,
+        eta: float = 0.0,
+        clip_x0: bool = False,
+        generator: Generators = None,
+    ) -> Iterator[Step]:
+        """From pure noise to ``batch_size`` pictures, step by step; ``steps`` None: all T.
+
+        Draws x_T and then the sampler's noise from ``generator``: one, or one a picture.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        weight = next(self.unet.parameters())
+        like = torch.empty(batch_size, 3, 32, 32, device=weight.device, dtype=weight.dtype)
+        x_T = draw_noise(like, generator)
+        return sample(
+            self.unet,
+            self.schedule,
+            x_T,
+            time_grid(self.schedule.T, steps or self.schedule.T),
+            sampler=sampler,
+            eta=eta,
+            clip_x0=clip_x0,
+            generator=generator,
+        )
+
+    @classmethod
+    def from_pretrained(cls, folder_or_repo: str | Path, *, revision: str | None = None) -> DDPM:
+        """The model of a bundle: a local folder, or a Hub repository ``user/name`` at ``revision``.
+
+        In eval mode, float32, on the CPU. Raises ``AtelierError`` when the bundle is missing,
+        damaged, or of another family.
+        """
+        return cls.from_bundle(open_bundle(folder_or_repo, revision=revision, family="ddpm"))
+
+    @classmethod
+    def from_bundle(cls, bundle: Bundle) -> DDPM:
+        """The model of a bundle that is open already, and verified where it came with hashes.
+
+        Raises ``AtelierError`` ``bundle-config`` and ``bundle-weights``.
+        """
+        try:
+            config = DDPMConfig.read(bundle.config["architecture"])
+            schedule = config.schedule.build()
+        except (KeyError, TypeError, ValueError) as error:
+            raise AtelierError(
+                "bundle-config",
+                "config.json of the bundle {name} has no usable {field}.",
+                name=bundle.name,
+                field="architecture",
+            ) from error
+        unet = UNet(config.unet)
+        load_weights(unet, bundle)
+        return cls(unet.eval(), schedule)

@@ -1,0 +1,336 @@
+"""What the diffusion pages ask, in numpy: pictures uint8 (B, 32, 32, 3).
+
+One ``DDPMExplorer`` serves every visitor: it never changes after it is made, and all randomness
+comes from a seed given with the question. Levels ``t`` count from 0, -1 is the clean picture; pages
+show t + 1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core import images
+from core.bundle import Bundle, check_golden
+from core.ddpm import DDPM, NoiseSchedule, Sampler, Step, draw_noise, time_grid
+from core.images import Pictures
+from core.samplers import ddim, dpm_solver, p_sample_loop
+from core.unet import UNet
+
+FRAMES = 50
+"""Of a way back at most so many steps are kept to be looked at, evenly spread."""
+
+NOISE_SPAN = 3.0
+"""Noise is shown from -3 (black) to 3 (white)."""
+
+
+def show_noise(eps: Tensor) -> Pictures:
+    """Noise (B, 3, H, W) as pictures: 0 is grey, +-3 white and black."""
+    return images.to_pictures(eps / NOISE_SPAN)
+
+
+# ---------------------------------------------------------------- forward
+
+
+@dataclass(frozen=True)
+class NoisyWalk:
+    """One random walk from a picture into noise, and what one step of the closed form says of it.
+
+    ``t`` (n,) are the levels kept, from -1. ``walked``: x_t after t + 1 steps of
+    q(x_t | x_{t-1}). ``jumped``: x_t in one step with fresh noise. ``off`` (n,): largest
+    difference between the walk and the closed form with the walk's own noise summed up.
+    ``signal``, ``noise`` (n,): what the walk kept of the picture (its regression on x_0) and the
+    standard deviation of the rest; ``signal_jumped``, ``noise_jumped``: the same of one step.
+    """
+
+    t: np.ndarray
+    walked: Pictures
+    jumped: Pictures
+    off: np.ndarray
+    signal: np.ndarray
+    noise: np.ndarray
+    signal_jumped: np.ndarray
+    noise_jumped: np.ndarray
+
+
+def noisy_walk(
+    schedule: NoiseSchedule, picture: Pictures, seed: int, levels: Sequence[int]
+) -> NoisyWalk:
+    """Walk a picture (32, 32, 3) through all levels, keeping ``levels`` (rising, from -1)."""
+    generator = torch.Generator().manual_seed(seed)
+    x0 = images.to_tensor(picture[None]).double()
+    jump_noise = draw_noise(x0, generator)
+    x, summed = x0, torch.zeros_like(x0)
+    wanted, rows, walked, jumped = set(levels), [], [], []
+    for t in range(-1, max(levels) + 1):
+        if t >= 0:
+            step_noise = draw_noise(x0, generator)
+            x = schedule.q_step(x, t, step_noise)
+            # The noise so far is shrunk by the step as the picture is, and the step's is added.
+            keep = float(schedule.alphas[t])
+            summed = keep**0.5 * summed + (1 - keep) ** 0.5 * step_noise
+        if t not in wanted:
+            continue
+        jump, direct = x0, x0
+        if t >= 0:
+            unit = summed / schedule.sqrt_one_minus_alphas_cumprod[t]
+            direct = schedule.q_sample(x0, t, unit)
+            jump = schedule.q_sample(x0, t, jump_noise)
+        rows.append([float((x - direct).abs().max()), *_regression(x, x0), *_regression(jump, x0)])
+        walked.append(x)
+        jumped.append(jump)
+    off, signal, noise, signal_jumped, noise_jumped = np.array(rows).T
+    return NoisyWalk(
+        t=np.array(sorted(wanted)),
+        walked=images.to_pictures(torch.cat(walked)),
+        jumped=images.to_pictures(torch.cat(jumped)),
+        off=off,
+        signal=signal,
+        noise=noise,
+        signal_jumped=signal_jumped,
+        noise_jumped=noise_jumped,
+    )
+
+
+def _regression(x_t: Tensor, x0: Tensor) -> tuple[float, float]:
+    """The share of x0 in x_t by least squares, and the standard deviation of the rest."""
+    share = (x_t * x0).sum() / x0.square().sum()
+    return float(share), float((x_t - share * x0).square().mean().sqrt())
+
+
+# ---------------------------------------------------------------- backward
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to go back from noise: ``steps`` None takes every level, as ``ddpm`` must."""
+
+    sampler: Sampler = "ddim"
+    steps: int | None = 20
+    eta: float = 0.0
+    clip_x0: bool = False
+
+    def grid(self, T: int) -> Tensor:
+        """The levels that are visited, from T - 1 to -1."""
+        steps = T if self.sampler == "ddpm" or self.steps is None else min(self.steps, T)
+        return time_grid(T, steps)
+
+
+@dataclass(frozen=True)
+class Path:
+    """A way back as far as it has come, at most ``FRAMES`` steps of it and the newest.
+
+    ``t`` (n,) falls from T - 1; ``x_t``, ``eps_hat``, ``x0_hat``: uint8 (n, B, 32, 32, 3), the
+    noise as ``show_noise`` shows it. ``done`` of ``total`` calls of the network, in ``seconds``.
+    """
+
+    t: np.ndarray
+    x_t: Pictures
+    eps_hat: Pictures
+    x0_hat: Pictures
+    done: int
+    total: int
+    seconds: float
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.total
+
+    @property
+    def result(self) -> Pictures:
+        """The pictures, or, of a way that was stopped, what the network sees in the noise so far."""
+        return self.x0_hat[-1]
+
+
+@dataclass
+class Walker:
+    """A way back that can be stopped between two steps and gone on with; one visitor's own."""
+
+    steps: Iterator[Step]
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One look at a noisy picture, ``t`` the level: what the network sees in it.
+
+    ``eps_mse``: mean squared error of the noise, whose variance is 1. ``x0_mse``: of the picture in
+    [-1, 1]. ``log_snr``: log(alpha_bar / (1 - alpha_bar)).
+    """
+
+    t: int
+    x_t: Pictures
+    eps: Pictures
+    eps_hat: Pictures
+    x0_hat: Pictures
+    eps_mse: float
+    x0_mse: float
+    log_snr: float
+    alpha_bar: float
+
+
+class DDPMExplorer:
+    """A DDPM bundle that answers questions; safe to share between threads."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        model = DDPM.from_bundle(bundle)
+        self._unet = model.unet.to(memory_format=torch.channels_last)
+        self.schedule = model.schedule
+        names = bundle.config["data"].get("class_names")
+        self.class_names = tuple(names or map(str, range(10)))
+
+    @property
+    def T(self) -> int:
+        return self.schedule.T
+
+    def parameters(self) -> int:
+        """How many numbers were learnt."""
+        return sum(value.numel() for value in self._unet.parameters())
+
+    @cached_property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that ``features`` knows."""
+        return self._unet.layers()
+
+    @torch.no_grad()
+    def _eps(self, x_t: Tensor, t: Tensor) -> Tensor:
+        return self._unet(x_t.contiguous(memory_format=torch.channels_last), t)
+
+    # ------------------------------------------------------------ from noise to pictures
+
+    def walker(self, way: Way, seeds: Sequence[int]) -> Walker:
+        """A way back from pure noise, picture i from seed i: ask ``advance`` to move it."""
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        x_T = draw_noise(torch.empty(len(seeds), 3, images.SIZE, images.SIZE), generators)
+        times = way.grid(self.T)
+        args = (self._eps, self.schedule, x_T, times)
+        if way.sampler == "ddpm":
+            steps = p_sample_loop(*args, clip_x0=way.clip_x0, generator=generators)
+        elif way.sampler == "ddim":
+            steps = ddim(*args, eta=way.eta, clip_x0=way.clip_x0, generator=generators)
+        else:
+            steps = dpm_solver(*args, clip_x0=way.clip_x0)
+        return Walker(self._record(steps, times))
+
+    def advance(self, walker: Walker) -> Iterator[Path]:
+        """Move on step by step; may be left and asked again, and goes on where it stood."""
+        for path in walker.steps:
+            walker.path = path
+            yield path
+
+    def denoise(self, way: Way, seeds: Sequence[int]) -> Path:
+        """The whole way at once."""
+        for path in self.walker(way, seeds).steps:
+            whole = path
+        return whole
+
+    def _record(self, steps: Iterator[Step], times: Tensor) -> Iterator[Path]:
+        total = len(times) - 1
+        kept = {round(i * total / FRAMES) for i in range(FRAMES + 1)} if total > FRAMES else None
+        frames: list[tuple[int, Pictures, Pictures, Pictures]] = []
+        seconds = 0.0
+        begun = time.perf_counter()
+        for done, step in enumerate(steps):
+            t = int(step.t[0])
+            noise = torch.zeros_like(step.x_t)
+            if t >= 0:
+                noise = self.schedule.walk_noise(step.x0_hat, step.x_t, t)
+            newest = (
+                t,
+                images.to_pictures(step.x_t),
+                show_noise(noise),
+                images.to_pictures(step.x0_hat),
+            )
+            levels, *stacks = zip(*frames, newest, strict=True)
+            seconds += time.perf_counter() - begun
+            yield Path(np.array(levels), *map(np.stack, stacks), done, total, seconds)
+            begun = time.perf_counter()
+            if kept is None or done in kept:
+                frames.append(newest)
+
+    # ------------------------------------------------------------ one look
+
+    def predict(self, picture: Pictures, levels: Sequence[int], seed: int) -> list[Prediction]:
+        """What the network sees in a picture (32, 32, 3) at each level, always the same noise."""
+        x0 = images.to_tensor(picture[None])
+        eps = draw_noise(x0, torch.Generator().manual_seed(seed))
+        t = torch.tensor(list(levels))
+        many = x0.expand(len(t), -1, -1, -1)
+        x_t = self.schedule.q_sample(many, t, eps.expand_as(many))
+        eps_hat = self._eps(x_t, t)
+        x0_hat = self.schedule.x0_from_eps(x_t, t, eps_hat)
+        rows = zip(
+            t.tolist(),
+            images.to_pictures(x_t),
+            show_noise(eps_hat),
+            images.to_pictures(x0_hat),
+            (eps_hat - eps).square().mean(dim=(1, 2, 3)).tolist(),
+            (x0_hat - x0).square().mean(dim=(1, 2, 3)).tolist(),
+            strict=True,
+        )
+        shown = show_noise(eps)[0]
+        return [
+            Prediction(
+                level,
+                noisy,
+                shown,
+                guess,
+                clean,
+                eps_mse,
+                x0_mse,
+                float(self.schedule.log_snr[level]),
+                float(self.schedule.alphas_cumprod[level]),
+            )
+            for level, noisy, guess, clean, eps_mse, x0_mse in rows
+        ]
+
+    def seconds_a_step(self, pictures: int) -> float:
+        """One call of the network, measured here and now."""
+        x = torch.zeros(pictures, 3, images.SIZE, images.SIZE)
+        t = torch.zeros(pictures, dtype=torch.long)
+        self._eps(x, t)
+        begun = time.perf_counter()
+        self._eps(x, t)
+        return time.perf_counter() - begun
+
+    # ------------------------------------------------------------ inside the network
+
+    def features(
+        self, picture: Pictures, levels: Sequence[int], seed: int
+    ) -> dict[str, np.ndarray]:
+        """Activations of every layer for a picture at each level: (n, C, H, W) by layer name."""
+        x0 = images.to_tensor(picture[None])
+        eps = draw_noise(x0, torch.Generator().manual_seed(seed))
+        t = torch.tensor(list(levels))
+        many = x0.expand(len(t), -1, -1, -1)
+        found: dict[str, np.ndarray] = {}
+
+        def tap(name: str, activation: Tensor) -> None:
+            found[name] = activation.contiguous().numpy().copy()
+
+        with torch.no_grad():
+            x_t = self.schedule.q_sample(many, t, eps.expand_as(many))
+            self._unet(x_t.contiguous(memory_format=torch.channels_last), t, tap)
+        return found
+
+
+# ---------------------------------------------------------------- golden output
+
+
+@torch.no_grad()
+def golden_outputs(unet: UNet, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a bundle's golden tensors hold: the noise that the network sees in ``x`` at ``t``."""
+    return {"eps_hat": unet(inputs["x"], inputs["t"])}
+
+
+def golden_deviation(bundle: Bundle) -> float:
+    """How far the bundle's weights are from their golden output; raises where it is too far."""
+    unet = DDPM.from_bundle(bundle).unet
+    return check_golden(bundle, lambda inputs: golden_outputs(unet, inputs))

@@ -1,0 +1,168 @@
+"""Trains a denoising diffusion model by the smooth L1 between noise and guess; leaves a bundle."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core import images
+from core.data import PictureSet
+from core.ddpm import PRESETS, DDPMConfig, NoiseSchedule, UNet
+from core.files import replacing
+from train import ddpm_bundle, loop, run
+from train.run import Training
+
+QUARTERS = 4
+EVALUATED = 1024
+"""Test pictures that are looked at after every epoch."""
+
+
+@dataclass(frozen=True)
+class DDPMTraining(Training):
+    """How a diffusion model is trained; the defaults are the recipe of the default preset."""
+
+    batch_size: int = 32
+    learning_rate: float = 1.5e-3
+    warmup_steps: int = 500
+    clip_norm: float | None = 1.0
+
+
+RECIPES: dict[str, DDPMTraining] = {
+    "default": DDPMTraining(),
+    "homework": DDPMTraining(
+        batch_size=128,
+        learning_rate=1e-3,
+        betas=(0.9, 0.999),
+        warmup_steps=0,
+        cosine=False,
+        clip_norm=None,
+    ),
+}
+
+
+class Trainer(run.Trainer):
+    """U-Net, schedule, optimiser and data of a run."""
+
+    training_class = DDPMTraining
+    config: DDPMConfig
+    model: UNet
+
+    def __init__(self, config: DDPMConfig, *rest) -> None:
+        super().__init__(config, *rest)
+        self.schedule = config.schedule.build().to(self.device)
+
+    def build(self) -> UNet:
+        return UNet(self.config.unet)
+
+    def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor]:
+        """One update on the given rows: the loss, a scalar."""
+        x0 = self.augmented(rows, generator)
+        t = self.schedule.t_sample(len(x0), generator, stratified=True)
+
+        def eps_model(x_t: Tensor, t: Tensor) -> Tensor:
+            with loop.autocast(self.device):
+                eps_hat = self.network(x_t.contiguous(memory_format=torch.channels_last), t)
+            return eps_hat.float()
+
+        loss = self.schedule.p_losses(eps_model, x0, t, generator=generator)
+        self.descend(loss, number)
+        return (loss.detach(),)
+
+    def summary(self, steps: list[tuple[Tensor]]) -> dict[str, float]:
+        return {"train_loss": float(torch.stack([loss for (loss,) in steps]).mean())}
+
+    def evaluate(self, model: UNet) -> dict[str, float]:
+        rows = run.shown_rows(len(self.test_levels), EVALUATED)
+        return evaluate(model, self.schedule, self.test_levels[rows])
+
+    def snapshot(self, model: UNet, folder: Path, epoch: int) -> None:
+        """Samples from the same noise by DDIM, without clipping, as a sheet."""
+        steps = min(ddpm_bundle.SAMPLE_STEPS, self.schedule.T)
+        count = ddpm_bundle.SHEET_PICTURES
+        drawn = ddpm_bundle.draw(model, self.schedule, count, steps, self.device)
+        sheet = images.sheet_bytes(drawn, ddpm_bundle.SHEET_COLUMNS)
+        with replacing(folder / f"epoch-{epoch:04d}-samples.jpg") as temporary:
+            temporary.write_bytes(sheet)
+
+    def seconds_at_end(self, model: UNet) -> float:
+        x = torch.zeros(ddpm_bundle.BATCH, 3, 32, 32, device=self.device)
+        x = x.contiguous(memory_format=torch.channels_last)
+        t = torch.zeros(len(x), dtype=torch.long, device=self.device)
+        with torch.no_grad():
+            call = loop.timed(lambda: model(x, t), self.device, warmup=2, runs=4)
+        return call / len(x) * ddpm_bundle.pictures_at_end(self.config.schedule.T)
+
+    def architecture(self) -> dict[str, object]:
+        return self.config.plain()
+
+    @staticmethod
+    def config_of(architecture: dict) -> DDPMConfig:
+        return DDPMConfig.read(architecture)
+
+    def write(
+        self, folder: Path, train_set: PictureSet, test_set: PictureSet, settings: dict
+    ) -> Path:
+        return ddpm_bundle.write(
+            folder,
+            self.averaged_model(),
+            self.config,
+            train_set=train_set,
+            test_set=test_set,
+            history=self.history,
+            settings=settings,
+            progress_folder=folder.parent / "progress",
+        )
+
+
+train = partial(run.train, Trainer)
+"""Start or resume a run; the folder of the finished bundle: ``run.train`` for diffusion models."""
+
+
+@torch.no_grad()
+def evaluate(model: UNet, schedule: NoiseSchedule, levels: Tensor) -> dict[str, float]:
+    """Smooth L1 and mean squared error of the noise on test pictures, and by quarter of T.
+
+    Every picture has one level and one noise, the same at every call; levels are spread evenly.
+    """
+    device = levels.device
+    generator = loop.epoch_generator(0, 0, "evaluate", torch.device("cpu"))
+    count = len(levels)
+    t = torch.arange(count) * schedule.T // count
+    t = t[torch.randperm(count, generator=generator)].to(device)
+    smooth, square = [], []
+    for rows in torch.arange(count, device=device).split(ddpm_bundle.BATCH):
+        x0 = loop.as_float(levels[rows])
+        noise = torch.randn(x0.shape, generator=generator).to(device)
+        eps_hat = model(schedule.q_sample(x0, t[rows], noise), t[rows])
+        each = F.smooth_l1_loss(eps_hat, noise, reduction="none")
+        smooth.append(each.mean(dim=(1, 2, 3)))
+        square.append((eps_hat - noise).square().mean(dim=(1, 2, 3)))
+    loss, mse = torch.cat(smooth).double(), torch.cat(square).double()
+    quarter = t * QUARTERS // schedule.T
+    return {
+        "test_loss": float(loss.mean()),
+        "test_mse": float(mse.mean()),
+        **{f"test_loss_{q + 1}": float(loss[quarter == q].mean()) for q in range(QUARTERS)},
+    }
+
+
+# ---------------------------------------------------------------- the command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    run.add_arguments(parser, tuple(PRESETS), DDPMTraining())
+    parser.add_argument("-T", type=int, default=1000, help="levels of noise (default: 1000)")
+    parser.add_argument("--schedule", choices=("linear", "cosine"), default="linear")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    preset = PRESETS[arguments.preset]
+    schedule = replace(preset.schedule, T=arguments.T, kind=arguments.schedule)
+    config = replace(preset, schedule=schedule)
+    run.main(Trainer, config, RECIPES[arguments.preset], arguments)

@@ -1,0 +1,479 @@
+"""One training run, whatever the model: settings, epochs, resume, budget, command line.
+
+A run is a folder: ``run.json`` (all settings, fixed at the start), ``state.pt`` (after every
+epoch), ``progress/`` (pictures) and, at the end, ``bundle/``. A family of models is a ``Trainer``:
+it says how one step is taken, what is measured, and how its bundle is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+import time
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from core.bundle import stored_weights
+from core.data import PictureSet
+from core.errors import AtelierError
+from core.files import write_json
+from train import loop, sets
+from train.augment import DigitAugmentation
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model is trained: data, length, optimiser, average of weights, augmentation, seed."""
+
+    data: str = "svhn"
+    split: str = "train"
+    test_split: str = "test"
+    data_note: str = ""
+    folder: str = ""
+    epochs: int = 60
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    warmup_steps: int = 200
+    cosine: bool = True
+    average_decay: float = 0.999
+    clip_norm: float | None = None
+    augmentation: DigitAugmentation = field(default_factory=DigitAugmentation)
+    compile: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.augmentation, dict):
+            object.__setattr__(self, "augmentation", DigitAugmentation(**self.augmentation))
+        object.__setattr__(self, "betas", tuple(self.betas))
+        if self.epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
+        if self.batch_size < 2:
+            raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+
+
+# ---------------------------------------------------------------- what a family adds
+
+
+class Trainer(ABC):
+    """Model, optimiser and data of a run, on one device."""
+
+    training_class: ClassVar[type[Training]] = Training
+
+    def __init__(
+        self,
+        config: Any,
+        training: Training,
+        device: torch.device,
+        train_levels: Tensor,
+        test_levels: Tensor,
+    ) -> None:
+        self.config, self.training, self.device = config, training, device
+        self.train_levels, self.test_levels = train_levels, test_levels
+        with torch.random.fork_rng(devices=[]):  # initial weights; the global generator is put back
+            torch.manual_seed(training.seed)
+            self.model = self.build()
+        self.model.to(device, memory_format=torch.channels_last)
+        self.network = torch.compile(self.model) if training.compile else self.model
+        self.average = loop.MovingAverage(self.model, training.average_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=training.learning_rate,
+            betas=training.betas,
+            weight_decay=training.weight_decay,
+        )
+        self.epoch = 0
+        self.history: list[dict] = []
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The network with its initial weights."""
+
+    @abstractmethod
+    def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """One update on the given rows; what ``summary`` wants to know of it."""
+
+    @abstractmethod
+    def summary(self, steps: list[tuple[Tensor, ...]]) -> dict[str, float]:
+        """Training figures of an epoch, from what its steps returned."""
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Figures of a model on the test pictures, named ``test_…``."""
+
+    @abstractmethod
+    def snapshot(self, model: nn.Module, folder: Path, epoch: int) -> None:
+        """Pictures that show what a model can do, into ``folder``."""
+
+    @abstractmethod
+    def seconds_at_end(self, model: nn.Module) -> float:
+        """About how long ``write`` will take."""
+
+    @abstractmethod
+    def architecture(self) -> dict[str, object]:
+        """The configuration as plain values; ``config_of`` reads it back."""
+
+    @staticmethod
+    @abstractmethod
+    def config_of(architecture: dict) -> Any:
+        """The configuration from its plain values."""
+
+    @abstractmethod
+    def write(
+        self, folder: Path, train_set: PictureSet, test_set: PictureSet, settings: dict
+    ) -> Path:
+        """Measure the averaged model and write its bundle, with the pictures kept beside it."""
+
+    # ------------------------------------------------------------ one epoch
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, len(self.train_levels) // self.training.batch_size)
+
+    def augmented(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Training pictures (B, 3, 32, 32) in [-1, 1], augmented, channels last."""
+        x = self.training.augmentation(loop.as_float(self.train_levels[rows]), generator)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def descend(self, loss: Tensor, number: int) -> None:
+        """One update of the weights by the gradient of ``loss``, at the rate of step ``number``."""
+        training, share = self.training, 1.0
+        if training.cosine:
+            total = self.steps_per_epoch * training.epochs
+            share = loop.cosine_rate(number, total, training.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = training.learning_rate * share
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if training.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
+        self.optimizer.step()
+        self.average.update(self.model)
+
+    def run_epoch(self, bar: tqdm | None = None) -> dict[str, float]:
+        """One pass over the training pictures; averages over its steps."""
+        self.model.train()
+        generator = loop.epoch_generator(self.training.seed, self.epoch, "train", self.device)
+        order = torch.randperm(len(self.train_levels), generator=generator, device=self.device)
+        steps = []
+        for index in range(self.steps_per_epoch):
+            rows = order[index * self.training.batch_size : (index + 1) * self.training.batch_size]
+            steps.append(self.step(rows, self.epoch * self.steps_per_epoch + index, generator))
+            if bar is not None:
+                bar.update(1)
+        return self.summary(steps)
+
+    def averaged_model(self) -> nn.Module:
+        """The model with the moving average of its weights, in eval mode."""
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(self.average.values)
+        return model.eval()
+
+    def state(self) -> dict[str, object]:
+        return {
+            "epoch": self.epoch,
+            "history": self.history,
+            "model": self.model.state_dict(),
+            "average": self.average.values,
+            "average_updates": self.average.updates,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict) -> None:
+        self.epoch = state["epoch"]
+        self.history = state["history"]
+        self.model.load_state_dict(state["model"])
+        self.average.values = state["average"]
+        self.average.updates = state["average_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+# ---------------------------------------------------------------- a run
+
+
+def measure_pace(trainer: Trainer) -> tuple[float, float]:
+    """Seconds of an epoch and of what follows the last one, measured on a copy."""
+    trial = type(trainer)(
+        trainer.config, trainer.training, trainer.device, trainer.train_levels, trainer.test_levels
+    )
+    generator = loop.epoch_generator(trainer.training.seed, 0, "pace", trainer.device)
+    rows = torch.arange(
+        min(trainer.training.batch_size, len(trial.train_levels)), device=trial.device
+    )
+    step = loop.timed(lambda: trial.step(rows, 0, generator), trainer.device)
+    model = trial.averaged_model()
+    test = loop.timed(lambda: trial.evaluate(model), trainer.device, warmup=1, runs=1)
+    return step * trainer.steps_per_epoch + test, trial.seconds_at_end(model)
+
+
+def train(
+    family: type[Trainer],
+    run: Path,
+    config: Any,
+    training: Training,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    finish: bool = False,
+    download: bool = False,
+    device: torch.device,
+) -> Path:
+    """Start or resume a run; the folder of the finished bundle.
+
+    ``minutes`` decides the number of epochs once, at the start. ``finish`` trains no further and
+    makes the bundle of the last whole epoch. ``download`` fetches data that is not at hand.
+    """
+    state_file = run / "state.pt"
+    if resume or finish:
+        state = loop.load_state(state_file, device)
+        settings = state["settings"]
+        config = family.config_of(settings["architecture"])
+        training = family.training_class(**settings["training"])
+        settings["training"] = asdict(training)  # an older run lacks newer settings
+    elif state_file.exists():
+        raise AtelierError(
+            "run-exists",
+            "{folder} holds a run already: go on with --resume, or name another folder.",
+            folder=run,
+        )
+    train_set, test_set = sets.load(
+        training.data,
+        training.split,
+        training.test_split,
+        folder=training.folder,
+        download=download,
+    )
+    trainer = family(
+        config,
+        training,
+        device,
+        loop.resident(train_set.pictures, device),
+        loop.resident(test_set.pictures, device),
+    )
+    if resume or finish:
+        prints = [settings["data"][key] for key in ("fingerprint", "test_fingerprint")]
+        if prints != [train_set.fingerprint(), test_set.fingerprint()]:
+            raise AtelierError(
+                "run-other-data",
+                "The pictures at hand are not those that {folder} was trained on.",
+                folder=run,
+            )
+        trainer.restore(state)
+    else:
+        if minutes is not None:
+            per_epoch, at_end = measure_pace(trainer)
+            epochs = loop.epochs_within(minutes, per_epoch, at_end)
+            print(f"{minutes:g} minutes: {epochs} epochs of {per_epoch:.1f} s", flush=True)
+            trainer.training = training = replace(training, epochs=epochs)
+        settings = {
+            "architecture": trainer.architecture(),
+            "training": asdict(training),
+            "data": {
+                "name": train_set.name,
+                "split": train_set.split,
+                "pictures": len(train_set),
+                "test_split": test_set.split,
+                "test_pictures": len(test_set),
+                "note": training.data_note,
+                "fingerprint": train_set.fingerprint(),
+                "test_fingerprint": test_set.fingerprint(),
+            },
+            "device": loop.device_name(device),
+            "code_version": loop.code_version(),
+        }
+        write_json(run / "run.json", settings)
+    if finish:
+        trainer.snapshot(trainer.averaged_model(), run / "progress", trainer.epoch)
+    else:
+        _run_epochs(trainer, run, settings)
+    return trainer.write(run / "bundle", train_set, test_set, settings)
+
+
+def _run_epochs(trainer: Trainer, run: Path, settings: dict) -> None:
+    epochs = trainer.training.epochs
+    shown = loop.snapshot_epochs(epochs)
+    if trainer.epoch == 0:
+        trainer.snapshot(trainer.averaged_model(), run / "progress", 0)
+    while trainer.epoch < epochs:
+        start = time.perf_counter()
+        title = f"epoch {trainer.epoch + 1}/{epochs}"
+        with tqdm(
+            total=trainer.steps_per_epoch, desc=title, leave=False, disable=not sys.stderr.isatty()
+        ) as bar:
+            row = trainer.run_epoch(bar)
+        trainer.epoch += 1
+        loop.synchronize(trainer.device)
+        train_seconds = time.perf_counter() - start
+        model = trainer.averaged_model()
+        row |= trainer.evaluate(model)
+        if trainer.epoch in shown:
+            trainer.snapshot(model, run / "progress", trainer.epoch)
+        seconds = time.perf_counter() - start
+        earlier = trainer.history[-1]["seconds_total"] if trainer.history else 0.0
+        trainer.history.append(
+            {
+                "epoch": trainer.epoch,
+                **row,
+                "seconds": seconds,
+                "seconds_train": train_seconds,
+                "seconds_total": earlier + seconds,
+            }
+        )
+        loop.save_state(run / "state.pt", {**trainer.state(), "settings": settings})
+        print(f"{title}  {_in_words(row)}  {seconds:.1f} s", flush=True)
+
+
+def _in_words(row: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.5g}" for name, value in row.items())
+
+
+def bundle_config(
+    family: str, architecture: dict, settings: dict, test_set: PictureSet, epochs_done: int
+) -> dict:
+    """What ``config.json`` of a run's bundle says, but for the format."""
+    return {
+        "family": family,
+        "architecture": architecture,
+        "preprocessing": {"size": 32, "range": [-1, 1], "channels": "RGB"},
+        "data": {**settings["data"], "class_names": list(test_set.class_names)},
+        "training": {
+            **settings["training"],
+            "folder": Path(settings["training"]["folder"]).name,  # where it lay is nobody's matter
+            "device": settings["device"],
+            "epochs_done": epochs_done,
+        },
+        "seed": settings["training"]["seed"],
+        "code_version": settings["code_version"],
+    }
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that a bundle says of its weights: figures, arrays, sheets of pictures by kind."""
+
+    metrics: dict
+    profiles: dict[str, np.ndarray]
+    sheets: dict[str, bytes]
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def rounded(model: Network) -> Network:
+    """The model as its bundle will give it back: float16 weights, float32 arithmetic, CPU."""
+    stored = {key: torch.from_numpy(value) for key, value in stored_weights(model).items()}
+    again = copy.deepcopy(model).to("cpu")
+    again.load_state_dict(stored)
+    return again.eval()
+
+
+def shown_rows(count: int, wanted: int) -> list[int]:
+    """The same rows every time, spread over the set: what progress pictures are made of."""
+    wanted = min(wanted, count)
+    return [index * count // wanted for index in range(wanted)]
+
+
+def progress_files(folder: Path, planned: int, done: int) -> dict[str, bytes]:
+    """Sheets of a run of ``planned`` epochs up to the last ``done``, at most 40 a kind."""
+    wanted = {epoch for epoch in loop.snapshot_epochs(planned) if epoch <= done} | {done}
+    files = sorted(folder.glob("epoch-*.jpg"))
+    return {
+        file.name: file.read_bytes() for file in files if int(file.name.split("-")[1]) in wanted
+    }
+
+
+# ---------------------------------------------------------------- the command line
+
+
+SETTINGS = (
+    "data",
+    "split",
+    "test_split",
+    "data_note",
+    "folder",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "warmup_steps",
+    "average_decay",
+    "seed",
+)
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, presets: tuple[str, ...], defaults: Training
+) -> None:
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--preset", choices=presets, default=presets[0])
+    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    parser.add_argument(
+        "--finish", action="store_true", help="no more training: a bundle of the last epoch"
+    )
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        help="fetch the data set from the Hub where it is missing",
+    )
+    parser.add_argument("--minutes", type=float, help="budget; decides the number of epochs")
+    parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
+    for name in SETTINGS:
+        default = getattr(defaults, name)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(default), help=f"default: {default!r}"
+        )
+    parser.add_argument(
+        "--augment", type=float, default=1.0, help="factor on every augmentation (0: none)"
+    )
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help=f"compile the network first (default: {'yes' if defaults.compile else 'no'})",
+    )
+
+
+def main(
+    family: type[Trainer], config: Any, recipe: Training, arguments: argparse.Namespace
+) -> None:
+    """Train as the command line says, starting from the preset's ``recipe``."""
+    known = {one.name for one in fields(recipe)}
+    given = {key: v for key, v in vars(arguments).items() if v is not None and key in known}
+    if given and (arguments.resume or arguments.finish):
+        names = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+        raise ValueError(f"--resume and --finish take the settings of the run: leave out {names}")
+    scaled = {key: value * arguments.augment for key, value in vars(recipe.augmentation).items()}
+    training = replace(recipe, **given, augmentation=DigitAugmentation(**scaled))
+    try:
+        bundle = train(
+            family,
+            arguments.run,
+            config,
+            training,
+            minutes=arguments.minutes,
+            resume=arguments.resume,
+            finish=arguments.finish,
+            download=arguments.download,
+            device=loop.pick_device(arguments.device),
+        )
+    except KeyboardInterrupt:
+        if not (arguments.run / "state.pt").exists():
+            raise AtelierError(
+                "run-stopped-early", "Stopped within the first epoch: there is nothing to keep."
+            ) from None
+        raise AtelierError(
+            "run-stopped",
+            "Stopped. The last whole epoch is kept: go on with --resume, or make a bundle of it "
+            "with --finish.",
+        ) from None
+    print(f"bundle: {bundle}")
