@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import torch
+from torch import Tensor
 
 from core.bundle import Bundle, load_weights, open_bundle
 from core.errors import AtelierError
-from core.noise_schedule import MAX_T, Generators, NoiseSchedule, draw_noise
+from core.noise_schedule import MAX_T, EpsModel, Generators, NoiseSchedule, draw_noise
 from core.samplers import (
     Sampler,
     Step,
@@ -35,6 +36,7 @@ __all__ = [
     "DDPM",
     "PRESETS",
     "DDPMConfig",
+    "EpsModel",
     "NoiseSchedule",
     "Sampler",
     "ScheduleConfig",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 ScheduleKind = Literal["linear", "cosine"]
+Prediction = Literal["eps", "v"]
 
 
 @dataclass(frozen=True)
@@ -78,22 +81,42 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class DDPMConfig:
-    """Network and schedule of a ``DDPM``."""
+    """Network and schedule of a ``DDPM``, and what the network says.
+
+    ``prediction``: ``"eps"``, the network's output is the noise, as in the assignment; ``"v"``, it is
+    v, and the noise follows from it: better conditioned where nearly all is noise, so that colours
+    do not run away in a model that was trained for a short time.
+    """
 
     unet: UNetConfig = field(default_factory=UNetConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    prediction: Prediction = "v"
+
+    def __post_init__(self) -> None:
+        if self.prediction not in get_args(Prediction):
+            raise ValueError(
+                f"prediction must be one of {get_args(Prediction)}, got {self.prediction!r}"
+            )
 
     def plain(self) -> dict[str, object]:
         """As plain values, for a bundle's ``config.json``."""
-        return {"unet": self.unet.plain(), "schedule": asdict(self.schedule)}
+        return {
+            "unet": self.unet.plain(),
+            "schedule": asdict(self.schedule),
+            "prediction": self.prediction,
+        }
 
     @classmethod
     def read(cls, plain: dict) -> DDPMConfig:
         """From its plain values; raises ``KeyError``, ``TypeError`` or ``ValueError``."""
-        return cls(UNetConfig(**plain["unet"]), ScheduleConfig(**plain["schedule"]))
+        schedule = ScheduleConfig(**plain["schedule"])
+        return cls(UNetConfig(**plain["unet"]), schedule, plain["prediction"])
 
 
-PRESETS = {name: DDPMConfig(unet=network) for name, network in NETWORKS.items()}
+PRESETS = {
+    "default": DDPMConfig(),
+    "homework": DDPMConfig(NETWORKS["homework"], prediction="eps"),
+}
 
 
 @dataclass(frozen=True)
@@ -102,6 +125,24 @@ class DDPM:
 
     unet: UNet
     schedule: NoiseSchedule
+    config: DDPMConfig
+
+    @classmethod
+    def build(cls, config: DDPMConfig) -> DDPM:
+        """An untrained model; its weights come from torch's global generator."""
+        return cls(UNet(config.unet).eval(), config.schedule.build(), config)
+
+    def to(self, device: torch.device) -> DDPM:
+        """The same model on a device, channels last; the network itself is moved."""
+        unet = self.unet.to(device, memory_format=torch.channels_last)
+        return DDPM(unet, self.schedule.to(device), self.config)
+
+    def eps(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """eps_theta(x_t, t), the guess of the noise, the shape of ``x_t``; ``t`` is (B,)."""
+        output = self.unet(x_t, t)
+        return (
+            output if self.config.prediction == "eps" else self.schedule.eps_from_v(x_t, t, output)
+        )
 
     def sample(
         self,
@@ -123,7 +164,7 @@ class DDPM:
         like = torch.empty(batch_size, 3, 32, 32, device=weight.device, dtype=weight.dtype)
         x_T = draw_noise(like, generator)
         return sample(
-            self.unet,
+            self.eps,
             self.schedule,
             x_T,
             time_grid(self.schedule.T, steps or self.schedule.T),
@@ -150,7 +191,7 @@ class DDPM:
         """
         try:
             config = DDPMConfig.read(bundle.config["architecture"])
-            schedule = config.schedule.build()
+            config.schedule.build()
         except (KeyError, TypeError, ValueError) as error:
             raise AtelierError(
                 "bundle-config",
@@ -158,6 +199,6 @@ class DDPM:
                 name=bundle.name,
                 field="architecture",
             ) from error
-        unet = UNet(config.unet)
-        load_weights(unet, bundle)
-        return cls(unet.eval(), schedule)
+        model = cls.build(config)
+        load_weights(model.unet, bundle)
+        return model

@@ -21,7 +21,6 @@ from core.bundle import Bundle, check_golden
 from core.ddpm import DDPM, NoiseSchedule, Sampler, Step, draw_noise, time_grid
 from core.images import Pictures
 from core.samplers import ddim, dpm_solver, p_sample_loop
-from core.unet import UNet
 
 FRAMES = 50
 """Of a way back at most so many steps are kept to be looked at, evenly spread."""
@@ -180,9 +179,9 @@ class DDPMExplorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        model = DDPM.from_bundle(bundle)
-        self._unet = model.unet.to(memory_format=torch.channels_last)
-        self.schedule = model.schedule
+        self._model = DDPM.from_bundle(bundle)
+        self._unet = self._model.unet.to(memory_format=torch.channels_last)
+        self.schedule, self.config = self._model.schedule, self._model.config
         names = bundle.config["data"].get("class_names")
         self.class_names = tuple(names or map(str, range(10)))
 
@@ -201,7 +200,7 @@ class DDPMExplorer:
 
     @torch.no_grad()
     def _eps(self, x_t: Tensor, t: Tensor) -> Tensor:
-        return self._unet(x_t.contiguous(memory_format=torch.channels_last), t)
+        return self._model.eps(x_t.contiguous(memory_format=torch.channels_last), t)
 
     # ------------------------------------------------------------ from noise to pictures
 
@@ -325,12 +324,12 @@ class DDPMExplorer:
 
 
 @torch.no_grad()
-def golden_outputs(unet: UNet, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What a bundle's golden tensors hold: the noise that the network sees in ``x`` at ``t``."""
-    return {"eps_hat": unet(inputs["x"], inputs["t"])}
+def golden_outputs(model: DDPM, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a bundle's golden tensors hold: the noise that the model sees in ``x`` at ``t``."""
+    return {"eps_hat": model.eps(inputs["x"], inputs["t"])}
 
 
 def golden_deviation(bundle: Bundle) -> float:
     """How far the bundle's weights are from their golden output; raises where it is too far."""
-    unet = DDPM.from_bundle(bundle).unet
-    return check_golden(bundle, lambda inputs: golden_outputs(unet, inputs))
+    model = DDPM.from_bundle(bundle)
+    return check_golden(bundle, lambda inputs: golden_outputs(model, inputs))

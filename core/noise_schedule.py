@@ -11,12 +11,13 @@ Notation, the same in code, pages and figures:
 | ``eps``     | eps                | (B, 3, 32, 32) | the noise, N(0, I)                                 |
 | ``eps_hat`` | eps_theta(x_t, t)  | (B, 3, 32, 32) | the network's guess of eps                         |
 | ``x0_hat``  | x^_0               | (B, 3, 32, 32) | the clean picture that eps_hat implies             |
+| ``v``       | v                  | (B, 3, 32, 32) | sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0  |
 
 Papers count t from 1 to T, and so do the pages; code counts from 0.
 
 Sources: Ho, Jain & Abbeel 2020 (arXiv:2006.11239), "DDPM" below; Nichol & Dhariwal 2021
-(arXiv:2102.09672) for the cosine schedule; Kingma et al. 2021 (arXiv:2107.00630) for the
-signal-to-noise ratio as the coordinate that schedules share.
+(arXiv:2102.09672) for the cosine schedule; Salimans & Ho 2022 (arXiv:2202.00512) for v; Kingma et
+al. 2021 (arXiv:2107.00630) for the signal-to-noise ratio as the coordinate that schedules share.
 """
 
 from __future__ import annotations
@@ -188,6 +189,34 @@ class NoiseSchedule:
         signal = self.at(self.sqrt_alphas_cumprod, t, x0) * x0
         return (x_t - signal) / self.at(self.sqrt_one_minus_alphas_cumprod, t, x0)
 
+    # ------------------------------------------------------------ v: noise and picture in one
+
+    def v_target(self, x0: Tensor, t: Tensor | int, noise: Tensor) -> Tensor:
+        """v of a picture and its noise, the shape of ``x0``: Salimans & Ho 2022, section 4.
+
+        sqrt(alpha_bar_t) eps - sqrt(1 - alpha_bar_t) x_0: nearly eps at little noise, nearly -x_0 at
+        much, and of variance near 1 at every t.
+        """
+        _check_shape("noise", noise, "x0", x0)
+        t = self.times(t, x0)
+        return (
+            self.at(self.sqrt_alphas_cumprod, t, x0) * noise
+            - self.at(self.sqrt_one_minus_alphas_cumprod, t, x0) * x0
+        )
+
+    def eps_from_v(self, x_t: Tensor, t: Tensor | int, v: Tensor) -> Tensor:
+        """The noise that a guess of v implies: sqrt(1 - alpha_bar_t) x_t + sqrt(alpha_bar_t) v.
+
+        An error in v becomes one of the same size in x0_hat even at the last level, where an error
+        in eps would be blown up by 1 / sqrt(alpha_bar_T), 157 at T = 1000.
+        """
+        _check_shape("v", v, "x_t", x_t)
+        t = self.times(t, x_t)
+        return (
+            self.at(self.sqrt_one_minus_alphas_cumprod, t, x_t) * x_t
+            + self.at(self.sqrt_alphas_cumprod, t, x_t) * v
+        )
+
     # ------------------------------------------------------------ one step back
 
     def x0_from_eps(self, x_t: Tensor, t: Tensor | int, eps: Tensor) -> Tensor:
@@ -270,6 +299,20 @@ class NoiseSchedule:
             noise = draw_noise(x0, generator)
         t = self.times(t, x0)
         return F.smooth_l1_loss(eps_model(self.q_sample(x0, t, noise), t), noise)
+
+    def v_losses(
+        self, v_model: EpsModel, x0: Tensor, t: Tensor | int, noise: Tensor | None = None
+    ) -> Tensor:
+        """As ``p_losses``, for a network that guesses v: every level counts alike in v.
+
+        Beside ``p_losses`` it weighs level t by 1 / alpha_bar_t: colours and coarse shapes, which are
+        decided where noise is strong, are learnt sooner.
+        """
+        if noise is None:
+            noise = draw_noise(x0)
+        t = self.times(t, x0)
+        target = self.v_target(x0, t, noise)
+        return F.smooth_l1_loss(v_model(self.q_sample(x0, t, noise), t), target)
 
 
 def draw_noise(like: Tensor, generator: Generators = None) -> Tensor:

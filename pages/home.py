@@ -62,15 +62,14 @@ def models() -> None:
 
 def taste() -> None:
     """Something real to look at: generated pictures, and the way on."""
-    entries = loaders.entries("vae")
-    if not entries:
+    if not loaders.manifest().entries:
         st.info(_("No bundle is here yet: `python -m train vae` makes one."))
         return
-    pictures = loaders.gallery(entries[0].name)
-    figures.sheet(pictures, columns=TASTE, alt=_("Pictures that the VAE generated"))
-    settings = {_("seed"): loaders.GALLERY_SEED}
-    figures.caption(Provenance(loaders.bundle(entries[0].name), True, settings=settings))
-    figures.downloads("home_samples", png=lambda: figures.grid(pictures, TASTE))
+    shown = loaders.gallery()
+    alt = _("Gallery of pictures that a model generated")
+    figures.sheet(shown.pictures, columns=TASTE, alt=alt)
+    figures.caption(Provenance(shown.of, shown.live, settings=shown.settings))
+    figures.downloads("home_samples", png=lambda: figures.grid(shown.pictures, TASTE))
 
 
 def starts() -> None:

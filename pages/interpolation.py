@@ -35,10 +35,10 @@ def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader(_("From"), anchor=False)
-        first = controls.picture("interpolation_a", explorer, with_prior=True, default="prior")
+        first = controls.start("interpolation_a", explorer, with_prior=True, default="prior")
     with right:
         st.subheader(_("To"), anchor=False)
-        second = controls.picture("interpolation_b", explorer, with_prior=True, first=9)
+        second = controls.start("interpolation_b", explorer, with_prior=True, first=9)
     return first, second
 
 

@@ -216,7 +216,7 @@ def main() -> None:
     with plain_errors():
         name = controls.bundle_name("vae", "latent_bundle")
         explorer = loaders.vae(name)
-        start = controls.picture("latent", explorer, with_prior=True, default="maker", first=12)
+        start = controls.start("latent", explorer, with_prior=True, default="maker", first=12)
         if start is None:
             st.info(_("Choose a picture to start from."))
         else:

@@ -356,7 +356,7 @@ def extremes(explorer: VAEExplorer, kind: str, title: str) -> None:
     sheets = explorer.bundle.progress(kind)
     rows = explorer.bundle.profiles[f"{kind}_rows"]
     shown = loaders.sheet(explorer.bundle, kind, max(sheets), len(rows))
-    real = controls.measured_test_set(explorer)
+    real = controls.measured_test_set(explorer.bundle)
     if real is not None:
         pairs = [
             np.concatenate([real.pictures[rows[i : i + 8]], shown[i : i + 8]])
@@ -400,7 +400,7 @@ def main() -> None:
         explorer = loaders.vae(name)
         left, right = st.columns([2, 3], gap="large")
         with left:
-            start = controls.picture("likelihood", explorer, default="maker")
+            start = controls.start("likelihood", explorer, default="maker")
         if start is None:
             st.info(_("Choose a picture to start from."))
         else:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
-import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -12,10 +12,9 @@ from core.bundle import Bundle
 from core.images import Pictures, sharpness
 from core.vae import VAE, DiagonalGaussianDistribution
 from core.vae_explorer import VAEExplorer
-from pages.shared import controls, figures, loaders
+from pages.shared import controls, figures, loaders, training
 from pages.shared.figures import Provenance
 from pages.shared.text import (
-    AMBER,
     GREY,
     N_,
     SYMBOL_COLOURS,
@@ -28,7 +27,7 @@ from pages.shared.text import (
     plain_errors,
 )
 
-CURVES: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
+CURVES: training.Curves = {
     "elbo": (
         N_("Negative ELBO (nats)"),
         (
@@ -65,7 +64,6 @@ CURVES: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
         ),
     ),
 }
-SHEET = 24
 
 
 # ---------------------------------------------------------------- samples
@@ -140,81 +138,31 @@ def epochs(name: str) -> None:
 def show_epoch(explorer: VAEExplorer) -> None:
     bundle = explorer.bundle
     st.subheader(_("What it could do, epoch by epoch"), anchor=False)
-    shots = list(bundle.progress("samples"))
-    if not shots:
-        st.info(_("This bundle holds no pictures by epoch."))
+    epoch = training.epoch_timeline(bundle, "training_epoch")
+    if epoch is None:
         return
-    epoch = controls.timeline(_("Epoch"), shots, "training_epoch")
-    settings = {_("epoch"): epoch}
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown(_("**Samples**, always of the same z"))
-        made = loaders.sheet(bundle, "samples", epoch, SHEET)
-        figures.sheet(made, columns=6, alt=_("Samples after epoch {epoch}").format(epoch=epoch))
-        figures.caption(Provenance(bundle, live=False, settings=settings))
-        figures.downloads(
-            "vae_samples_by_epoch",
-            png=lambda: figures.grid(made, 6),
-            gif=lambda: film(bundle, "samples", shots),
-        )
+        alt = _("Samples after epoch {epoch}").format(epoch=epoch)
+        training.sheet_of_epoch(bundle, "samples", epoch, alt, "vae_samples_by_epoch")
     with right:
         st.markdown(_("**Reconstructions**, always of the same test digits"))
-        reconstructions(explorer, epoch, settings)
-
-
-def film(bundle: Bundle, kind: str, epochs: list[int]) -> Pictures:
-    """The sheets of all snapshots of a kind, as frames."""
-    sheets = [figures.grid(loaders.sheet(bundle, kind, epoch, SHEET), 6) for epoch in epochs]
-    return figures.enlarge(np.stack(sheets), 3)
-
-
-def reconstructions(explorer: VAEExplorer, epoch: int, settings: dict) -> None:
-    bundle = explorer.bundle
-    restored = loaders.sheet(bundle, "reconstructions", epoch, SHEET)
-    alt = _("Reconstructions after epoch {epoch}").format(epoch=epoch)
-    figures.sheet(restored, columns=6, alt=alt)
-    figures.caption(Provenance(bundle, live=False, settings=settings))
-    shots = list(bundle.progress("reconstructions"))
-    figures.downloads(
-        "vae_reconstructions_by_epoch",
-        png=lambda: figures.grid(restored, 6),
-        gif=lambda: film(bundle, "reconstructions", shots),
-    )
-    real = controls.measured_test_set(explorer)
-    if real is not None and st.toggle(
-        _("Show the test digits"), key="training_real", bind="query-params"
-    ):
-        shown = real.pictures[bundle.profiles["shown_rows"]]
-        figures.sheet(shown, columns=6, alt=_("The test digits themselves"))
-        figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))
-
-
-def curves(explorer: VAEExplorer) -> None:
-    st.subheader(_("Loss and clock"), anchor=False)
-    bundle = explorer.bundle
-    history = bundle.history
-    left, right = st.columns(2, gap="large")
-    with left:
-        titles = {code: title for code, (title, _lines) in CURVES.items()}
-        code = controls.choice(_("Curve"), titles, "training_curve")
-    with right:
-        skip = controls.whole(
-            _("First epoch shown"),
-            1,
-            max(2, len(history) - 1),
-            min(3, len(history)),
-            "training_skip",
-            help=_("The first epochs dwarf the rest; leave them out to see the end."),
+        alt = _("Reconstructions after epoch {epoch}").format(epoch=epoch)
+        training.sheet_of_epoch(
+            bundle, "reconstructions", epoch, alt, "vae_reconstructions_by_epoch"
         )
-    shown = [row for row in history if row["epoch"] >= skip] or history
-    title, lines = CURVES[code]
-    figure = go.Figure()
-    for column, name, colour in lines:
-        figure.add_trace(
-            figures.line(
-                [row["epoch"] for row in shown], [row.get(column) for row in shown], _(name), colour
-            )
-        )
+        real = controls.measured_test_set(bundle)
+        if real is not None and st.toggle(
+            _("Show the test digits"), key="training_real", bind="query-params"
+        ):
+            shown = real.pictures[bundle.profiles["shown_rows"]]
+            figures.sheet(shown, columns=6, alt=_("The test digits themselves"))
+            figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))
+
+
+def with_linear_model(bundle: Bundle, code: str, figure: go.Figure) -> None:
+    """The linear model's exact figure as a line, where it can be compared."""
     if code == "elbo":
         linear = bundle.metrics["linear_model"]["nll"]
         figure.add_hline(
@@ -222,42 +170,6 @@ def curves(explorer: VAEExplorer) -> None:
             line_dash="dot",
             opacity=0.7,
             annotation_text=_("linear model, exact: {nll}").format(nll=number(linear)),
-        )
-    figure.update_xaxes(title=_("epoch"))
-    figure.update_yaxes(title=_(title))
-    clock = go.Figure()
-    clock.add_trace(
-        figures.line(
-            [row["epoch"] for row in history],
-            [row["seconds_total"] / 60 for row in history],
-            _("wall-clock time"),
-            AMBER,
-        )
-    )
-    clock.update_xaxes(title=_("epoch"))
-    clock.update_yaxes(title=_("minutes since the start"), rangemode="tozero")
-    training = bundle.config["training"]
-    provenance = Provenance(
-        bundle,
-        live=False,
-        settings={
-            _("epochs"): len(history),
-            _("device"): training["device"],
-            _("minutes"): number(history[-1]["seconds_total"] / 60, 0),
-        },
-    )
-    with left:
-        figures.chart(figure, "training_curves", _(title), provenance, lambda: history)
-    with right:
-        alt = _("Wall-clock time by epoch")
-        figures.chart(clock, "training_clock", alt, provenance, lambda: history)
-    if training["average_decay"]:
-        st.caption(
-            _(
-                "Test figures are those of the moving average of the weights, training figures "
-                "those of the weights as they moved, on augmented pictures: the two are not the "
-                "same quantity."
-            )
         )
 
 
@@ -273,7 +185,11 @@ def main() -> None:
         name = controls.bundle_name("vae", "training_bundle")
         samples(name)
         st.fragment(run_every=controls.pace("training_epoch"))(epochs)(name)
-        curves(loaders.vae(name))
+        bundle = loaders.bundle(name)
+        training.curves(
+            bundle, CURVES, "training", partial(with_linear_model, bundle), first_epoch=3
+        )
+        training.average_said(bundle)
         mechanism(
             _(
                 "A sample is the **mode** of p(x|z), which for a Gaussian is its mean: no pixel "

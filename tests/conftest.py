@@ -20,10 +20,12 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
+from core.ddpm import DDPMConfig, ScheduleConfig, UNetConfig
 from core.house_number import HouseNumber, draw
 from core.vae import VAEConfig
 
 TINY = VAEConfig(channels=(8, 8, 8), latent_dim=4)
+TINY_DDPM = DDPMConfig(UNetConfig(channels=(8, 8, 8), time_width=16), ScheduleConfig(T=60))
 
 
 def draw_digits(count, seed):
@@ -104,3 +106,31 @@ def tiny_bundle(svhn_folder, tmp_path_factory):
         patch.setattr(vae_bundle, "IMPORTANCE_PICTURES", 6)
         patch.setattr(vae_bundle, "IMPORTANCE_SAMPLES", (1, 10, 50))
         return vae.train(run, TINY, training, device=torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def tiny_ddpm():
+    return TINY_DDPM
+
+
+@pytest.fixture(scope="session")
+def few_ddpm_figures():
+    """Fewer pictures behind the final figures of a diffusion model."""
+    from train import ddpm_bundle
+
+    return lambda patch: [
+        patch.setattr(ddpm_bundle, name, count)
+        for name, count in (("SAMPLES", 12), ("LEVEL_PICTURES", 8), ("COMPONENTS", 6))
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_ddpm_bundle(svhn_folder, tmp_path_factory, few_ddpm_figures):
+    from train import ddpm
+
+    run = tmp_path_factory.mktemp("tiny-ddpm") / "run"
+    training = ddpm.DDPMTraining(epochs=2, batch_size=16, warmup_steps=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+        few_ddpm_figures(patch)
+        return ddpm.train(run, TINY_DDPM, training, device=torch.device("cpu"))

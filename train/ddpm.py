@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from core import images
 from core.data import PictureSet
-from core.ddpm import PRESETS, DDPMConfig, NoiseSchedule, UNet
+from core.ddpm import DDPM, PRESETS, DDPMConfig, UNet, draw_noise
 from core.files import replacing
 from train import ddpm_bundle, loop, run
 from train.run import Training
@@ -60,32 +60,49 @@ class Trainer(run.Trainer):
     def build(self) -> UNet:
         return UNet(self.config.unet)
 
-    def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor]:
-        """One update on the given rows: the loss, a scalar."""
+    def ddpm(self, unet: UNet) -> DDPM:
+        """A network of this run with its schedule."""
+        return DDPM(unet, self.schedule, self.config)
+
+    def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """One update on the given rows: what was minimised, and smooth L1 of the noise."""
         x0 = self.augmented(rows, generator)
         t = self.schedule.t_sample(len(x0), generator, stratified=True)
+        noise = draw_noise(x0, generator)
+        said = torch.empty_like(x0)
 
-        def eps_model(x_t: Tensor, t: Tensor) -> Tensor:
+        def network(x_t: Tensor, t: Tensor) -> Tensor:
             with loop.autocast(self.device):
-                eps_hat = self.network(x_t.contiguous(memory_format=torch.channels_last), t)
-            return eps_hat.float()
+                output = self.network(x_t.contiguous(memory_format=torch.channels_last), t)
+            said.copy_(output.detach())
+            return output.float()
 
-        loss = self.schedule.p_losses(eps_model, x0, t, generator=generator)
+        if self.config.prediction == "eps":
+            loss = self.schedule.p_losses(network, x0, t, noise)
+        else:
+            loss = self.schedule.v_losses(network, x0, t, noise)
         self.descend(loss, number)
-        return (loss.detach(),)
+        if self.config.prediction == "eps":
+            return loss.detach(), loss.detach()
+        with torch.no_grad():
+            of_noise = self.schedule.p_losses(
+                lambda x_t, t: self.schedule.eps_from_v(x_t, t, said), x0, t, noise
+            )
+        return loss.detach(), of_noise
 
-    def summary(self, steps: list[tuple[Tensor]]) -> dict[str, float]:
-        return {"train_loss": float(torch.stack([loss for (loss,) in steps]).mean())}
+    def summary(self, steps: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        objective, of_noise = (torch.stack(values).mean() for values in zip(*steps, strict=True))
+        return {"train_objective": float(objective), "train_loss": float(of_noise)}
 
     def evaluate(self, model: UNet) -> dict[str, float]:
         rows = run.shown_rows(len(self.test_levels), EVALUATED)
-        return evaluate(model, self.schedule, self.test_levels[rows])
+        return evaluate(self.ddpm(model), self.test_levels[rows])
 
     def snapshot(self, model: UNet, folder: Path, epoch: int) -> None:
         """Samples from the same noise by DDIM, without clipping, as a sheet."""
         steps = min(ddpm_bundle.SAMPLE_STEPS, self.schedule.T)
         count = ddpm_bundle.SHEET_PICTURES
-        drawn = ddpm_bundle.draw(model, self.schedule, count, steps, self.device)
+        drawn = ddpm_bundle.draw(self.ddpm(model).eps, self.schedule, count, steps, self.device)
         sheet = images.sheet_bytes(drawn, ddpm_bundle.SHEET_COLUMNS)
         with replacing(folder / f"epoch-{epoch:04d}-samples.jpg") as temporary:
             temporary.write_bytes(sheet)
@@ -125,12 +142,12 @@ train = partial(run.train, Trainer)
 
 
 @torch.no_grad()
-def evaluate(model: UNet, schedule: NoiseSchedule, levels: Tensor) -> dict[str, float]:
+def evaluate(model: DDPM, levels: Tensor) -> dict[str, float]:
     """Smooth L1 and mean squared error of the noise on test pictures, and by quarter of T.
 
     Every picture has one level and one noise, the same at every call; levels are spread evenly.
     """
-    device = levels.device
+    device, schedule = levels.device, model.schedule
     generator = loop.epoch_generator(0, 0, "evaluate", torch.device("cpu"))
     count = len(levels)
     t = torch.arange(count) * schedule.T // count
@@ -139,7 +156,7 @@ def evaluate(model: UNet, schedule: NoiseSchedule, levels: Tensor) -> dict[str, 
     for rows in torch.arange(count, device=device).split(ddpm_bundle.BATCH):
         x0 = loop.as_float(levels[rows])
         noise = torch.randn(x0.shape, generator=generator).to(device)
-        eps_hat = model(schedule.q_sample(x0, t[rows], noise), t[rows])
+        eps_hat = model.eps(schedule.q_sample(x0, t[rows], noise), t[rows])
         each = F.smooth_l1_loss(eps_hat, noise, reduction="none")
         smooth.append(each.mean(dim=(1, 2, 3)))
         square.append((eps_hat - noise).square().mean(dim=(1, 2, 3)))

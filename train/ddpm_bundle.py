@@ -16,6 +16,7 @@ from core.data import PictureSet
 from core.ddpm import (
     DDPM,
     DDPMConfig,
+    EpsModel,
     NoiseSchedule,
     Step,
     UNet,
@@ -50,7 +51,7 @@ def pictures_at_end(T: int) -> int:
 
 @torch.no_grad()
 def losses_by_level(
-    unet: UNet, schedule: NoiseSchedule, levels: Tensor
+    eps_model: EpsModel, schedule: NoiseSchedule, levels: Tensor
 ) -> tuple[dict, dict[str, np.ndarray]]:
     """How well the noise is guessed at ``LEVELS`` noise levels, on the same pictures and noise."""
     device = levels.device
@@ -62,7 +63,7 @@ def losses_by_level(
     for t in places.tolist():
         x_t = schedule.q_sample(x0, t, noise)
         times = torch.full((BATCH,), t, device=device)
-        eps_hat = torch.cat([unet(part, times[: len(part)]) for part in x_t.split(BATCH)])
+        eps_hat = torch.cat([eps_model(part, times[: len(part)]) for part in x_t.split(BATCH)])
         x0_hat = schedule.x0_from_eps(x_t, t, eps_hat)
         rows.append(
             [
@@ -95,7 +96,7 @@ def generators(count: int) -> list[torch.Generator]:
 
 @torch.no_grad()
 def draw(
-    unet: UNet, schedule: NoiseSchedule, count: int, steps: int, device: torch.device
+    eps_model: EpsModel, schedule: NoiseSchedule, count: int, steps: int, device: torch.device
 ) -> Pictures:
     """``count`` pictures, number i from seed i: by DDIM without noise, or, for all T, ancestral."""
     made = []
@@ -105,9 +106,9 @@ def draw(
         x_T = x_T.contiguous(memory_format=torch.channels_last)
         times = time_grid(schedule.T, steps)
         if steps == schedule.T:
-            way = p_sample_loop(unet, schedule, x_T, times, generator=sources)
+            way = p_sample_loop(eps_model, schedule, x_T, times, generator=sources)
         else:
-            way = ddim(unet, schedule, x_T, times)
+            way = ddim(eps_model, schedule, x_T, times)
         made.append(images.to_pictures(last(way).x_t))
     return np.concatenate(made)
 
@@ -148,12 +149,12 @@ def sample_figures(drawn: Pictures, train_set: PictureSet, test_set: PictureSet)
     }
 
 
-def timing(unet: UNet, schedule: NoiseSchedule, device: torch.device) -> dict[str, float]:
+def timing(eps_model: EpsModel, schedule: NoiseSchedule, device: torch.device) -> dict[str, float]:
     """Seconds of one network call a picture at batch 16, and what the samplers make of it."""
     x = torch.zeros(16, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
     t = torch.zeros(16, dtype=torch.long, device=device)
     with torch.no_grad():
-        call = loop.timed(lambda: unet(x, t), device) / len(x)
+        call = loop.timed(lambda: eps_model(x, t), device) / len(x)
     return {
         "seconds_a_step": call,
         "seconds_a_picture_all_steps": call * schedule.T,
@@ -165,13 +166,13 @@ def measure(
     model: DDPM, about: dict, train_set: PictureSet, test_set: PictureSet, device: torch.device
 ) -> Measured:
     """Measure a model with stored (float16) weights; ``about`` is the bundle's ``data``."""
-    unet = model.unet.to(device, memory_format=torch.channels_last)
-    schedule = model.schedule.to(device)
+    model = model.to(device)
+    eps_model, schedule = model.eps, model.schedule
     levels = loop.resident(test_set.pictures, device)
-    figures, arrays = losses_by_level(unet, schedule, levels)
-    drawn = draw(unet, schedule, SAMPLES, min(SAMPLE_STEPS, schedule.T), device)
+    figures, arrays = losses_by_level(eps_model, schedule, levels)
+    drawn = draw(eps_model, schedule, SAMPLES, min(SAMPLE_STEPS, schedule.T), device)
     begun = time.perf_counter()
-    ancestral = draw(unet, schedule, SHEET_PICTURES, schedule.T, device)
+    ancestral = draw(eps_model, schedule, SHEET_PICTURES, schedule.T, device)
     seconds = time.perf_counter() - begun
     return Measured(
         metrics={
@@ -182,7 +183,7 @@ def measure(
                 "log_snr_end": float(schedule.log_snr[-1]),
             },
             "timing": {
-                **timing(unet, schedule, device),
+                **timing(eps_model, schedule, device),
                 "seconds_of_the_ancestral_sheet": seconds,
                 "device": loop.device_name(device),
             },
@@ -199,12 +200,13 @@ def measure(
 # ---------------------------------------------------------------- the bundle
 
 
-def golden(unet: UNet, T: int) -> dict[str, np.ndarray]:
+def golden(model: DDPM) -> dict[str, np.ndarray]:
     """Generated inputs and what the network makes of them, on the CPU in float32."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(4, 3, 32, 32, generator=generator)
+    T = model.schedule.T
     t = torch.tensor([0, T // 4, T // 2, T - 1])
-    outputs = golden_outputs(unet, {"x": x, "t": t})
+    outputs = golden_outputs(model, {"x": x, "t": t})
     return {
         "input.x": x.numpy(),
         "input.t": t.numpy(),
@@ -226,9 +228,8 @@ def write(
     """Measure the weights as they will be stored and write the bundle; its folder."""
     about = bundle_config("ddpm", config.plain(), settings, test_set, len(history))
     device = next(unet.parameters()).device
-    stored = rounded(unet)
-    model = DDPM(rounded(unet), config.schedule.build())
-    measured = measure(model, about["data"], train_set, test_set, device)
+    stored = DDPM(rounded(unet), config.schedule.build(), config)
+    measured = measure(stored, about["data"], train_set, test_set, device)
     progress = progress_files(progress_folder, settings["training"]["epochs"], len(history))
     progress |= {
         f"epoch-{len(history):04d}-{kind}.jpg": sheet for kind, sheet in measured.sheets.items()
@@ -240,7 +241,7 @@ def write(
         history=history,
         metrics=measured.metrics,
         profiles=measured.profiles,
-        golden=golden(stored, config.schedule.T),
+        golden=golden(stored.to(torch.device("cpu"))),
         progress=progress,
         card=card(about, measured.metrics, history),
         check=golden_deviation,

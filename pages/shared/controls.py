@@ -13,6 +13,7 @@ import numpy as np
 import streamlit as st
 
 from core import data, house_number, images
+from core.bundle import Bundle
 from core.data import PictureSet
 from core.errors import AtelierError
 from core.images import Pictures
@@ -162,25 +163,28 @@ def pace(key: str) -> float | None:
     return SECONDS_A_STOP if st.session_state.get(f"{key}_playing") else None
 
 
-def timeline(label: str, stops: Sequence[int], key: str) -> int:
-    """Scrub, step or play through ``stops``; starts at the last one.
+def timeline(label: str, stops: Sequence[int], key: str, *, default: int | None = None) -> int:
+    """Scrub, step or play through ``stops``; starts at ``default``, or at the last one.
 
     Belongs into a fragment that is called with ``st.fragment(run_every=pace(key))``.
     """
     stops = list(stops)
     flag = f"{key}_playing"
+    first = stops[-1] if default is None else default
 
     def move(steps: int) -> None:
-        now = st.session_state.get(key, stops[-1])
-        place = stops.index(now) if now in stops else len(stops) - 1
+        now = st.session_state.get(key, first)
+        place = stops.index(now if now in stops else first)
         st.session_state[key] = stops[min(max(place + steps, 0), len(stops) - 1)]
 
     def play_or_pause() -> None:
         st.session_state[flag] = not st.session_state.get(flag, False)
-        if st.session_state[flag] and st.session_state.get(key, stops[-1]) == stops[-1]:
+        if st.session_state[flag] and st.session_state.get(key, first) == stops[-1]:
             st.session_state[key] = stops[0]
         st.session_state[f"{flag}_changed"] = True
 
+    if st.session_state.get(key, first) not in stops:
+        st.session_state[key] = first  # the stops are others than they were
     playing = st.session_state.get(flag, False)
     if st.session_state.pop(f"{flag}_changed", False):
         # The page has to call this fragment at another pace; the stop stays for one beat.
@@ -192,7 +196,7 @@ def timeline(label: str, stops: Sequence[int], key: str) -> int:
             st.session_state[flag] = False
             st.session_state[f"{flag}_changed"] = True
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        value = st.select_slider(label, stops, stops[-1], key=key, bind="query-params")
+        value = st.select_slider(label, stops, first, key=key, bind="query-params")
         for name, icon, words, action in (
             ("back", "skip_previous", _("One step back"), lambda: move(-1)),
             ("play", "pause" if playing else "play_arrow", _("Play or pause"), play_or_pause),
@@ -205,6 +209,15 @@ def timeline(label: str, stops: Sequence[int], key: str) -> int:
 
 
 # ---------------------------------------------------------------- a picture of one's own
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A picture (32, 32, 3) that a visitor chose; ``words`` says what it is, for captions."""
+
+    origin: Origin
+    picture: Pictures
+    words: str
 
 
 @dataclass(frozen=True)
@@ -232,6 +245,17 @@ def origins(test_at_hand: bool, *, with_prior: bool) -> dict[Origin, str]:
 
 
 def picture(
+    prefix: str, of: Bundle, *, default: Origin = "gallery", first: int = 1
+) -> Picked | None:
+    """A picture from the gallery, the test set, the house-number maker, a file or a camera.
+
+    ``of`` says which data set is meant; ``first`` is the gallery's picture to begin with. None
+    where nothing is chosen yet.
+    """
+    return _pick(prefix, of, _origin(prefix, of, default, with_prior=False), first)
+
+
+def start(
     prefix: str,
     explorer: VAEExplorer,
     *,
@@ -239,51 +263,58 @@ def picture(
     default: Origin = "gallery",
     first: int = 1,
 ) -> Start | None:
-    """A picture from the gallery, the test set, the house-number maker, a file or a camera.
-
-    ``first`` is the gallery's picture to begin with. None where nothing is chosen yet.
-    """
-    settings = explorer.bundle.config["data"]
-    offered = origins(at_hand(settings["name"], settings["test_split"]), with_prior=with_prior)
-    origin = choice(_("Start from"), offered, f"{prefix}_from", default=default)
+    """A picture as ``picture`` offers it, encoded, or a draw from the prior."""
+    origin = _origin(prefix, explorer.bundle, default, with_prior=with_prior)
     if origin == "prior":
         value = seed(f"{prefix}_seed")
         z = explorer.prior(value)[0]
         return Start("prior", z, None, _("z from the prior, seed {seed}").format(seed=value))
-    pick = _PICTURES[origin]
-    chosen = pick(prefix, explorer, first) if origin == "gallery" else pick(prefix, explorer)
+    chosen = _pick(prefix, explorer.bundle, origin, first)
     if chosen is None:
         return None
-    shown, words = chosen
-    z = explorer.encode(shown[None]).mean[0]
-    return Start(origin, z, shown, words)
+    z = explorer.encode(chosen.picture[None]).mean[0]
+    return Start(origin, z, chosen.picture, chosen.words)
+
+
+def _origin(prefix: str, of: Bundle, default: Origin, *, with_prior: bool) -> Origin:
+    settings = of.config["data"]
+    offered = origins(at_hand(settings["name"], settings["test_split"]), with_prior=with_prior)
+    return choice(_("Start from"), offered, f"{prefix}_from", default=default)
+
+
+def _pick(prefix: str, of: Bundle, origin: Origin, first: int) -> Picked | None:
+    pick = _PICTURES[origin]
+    chosen = pick(prefix, of, first) if origin == "gallery" else pick(prefix, of)
+    return None if chosen is None else Picked(origin, *chosen)
 
 
 Chosen = tuple[Pictures, str] | None
 
 
-def _from_gallery(prefix: str, explorer: VAEExplorer, first: int) -> Chosen:
-    pictures = loaders.gallery(explorer.bundle.name)
-    index = whole(_("Picture"), 1, len(pictures), first, f"{prefix}_gallery") - 1
+def _from_gallery(prefix: str, of: Bundle, first: int) -> Chosen:
+    shown = loaders.gallery()
+    index = whole(_("Picture"), 1, len(shown.pictures), first, f"{prefix}_gallery") - 1
     figures.sheet(
-        pictures,
+        shown.pictures,
         columns=8,
         marked=index,
-        alt=_("Gallery of pictures that the VAE generated"),
+        alt=_("Gallery of pictures that a model generated"),
         width=GALLERY_WIDTH,
     )
-    st.caption(_("The VAE generated these pictures; no photograph is among them."))
-    figures.caption(
-        Provenance(explorer.bundle, live=True, settings={_("seed"): loaders.GALLERY_SEED})
+    st.caption(
+        _("A diffusion model generated these pictures; no photograph is among them.")
+        if shown.of.family == "ddpm"
+        else _("The VAE generated these pictures; no photograph is among them.")
     )
-    settings = explorer.bundle.config["data"]
+    figures.caption(Provenance(shown.of, live=shown.live, settings=shown.settings))
+    settings = of.config["data"]
     words = _("Download the real test digits ({megabytes} MB)")
     offer(settings["name"], settings["test_split"], words, f"{prefix}_download")
-    return pictures[index], _("generated picture {index}").format(index=index + 1)
+    return shown.pictures[index], _("generated picture {index}").format(index=index + 1)
 
 
-def _from_test_set(prefix: str, explorer: VAEExplorer) -> Chosen:
-    settings = explorer.bundle.config["data"]
+def _from_test_set(prefix: str, of: Bundle) -> Chosen:
+    settings = of.config["data"]
     with plain_errors():
         found = loaders.picture_set(settings["name"], settings["test_split"])
         index = int(
@@ -303,7 +334,7 @@ def _from_test_set(prefix: str, explorer: VAEExplorer) -> Chosen:
     return None
 
 
-def _from_maker(prefix: str, explorer: VAEExplorer) -> Chosen:
+def _from_maker(prefix: str, of: Bundle) -> Chosen:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             _("Digits (1 to 3)"),
@@ -329,7 +360,7 @@ def _from_maker(prefix: str, explorer: VAEExplorer) -> Chosen:
     return house_number.draw(number_), _("drawn house number {text}").format(text=text)
 
 
-def _from_upload(prefix: str, explorer: VAEExplorer) -> Chosen:
+def _from_upload(prefix: str, of: Bundle) -> Chosen:
     file = st.file_uploader(
         _("A picture file"),
         type=["png", "jpg", "jpeg", "webp", "gif", "bmp"],
@@ -340,7 +371,7 @@ def _from_upload(prefix: str, explorer: VAEExplorer) -> Chosen:
     return _read(file, _("uploaded picture"))
 
 
-def _from_camera(prefix: str, explorer: VAEExplorer) -> Chosen:
+def _from_camera(prefix: str, of: Bundle) -> Chosen:
     file = st.camera_input(_("A photo of a house number"), key=f"{prefix}_camera")
     st.caption(_("The centre square is cut to 32 x 32 pixels. A link cannot carry a photo."))
     return _read(file, _("photo"))
@@ -388,11 +419,11 @@ def offer(name: str, split: str, words: str, key: str) -> None:
         st.rerun(scope="app")
 
 
-def measured_test_set(explorer: VAEExplorer) -> PictureSet | None:
+def measured_test_set(of: Bundle) -> PictureSet | None:
     """The test pictures that the bundle was measured on; where they are not here, says so."""
-    settings = explorer.bundle.config["data"]
+    settings = of.config["data"]
     with plain_errors():
-        found = loaders.test_set_of(explorer.bundle)
+        found = loaders.test_set_of(of)
         if found is not None:
             return found
         if loaders.split_at_hand(settings["name"], settings["test_split"]):

@@ -18,7 +18,7 @@ from core.images import Pictures, enlarge, gif_bytes, grid, png_bytes
 from pages.shared.text import _, language, number
 
 LARGE = 256
-ROW, GAP = 532, 16
+ROW, WIDE, GAP = 532, 840, 16
 MARK = np.array([213, 94, 0], dtype=np.uint8)
 HEIGHT = 360
 STRIP_FACTOR = 4
@@ -40,14 +40,14 @@ def pairs(tiles: Sequence[Tile]) -> None:
             column.image(large, caption=caption_, alt=alt, width="stretch", output_format="PNG")
 
 
-def row(tiles: Sequence[Tile]) -> None:
-    """Pictures side by side, enlarged without smoothing."""
+def row(tiles: Sequence[Tile], *, width: int = ROW) -> None:
+    """Pictures side by side, ``width`` pixels in all, enlarged without smoothing."""
     pixels, captions, alts = zip(*tiles, strict=True)
     st.image(
         [with_gap(enlarge(picture, LARGE // picture.shape[0])) for picture in pixels],
         caption=list(captions),
         alt=list(alts),
-        width=ROW // len(tiles),
+        width=width // len(tiles),
         output_format="PNG",
     )
 
@@ -118,6 +118,36 @@ def strip(
     return made
 
 
+def matrix(
+    pictures: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    alt: str,
+    factor: int = STRIP_FACTOR,
+) -> Pictures:
+    """Pictures (R, C, H, W, 3) as a table with a label a row and a column; returns the sheet."""
+    across, down = pictures.shape[1], pictures.shape[0]
+    tile, gap = pictures.shape[3] * factor, factor
+    font = ImageFont.load_default(size=max(tile // 8, 24))
+    margin = int(max(font.getlength(drawable(label)) for label in rows)) + 2 * font.size // 2
+    above = int(1.7 * font.size)
+    body = grid(enlarge(pictures.reshape(-1, *pictures.shape[2:]), factor), across, gap=gap)
+    made = np.full((above + body.shape[0], margin + body.shape[1], 3), 255, dtype=np.uint8)
+    made[above:, margin:] = body
+    drawn = Image.fromarray(made)
+    pen = ImageDraw.Draw(drawn)
+    for index, label in enumerate(columns):
+        place = (margin + index * (tile + gap) + tile // 2, above // 2)
+        pen.text(place, drawable(label), fill="#333333", font=font, anchor="mm")
+    for index, label in enumerate(rows[:down]):
+        place = (margin - font.size // 2, above + index * (tile + gap) + tile // 2)
+        pen.text(place, drawable(label), fill="#333333", font=font, anchor="rm")
+    made = np.asarray(drawn)
+    st.image(made, alt=alt, width="stretch", output_format="PNG")
+    return made
+
+
 # ---------------------------------------------------------------- charts
 
 
@@ -147,6 +177,18 @@ def chart(
 
     The camera in its corner saves it as SVG.
     """
+    _drawn(figure, key, alt, height)
+    caption(provenance)
+    downloads(key, rows=rows)
+
+
+def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: int = HEIGHT) -> None:
+    """A figure of a formula alone: nothing of a model is in it, so no bundle stands under it."""
+    _drawn(figure, key, alt, height)
+    downloads(key, rows=rows)
+
+
+def _drawn(figure: go.Figure, key: str, alt: str, height: int) -> None:
     figure.update_layout(
         height=height,
         font_size=15,
@@ -171,8 +213,6 @@ def chart(
             "toImageButtonOptions": {"format": "svg", "filename": key, "scale": 1},
         },
     )
-    caption(provenance)
-    downloads(key, rows=rows)
 
 
 def line(

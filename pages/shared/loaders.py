@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,10 @@ import torch
 from core import data
 from core.bundle import Bundle, Manifest, ManifestEntry, read_manifest
 from core.data import PictureSet
+from core.ddpm import NoiseSchedule, ScheduleConfig
+from core.ddpm_explorer import DDPMExplorer, NoisyWalk, Prediction, Way, noisy_walk
+from core.ddpm_explorer import Path as WayBack
+from core.ddpm_explorer import golden_deviation as ddpm_golden_deviation
 from core.errors import AtelierError
 from core.house_number import HouseNumber, draw
 from core.images import Pictures, read_sheet
@@ -28,7 +34,8 @@ CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 GALLERY_SEED = 2026
 GALLERY_SIZE = 24
-GOLDEN = {"vae": vae_golden_deviation}
+WAYS_KEPT = 128
+GOLDEN = {"vae": vae_golden_deviation, "ddpm": ddpm_golden_deviation}
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -81,15 +88,48 @@ def vae(name: str) -> VAEExplorer:
     return _vae(_identity(manifest().entry(name)), name)
 
 
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _ddpm(identity: str, name: str) -> DDPMExplorer:
+    use_all_cores()
+    return DDPMExplorer(bundle(name))
+
+
+def ddpm(name: str) -> DDPMExplorer:
+    """The diffusion model of a bundle, ready to be asked."""
+    return _ddpm(_identity(manifest().entry(name)), name)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Generated pictures to start from, the same for everyone: uint8 (24, 32, 32, 3)."""
+
+    pictures: Pictures
+    of: Bundle
+    live: bool
+    settings: Mapping[str, object]
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
-def _gallery(digest: str, name: str) -> Pictures:
+def _vae_samples(digest: str, name: str) -> Pictures:
     explorer = vae(name)
     return explorer.decode(explorer.prior(GALLERY_SEED, GALLERY_SIZE))
 
 
-def gallery(name: str) -> Pictures:
-    """Pictures that the bundle generated, the same for everyone: uint8 (24, 32, 32, 3)."""
-    return _gallery(bundle(name).digest, name)
+def gallery() -> Gallery:
+    """Pictures that a diffusion model generated, or, where none is here, a VAE.
+
+    Raises ``AtelierError`` where there is neither.
+    """
+    for entry in entries("ddpm")[:1]:
+        of = bundle(entry.name)
+        epochs = of.progress("final")
+        pictures = sheet(of, "final", max(epochs), GALLERY_SIZE)
+        return Gallery(pictures, of, False, {_("seeds"): f"0 – {len(pictures) - 1}"})
+    for entry in entries("vae")[:1]:
+        of = bundle(entry.name)
+        pictures = _vae_samples(of.digest, entry.name)
+        return Gallery(pictures, of, True, {_("seed"): GALLERY_SEED})
+    raise AtelierError("no-gallery", "No model is here that could generate pictures.")
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -111,7 +151,10 @@ def warm_up() -> None:
     """Opens the first bundle of every family, so that the first visitor does not wait for it."""
     with suppress(AtelierError):  # pages say what is wrong with a bundle
         for entry in entries("vae")[:1]:
-            gallery(entry.name)
+            vae(entry.name)
+        for entry in entries("ddpm")[:1]:
+            ddpm(entry.name).denoise(Way(), [0])
+        gallery()
 
 
 # ---------------------------------------------------------------- data sets
@@ -181,6 +224,91 @@ def _evidence(digest: str, name: str, picture: Pictures, draws: int, seed: int) 
 def evidence(name: str, picture: Pictures, *, draws: int, seed: int) -> Timed[Evidence]:
     """nll, kl and the linear model's nll of one picture."""
     return _evidence(bundle(name).digest, name, picture, draws, seed)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _noisy_walk(
+    schedule: ScheduleConfig, picture: Pictures, seed: int, levels: tuple[int, ...]
+) -> Timed[NoisyWalk]:
+    begun = time.perf_counter()
+    found = noisy_walk(schedule.build(), picture, seed, levels)
+    return Timed(found, time.perf_counter() - begun)
+
+
+def noisy_walk_of(
+    schedule: ScheduleConfig, picture: Pictures, seed: int, levels: Sequence[int]
+) -> Timed[NoisyWalk]:
+    """A random walk from a picture into noise, beside the closed form."""
+    return _noisy_walk(schedule, picture, seed, tuple(levels))
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def schedule(of: ScheduleConfig) -> NoiseSchedule:
+    """The coefficients of a noise schedule."""
+    return of.build()
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _way_back(digest: str, name: str, way: Way, seeds: tuple[int, ...]) -> WayBack:
+    return ddpm(name).denoise(way, seeds)
+
+
+def way_back(name: str, way: Way, seeds: Sequence[int]) -> WayBack:
+    """From noise to pictures at once: for ways that take less than a second."""
+    return _way_back(bundle(name).digest, name, way, tuple(seeds))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _drawn_ways() -> OrderedDict[tuple, Timed[Pictures]]:
+    return OrderedDict()
+
+
+def is_drawn(name: str, way: Way, seeds: Sequence[int]) -> bool:
+    """Whether ``drawn`` has its answer ready."""
+    return (bundle(name).digest, way, tuple(seeds)) in _drawn_ways()
+
+
+def drawn(name: str, way: Way, seeds: Sequence[int]) -> Timed[Pictures]:
+    """Only the pictures at the end of a way back, picture i from seed i."""
+    ways, request = _drawn_ways(), (bundle(name).digest, way, tuple(seeds))
+    if request not in ways:
+        path = ddpm(name).denoise(way, seeds)
+        ways[request] = Timed(path.result, path.seconds)
+        while len(ways) > WAYS_KEPT:
+            ways.popitem(last=False)
+    return ways[request]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _predictions(
+    digest: str, name: str, picture: Pictures, levels: tuple[int, ...], seed: int
+) -> Timed[list[Prediction]]:
+    begun = time.perf_counter()
+    found = ddpm(name).predict(picture, levels, seed)
+    return Timed(found, time.perf_counter() - begun)
+
+
+def predictions(
+    name: str, picture: Pictures, levels: Sequence[int], seed: int
+) -> Timed[list[Prediction]]:
+    """What a diffusion model sees in a picture at several levels of noise."""
+    return _predictions(bundle(name).digest, name, picture, tuple(levels), seed)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _features(
+    digest: str, name: str, picture: Pictures, levels: tuple[int, ...], seed: int
+) -> Timed[dict[str, np.ndarray]]:
+    begun = time.perf_counter()
+    found = ddpm(name).features(picture, levels, seed)
+    return Timed(found, time.perf_counter() - begun)
+
+
+def features(
+    name: str, picture: Pictures, levels: Sequence[int], seed: int
+) -> Timed[dict[str, np.ndarray]]:
+    """Activations of every layer of a U-Net for one picture at several levels of noise."""
+    return _features(bundle(name).digest, name, picture, tuple(levels), seed)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

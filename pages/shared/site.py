@@ -29,14 +29,28 @@ LIKELIHOOD = PageEntry("likelihood.py", N_("Likelihood"), ":material/balance:", 
 VAE_TRAINING = PageEntry(
     "vae_training.py", N_("Samples and training"), ":material/model_training:", "vae-training"
 )
+ADDING_NOISE = PageEntry(
+    "adding_noise.py", N_("Adding noise"), ":material/blur_on:", "adding-noise"
+)
+DENOISING = PageEntry("denoising.py", N_("Denoising"), ":material/auto_fix_high:", "denoising")
+DDPM_LENGTHS = PageEntry(
+    "ddpm_lengths.py", "T = 500, 1000, 1500", ":material/straighten:", "ddpm-lengths"
+)
+INSIDE_THE_UNET = PageEntry(
+    "inside_the_unet.py", N_("Inside the U-Net"), ":material/layers:", "inside-the-unet"
+)
+DDPM_TRAINING = PageEntry(
+    "ddpm_training.py", N_("Diffusion training"), ":material/model_training:", "ddpm-training"
+)
 CHECKPOINTS = PageEntry("checkpoints.py", N_("Checkpoints"), ":material/database:", "checkpoints")
 
 SECTIONS: dict[str, tuple[PageEntry, ...]] = {
     "": (HOME,),
     "VAE": (LATENT_SPACE, INTERPOLATION, LATENT_PROFILES, LIKELIHOOD, VAE_TRAINING),
+    N_("Diffusion"): (ADDING_NOISE, DENOISING, DDPM_LENGTHS, INSIDE_THE_UNET, DDPM_TRAINING),
     N_("Models"): (CHECKPOINTS,),
 }
-"""The navigation; the sections Diffusion and SimSiam stand here once they have a page."""
+"""The navigation; the section SimSiam stands here once it has a page."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +81,18 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
         Item("1.3 f", N_("Is the interpolation smooth?"), INTERPOLATION),
     ),
     N_("Diffusion model on SVHN"): (
-        Item("2.1", N_("Schedule coefficients")),
-        Item("2.1", N_("q_sample: noise a picture in one step")),
-        Item("2.1", N_("p_sample: one step back")),
-        Item("2.1", N_("p_sample_loop: from noise to a picture")),
-        Item("2.1", N_("p_losses: smooth L1 between true and predicted noise")),
-        Item("2.1", N_("t_sample: random time steps")),
-        Item("2.2 a", N_("Wall-clock time of training")),
-        Item("2.2 b", N_("Samples every 5 epochs")),
+        Item("2.1", N_("Schedule coefficients"), ADDING_NOISE),
+        Item("2.1", N_("q_sample: noise a picture in one step"), ADDING_NOISE),
+        Item("2.1", N_("p_sample: one step back"), DENOISING),
+        Item("2.1", N_("p_sample_loop: from noise to a picture"), DENOISING),
+        Item("2.1", N_("p_losses: smooth L1 between true and predicted noise"), DDPM_TRAINING),
+        Item("2.1", N_("t_sample: random time steps"), DDPM_TRAINING),
+        Item("2.2 a", N_("Wall-clock time of training"), DDPM_TRAINING),
+        Item("2.2 b", N_("Samples every 5 epochs"), DDPM_TRAINING),
         Item("2.2 c", N_("Noise to t', denoise, find t* where the picture is lost")),
         Item("2.2 d", N_("Final samples, beside those of the VAE")),
-        Item("2.3 a", N_("T = 500, 1000, 1500")),
-        Item("2.3 b", N_("Features inside the U-Net")),
+        Item("2.3 a", N_("T = 500, 1000, 1500"), DDPM_LENGTHS),
+        Item("2.3 b", N_("Features inside the U-Net"), INSIDE_THE_UNET),
     ),
     N_("SimSiam on CIFAR-10"): (
         Item("3.1", N_("Forward with the gradient stopped")),

@@ -32,13 +32,14 @@ SYMBOL_COLOURS = {
     "x_hat": "#009E73",
     "z": "#D55E00",
     "eps": "#CC79A7",
+    "x_t": "#B26A00",
 }
 """One colour a symbol, in figures, formulas and text (Okabe & Ito's colour-blind-safe palette)."""
 
 GREY, SKY, AMBER = "#7A7A7A", "#56B4E9", "#E69F00"
 """For curves that stand for no symbol, from the same palette."""
 
-SYMBOL_LATEX = {"x": "x", "x_hat": r"\hat x", "z": "z", "eps": r"\varepsilon"}
+SYMBOL_LATEX = {"x": "x", "x_hat": r"\hat x", "z": "z", "eps": r"\varepsilon", "x_t": "x_t"}
 
 
 # ---------------------------------------------------------------- language

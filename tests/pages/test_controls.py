@@ -190,7 +190,7 @@ def test_a_new_start_moves_the_sliders(open_page):
     at = open_page("latent_space.py")
     at.button_group(key="latent_from").set_value("gallery").run()
     at.slider(key="latent_gallery").set_value(5).run()
-    z = loaders.vae(NAME).encode(loaders.gallery(NAME)[4][None]).mean[0]
+    z = loaders.vae(NAME).encode(loaders.gallery().pictures[4][None]).mean[0]
     assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
 
 

@@ -18,6 +18,7 @@ from core.vae import VAE
 from train import loop, vae
 from train.__main__ import main
 from train.augment import DigitAugmentation
+from train.run import measure_pace
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
@@ -205,7 +206,7 @@ def test_minutes_become_a_number_of_epochs_fixed_in_the_settings(tmp_path, tiny)
 
 def test_measuring_the_pace_changes_nothing(tiny):
     trainer, other = new_trainer(tiny), new_trainer(tiny)
-    assert min(run.measure_pace(trainer)) > 0
+    assert min(measure_pace(trainer)) > 0
     assert trainer.run_epoch() == other.run_epoch()
     torch.testing.assert_close(trainer.model.state_dict(), other.model.state_dict(), rtol=0, atol=0)
 

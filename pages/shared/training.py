@@ -1,0 +1,125 @@
+"""What training pages share: pictures by epoch on a timeline, curves, the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.bundle import Bundle
+from core.images import Pictures
+from pages.shared import controls, figures, loaders
+from pages.shared.figures import Provenance
+from pages.shared.text import AMBER, _, number
+
+SHEET = 24
+COLUMNS = 6
+
+Curves = dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]
+"""By code: title of the curve, and of each line the column of the history, name and colour."""
+
+
+def epoch_timeline(bundle: Bundle, key: str) -> int | None:
+    """The epoch to look at; None, and a sentence, where the bundle kept no pictures."""
+    shots = list(bundle.progress("samples"))
+    if not shots:
+        st.info(_("This bundle holds no pictures by epoch."))
+        return None
+    return controls.timeline(_("Epoch"), shots, key)
+
+
+def sheet_of_epoch(bundle: Bundle, kind: str, epoch: int, alt: str, key: str) -> None:
+    """The pictures of one kind that were kept after an epoch, with caption and downloads."""
+    made = loaders.sheet(bundle, kind, epoch, SHEET)
+    figures.sheet(made, columns=COLUMNS, alt=alt)
+    figures.caption(Provenance(bundle, live=False, settings={_("epoch"): epoch}))
+    shots = list(bundle.progress(kind))
+    figures.downloads(
+        key,
+        png=lambda: figures.grid(made, COLUMNS),
+        gif=lambda: film(bundle, kind, shots),
+    )
+
+
+def film(bundle: Bundle, kind: str, epochs: list[int]) -> Pictures:
+    """The sheets of all snapshots of a kind, as frames."""
+    sheets = [figures.grid(loaders.sheet(bundle, kind, e, SHEET), COLUMNS) for e in epochs]
+    return figures.enlarge(np.stack(sheets), 3)
+
+
+def curves(
+    bundle: Bundle,
+    offered: Curves,
+    prefix: str,
+    decorate: Callable[[str, go.Figure], None] | None = None,
+    *,
+    first_epoch: int = 1,
+) -> None:
+    """One of several curves by epoch beside the clock; ``decorate`` adds to it."""
+    st.subheader(_("Loss and clock"), anchor=False)
+    history = bundle.history
+    left, right = st.columns(2, gap="large")
+    with left:
+        titles = {code: title for code, (title, _lines) in offered.items()}
+        code = controls.choice(_("Curve"), titles, f"{prefix}_curve")
+    with right:
+        skip = controls.whole(
+            _("First epoch shown"),
+            1,
+            max(2, len(history) - 1),
+            min(first_epoch, len(history)),
+            f"{prefix}_skip",
+            help=_("The first epochs dwarf the rest; leave them out to see the end."),
+        )
+    shown = [row for row in history if row["epoch"] >= skip] or history
+    title, lines = offered[code]
+    figure = go.Figure()
+    for column, name, colour in lines:
+        figure.add_trace(
+            figures.line(
+                [row["epoch"] for row in shown], [row.get(column) for row in shown], _(name), colour
+            )
+        )
+    if decorate is not None:
+        decorate(code, figure)
+    figure.update_xaxes(title=_("epoch"))
+    figure.update_yaxes(title=_(title))
+    clock = go.Figure()
+    clock.add_trace(
+        figures.line(
+            [row["epoch"] for row in history],
+            [row["seconds_total"] / 60 for row in history],
+            _("wall-clock time"),
+            AMBER,
+        )
+    )
+    clock.update_xaxes(title=_("epoch"))
+    clock.update_yaxes(title=_("minutes since the start"), rangemode="tozero")
+    provenance = Provenance(
+        bundle,
+        live=False,
+        settings={
+            _("epochs"): len(history),
+            _("device"): bundle.config["training"]["device"],
+            _("minutes"): number(history[-1]["seconds_total"] / 60, 0),
+        },
+    )
+    with left:
+        figures.chart(figure, f"{prefix}_curves", _(title), provenance, lambda: history)
+    with right:
+        alt = _("Wall-clock time by epoch")
+        figures.chart(clock, f"{prefix}_clock", alt, provenance, lambda: history)
+
+
+def average_said(bundle: Bundle) -> None:
+    """What a moving average of the weights means for the comparison of the curves."""
+    if bundle.config["training"]["average_decay"]:
+        st.caption(
+            _(
+                "Test figures are those of the moving average of the weights, training figures "
+                "those of the weights as they moved, on augmented pictures: the two are not the "
+                "same quantity."
+            )
+        )

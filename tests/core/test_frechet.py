@@ -1,0 +1,111 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from core.frechet import frechet_distance
+
+
+def features(count, width, seed, scale=1.0, shift=0.0):
+    rng = np.random.default_rng(seed)
+    mixing = rng.normal(size=(width, width)) / np.sqrt(width)
+    return scale * rng.normal(size=(count, width)) @ mixing + shift
+
+
+@pytest.mark.parametrize("width", [2, 7, 40])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_it_is_the_formula_with_the_matrix_root_of_scipy(width, dtype):
+    linalg = pytest.importorskip("scipy.linalg", reason="scipy is the second opinion here")
+    a = features(300, width, 0).astype(dtype)
+    b = features(200, width, 1, scale=1.7, shift=0.4).astype(dtype)
+    wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
+    cov_a, cov_b = np.cov(wide_a, rowvar=False), np.cov(wide_b, rowvar=False)
+    root = np.real(linalg.sqrtm(cov_a @ cov_b))
+    expected = np.sum((wide_a.mean(0) - wide_b.mean(0)) ** 2) + np.trace(cov_a + cov_b - 2 * root)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert isinstance(frechet_distance(a, b), float)
+
+
+def test_in_one_dimension_it_is_the_gap_of_means_and_of_deviations():
+    a, b = features(50, 1, 0), features(70, 1, 1, scale=3.0, shift=-2.0)
+    expected = (a.mean() - b.mean()) ** 2 + (a.std(ddof=1) - b.std(ddof=1)) ** 2
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_along_independent_axes_the_gaps_add_up():
+    corners = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))
+    stretch, shift = np.array([2.0, 0.5, 1.0]), np.array([0.0, 3.0, -1.0])
+    deviation = corners.std(axis=0, ddof=1)
+    expected = np.sum(shift**2 + ((stretch - 1) * deviation) ** 2)
+    assert frechet_distance(corners, corners * stretch + shift) == pytest.approx(expected)
+
+
+def test_a_set_is_at_no_distance_from_itself():
+    for count, width in ((200, 5), (10, 40)):
+        a = features(count, width, 0)
+        assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+        assert frechet_distance(a, a[::-1]) == pytest.approx(0, abs=1e-6)
+
+
+def test_moving_a_set_adds_the_square_of_the_way():
+    a, b = features(100, 6, 0), features(100, 6, 1, scale=2.0)
+    way = np.arange(6.0)
+    assert frechet_distance(a, a + way) == pytest.approx(np.sum(way**2), rel=1e-6)
+    b = b - b.mean(0) + a.mean(0)
+    expected = frechet_distance(a, b) + np.sum(way**2)
+    assert frechet_distance(a, b + way) == pytest.approx(expected, rel=1e-9)
+
+
+def test_scaling_all_features_scales_it_by_the_square():
+    a, b = features(100, 6, 0), features(80, 6, 1, shift=1.0)
+    assert frechet_distance(3 * a, 3 * b) == pytest.approx(9 * frechet_distance(a, b), rel=1e-9)
+
+
+def test_turning_all_features_does_not_change_it():
+    a, b = features(100, 6, 0), features(80, 6, 1, shift=1.0)
+    turn, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(6, 6)))
+    assert frechet_distance(a @ turn, b @ turn) == pytest.approx(frechet_distance(a, b), rel=1e-9)
+
+
+def test_it_is_the_same_both_ways():
+    for count, width in ((100, 6), (5, 30)):
+        a, b = features(count, width, 0), features(count + 3, width, 1, scale=2.0, shift=0.3)
+        assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 10, 63])
+def test_fewer_samples_than_features_stay_finite(count):
+    a, b = features(count, 64, 0), features(count, 64, 1, shift=0.5)
+    found = frechet_distance(a, b)
+    assert np.isfinite(found)
+    assert found >= np.sum((a.mean(0) - b.mean(0)) ** 2)
+
+
+def test_features_that_never_vary_leave_the_gap_of_means():
+    a, b = np.zeros((5, 3)), np.full((4, 3), 2.0)
+    assert frechet_distance(a, b) == pytest.approx(12)
+
+
+def test_few_samples_of_one_distribution_seem_further_apart():
+    rng = np.random.default_rng(0)
+    gaps = [
+        np.mean([frechet_distance(*rng.normal(size=(2, count, 16))) for _ in range(5)])
+        for count in (20, 80, 320)
+    ]
+    assert gaps[0] > 2 * gaps[1] > 4 * gaps[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("named", "a", "b"),
+    [
+        ("a", (5,), (5, 3)),
+        ("a", (1, 3), (5, 3)),
+        ("a", (2, 3, 4), (5, 3)),
+        ("b", (5, 3), (5,)),
+        ("b", (5, 3), (1, 3)),
+        ("b", (5, 3), (5, 4)),
+    ],
+)
+def test_sets_that_cannot_be_compared_are_refused(named, a, b):
+    with pytest.raises(ValueError, match=rf"^{named} must be \(N, d\)"):
+        frechet_distance(np.ones(a), np.ones(b))
