@@ -156,7 +156,8 @@ class DDPM:
     ) -> Iterator[Step]:
         """From pure noise to ``batch_size`` pictures, step by step; ``steps`` None: all T.
 
-        Draws x_T and then the sampler's noise from ``generator``: one, or one a picture.
+        Draws x_T and then the sampler's noise from ``generator``: one, or one a picture. No
+        gradients are kept.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -164,10 +165,10 @@ class DDPM:
         like = torch.empty(batch_size, 3, 32, 32, device=weight.device, dtype=weight.dtype)
         x_T = draw_noise(like, generator)
         return sample(
-            self.eps,
+            torch.no_grad()(self.eps),
             self.schedule,
             x_T,
-            time_grid(self.schedule.T, steps or self.schedule.T),
+            time_grid(self.schedule.T, self.schedule.T if steps is None else steps),
             sampler=sampler,
             eta=eta,
             clip_x0=clip_x0,

@@ -17,8 +17,10 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     sets.
     """
     for name, features in (("a", a), ("b", b)):
-        if features.ndim != 2 or len(features) < 2 or features.shape[1] != a.shape[1]:
+        if features.ndim != 2 or len(features) < 2:
             raise ValueError(f"{name} must be (N, d) with N at least 2, got {features.shape}")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"a and b must have as many features, got {a.shape[1]} and {b.shape[1]}")
     mean_a, mean_b = (features.mean(axis=0, dtype=np.float64) for features in (a, b))
     cov_a, cov_b = (
         np.atleast_2d(np.cov(features.astype(np.float64), rowvar=False)) for features in (a, b)

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -41,7 +41,7 @@ the company it keeps."""
 MAX_T = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NoiseSchedule:
     """How much noise is added at each of T levels, and every coefficient that follows from it.
 
@@ -50,7 +50,7 @@ class NoiseSchedule:
     """
 
     betas: Tensor
-    name: str = field(default="custom", compare=False)
+    name: str = "custom"
 
     def __post_init__(self) -> None:
         betas = torch.as_tensor(self.betas, dtype=torch.float64)
@@ -79,8 +79,9 @@ class NoiseSchedule:
         return cls((1 - f[1:] / f[:-1]).clamp(max=most), "cosine")
 
     def to(self, device: torch.device | str) -> NoiseSchedule:
-        """The same schedule on another device."""
-        return NoiseSchedule(self.betas.to(device), self.name)
+        """The same schedule on another device; on the CPU for one without float64 (MPS)."""
+        wanted = torch.device(device)
+        return NoiseSchedule(self.betas.to("cpu" if wanted.type == "mps" else wanted), self.name)
 
     @property
     def T(self) -> int:
@@ -275,10 +276,10 @@ class NoiseSchedule:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        device = self.betas.device
+        device = self.betas.device if generator is None else generator.device
         if not stratified:
             return torch.randint(self.T, (batch_size,), generator=generator, device=device)
-        offset = torch.rand(1, generator=generator, device=device, dtype=torch.float64)
+        offset = torch.rand(1, generator=generator, device=device)
         apart = torch.arange(batch_size, device=device) / batch_size
         return ((offset + apart) % 1 * self.T).long().clamp(max=self.T - 1)
 
@@ -301,7 +302,12 @@ class NoiseSchedule:
         return F.smooth_l1_loss(eps_model(self.q_sample(x0, t, noise), t), noise)
 
     def v_losses(
-        self, v_model: EpsModel, x0: Tensor, t: Tensor | int, noise: Tensor | None = None
+        self,
+        v_model: EpsModel,
+        x0: Tensor,
+        t: Tensor | int,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """As ``p_losses``, for a network that guesses v: every level counts alike in v.
 
@@ -309,7 +315,7 @@ class NoiseSchedule:
         decided where noise is strong, are learnt sooner.
         """
         if noise is None:
-            noise = draw_noise(x0)
+            noise = draw_noise(x0, generator)
         t = self.times(t, x0)
         target = self.v_target(x0, t, noise)
         return F.smooth_l1_loss(v_model(self.q_sample(x0, t, noise), t), target)

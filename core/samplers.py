@@ -17,7 +17,7 @@ Sources: Ho, Jain & Abbeel 2020 (arXiv:2006.11239), algorithm 2; Song, Meng & Er
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -31,8 +31,8 @@ Sampler = Literal["ddpm", "ddim", "dpm"]
 class Step(NamedTuple):
     """Where pictures stand: ``t`` (B,), ``x_t`` and ``x0_hat`` (B, C, H, W).
 
-    ``x0_hat`` is the network's clean picture from this very ``x_t``; NaN for a picture that has
-    not begun, and ``x_t`` itself for one that is finished (t = -1).
+    ``x0_hat`` is the network's clean picture from this very ``x_t``; NaN for a picture that waits,
+    for the network has not looked at it, and ``x_t`` itself for one that is finished (t = -1).
     """
 
     t: Tensor
@@ -91,13 +91,14 @@ def p_sample_loop(
     """
     if times is None:
         times = time_grid(schedule.T, schedule.T)
+    if bool((times.diff(dim=0) < -1).any()):
+        raise ValueError("times of p_sample_loop must fall by 1 a step: use ddim with eta = 1")
 
-    def update(x_t, now, then, eps_hat, _x0_hat, rows):
-        if bool((now - then != 1).any()):
-            raise ValueError("times of p_sample_loop must fall by 1 a step: use ddim with eta = 1")
+    def update(x_t, now, _then, eps_hat, _x0_hat, rows):
+        # The network has been asked already: p_sample is given its answer.
         return schedule.p_sample(lambda *_: eps_hat, x_t, now, _of(generator, rows))
 
-    return _reverse(eps_model, schedule, x, times, update, clip_x0)
+    return _reverse(eps_model, schedule, x, times, update, clip_x0, generator)
 
 
 def ddim(
@@ -112,22 +113,23 @@ def ddim(
 ) -> Iterator[Step]:
     """From x (B, C, H, W) along any falling ``times``: DDIM, equations 12 and 16.
 
-    x_s = sqrt(alpha_bar_s) x0_hat + sqrt(1 - alpha_bar_s - v) eps_hat + sqrt(v) noise, with
-    v = eta^2 (1 - alpha_bar_s) / (1 - alpha_bar_t) (1 - alpha_bar_t / alpha_bar_s). ``eta`` 0 adds
-    no noise; 1 on neighbouring levels is the DDPM posterior.
+    x_s = sqrt(alpha_bar_s) x0_hat + sqrt(1 - alpha_bar_s - var) eps_hat + sqrt(var) noise, with
+    var = eta^2 (1 - alpha_bar_s) / (1 - alpha_bar_t) (1 - alpha_bar_t / alpha_bar_s). ``eta`` 0
+    adds no noise; 1 on neighbouring levels is the DDPM posterior.
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must be 0 to 1, got {eta}")
 
     def update(x_t, now, then, eps_hat, x0_hat, rows):
         a_t, a_s = (_column(schedule.alpha_bar(t)) for t in (now, then))
-        v = eta**2 * (1 - a_s) / (1 - a_t) * (1 - a_t / a_s)
-        mean = a_s.sqrt().to(x_t) * x0_hat + (1 - a_s - v).clamp(min=0).sqrt().to(x_t) * eps_hat
+        var = eta**2 * (1 - a_s) / (1 - a_t) * (1 - a_t / a_s)
+        kept = (1 - a_s - var).clamp(min=0)  # of the noise; rounding may fall below 0
+        mean = a_s.sqrt().to(x_t) * x0_hat + kept.sqrt().to(x_t) * eps_hat
         if eta == 0:
             return mean
-        return mean + v.sqrt().to(x_t) * draw_noise(x_t, _of(generator, rows))
+        return mean + var.sqrt().to(x_t) * draw_noise(x_t, _of(generator, rows))
 
-    return _reverse(eps_model, schedule, x, times, update, clip_x0)
+    return _reverse(eps_model, schedule, x, times, update, clip_x0, generator)
 
 
 def dpm_solver(
@@ -158,12 +160,13 @@ def dpm_solver(
             _half_log_snr(a_t) - _half_log_snr(a_b),
         )
         second = (t_before[rows] > now) & (then >= 0)
-        lean = _column(torch.where(second.to(h.device), h / (2 * h_before), torch.zeros_like(h)))
-        bent = x0_hat + lean.to(x_t) * (x0_hat - x0_before[rows])
+        lean = _column(h / (2 * h_before)).to(x_t)
+        straight, bent = x0_hat, x0_hat + lean * (x0_hat - x0_before[rows])
+        chosen = torch.where(_column(second), bent, straight)
         x0_before[rows], t_before[rows] = x0_hat, now
         shrink = ((1 - a_s) / (1 - a_t)).sqrt()
         grow = a_s.sqrt() - shrink * a_t.sqrt()  # sqrt(alpha_bar_s) (1 - e^-h), also for h = inf
-        return _column(shrink).to(x_t) * x_t + _column(grow).to(x_t) * bent
+        return _column(shrink).to(x_t) * x_t + _column(grow).to(x_t) * chosen
 
     return _reverse(eps_model, schedule, x, times, update, clip_x0)
 
@@ -202,28 +205,41 @@ def _reverse(
     times: Tensor,
     update: Update,
     clip_x0: bool,
+    generator: Generators = None,
 ) -> Iterator[Step]:
     times = _checked(times, schedule, x)
+    if isinstance(generator, Sequence) and len(generator) != len(x):
+        raise ValueError(
+            f"generator must be one, or one a picture: {len(x)} of them, got {len(generator)}"
+        )
     return _steps(eps_model, schedule, x, times, update, clip_x0)
 
 
-def _steps(eps_model, schedule, x, times, update, clip_x0) -> Iterator[Step]:
-    x0_hat = torch.where((times[0] < 0).view(-1, 1, 1, 1), x, torch.full_like(x, torch.nan))
+def _steps(
+    eps_model: EpsModel,
+    schedule: NoiseSchedule,
+    x: Tensor,
+    times: Tensor,
+    update: Update,
+    clip_x0: bool,
+) -> Iterator[Step]:
+    def clean(t: Tensor, x: Tensor) -> Tensor:
+        """What is known of x_0 before the network looks: the finished pictures."""
+        return torch.where(_column(t < 0), x, torch.full_like(x, torch.nan))
+
     for now, then in itertools.pairwise(times):
         rows = (now > then).nonzero().flatten()  # the pictures that move
         if len(rows) == 0:
             continue
         x_t, t = x[rows], now[rows]
         eps_hat = eps_model(x_t, t)
-        guess = schedule.x0_from_eps(x_t, t, eps_hat)
+        x0_hat = schedule.x0_from_eps(x_t, t, eps_hat)
         if clip_x0:
-            guess = guess.clamp(-1, 1)
-            eps_hat = schedule.walk_noise(guess, x_t, t)
-        x0_hat = x0_hat.index_copy(0, rows, guess)
-        yield Step(now, x, x0_hat)
-        x = x.index_copy(0, rows, update(x_t, t, then[rows], eps_hat, guess, rows))
-        x0_hat = torch.where((then < 0).view(-1, 1, 1, 1), x, x0_hat)
-    yield Step(times[-1], x, x0_hat)
+            x0_hat = x0_hat.clamp(-1, 1)
+            eps_hat = schedule.walk_noise(x0_hat, x_t, t)
+        yield Step(now, x, clean(now, x).index_copy(0, rows, x0_hat))
+        x = x.index_copy(0, rows, update(x_t, t, then[rows], eps_hat, x0_hat, rows))
+    yield Step(times[-1], x, clean(times[-1], x))
 
 
 def _checked(times: Tensor, schedule: NoiseSchedule, x: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class UNetConfig:
 
     ``channels``: width of each resolution, finest first: 32-16-8-4 pixels for ``homework``, 16-8-4
     for ``unshuffle``. ``time_width``: length of the vector that tells the blocks t. ``attention``:
-    for ``unshuffle``, whether each resolution attends.
+    for ``unshuffle``, whether each resolution attends; ``homework`` attends everywhere.
     """
 
     architecture: Architecture = "unshuffle"
@@ -294,13 +294,13 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         if config.architecture == "homework":
-            self._build_homework(config.channels)
+            self._build_homework(config.channels, config.time_width)
         else:
             self._build_unshuffle(config)
 
-    def _build_homework(self, channels: tuple[int, ...]) -> None:
+    def _build_homework(self, channels: tuple[int, ...], time_width: int) -> None:
         width = channels[0]
-        time_width, stem = 4 * width, width // 3 * 2
+        stem = width // 3 * 2
         self.time = TimeEmbedding(width, time_width)
         self.stem = nn.Conv2d(PICTURE_CHANNELS, stem, 7, padding=3)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()

@@ -48,7 +48,7 @@ COEFFICIENTS: dict[str, tuple[str, str, str]] = {
     "alphas_cumprod_prev": (
         "ᾱₜ₋₁",
         r"\bar\alpha_{t-1}",
-        N_("the same share one step earlier: shifted right, beginning with 1"),
+        N_("ᾱ one step earlier: shifted right, beginning with 1"),
     ),
     "sqrt_alphas_cumprod": (
         "√ᾱₜ",
@@ -122,7 +122,7 @@ def pictures(
         ),
         (
             walk.walked[place],
-            _("x_t after {t} small steps").format(t=number(t, 0)),
+            _("x_t after {t} small steps").format(t=t),
             _("The picture after {t} steps of the random walk").format(t=t),
         ),
     ]
@@ -137,11 +137,11 @@ def pictures(
     if t > 0:
         st.markdown(
             _(
-                "Two ways to the same level. Sum up the noise of the {t} small steps and add it in "
-                "**one** step instead: the two pictures differ by at most **{off}** in any value, "
-                "which is rounding. The picture in the middle is another draw from the same "
-                "distribution."
-            ).format(t=number(t, 0), off=f"{walk.off[place]:.0e}")
+                "Two ways to the same level. Sum up the noise of all small steps and add it "
+                "in **one** step instead: the result differs from the picture on the right by at "
+                "most **{off}** in any value, which is rounding. The picture in the middle is "
+                "another draw from the same distribution."
+            ).format(off=f"{walk.off[place]:.0e}")
         )
     chosen = np.linspace(0, len(walk.t) - 1, STRIP).round().astype(int)
     other = replace(config, kind="cosine" if config.kind == "linear" else "linear")
@@ -150,7 +150,7 @@ def pictures(
         st.caption(_("{kind} schedule, t from 0 to {T}").format(kind=_(KINDS[one.kind]), T=one.T))
         figures.strip(
             shown.jumped[chosen],
-            [number(float(level) + 1, 0) for level in shown.t[chosen]],
+            [str(level + 1) for level in shown.t[chosen]],
             columns=STRIP,
             marked=int(np.abs(walk.t[chosen] + 1 - t).argmin()),
             alt=_("The picture at rising t, {kind} schedule").format(kind=_(KINDS[one.kind])),
@@ -315,13 +315,13 @@ def main() -> None:
             st.fragment(run_every=controls.pace("noise_t"))(at_level)(name, config, picked, seed)
         mechanism(
             _(
-                "Each step shrinks the picture a little and adds a little Gaussian noise, so that "
-                "the variance stays near 1. Because sums of Gaussians are Gaussian, T steps can be "
-                "written as **one**: a share √ᾱₜ of the picture and a share √(1−ᾱₜ) of noise. "
-                "Training relies on it: any level is reached at once.\n\n"
-                "The **linear** schedule spends many of its last steps on pictures that are noise "
-                "already. The **cosine** schedule destroys more evenly: compare the two strips. "
-                "What tells two levels apart is their signal-to-noise ratio, not the number t."
+                "Each step shrinks the picture a little and adds a little Gaussian noise, so "
+                "that the variance stays near 1. Because sums of Gaussians are Gaussian, t steps "
+                "can be written as **one**: √ᾱₜ times the picture plus √(1−ᾱₜ) times noise. "
+                "Training relies on it: any level is reached at once.\n\nThe **linear** schedule "
+                "spends many of its last steps on pictures that are noise already. The "
+                "**cosine** schedule destroys more evenly: compare the two strips. What tells "
+                "two levels apart is their signal-to-noise ratio, not the number t."
             )
         )
         x, x_t, eps = coloured("x", "x_0"), coloured("x_t"), coloured("eps")

@@ -63,7 +63,7 @@ def level(alignment: str, stop: int, explorer: DDPMExplorer) -> int | None:
 def words_of(alignment: str, stop: int) -> str:
     if alignment == "noise":
         return _("log SNR {value}").format(value=number(stop, 0))
-    return percent(stop / 100) + " T" if alignment == "share" else f"t = {number(stop, 0)}"
+    return percent(stop / 100) + " T" if alignment == "share" else f"t = {stop}"
 
 
 # ---------------------------------------------------------------- one picture, three models
@@ -75,9 +75,9 @@ def one_look(names: list[str], picked: Picked, seed: int) -> None:
         explorers = [loaders.ddpm(name) for name in names]
         alignment = controls.choice(_("Align the models by"), ALIGNMENTS, "lengths_align")
         marks = stops(alignment, explorers)
-        label = {"noise": "log SNR", "share": _("t in % of T"), "t": "t"}[alignment]
+        label = {"noise": "log SNR", "share": _("t as a share of T (%)"), "t": "t"}[alignment]
         stop = controls.timeline(
-            label, marks, f"lengths_at_{alignment}", default=marks[len(marks) * 2 // 5]
+            label, marks, f"lengths_at_{alignment}", default=marks[len(marks) // 3]
         )
         found = []
         for name, explorer in zip(names, explorers, strict=True):
@@ -189,7 +189,7 @@ def by_level(explorers: list[DDPMExplorer]) -> None:
     figure.update_xaxes(title="log SNR" if axis == "noise" else "t / T")
     if axis == "noise":
         figure.update_xaxes(autorange="reversed")
-    figure.update_yaxes(title=_("squared error of the noise"), type="log")
+    figure.update_yaxes(title=_("squared error of the noise"), type="log", exponentformat="power")
     tested = explorers[0].bundle.metrics["test"]["pictures"]
     figures.chart(
         figure,
@@ -242,11 +242,11 @@ def trade(explorers: list[DDPMExplorer]) -> None:
                 "T": row["T"],
                 _("ᾱ at the end"): f"{row['alpha_bar_end']:.1e}",
                 _("epochs"): row["epochs"],
-                _("training (minutes)"): number(row["training_minutes"], 0),
-                _("a picture, all steps (s)"): number(row["seconds_all_steps"], 2),
-                _("a picture, 50 steps (s)"): number(row["seconds_50_steps"], 2),
-                _("squared error of the noise"): number(row["eps_mse"], 4),
-                _("Frechet distance, pixel components"): number(row["frechet"], 1),
+                _("training, min"): number(row["training_minutes"], 0),
+                _("all steps, s"): number(row["seconds_all_steps"], 2),
+                _("50 steps, s"): number(row["seconds_50_steps"], 2),
+                _("error of the noise"): number(row["eps_mse"], 4),
+                _("Frechet, pixels"): number(row["frechet"], 1),
                 _("sharpness"): number(row["sharpness"], 1),
             }
             for row in rows
@@ -272,7 +272,8 @@ def trade(explorers: list[DDPMExplorer]) -> None:
         annotation_text=_("real against real: {value}").format(value=number(floor, 1)),
     )
     figure.update_xaxes(title=_("seconds a picture, all steps"), rangemode="tozero")
-    figure.update_yaxes(title=_("Frechet distance, pixel components"), rangemode="tozero")
+    top = 1.3 * max(floor, *(row["frechet"] for row in rows))
+    figure.update_yaxes(title=_("Frechet distance, pixel components"), range=[0, top])
     device = explorers[0].bundle.metrics["timing"]["device"]
     samples = explorers[0].bundle.metrics["samples"]
     figures.chart(
@@ -294,10 +295,11 @@ def trade(explorers: list[DDPMExplorer]) -> None:
     )
     st.markdown(
         _(
-            "Training costs the same whatever T: each step of it visits one level. **Sampling by "
-            "all steps costs T calls of the network.** The Frechet distance is between Gaussians "
-            "fitted to pictures in the first {components} principal components of the pixels: it "
-            "sees colour and coarse shape, not digits; lower is nearer to real."
+            "Training costs the same whatever T: each of its steps visits one level a "
+            "picture. **Sampling by all steps costs T calls of the network.** The Frechet "
+            "distance is between Gaussians fitted to pictures in the first {components} "
+            "principal components of the pixels: it sees colour and coarse shape, not "
+            "digits; lower is nearer to real."
         ).format(components=samples["components"])
     )
 
@@ -374,8 +376,9 @@ def main() -> None:
                 r"\bar\alpha^{(500)}_{t} = \bar\alpha^{(1500)}_{t'}",
             ],
             _(
-                "Kingma et al. 2021, *Variational Diffusion Models*: in continuous time only the "
-                "ends of the signal-to-noise ratio matter, not the way between them."
+                "Kingma et al. 2021, *Variational Diffusion Models*: in continuous time the "
+                "variational bound depends on the ends of the signal-to-noise ratio alone, not "
+                "on the way between them."
             ),
             NoiseSchedule.linear,
             NoiseSchedule.nearest_t,

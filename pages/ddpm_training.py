@@ -34,6 +34,10 @@ CURVES: training.Curves = {
             ("test_loss", N_("test"), SYMBOL_COLOURS["eps"]),
         ),
     ),
+    "objective": (
+        N_("What is minimised"),
+        (("train_objective", N_("training"), GREY),),
+    ),
     "mse": (
         N_("Squared error of the noise"),
         (("test_mse", N_("test"), SYMBOL_COLOURS["eps"]),),
@@ -99,7 +103,7 @@ def epochs(name: str) -> None:
             return
         st.markdown(_("**Samples**, always from the same noise, in 50 steps (DDIM)"))
         alt = _("Samples after epoch {epoch}").format(epoch=epoch)
-        training.sheet_of_epoch(bundle, "samples", epoch, alt, "ddpm_samples_by_epoch")
+        training.sheet_of_epoch(bundle, "samples", epoch, alt, "ddpm_samples_by_epoch", columns=8)
 
 
 # ---------------------------------------------------------------- by level
@@ -121,7 +125,7 @@ def by_level(bundle: Bundle) -> None:
         )
     )
     figure.update_xaxes(title="t")
-    figure.update_yaxes(title=_(LEVELS[key]), type="log")
+    figure.update_yaxes(title=_(LEVELS[key]), type="log", exponentformat="power")
     over = _("{count} test pictures").format(count=number(bundle.metrics["test"]["pictures"], 0))
     figures.chart(
         figure,
@@ -136,11 +140,12 @@ def by_level(bundle: Bundle) -> None:
     first, last = (float(arrays["level_eps_mse"][place]) for place in (0, -1))
     st.markdown(
         _(
-            "Little noise is hard to tell from texture: squared error {first} at the lowest level, "
-            "where guessing nothing would give 1. Nearly pure noise is easy, it only has to be "
-            "copied: {last} at the highest. For the **picture** it is the other way round: a small "
-            "error in the noise is a large one in x₀ where almost no picture is left."
-        ).format(first=number(first, 3), last=number(last, 4))
+            "Little noise is hard to tell from texture: squared error {first} at the lowest "
+            "level, where answering 0 would give 1. Nearly pure noise is easy, it only has "
+            "to be copied: {last} at the highest. For the **picture** it is the other way "
+            "round: a small error in the noise is a large one in x₀ where almost no picture "
+            "is left."
+        ).format(first=number(first, 3), last=f"{last:.0e}")
     )
 
 
@@ -187,12 +192,17 @@ def main() -> None:
         mechanism(
             _(
                 "One step of training: draw t for every picture of a batch, jump to x_t in one "
-                "step, ask the network for the noise, and compare. Squared errors below 1 count as "
-                "squares, larger ones only by their size, so that no single value rules a step. "
-                "The levels of a batch are drawn evenly apart, so that each batch sees all of "
-                "them.\n\n"
-                "What is kept, shown and stored is an **exponential moving average** of the weights: "
-                "the weights themselves jump about from step to step, and samples with them."
+                "step, ask the network for the noise, and compare. Errors below 1 count by their "
+                "square, larger ones only by their size, so that no single value rules a step. "
+                "The levels of a batch are drawn evenly apart, so that each batch sees every "
+                "depth of noise.\n\nThe networks that come with this app do not predict the noise "
+                "itself but **v**, noise and picture in one, from which the noise follows. At "
+                "the last level next to nothing of the picture is left, and the smallest error "
+                "in the noise would become a huge one in the picture: colours run away. An error "
+                "in v stays the same size in the picture. What is minimised is the smooth L1 of "
+                "v; the curve called smooth L1 of the noise is the assignment's loss.\n\nWhat is "
+                "shown and stored is an **exponential moving average** of the weights: the "
+                "weights themselves jump about from step to step, and samples with them."
             )
         )
         x_t, eps = coloured("x_t"), coloured("eps")
@@ -204,13 +214,19 @@ def main() -> None:
                 rf"{coloured('x', 'x_0')} + \sqrt{{1-\bar\alpha_t}}\,{eps}",
                 rf"L = \mathbb E\,\ell\big({eps} - {guess}\big),\qquad "
                 r"\ell(d) = \tfrac12 d^2 \text{ if } |d| < 1,\ |d| - \tfrac12 \text{ otherwise}",
+                rf"v = \sqrt{{\bar\alpha_t}}\,{eps} - \sqrt{{1-\bar\alpha_t}}\,"
+                rf"{coloured('x', 'x_0')},\qquad "
+                rf"{guess} = \sqrt{{1-\bar\alpha_t}}\,{x_t} + \sqrt{{\bar\alpha_t}}\,v_\theta",
             ],
             _(
                 "Ho, Jain & Abbeel 2020, algorithm 1, with smooth L1 (Girshick 2015) in the place of "
-                "the square, as the assignment has it."
+                "the square, as the assignment has it; Salimans & Ho 2022, section 4, for v."
             ),
             NoiseSchedule.p_losses,
             NoiseSchedule.t_sample,
+            NoiseSchedule.v_losses,
+            NoiseSchedule.v_target,
+            NoiseSchedule.eps_from_v,
             NoiseSchedule.q_sample,
         )
 

@@ -62,7 +62,9 @@ def asked() -> tuple[Way, list[int], int]:
     steps, eta = None, 0.0
     with middle:
         if sampler == "ddpm":
-            st.caption(_("DDPM takes every one of the T steps, with fresh noise in each."))
+            st.caption(
+                _("DDPM takes every one of the T steps, with fresh noise in each but the last.")
+            )
         else:
             steps = controls.whole(_("Steps"), 2, 100, 20, "denoise_steps")
         if sampler == "ddim":
@@ -145,10 +147,10 @@ def results(explorer: DDPMExplorer, path: Path, way: Way, seed: int) -> None:
     sheet = figures.sheet(
         made,
         columns=COLUMNS[count],
-        alt=_("{count} pictures made from noise").format(count=count),
+        alt=_("Pictures made from noise"),
         width="stretch" if count > 1 else 320,
     )
-    figures.caption(provenance(explorer, path, way, seed))
+    figures.caption(provenance(explorer, path, way, seed, count))
     figures.downloads(
         "denoised",
         png=lambda: sheet,
@@ -158,8 +160,7 @@ def results(explorer: DDPMExplorer, path: Path, way: Way, seed: int) -> None:
     )
 
 
-def provenance(explorer: DDPMExplorer, path: Path, way: Way, seed: int) -> Provenance:
-    count = path.x_t.shape[1]
+def provenance(explorer: DDPMExplorer, path: Path, way: Way, seed: int, count: int) -> Provenance:
     settings = {
         _("sampler"): words_of(way, explorer.T),
         _("seeds"): seed if count == 1 else f"{seed} – {seed + count - 1}",
@@ -193,9 +194,9 @@ def along(explorer: DDPMExplorer, path: Path, way: Way, seed: int) -> None:
             ),
         ]
         figures.row(tiles, width=figures.WIDE)
-        figures.caption(provenance(explorer, path, way, seed + index))
+        figures.caption(provenance(explorer, path, way, seed + index, 1))
         chosen = np.linspace(0, len(levels) - 1, min(9, len(levels))).round().astype(int)
-        labels = [number(float(levels[i]), 0) for i in chosen]
+        labels = [str(levels[i]) for i in chosen]
         marked = int(np.abs(chosen - place).argmin())
         for stack, words in ((path.x_t, "x_t"), (path.x0_hat, _("predicted x₀"))):
             st.caption(words)
@@ -335,9 +336,11 @@ def main() -> None:
         kept: dict[tuple, Walker] = st.session_state.setdefault("denoise_walkers", {})
         calls = len(way.grid(explorer.T)) - 1
         clicked = st.button(
-            _("Denoise {count} pictures in {calls} steps").format(
-                count=len(seeds), calls=number(calls, 0)
-            ),
+            (
+                _("Denoise one picture in {calls} steps")
+                if len(seeds) == 1
+                else _("Denoise {count} pictures in {calls} steps")
+            ).format(count=len(seeds), calls=number(calls, 0)),
             key="denoise_go",
             type="primary",
             icon=":material/play_arrow:",
@@ -380,13 +383,14 @@ def main() -> None:
 def explained() -> None:
     mechanism(
         _(
-            "The network never paints a picture. It is shown a noisy one and the level t, and "
-            "guesses **the noise**; taking the guess away gives the picture it believes in, the "
-            "predicted x₀. No sampler trusts it at once: each takes a small step towards it.\n\n"
-            "**DDPM** takes all T steps and adds fresh noise after each, as it was trained. **DDIM** "
+            "The network never paints a picture. It is shown a noisy one and the level t, "
+            "and guesses **the noise** (by way of v: see Diffusion training); taking the "
+            "guess away gives the picture it believes in, the predicted x₀. No sampler "
+            "trusts it at once: each takes a small step towards it.\n\n**DDPM** takes all T "
+            "steps and adds fresh noise after each but the last, as the model says. **DDIM** "
             "skips levels and, with η = 0, adds none: the same noise always gives the same "
-            "picture. **DPM-Solver++** follows the same curve with a second-order rule, so that 10 "
-            "to 20 steps are enough."
+            "picture. **DPM-Solver++** follows the same curve with a second-order rule, so "
+            "that 10 to 20 steps are enough."
         )
     )
     x, x_t = coloured("x_hat", r"\hat x_0"), coloured("x_t")

@@ -21,8 +21,8 @@ MODELS = (
         "ddpm",
         N_("Diffusion model"),
         N_("Learns to remove a little noise, and paints by doing so a thousand times."),
-        rf"{coloured('eps', 'x_T')} \to x_t \to x_{{t-1}} \to {coloured('x', 'x_0')}",
-        None,
+        rf"{coloured('eps', 'x_T')} \to {coloured('x_t')} \to x_{{t-1}} \to {coloured('x', 'x_0')}",
+        site.ADDING_NOISE,
     ),
     (
         "simsiam",
@@ -76,10 +76,11 @@ def starts() -> None:
     st.subheader(_("Where to start"), anchor=False)
     first = (
         (site.LATENT_SPACE, N_("Move one number and watch the picture follow.")),
-        (site.INTERPOLATION, N_("Walk from one house number to another.")),
         (site.LATENT_PROFILES, N_("Find the units that know about digits.")),
         (site.LIKELIHOOD, N_("See where a curved latent space beats a flat one.")),
-        (site.VAE_TRAINING, N_("Turn back the clock of a training run.")),
+        (site.ADDING_NOISE, N_("Watch a picture drown in noise, a little at a time.")),
+        (site.DENOISING, N_("Let a network take the noise away again.")),
+        (site.INSIDE_THE_UNET, N_("Look at what the network holds while it does.")),
     )
     for page, words in first:
         st.page_link(page.file, label=f"**{_(page.title)}**", icon=page.icon)

@@ -222,8 +222,9 @@ def segmentation(name: str, picked: Picked, seed: int) -> None:
         st.subheader(_("Segments without a single label"), anchor=False)
         st.markdown(
             _(
-                "Every place of the picture is described by what chosen layers hold there; places "
-                "with like descriptions get one colour. **Do digit and wall come apart?**"
+                "Every place of the picture is described by what chosen layers hold there; "
+                "places with similar descriptions get one colour. **Do digit and wall come "
+                "apart?**"
             )
         )
         explorer = loaders.ddpm(name)
@@ -326,18 +327,17 @@ def main() -> None:
         with st.expander(_("Does this carry over to other tasks?"), icon=":material/help:"):
             st.markdown(
                 _(
-                    "**Where it does.** On large photographs Baranchuk et al. 2022 read off parts of "
-                    "faces and cars with a small classifier on such features and a few dozen "
-                    "labelled pictures; others found correspondences, depth and edges. Layers in "
-                    "the middle of the way up and small t served best: enough noise that texture "
-                    "does not matter, enough picture that shape is still there.\n\n"
-                    "**Where it does not.** These pictures have 32 × 32 pixels, and the network is "
-                    "small and saw digits alone: it has no reason to know what it never needed for "
-                    "guessing noise. k-means finds what varies most, not what "
-                    "has a name; often that is light and dark, as in the fourth picture, which has "
-                    "seen the colours alone. Where both agree, the network adds nothing. And "
-                    "features depend on t and on the noise drawn: change the seed and look again "
-                    "before you believe a segment."
+                    "**Where it carries over.** On large photographs Baranchuk et al. 2022 read off "
+                    "parts of faces and cars with a small classifier on such features and a few "
+                    "dozen labelled pictures; others found correspondences, depth and edges. Layers "
+                    "in the middle of the way up and small t served best: enough noise that texture "
+                    "does not matter, enough picture that shape is still there.\n\n**Where it does not "
+                    "carry over.** These pictures have 32 × 32 pixels, and the network is small and "
+                    "saw digits alone: it has no reason to know what it never needed for guessing "
+                    "noise. k-means finds what varies most, not what has a name; often that is light "
+                    "and dark, as in the fourth picture, made from the colours alone. Where both "
+                    "agree, the network adds nothing. And features depend on t and on the noise "
+                    "drawn: change the seed and look again before you believe a segment."
                 )
             )
         mechanism(

@@ -10,7 +10,8 @@ from core.bundle import read_manifest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BUNDLE = read_manifest(ROOT / "checkpoints" / "manifest.json").open("vae-svhn")
+MANIFEST = read_manifest(ROOT / "checkpoints" / "manifest.json")
+BUNDLE = MANIFEST.open("vae-svhn")
 
 
 def block(after):
@@ -62,7 +63,7 @@ def test_the_training_commands_are_understood():
 
 def test_the_figures_are_those_of_the_bundle():
     test, linear = BUNDLE.metrics["test"], BUNDLE.metrics["linear_model"]
-    section = README[README.index("## The embedded model") : README.index("## Training")]
+    section = README[README.index("## The embedded models") : README.index("## Training")]
     for value in (test["negative_elbo"], test["nll"], linear["nll"]):
         assert f"{value:,.1f}" in section
     assert f"{test['kl']:.1f}" in section
@@ -72,9 +73,32 @@ def test_the_figures_are_those_of_the_bundle():
     assert f"{len(BUNDLE.history)} epochs" in section
 
 
+def test_the_figures_of_the_diffusion_models_are_those_of_their_bundles():
+    section = README[README.index("## The embedded models") : README.index("## Training")]
+    for entry in MANIFEST.of_family("ddpm"):
+        bundle = MANIFEST.open(entry.name)
+        metrics, T = bundle.metrics, bundle.config["architecture"]["schedule"]["T"]
+        row = next(line for line in section.splitlines() if line.startswith(f"| {T} |"))
+        for value, digits in (
+            (metrics["test"]["eps_mse"], 4),
+            (metrics["samples"]["frechet_pixel_components"], 1),
+            (metrics["samples"]["sharpness"], 1),
+            (metrics["timing"]["seconds_a_picture_all_steps"], 2),
+            (bundle.history[-1]["seconds_total"] / 60, 0),
+        ):
+            assert f" {value:.{digits}f} " in row
+        floor = metrics["samples"]["frechet_real_against_real"]
+        assert f"{floor:.1f}" in section
+        assert f"{len(bundle.history)} epochs" in section
+
+
 def test_the_code_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
-    exec(block("## In code"), {})
+    part = README[README.index("## In code") : README.index("## The embedded models")]
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", part, re.S):
+        exec(code, names)
+    assert int(names["last"].t.max()) == -1
 
 
 def test_pictures_are_there():

@@ -60,6 +60,9 @@ class Trainer(run.Trainer):
     def build(self) -> UNet:
         return UNet(self.config.unet)
 
+    def compiled_parts(self) -> tuple[UNet]:
+        return (self.model,)
+
     def ddpm(self, unet: UNet) -> DDPM:
         """A network of this run with its schedule."""
         return DDPM(unet, self.schedule, self.config)
@@ -73,7 +76,7 @@ class Trainer(run.Trainer):
 
         def network(x_t: Tensor, t: Tensor) -> Tensor:
             with loop.autocast(self.device):
-                output = self.network(x_t.contiguous(memory_format=torch.channels_last), t)
+                output = self.model(x_t.contiguous(memory_format=torch.channels_last), t)
             said.copy_(output.detach())
             return output.float()
 

@@ -39,6 +39,13 @@ COMPONENTS = 64
 SHEET_PICTURES = 24
 SHEET_COLUMNS = 8
 BATCH = 64
+SAYS = {
+    "eps": "The network says the noise and was trained by the smooth L1 of it.",
+    "v": (
+        "The network says v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x_0, from which the noise "
+        "follows, and was trained by the smooth L1 of v."
+    ),
+}
 
 
 def pictures_at_end(T: int) -> int:
@@ -305,8 +312,8 @@ tags: [diffusion, ddpm, image-generation, education]
 # DDPM, T = {schedule.T}, {architecture.unet.architecture} U-Net
 
 A denoising diffusion model for 32 x 32 colour pictures; {schedule.kind} schedule,
-{parameters:,} parameters, exponential moving average of the weights. It is made for learning and
-teaching, not for recognising anything.
+{parameters:,} parameters, exponential moving average of the weights. {SAYS[architecture.prediction]}
+It is made for learning and teaching, not for recognising anything.
 
 **Trained on** {trained}.
 

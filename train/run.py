@@ -12,6 +12,7 @@ import copy
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -85,7 +86,9 @@ class Trainer(ABC):
             torch.manual_seed(training.seed)
             self.model = self.build()
         self.model.to(device, memory_format=torch.channels_last)
-        self.network = torch.compile(self.model) if training.compile else self.model
+        if training.compile:
+            for part in self.compiled_parts():
+                part.compile()  # in place: names of weights stay, copies are not compiled
         self.average = loop.MovingAverage(self.model, training.average_decay)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(),
@@ -99,6 +102,10 @@ class Trainer(ABC):
     @abstractmethod
     def build(self) -> nn.Module:
         """The network with its initial weights."""
+
+    @abstractmethod
+    def compiled_parts(self) -> Sequence[nn.Module]:
+        """The parts of the network whose calls are worth compiling."""
 
     @abstractmethod
     def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -439,7 +446,7 @@ def add_arguments(
     parser.add_argument(
         "--compile",
         action=argparse.BooleanOptionalAction,
-        help=f"compile the network first (default: {'yes' if defaults.compile else 'no'})",
+        help="compile the network first (default: on CUDA, where it pays)",
     )
 
 
@@ -452,6 +459,8 @@ def main(
     if given and (arguments.resume or arguments.finish):
         names = ", ".join(f"--{key.replace('_', '-')}" for key in given)
         raise ValueError(f"--resume and --finish take the settings of the run: leave out {names}")
+    device = loop.pick_device(arguments.device)
+    given.setdefault("compile", device.type == "cuda")
     scaled = {key: value * arguments.augment for key, value in vars(recipe.augmentation).items()}
     training = replace(recipe, **given, augmentation=DigitAugmentation(**scaled))
     try:
@@ -464,7 +473,7 @@ def main(
             resume=arguments.resume,
             finish=arguments.finish,
             download=arguments.download,
-            device=loop.pick_device(arguments.device),
+            device=device,
         )
     except KeyboardInterrupt:
         if not (arguments.run / "state.pt").exists():

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core import images
 from core.data import PictureSet
@@ -69,6 +69,9 @@ class Trainer(run.Trainer):
 
     def build(self) -> VAE:
         return VAE(self.config)
+
+    def compiled_parts(self) -> tuple[nn.Module, nn.Module]:
+        return self.model.encoder, self.model.decoder
 
     def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One update on the given rows: mean (nll, kl) of the batch (2,), and E[z|x] (B, d)."""

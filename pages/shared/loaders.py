@@ -271,12 +271,13 @@ def is_drawn(name: str, way: Way, seeds: Sequence[int]) -> bool:
 def drawn(name: str, way: Way, seeds: Sequence[int]) -> Timed[Pictures]:
     """Only the pictures at the end of a way back, picture i from seed i."""
     ways, request = _drawn_ways(), (bundle(name).digest, way, tuple(seeds))
-    if request not in ways:
+    found = ways.get(request)
+    if found is None:
         path = ddpm(name).denoise(way, seeds)
-        ways[request] = Timed(path.result, path.seconds)
+        ways[request] = found = Timed(path.result, path.seconds)
         while len(ways) > WAYS_KEPT:
             ways.popitem(last=False)
-    return ways[request]
+    return found
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

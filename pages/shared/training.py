@@ -15,7 +15,6 @@ from pages.shared.figures import Provenance
 from pages.shared.text import AMBER, _, number
 
 SHEET = 24
-COLUMNS = 6
 
 Curves = dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]
 """By code: title of the curve, and of each line the column of the history, name and colour."""
@@ -30,22 +29,24 @@ def epoch_timeline(bundle: Bundle, key: str) -> int | None:
     return controls.timeline(_("Epoch"), shots, key)
 
 
-def sheet_of_epoch(bundle: Bundle, kind: str, epoch: int, alt: str, key: str) -> None:
+def sheet_of_epoch(
+    bundle: Bundle, kind: str, epoch: int, alt: str, key: str, *, columns: int = 6
+) -> None:
     """The pictures of one kind that were kept after an epoch, with caption and downloads."""
     made = loaders.sheet(bundle, kind, epoch, SHEET)
-    figures.sheet(made, columns=COLUMNS, alt=alt)
+    figures.sheet(made, columns=columns, alt=alt)
     figures.caption(Provenance(bundle, live=False, settings={_("epoch"): epoch}))
     shots = list(bundle.progress(kind))
     figures.downloads(
         key,
-        png=lambda: figures.grid(made, COLUMNS),
-        gif=lambda: film(bundle, kind, shots),
+        png=lambda: figures.grid(made, columns),
+        gif=lambda: film(bundle, kind, shots, columns),
     )
 
 
-def film(bundle: Bundle, kind: str, epochs: list[int]) -> Pictures:
+def film(bundle: Bundle, kind: str, epochs: list[int], columns: int) -> Pictures:
     """The sheets of all snapshots of a kind, as frames."""
-    sheets = [figures.grid(loaders.sheet(bundle, kind, e, SHEET), COLUMNS) for e in epochs]
+    sheets = [figures.grid(loaders.sheet(bundle, kind, e, SHEET), columns) for e in epochs]
     return figures.enlarge(np.stack(sheets), 3)
 
 
@@ -115,11 +116,21 @@ def curves(
 
 def average_said(bundle: Bundle) -> None:
     """What a moving average of the weights means for the comparison of the curves."""
-    if bundle.config["training"]["average_decay"]:
+    settings = bundle.config["training"]
+    if not settings["average_decay"]:
+        return
+    if any(settings["augmentation"].values()):
         st.caption(
             _(
                 "Test figures are those of the moving average of the weights, training figures "
                 "those of the weights as they moved, on augmented pictures: the two are not the "
                 "same quantity."
+            )
+        )
+    else:
+        st.caption(
+            _(
+                "Test figures are those of the moving average of the weights, training figures "
+                "those of the weights as they moved: the two are not the same quantity."
             )
         )

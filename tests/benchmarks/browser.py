@@ -1,10 +1,11 @@
-"""Start-up to first page, and slider to picture, in a real browser, as a share of their limits.
+"""Start-up, slider to picture, click to denoised picture, memory: in a real browser, against limits.
 
     python tests/benchmarks/browser.py
 
 Needs playwright and /usr/bin/chromium (tests/requirements.txt). The limits are 5 seconds from
-``streamlit run`` to the first page with a picture, and 300 milliseconds from a key pressed on a
-slider to the new picture on the screen.
+``streamlit run`` to the first page with a picture, 300 milliseconds from a key pressed on a slider to
+the new picture on the screen, 1 second from a click to the first picture of a way back by DDIM in 20
+steps, 5 seconds to 16 pictures by DDIM in 50 steps, and 1.5 GiB of memory with every page visited.
 """
 
 from __future__ import annotations
@@ -21,8 +22,26 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[2]
 PORT = 8733
 URL = f"http://127.0.0.1:{PORT}"
-STARTUP_LIMIT, SLIDER_LIMIT = 5.0, 0.3
-ROUNDS = 15
+STARTUP_LIMIT, SLIDER_LIMIT, FIRST_LIMIT, GRID_LIMIT = 5.0, 0.3, 1.0, 5.0
+MEMORY_LIMIT = 1536
+ROUNDS, CLICKS = 15, 5
+LIVE = "img[alt^='The noisy pictures, and below them']"
+MADE = "img[alt='Pictures made from noise']"
+QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+PAGES = (
+    "home",
+    "latent-space",
+    "interpolation",
+    "latent-profiles",
+    "likelihood",
+    "vae-training",
+    "adding-noise",
+    "denoising",
+    "ddpm-lengths",
+    "inside-the-unet",
+    "ddpm-training",
+    "checkpoints",
+)
 NOW = "img[alt='What the decoder makes of z as the sliders say']"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
@@ -64,6 +83,63 @@ def slider_to_picture(page: Page) -> list[float]:
     return seconds
 
 
+def click_to_first_picture(page: Page) -> list[float]:
+    """Seconds from a click to the first picture on the screen, one picture by DDIM in 20 steps."""
+    page.goto(f"{URL}/denoising?lang=en&denoise_count=1&denoise_steps=20")
+    page.wait_for_selector(MADE, timeout=60_000)
+    page.wait_for_selector(QUIET, timeout=60_000)
+    seconds = []
+    for _click in range(CLICKS):
+        page.wait_for_timeout(500)
+        start = time.perf_counter()
+        page.locator(".st-key-denoise_go button").click()
+        page.wait_for_selector(LIVE, timeout=60_000)
+        seconds.append(time.perf_counter() - start)
+        page.wait_for_selector(QUIET, timeout=60_000)
+    return seconds
+
+
+def click_to_grid(page: Page) -> list[float]:
+    """Seconds from a click to 16 finished pictures by DDIM in 50 steps."""
+    seconds = []
+    for seed in range(CLICKS):
+        link = f"lang=en&denoise_count=16&denoise_steps=50&denoise_seed={100 + seed}"
+        page.goto(f"{URL}/denoising?{link}")
+        page.wait_for_selector("text=press the button", timeout=60_000)
+        page.wait_for_selector(QUIET, timeout=60_000)
+        start = time.perf_counter()
+        page.locator(".st-key-denoise_go button").click()
+        page.wait_for_selector(MADE, timeout=60_000)
+        seconds.append(time.perf_counter() - start)
+        page.wait_for_selector(QUIET, timeout=60_000)
+    return seconds
+
+
+def report(what: str, seconds: list[float], limit: float) -> None:
+    middle = statistics.median(seconds)
+    print(
+        f"{what}: median {1000 * middle:.0f} ms, {middle / limit:.2f} of limit (fastest"
+        f" {1000 * min(seconds):.0f}, slowest {1000 * max(seconds):.0f}, {len(seconds)} rounds)",
+        flush=True,
+    )
+
+
+def visit_all(page: Page) -> None:
+    for path in PAGES:
+        page.goto(f"{URL}/{path}?lang=en")
+        page.wait_for_selector("h1", timeout=60_000)
+        page.wait_for_selector(QUIET, timeout=60_000)
+
+
+def peak_memory(process: int) -> float | None:
+    """Largest resident size so far in MiB; None where the system has no /proc."""
+    status = Path(f"/proc/{process}/status")
+    if not status.exists():
+        return None
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
 def main() -> None:
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(PORT)]
     with sync_playwright() as playwright:
@@ -77,13 +153,16 @@ def main() -> None:
             print(
                 f"start-up to first page: {startup:.2f} s, {startup / STARTUP_LIMIT:.2f} of limit"
             )
-            seconds = slider_to_picture(page)
-            middle = statistics.median(seconds)
-            print(
-                f"slider to picture: median {1000 * middle:.0f} ms, {middle / SLIDER_LIMIT:.2f} of"
-                f" limit (fastest {1000 * min(seconds):.0f}, slowest {1000 * max(seconds):.0f},"
-                f" {ROUNDS} rounds)"
-            )
+            report("slider to picture", slider_to_picture(page), SLIDER_LIMIT)
+            report("click to first picture", click_to_first_picture(page), FIRST_LIMIT)
+            report("click to 16 pictures, DDIM 50", click_to_grid(page), GRID_LIMIT)
+            visit_all(page)
+            memory = peak_memory(server.pid)
+            if memory is not None:
+                print(
+                    f"memory with every page visited: {memory:.0f} MiB at most,"
+                    f" {memory / MEMORY_LIMIT:.2f} of limit"
+                )
         finally:
             server.terminate()
             server.wait(timeout=30)

@@ -143,3 +143,54 @@ def test_figures_and_data_are_downloaded(tab):
         with tab.expect_download() as download:
             tab.get_by_role("button", name=label).first.click()
         assert download.value.path().read_bytes().startswith(start)
+
+
+# ---------------------------------------------------------------- diffusion
+
+MADE = "img[alt='Pictures made from noise']"
+
+
+def test_denoising_runs_live_stops_and_goes_on(tab):
+    go(tab, "denoising", denoise_sampler="DDPM", denoise_count=16)
+    tab.get_by_role("button", name="Denoise").click()
+    tab.wait_for_selector("text=s left")
+    tab.wait_for_selector("img[alt^='The noisy pictures, and below them']")
+    tab.get_by_role("button", name="Stop").click()
+    tab.wait_for_selector("text=Stopped after")
+    assert tab.get_by_role("button", name="Stop").count() == 0
+    stopped = source(tab, MADE)
+    tab.get_by_role("button", name="Go on").click()
+    tab.wait_for_selector("text=s left")
+    tab.get_by_role("button", name="Stop").click()
+    wait_for_another(tab, stopped, MADE)
+    tab.wait_for_selector("text=Stopped after")
+
+
+def test_a_click_denoises_sixteen_pictures(tab):
+    go(tab, "denoising", denoise_steps=50, denoise_count=16)
+    tab.wait_for_selector("text=press the button")
+    tab.get_by_role("button", name="Denoise").click()
+    tab.wait_for_selector(MADE)
+    ready(tab)
+    assert tab.get_by_role("button", name="Stop").count() == 0
+
+
+def test_the_level_of_noise_moves_the_picture(tab):
+    go(tab, "adding-noise")
+    shown = "img[alt^='The picture with noise of level']"
+    before = source(tab, shown)
+    slider(tab, "t").press("ArrowRight")
+    wait_for_another(tab, before, shown)
+    assert "noise_t=" in tab.url
+
+
+def test_a_link_restores_sampler_steps_and_seed(tab):
+    link = {"denoise_sampler": "DPM-Solver%2B%2B", "denoise_steps": 12, "denoise_seed": 5}
+    go(tab, "denoising", **link)
+    tab.wait_for_selector("text=DPM-Solver++, 12 steps")
+    tab.wait_for_selector("text=seeds: 5 – 8")
+    seen = source(tab, MADE)
+    tab.goto(tab.url)
+    ready(tab)
+    tab.wait_for_selector(MADE)
+    assert source(tab, MADE).split("/")[-1] == seen.split("/")[-1]

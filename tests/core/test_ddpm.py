@@ -21,12 +21,27 @@ def way(request):
     return WAYS[request.param]
 
 
-@pytest.fixture
-def model(stirred):
+@pytest.fixture(params=["eps", "v"])
+def model(stirred, request):
     unet = UNetConfig(channels=(8, 8, 8), time_width=16)
-    built = DDPM.build(DDPMConfig(unet, ScheduleConfig("linear", 6, 0.001, 0.3)))
+    schedule = ScheduleConfig("linear", 6, 0.001, 0.3)
+    built = DDPM.build(DDPMConfig(unet, schedule, request.param))
     stirred(built.unet).requires_grad_(False)
     return built
+
+
+def guess_of(model):
+    """The noise that the network means, by the definition of what it says."""
+
+    def eps_model(x_t, t):
+        output = model.unet(x_t, t)
+        if model.config.prediction == "eps":
+            return output
+        alpha_bar = model.schedule.alphas_cumprod[t].to(x_t).view(-1, 1, 1, 1)
+        x0 = alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * output
+        return (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
+
+    return eps_model
 
 
 def last(steps):
@@ -55,13 +70,29 @@ def test_sampling_is_the_sampler_by_its_name_with_network_and_schedule(model, wa
         generator = seeded(3)
         x_T = draw_noise(torch.zeros(2, 3, 32, 32), generator)
         expected = sample(
-            *(model.unet, model.schedule, x_T, times),
+            *(guess_of(model), model.schedule, x_T, times),
             **options,
             clip_x0=clip_x0,
             generator=generator,
         )
         found = model.sample(2, **way, clip_x0=clip_x0, generator=seeded(3))
-        assert torch.equal(last(found), last(expected))
+        torch.testing.assert_close(last(found), last(expected), rtol=0, atol=1e-3)
+
+
+def test_the_noise_is_what_the_network_says_or_follows_from_its_v(model, seeded):
+    x_t, t = draw_noise(torch.zeros(4, 3, 32, 32), seeded(2)), torch.tensor([0, 2, 4, 5])
+    found = model.eps(x_t, t)
+    torch.testing.assert_close(found, guess_of(model)(x_t, t), rtol=0, atol=1e-4)
+    output = model.unet(x_t, t)
+    assert torch.equal(found, output) == (model.config.prediction == "eps")
+
+
+def test_a_model_moved_is_the_same_model(model, seeded):
+    expected = last(model.sample(1, sampler="ddim", steps=2, generator=seeded(1)))
+    moved = model.to(torch.device("cpu"))
+    assert moved.config == model.config
+    found = last(moved.sample(1, sampler="ddim", steps=2, generator=seeded(1)))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 def test_the_same_seed_makes_the_same_pictures(model, way, seeded):
@@ -87,6 +118,13 @@ def test_sampling_leaves_the_global_generator_alone(model, way, seeded):
     before = torch.random.get_rng_state()
     list(model.sample(1, **way, generator=seeded()))
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_sampling_keeps_no_gradients(model, seeded):
+    model.unet.requires_grad_(True)
+    for step in model.sample(1, sampler="ddim", steps=2, generator=seeded()):
+        assert not step.x_t.requires_grad
+        assert not step.x0_hat.requires_grad
 
 
 def test_sampling_has_the_type_of_the_network(model, seeded):
@@ -147,6 +185,7 @@ def test_a_schedule_is_built_as_configured():
         DDPMConfig(
             UNetConfig(channels=(8, 16, 8), time_width=24, attention=(True, False, False)),
             ScheduleConfig("cosine", 300, 0.001, 0.05),
+            "eps",
         ),
     ],
 )
@@ -160,6 +199,7 @@ def test_presets_are_the_networks_on_the_usual_schedule():
         "homework": HOMEWORK,
     }
     assert {config.schedule for config in PRESETS.values()} == {ScheduleConfig()}
+    assert PRESETS["homework"].prediction == "eps"  # as the assignment has it
 
 
 @pytest.mark.parametrize(
@@ -177,6 +217,11 @@ def test_a_configuration_without_a_schedule_is_refused(named, options):
         ScheduleConfig(**options)
 
 
+def test_a_network_that_says_something_else_is_refused():
+    with pytest.raises(ValueError, match=r"^prediction must be one of .*'x0'"):
+        DDPMConfig(prediction="x0")
+
+
 @pytest.mark.parametrize("ends", [(0.0, 0.02), (-0.1, 0.02), (0.1, 1.0)])
 def test_betas_that_are_no_variances_are_refused(ends):
     with pytest.raises(ValueError, match=r"^beta.* must"):
@@ -188,6 +233,8 @@ def test_plain_values_with_anything_missing_or_unknown_are_refused():
     damaged = [
         {"unet": whole["unet"]},
         {"schedule": whole["schedule"]},
+        {**whole, "prediction": "x0"},
+        {name: part for name, part in whole.items() if name != "prediction"},
         {**whole, "unet": None},
         {**whole, "unet": {**whole["unet"], "depth": 3}},
         {**whole, "schedule": {**whole["schedule"], "T": None}},

@@ -9,10 +9,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 from core.noise_schedule import NoiseSchedule
 from core.samplers import ddim, dpm_solver, p_sample_loop, sample, time_grid
+
+diffusers = pytest.importorskip("diffusers", reason="diffusers is the second opinion here")
+DDIMScheduler, DDPMScheduler = diffusers.DDIMScheduler, diffusers.DDPMScheduler
+DPMSolverMultistepScheduler = diffusers.DPMSolverMultistepScheduler
 
 NAMES = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 SHAPE = (4, 3, 6, 6)
@@ -90,6 +93,26 @@ def test_a_step_back_is_that_of_diffusers(kind, schedule, t, seeded):
     expected = scheduler.step(guess, t, x_t, generator=seeded(5)).prev_sample
     found = schedule.p_sample(lambda *_: guess, x_t, t, seeded(5))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_v_is_that_of_diffusers(kind, schedule, seeded):
+    x0, noise = two(seeded)
+    expected = theirs(DDPMScheduler, kind).get_velocity(x0, noise, LEVELS)
+    found = schedule.v_target(x0, LEVELS, noise)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("t", [1, 500, 999])
+def test_a_step_back_by_v_is_that_of_diffusers(kind, schedule, t, seeded):
+    scheduler = theirs(DDPMScheduler, kind, prediction_type="v_prediction", clip_sample=False)
+    scheduler = in_float64(scheduler, schedule)
+    x_t, v = two(seeded)
+    expected = scheduler.step(v, t, x_t, generator=seeded(5)).prev_sample
+    eps_hat = schedule.eps_from_v(x_t.double(), t, v.double())
+    noise = torch.randn(SHAPE, generator=seeded(5))
+    found = schedule.p_mean(x_t.double(), t, eps_hat)
+    found = found + schedule.posterior_variance[t].sqrt() * noise
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=1e-5)
 
 
 # ---------------------------------------------------------------- the samplers

@@ -81,6 +81,14 @@ def test_fewer_samples_than_features_stay_finite(count):
     assert found >= np.sum((a.mean(0) - b.mean(0)) ** 2)
 
 
+def test_two_samples_each_leave_their_two_lines():
+    a, b = features(2, 64, 0), features(2, 64, 1, shift=0.5)
+    u, v = ((pair[0] - pair[1]) / np.sqrt(2) for pair in (a, b))  # covariances u u^T and v v^T
+    spread = np.sum(u**2) + np.sum(v**2) - 2 * abs(np.sum(u * v))
+    expected = np.sum((a.mean(0) - b.mean(0)) ** 2) + spread
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+
+
 def test_features_that_never_vary_leave_the_gap_of_means():
     a, b = np.zeros((5, 3)), np.full((4, 3), 2.0)
     assert frechet_distance(a, b) == pytest.approx(12)

@@ -230,3 +230,11 @@ def test_alpha_bar_of_no_level_is_refused(schedule, t):
 def test_an_empty_batch_of_levels_is_refused(schedule, stratified):
     with pytest.raises(ValueError, match=r"^batch_size must be at least 1, got 0"):
         schedule.t_sample(0, stratified=stratified)
+
+
+def test_a_schedule_equals_itself_alone():
+    """So that it can be a key, and two are never compared value by value unawares."""
+    one, two = NoiseSchedule.linear(50), NoiseSchedule.linear(50)
+    assert one == one
+    assert one != two
+    assert {one: 1, two: 2}[one] == 1

@@ -220,7 +220,15 @@ def test_an_eta_out_of_range_is_refused(schedule, eta, seeded):
 
 
 @pytest.mark.parametrize(
-    "times", [[40, -1], [5, -2], [3, 5, -1], [[9, 9, 9], [-1, 10, -1]], [[9, 9], [-1, -1]], []]
+    "times",
+    [
+        [40, 39, 38],
+        [0, -1, -2],
+        [4, 5, 4],
+        [[9, 9, 9], [8, 10, 8]],
+        [[1, 1], [0, 0], [-1, -1]],
+        [],
+    ],
 )
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm"])
 def test_times_that_are_no_way_back_are_refused_at_once(schedule, sampler, times, seeded):
@@ -230,10 +238,17 @@ def test_times_that_are_no_way_back_are_refused_at_once(schedule, sampler, times
         )
 
 
-def test_ancestral_sampling_refuses_to_skip_levels(schedule, seeded):
-    way = p_sample_loop(curved, schedule, start(seeded), time_grid(T, 8), generator=seeded())
+@pytest.mark.parametrize(
+    "times",
+    [time_grid(T, 8), torch.tensor([39, 38, 36]), torch.tensor([[9, 9, 9], [8, 9, 7], [7, 8, 6]])],
+    ids=["grid", "one-skip", "one-picture"],
+)
+def test_ancestral_sampling_refuses_to_skip_levels_at_once(schedule, times, seeded):
+    def eps_model(x, t):
+        raise AssertionError("the network was asked")
+
     with pytest.raises(ValueError, match=r"^times of p_sample_loop must fall by 1"):
-        list(way)
+        p_sample_loop(eps_model, schedule, start(seeded), times, generator=seeded())
 
 
 def test_an_unknown_sampler_is_refused(schedule, seeded):

@@ -164,18 +164,17 @@ def test_a_clean_picture_is_never_that_of_an_earlier_level(schedule, times, seed
                 torch.testing.assert_close(x0_hat, expected, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("count", [4, 6])
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize("count", [0, 4, 6])
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
-def test_generators_of_another_count_are_refused(schedule, sampler, count, seeded):
-    generator = [seeded()] * count
-    way = sample(
-        curved,
-        schedule,
-        pictures(seeded),
-        time_grid(T, T),
-        sampler=sampler,
-        eta=1.0,
-        generator=generator,
-    )
-    with pytest.raises(ValueError, match=r"^generator must"):
-        list(way)
+def test_generators_of_another_count_are_refused_at_once(schedule, sampler, count, kind, seeded):
+    spy = Spy()
+    times, generator = time_grid(T, T), kind(seeded() for _ in range(count))
+    with pytest.raises(ValueError, match=rf"^generator must be .* 5 of them, got {count}"):
+        sample(
+            *(spy, schedule, pictures(seeded), times),
+            sampler=sampler,
+            eta=1.0,
+            generator=generator,
+        )
+    assert spy.calls == []

@@ -129,23 +129,19 @@ def test_every_output_pixel_depends_on_every_region_of_the_picture(architecture,
     assert (F.avg_pool2d(x.grad.abs(), 8) > 0).all()
 
 
-def test_each_resolution_reaches_the_guess_without_the_smaller_ones(
-    architecture, stirred, pictures
-):
-    unet = stirred(UNet(TINY[architecture]))
-    for level in unet.down[:-1]:
-        nn.init.zeros_(level.resize.weight)
-    shown = []
-    for x in (pictures, pictures.flip(0)):
-        features = {}
-        unet(x, T_ROWS[:1].expand(4), lambda name, h, kept=features: kept.update({name: h}))
-        shown.append(features)
-    apart = {name: (shown[0][name] - shown[1][name]).abs().max() for name in unet.layers()}
-    below = {name: apart[name] < 1e-6 for name in unet.layers()}
-    finest = unet.layers()[1]
-    assert {name for name in below if name.startswith("down") and not below[name]} == {finest}
-    assert below["middle"]
-    assert not below[unet.layers()[-1]]
+@pytest.mark.parametrize(("kind", "finest"), [("unshuffle", 0), ("homework", 1)])
+def test_a_skip_carries_a_resolution_past_the_smaller_ones(kind, finest, stirred, pictures):
+    unet = stirred(UNet(TINY[kind]))
+    for level in unet.down[finest:-1]:
+        nn.init.zeros_(level.resize.weight)  # nothing of the picture goes further down
+    first, second = {}, {}
+    unet(pictures, T_ROWS, lambda name, features: first.update({name: features}))
+    unet(pictures + 1, T_ROWS, lambda name, features: second.update({name: features}))
+    apart = {name: (first[name] - second[name]).abs().max().item() for name in unet.layers()}
+    names = unet.layers()
+    assert all(apart[name] == 0 for name in names[finest + 2 : names.index("middle") + 1])
+    assert apart[names[finest + 1]] > 0.01
+    assert apart[names[-1]] > 0.01
 
 
 def test_a_guess_does_not_depend_on_the_other_pictures(architecture, stirred, pictures):

@@ -19,8 +19,8 @@ WITHOUT_EFFECT = {
     "likelihood_k",
     "likelihood_repeats",
     "likelihood_seed",
-    # One bundle only: nothing else to choose.
-    "checkpoints_bundle",
+    # Changes only pictures whose colours leave the range: its own test.
+    "denoise_clip",
     # The language: its own tests.
     "language_widget",
 }
@@ -94,6 +94,36 @@ CHOICES = {
         "likelihood_wall": list(WALLS)[1:],
     },
     "vae_training.py": {"training_curve": ["kl", "nll", "mse", "active"]},
+    "adding_noise.py": {
+        "noise_from": ["gallery"],
+        "noise_kind": ["cosine"],
+        "noise_coefficient": [
+            "betas",
+            "alphas",
+            "sqrt_recip_alphas",
+            "alphas_cumprod_prev",
+            "sqrt_alphas_cumprod",
+            "sqrt_one_minus_alphas_cumprod",
+            "posterior_variance",
+            "log_snr",
+        ],
+    },
+    "denoising.py": {"denoise_sampler": ["dpm", "ddpm"]},
+    "ddpm_lengths.py": {
+        "lengths_from": ["gallery"],
+        "lengths_align": ["share", "t"],
+        "lengths_axis": ["share"],
+    },
+    "inside_the_unet.py": {
+        "inside_from": ["gallery"],
+        "inside_view": ["channel", "strength"],
+        "inside_scope": ["cell", "grid"],
+    },
+    "ddpm_training.py": {
+        "ddpm_sheet": ["final"],
+        "ddpm_curve": ["objective", "mse", "quarters"],
+        "ddpm_level": ["level_loss", "level_x0_mse"],
+    },
 }
 
 
