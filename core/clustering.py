@@ -11,8 +11,10 @@ import numpy as np
 
 
 def standardise(features: np.ndarray) -> np.ndarray:
-    """Each column of (N, C) to mean 0 and variance 1; a constant column to 0."""
-    centred = features - features.mean(axis=0)
+    """Each column of (N, C) to mean 0 and variance 1, float64; a constant column to 0."""
+    x = features.astype(np.float64)
+    varies = x.max(axis=0) > x.min(axis=0)
+    centred = np.where(varies, x - x.mean(axis=0), 0)
     std = centred.std(axis=0)
     return centred / np.where(std > 0, std, 1)
 
@@ -21,18 +23,19 @@ def principal_components(features: np.ndarray, count: int) -> tuple[np.ndarray, 
     """Scores (N, count) on the leading principal directions of (N, C), and their share of variance.
 
     A direction's sign is such that its largest weight is positive, so that pictures do not flip.
-    Directions beyond the rank have scores of 0.
+    Directions beyond the rank, to rounding, have scores of 0.
     """
     if features.ndim != 2 or len(features) < 2:
         raise ValueError(f"features must be (N, C) with N at least 2, got {features.shape}")
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
-    centred = (features - features.mean(axis=0)).astype(np.float64)
-    left, values, directions = np.linalg.svd(centred, full_matrices=False)
+    x = features.astype(np.float64)
+    left, values, directions = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    values[values <= np.finfo(float).eps * max(x.shape) * np.linalg.norm(x)] = 0
     found = min(count, len(values))
     largest = np.abs(directions[:found]).argmax(axis=1)
     signs = np.sign(directions[np.arange(found), largest])
-    scores = np.zeros((len(features), count))
+    scores = np.zeros((len(x), count))
     scores[:, :found] = left[:, :found] * values[:found] * np.where(signs == 0, 1, signs)
     total = np.square(values).sum()
     share = np.zeros(count)
@@ -59,7 +62,10 @@ def k_means(
     """
     if features.ndim != 2 or not 1 <= k <= len(features):
         raise ValueError(f"k must be 1 to N for features (N, C), got {k} and {features.shape}")
-    x = features.astype(np.float64)
+    if restarts < 1:
+        raise ValueError(f"restarts must be at least 1, got {restarts}")
+    middle = features.mean(axis=0, dtype=np.float64)
+    x = features - middle  # distances of data far from zero would cancel
     rng = np.random.default_rng(seed)
     best: Clusters | None = None
     for _restart in range(restarts):
@@ -80,7 +86,8 @@ def k_means(
         if best is None or inertia < best.inertia:
             best = Clusters(labels, centres, inertia)
     order = np.argsort(-np.bincount(best.labels, minlength=k), kind="stable")
-    return Clusters(np.argsort(order)[best.labels], best.centres[order], best.inertia)
+    centres = best.centres[order] + middle
+    return Clusters(np.argsort(order)[best.labels], centres, best.inertia)
 
 
 def _spread_centres(x: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:

@@ -191,15 +191,13 @@ class DDPM:
         Raises ``AtelierError`` ``bundle-config`` and ``bundle-weights``.
         """
         try:
-            config = DDPMConfig.read(bundle.config["architecture"])
-            config.schedule.build()
-        except (KeyError, TypeError, ValueError) as error:
+            model = cls.build(DDPMConfig.read(bundle.config["architecture"]))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise AtelierError(
                 "bundle-config",
                 "config.json of the bundle {name} has no usable {field}.",
                 name=bundle.name,
                 field="architecture",
             ) from error
-        model = cls.build(config)
         load_weights(model.unet, bundle)
         return model

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 import numpy as np
 import torch
@@ -61,7 +62,9 @@ class NoisyWalk:
 def noisy_walk(
     schedule: NoiseSchedule, picture: Pictures, seed: int, levels: Sequence[int]
 ) -> NoisyWalk:
-    """Walk a picture (32, 32, 3) through all levels, keeping ``levels`` (rising, from -1)."""
+    """Walk a picture (32, 32, 3) through all levels, keeping ``levels``, each from -1 to T - 1."""
+    if not levels or min(levels) < -1 or max(levels) >= schedule.T:
+        raise ValueError(f"levels must be -1 to {schedule.T - 1}, got {list(levels)}")
     generator = torch.Generator().manual_seed(seed)
     x0 = images.to_tensor(picture[None]).double()
     jump_noise = draw_noise(x0, generator)
@@ -126,7 +129,7 @@ class Path:
     """A way back as far as it has come, at most ``FRAMES`` steps of it and the newest.
 
     ``t`` (n,) falls from T - 1; ``x_t``, ``eps_hat``, ``x0_hat``: uint8 (n, B, 32, 32, 3), the
-    noise as ``show_noise`` shows it. ``done`` of ``total`` calls of the network, in ``seconds``.
+    noise as ``show_noise`` shows it. ``done`` of ``total`` steps taken, in ``seconds``.
     """
 
     t: np.ndarray
@@ -206,6 +209,8 @@ class DDPMExplorer:
 
     def walker(self, way: Way, seeds: Sequence[int]) -> Walker:
         """A way back from pure noise, picture i from seed i: ask ``advance`` to move it."""
+        if not seeds:
+            raise ValueError("seeds must name at least one picture")
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         x_T = draw_noise(torch.empty(len(seeds), 3, images.SIZE, images.SIZE), generators)
         times = way.grid(self.T)
@@ -214,8 +219,10 @@ class DDPMExplorer:
             steps = p_sample_loop(*args, clip_x0=way.clip_x0, generator=generators)
         elif way.sampler == "ddim":
             steps = ddim(*args, eta=way.eta, clip_x0=way.clip_x0, generator=generators)
-        else:
+        elif way.sampler == "dpm":
             steps = dpm_solver(*args, clip_x0=way.clip_x0)
+        else:
+            raise ValueError(f"sampler must be one of {get_args(Sampler)}, got {way.sampler!r}")
         return Walker(self._record(steps, times))
 
     def advance(self, walker: Walker) -> Iterator[Path]:

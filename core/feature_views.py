@@ -75,9 +75,16 @@ def component_colours(
 
 
 def channel_page(values: np.ndarray, first: int, count: int, scope: Scope) -> Pictures:
-    """Channels ``first`` to ``first + count`` of one level (C, H, W) as grey pictures."""
+    """Channels ``first`` to ``first + count`` of one level (C, H, W) as grey pictures.
+
+    Black and white are those of each channel (``cell``) or of the whole layer.
+    """
+    if scope not in get_args(Scope):
+        raise ValueError(f"scope must be one of {get_args(Scope)}, got {scope!r}")
+    if not 0 <= first < len(values):
+        raise ValueError(f"first must be 0 to {len(values) - 1}, got {first}")
     maps = values[first : first + count]
-    if scope == "grid":  # black and white of the whole layer
+    if scope != "cell":
         return _grey(maps, float(values.min()), float(values.max()))
     return np.stack([_grey(one, float(one.min()), float(one.max())) for one in maps])
 

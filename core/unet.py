@@ -29,6 +29,8 @@ Tap = Callable[[str, Tensor], None]
 PICTURE_CHANNELS = 3
 GROUPS = 8
 HEADS, HEAD_WIDTH = 4, 32
+MAX_WIDTH, MAX_TIME_WIDTH = 512, 1024
+"""A bundle from elsewhere cannot ask for more memory than a small machine has."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,11 @@ class UNetConfig:
                 f"channels of {self.architecture} must be {levels} multiples of {GROUPS},"
                 f" got {self.channels}"
             )
-        if max(self.channels) > 2048:
-            raise ValueError(f"channels must be at most 2048, got {self.channels}")
-        if not 8 <= self.time_width <= 4096 or self.time_width % 8:
+        if max(self.channels) > MAX_WIDTH:
+            raise ValueError(f"channels must be at most {MAX_WIDTH}, got {self.channels}")
+        if not 8 <= self.time_width <= MAX_TIME_WIDTH or self.time_width % 8:
             raise ValueError(
-                f"time_width must be a multiple of 8 up to 4096, got {self.time_width}"
+                f"time_width must be a multiple of 8 up to {MAX_TIME_WIDTH}, got {self.time_width}"
             )
         if len(self.attention) != levels:
             raise ValueError(f"attention must be {levels} yes or no, got {self.attention}")

@@ -30,7 +30,7 @@ def overview(opened: dict[str, Bundle | AtelierError], entries: list[ManifestEnt
         rows.append(
             {
                 _("name"): entry.name,
-                _("title"): entry.title,
+                _("title"): _(entry.title),
                 _("family"): entry.family,
                 _("origin"): ORIGINS[found.origin] if whole else "–",
                 _("hash"): state(found),

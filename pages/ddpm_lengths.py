@@ -227,6 +227,7 @@ def trade(explorers: list[DDPMExplorer]) -> None:
                 "T": explorer.T,
                 "alpha_bar_end": metrics["schedule"]["alpha_bar_end"],
                 "epochs": training["epochs_done"],
+                "seconds_an_epoch": metrics["timing"].get("seconds_an_epoch", float("nan")),
                 "training_minutes": explorer.bundle.history[-1]["seconds_total"] / 60,
                 "seconds_all_steps": metrics["timing"]["seconds_a_picture_all_steps"],
                 "seconds_50_steps": metrics["timing"]["seconds_a_picture_50_steps"],
@@ -242,6 +243,7 @@ def trade(explorers: list[DDPMExplorer]) -> None:
                 "T": row["T"],
                 _("ᾱ at the end"): f"{row['alpha_bar_end']:.1e}",
                 _("epochs"): row["epochs"],
+                _("an epoch, s"): number(row["seconds_an_epoch"], 0),
                 _("training, min"): number(row["training_minutes"], 0),
                 _("all steps, s"): number(row["seconds_all_steps"], 2),
                 _("50 steps, s"): number(row["seconds_50_steps"], 2),
@@ -296,7 +298,8 @@ def trade(explorers: list[DDPMExplorer]) -> None:
     st.markdown(
         _(
             "Training costs the same whatever T: each of its steps visits one level a "
-            "picture. **Sampling by all steps costs T calls of the network.** The Frechet "
+            "picture. An epoch is timed alone; the minutes are those of the run, whatever else its "
+            "machine did. **Sampling by all steps costs T calls of the network.** The Frechet "
             "distance is between Gaussians fitted to pictures in the first {components} "
             "principal components of the pixels: it sees colour and coarse shape, not "
             "digits; lower is nearer to real."

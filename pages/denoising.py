@@ -42,8 +42,8 @@ COMPARED: dict[str, tuple[str, Way]] = {
     "dpm-20": ("DPM-Solver++ 20", Way("dpm", 20)),
     "ddpm": (N_("DDPM, every step"), Way("ddpm", None)),
 }
-COMPARED_FIRST = ("ddim-50", "ddim-20", "ddim-10", "dpm-10", "ddim-50-eta-1")
-COMPARED_PICTURES = 8
+COMPARED_FIRST = ("ddim-50", "ddim-10", "dpm-10", "ddim-50-eta-1")
+COMPARED_PICTURES = 6
 
 
 # ---------------------------------------------------------------- what is asked for

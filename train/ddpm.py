@@ -128,6 +128,7 @@ class Trainer(run.Trainer):
     def write(
         self, folder: Path, train_set: PictureSet, test_set: PictureSet, settings: dict
     ) -> Path:
+        step = run.seconds_of_a_step(run.copy_of(self))
         return ddpm_bundle.write(
             folder,
             self.averaged_model(),
@@ -137,6 +138,7 @@ class Trainer(run.Trainer):
             history=self.history,
             settings=settings,
             progress_folder=folder.parent / "progress",
+            seconds_an_epoch=step * self.steps_per_epoch,
         )
 
 

@@ -231,12 +231,14 @@ def write(
     history: list[dict],
     settings: dict,
     progress_folder: Path,
+    seconds_an_epoch: float,
 ) -> Path:
     """Measure the weights as they will be stored and write the bundle; its folder."""
     about = bundle_config("ddpm", config.plain(), settings, test_set, len(history))
     device = next(unet.parameters()).device
     stored = DDPM(rounded(unet), config.schedule.build(), config)
     measured = measure(stored, about["data"], train_set, test_set, device)
+    measured.metrics["timing"]["seconds_an_epoch"] = seconds_an_epoch
     progress = progress_files(progress_folder, settings["training"]["epochs"], len(history))
     progress |= {
         f"epoch-{len(history):04d}-{kind}.jpg": sheet for kind, sheet in measured.sheets.items()

@@ -462,5 +462,5 @@ def bundle_name(family: str, key: str) -> str:
     names = [entry.name for entry in entries]
     if len(names) == 1:
         return names[0]
-    titles: Sequence[str] = {entry.name: entry.title for entry in entries}
+    titles = {entry.name: _(entry.title) for entry in entries}
     return st.selectbox(_("Model"), names, format_func=titles.get, key=key, bind="query-params")

@@ -53,6 +53,15 @@ SECTIONS: dict[str, tuple[PageEntry, ...]] = {
 """The navigation; the section SimSiam stands here once it has a page."""
 
 
+TITLES = (
+    N_("VAE on SVHN"),
+    N_("DDPM on SVHN, T = 500"),
+    N_("DDPM on SVHN, T = 1000"),
+    N_("DDPM on SVHN, T = 1500"),
+)
+"""Titles of the embedded bundles, as the manifest has them."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One numbered item of the assignment, in our words, and the page that carries it."""
