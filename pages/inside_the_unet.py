@@ -129,8 +129,8 @@ def grid_of_layers(name: str, picked: Picked, seed: int) -> None:
             st.markdown(
                 _(
                     "Rows are layers, with the number of their channels; the number in the name is "
-                    "the side in pixels. A colour means the same along a row. The three components "
-                    "hold {first} of the variance of {first_layer} and {last} of that of "
+                    "the side in pixels. Red, green and blue are the same three components along a "
+                    "row. They hold {first} of the variance of {first_layer} and {last} of that of "
                     "{last_layer}."
                 ).format(
                     first=percent(shares[first]),
@@ -337,7 +337,8 @@ def main() -> None:
                     "noise. k-means finds what varies most, not what has a name; often that is light "
                     "and dark, as in the fourth picture, made from the colours alone. Where both "
                     "agree, the network adds nothing. And features depend on t and on the noise "
-                    "drawn: change the seed and look again before you believe a segment."
+                    "drawn: change the seed and look again before you believe a segment. A segment "
+                    "along the edge is the padding of the convolutions, not the picture."
                 )
             )
         mechanism(

@@ -29,7 +29,7 @@ LIVE = "img[alt^='The noisy pictures, and below them']"
 MADE = "img[alt='Pictures made from noise']"
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 PAGES = (
-    "home",
+    "",
     "latent-space",
     "interpolation",
     "latent-profiles",

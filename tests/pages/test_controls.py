@@ -117,7 +117,7 @@ CHOICES = {
     "inside_the_unet.py": {
         "inside_from": ["gallery"],
         "inside_view": ["channel", "strength"],
-        "inside_scope": ["cell", "grid"],
+        "inside_scope": ["layer", "grid"],
     },
     "ddpm_training.py": {
         "ddpm_sheet": ["final"],
