@@ -40,8 +40,8 @@ VIEWS = {
     "strength": N_("Strength over channels"),
 }
 SCOPES: dict[Scope, str] = {
-    "layer": N_("Each layer"),
     "cell": N_("Each picture"),
+    "layer": N_("Each layer"),
     "grid": N_("The whole grid"),
 }
 SHARES = (0.01, 0.05, 0.15, 0.25, 0.4, 0.6, 0.8)

@@ -463,4 +463,10 @@ def bundle_name(family: str, key: str) -> str:
     if len(names) == 1:
         return names[0]
     titles = {entry.name: _(entry.title) for entry in entries}
-    return st.selectbox(_("Model"), names, format_func=titles.get, key=key, bind="query-params")
+    return st.selectbox(
+        _("Model"),
+        names,
+        format_func=lambda name: titles.get(name, name),
+        key=key,
+        bind="query-params",
+    )
