@@ -127,7 +127,7 @@ def go(explorer: DDPMExplorer, walker: Walker, place: st.delta_generator.DeltaGe
         bar.progress(path.done / path.total, text=progress_words(path))
         with live.container():
             count = path.x_t.shape[1]
-            figures.sheet(
+            figures.live_sheet(
                 np.concatenate([path.x_t[-1], path.x0_hat[-1]]),
                 columns=min(count, 8),
                 factor=3,

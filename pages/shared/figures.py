@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +79,16 @@ def sheet(
     made = grid(large, columns, gap=factor)
     st.image(made, alt=alt, width=width, output_format="PNG")
     return made
+
+
+def live_sheet(pictures: Pictures, *, columns: int, alt: str, factor: int, width: int) -> None:
+    """A sheet that will be replaced within a moment: its bytes travel with it.
+
+    A stored file could be gone before the visitor's browser asks for it.
+    """
+    made = png_bytes(grid(enlarge(pictures, factor), columns, gap=factor))
+    encoded = base64.b64encode(made).decode()
+    st.image(f"data:image/png;base64,{encoded}", alt=alt, width=width)
 
 
 def drawable(label: str) -> str:

@@ -157,6 +157,7 @@ def test_denoising_runs_live_stops_and_goes_on(tab):
     tab.wait_for_selector("img[alt^='The noisy pictures, and below them']")
     tab.get_by_role("button", name="Stop").click()
     tab.wait_for_selector("text=Stopped after")
+    ready(tab)
     assert tab.get_by_role("button", name="Stop").count() == 0
     stopped = source(tab, MADE)
     tab.get_by_role("button", name="Go on").click()

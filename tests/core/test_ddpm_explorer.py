@@ -164,7 +164,7 @@ def test_the_same_seed_makes_the_same_walk(schedule, walk, digit):
 
 
 def test_a_walk_beyond_the_last_level_is_refused(schedule, digit):
-    with pytest.raises(ValueError, match="^levels must be -1 to 299"):
+    with pytest.raises(ValueError, match=r"^levels must be -1 to 299"):
         noisy_walk(schedule, digit, 0, [-1, 300])
 
 
