@@ -148,6 +148,13 @@ def png_bytes(picture: Pictures) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg_bytes(picture: Pictures) -> bytes:
+    """One uint8 (H, W, 3) as a small JPEG file, for what is shown for a moment."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="JPEG", quality=85, subsampling=0)
+    return buffer.getvalue()
+
+
 def gif_bytes(frames: Pictures, milliseconds: int = 90, there_and_back: bool = True) -> bytes:
     """uint8 (B, H, W, 3) as an endless GIF, ``milliseconds`` a frame."""
     order = list(range(len(frames)))

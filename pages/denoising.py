@@ -29,6 +29,8 @@ COUNTS = (1, 4, 16)
 AT_ONCE = 100
 WALKERS_KEPT = 3
 SECONDS_A_FRAME = 0.2
+# The network keeps all cores busy: without a pause the server sends a picture late.
+SECONDS_TO_SEND, SECONDS_TO_SEND_FIRST = 0.02, 0.2
 COLUMNS = {1: 1, 4: 4, 16: 8}
 
 COMPARED: dict[str, tuple[str, Way]] = {
@@ -119,7 +121,7 @@ def go(explorer: DDPMExplorer, walker: Walker, place: st.delta_generator.DeltaGe
         bar = st.progress(0.0)
         st.button(_("Stop"), key="denoise_stop", icon=":material/stop:")
         live = st.empty()
-    shown = 0.0
+    shown, seen = 0.0, False
     for path in explorer.advance(walker):
         if time.perf_counter() - shown < SECONDS_A_FRAME and not path.finished:
             continue
@@ -130,10 +132,12 @@ def go(explorer: DDPMExplorer, walker: Walker, place: st.delta_generator.DeltaGe
             figures.live_sheet(
                 np.concatenate([path.x_t[-1], path.x0_hat[-1]]),
                 columns=min(count, 8),
-                factor=3,
+                factor=2,
                 alt=_("The noisy pictures, and below them what the network sees in them"),
                 width=560 if count > 1 else 160,
             )
+        time.sleep(SECONDS_TO_SEND if seen else SECONDS_TO_SEND_FIRST)
+        seen = True
     place.empty()
 
 
@@ -367,8 +371,7 @@ def main() -> None:
             place.info(_("This takes a moment: press the button."))
         below = st.container()
         beside = st.container()
-        explained()
-        if going:  # last, so that the rest of the page stands while it goes on
+        if going:  # first: the rest of the page is still there from before
             go(explorer, walker, place)
         if walker is not None and walker.path is not None:
             with below:
@@ -378,6 +381,7 @@ def main() -> None:
                 )
         with beside, plain_errors():
             comparison(name, explorer)
+        explained()
 
 
 def explained() -> None:

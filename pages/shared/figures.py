@@ -15,7 +15,7 @@ import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
 from core.bundle import Bundle
-from core.images import Pictures, enlarge, gif_bytes, grid, png_bytes
+from core.images import Pictures, enlarge, gif_bytes, grid, jpeg_bytes, png_bytes
 from pages.shared.text import _, language, number
 
 LARGE = 256
@@ -86,9 +86,9 @@ def live_sheet(pictures: Pictures, *, columns: int, alt: str, factor: int, width
 
     A stored file could be gone before the visitor's browser asks for it.
     """
-    made = png_bytes(grid(enlarge(pictures, factor), columns, gap=factor))
+    made = jpeg_bytes(grid(enlarge(pictures, factor), columns, gap=factor))
     encoded = base64.b64encode(made).decode()
-    st.image(f"data:image/png;base64,{encoded}", alt=alt, width=width)
+    st.image(f"data:image/jpeg;base64,{encoded}", alt=alt, width=width)
 
 
 def drawable(label: str) -> str:
