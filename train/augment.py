@@ -19,15 +19,17 @@ class DigitAugmentation:
     """How far a picture of a digit may be changed without becoming another digit.
 
     ``shift``: share of the side, either way. ``scale``: factor exp(+-scale). ``rotation``:
-    degrees, either way. ``contrast``: factor exp(+-contrast) about the picture's mean.
-    ``brightness``: added, +-brightness of 2. ``tint``: factor exp(+-tint) a colour channel.
-    ``invert``: probability of light and dark changing places. ``permute``: probability of the
-    colour channels changing places. All zero: the picture as it is.
+    degrees, either way. ``shear``: slant of uprights, +-shear of their height. ``contrast``:
+    factor exp(+-contrast) about the picture's mean. ``brightness``: added, +-brightness of 2.
+    ``tint``: factor exp(+-tint) a colour channel. ``invert``: probability of light and dark
+    changing places. ``permute``: probability of the colour channels changing places. All zero:
+    the picture as it is.
     """
 
     shift: float = 0.0
     scale: float = 0.0
     rotation: float = 0.0
+    shear: float = 0.0
     contrast: float = 0.0
     brightness: float = 0.0
     tint: float = 0.0
@@ -41,7 +43,7 @@ class DigitAugmentation:
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Augmented pictures, the shape of ``x``."""
-        if self.shift or self.scale or self.rotation:
+        if self.shift or self.scale or self.rotation or self.shear:
             x = self._move(x, generator)
         if self.permute:
             x = self._permute(x, generator)
@@ -59,7 +61,11 @@ class DigitAugmentation:
             for limit in (math.radians(self.rotation), self.scale, 2 * self.shift, 2 * self.shift)
         )
         cosine, sine = torch.exp(scale) * torch.cos(angle), torch.exp(scale) * torch.sin(angle)
-        rows = [torch.stack([cosine, -sine, right], 1), torch.stack([sine, cosine, down], 1)]
+        slant = _uniform(x, generator, -self.shear, self.shear).flatten() if self.shear else 0.0
+        rows = [
+            torch.stack([cosine, slant * cosine - sine, right], 1),
+            torch.stack([sine, slant * sine + cosine, down], 1),
+        ]
         field = F.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
         return F.grid_sample(x, field, padding_mode="reflection", align_corners=False)
 

@@ -98,8 +98,8 @@ class Trainer(run.Trainer):
         return {"train_objective": float(objective), "train_loss": float(of_noise)}
 
     def evaluate(self, model: UNet) -> dict[str, float]:
-        rows = run.shown_rows(len(self.test_levels), EVALUATED)
-        return evaluate(self.ddpm(model), self.test_levels[rows])
+        rows = run.shown_rows(len(self.tested.levels), EVALUATED)
+        return evaluate(self.ddpm(model), self.tested.levels[rows])
 
     def snapshot(self, model: UNet, folder: Path, epoch: int) -> None:
         """Samples from the same noise by DDIM, without clipping, as a sheet."""

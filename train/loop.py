@@ -12,11 +12,13 @@ import math
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from core.data import PictureSet
 from core.errors import AtelierError
 from core.files import replacing
 from core.images import Pictures
@@ -168,6 +170,19 @@ def device_name(device: torch.device) -> str:
 def resident(pictures: Pictures, device: torch.device) -> Tensor:
     """uint8 (N, 32, 32, 3) as uint8 (N, 3, 32, 32) on the device."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().to(device)
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A set of pictures on the device of a run: levels uint8 (N, 3, 32, 32), labels int64 (N,)."""
+
+    levels: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, pictures: PictureSet, device: torch.device) -> Resident:
+        labels = torch.from_numpy(pictures.labels).to(device)
+        return cls(resident(pictures.pictures, device), labels)
 
 
 def as_float(levels: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from core.errors import AtelierError
 from core.files import write_json
 from train import loop, sets
 from train.augment import DigitAugmentation
+from train.loop import Resident
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,11 @@ class Trainer(ABC):
         config: Any,
         training: Training,
         device: torch.device,
-        train_levels: Tensor,
-        test_levels: Tensor,
+        trained: Resident,
+        tested: Resident,
     ) -> None:
         self.config, self.training, self.device = config, training, device
-        self.train_levels, self.test_levels = train_levels, test_levels
+        self.trained, self.tested = trained, tested
         with torch.random.fork_rng(devices=[]):  # initial weights; the global generator is put back
             torch.manual_seed(training.seed)
             self.model = self.build()
@@ -146,11 +147,11 @@ class Trainer(ABC):
 
     @property
     def steps_per_epoch(self) -> int:
-        return max(1, len(self.train_levels) // self.training.batch_size)
+        return max(1, len(self.trained.levels) // self.training.batch_size)
 
     def augmented(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Training pictures (B, 3, 32, 32) in [-1, 1], augmented, channels last."""
-        x = self.training.augmentation(loop.as_float(self.train_levels[rows]), generator)
+        x = self.training.augmentation(loop.as_float(self.trained.levels[rows]), generator)
         return x.contiguous(memory_format=torch.channels_last)
 
     def descend(self, loss: Tensor, number: int) -> None:
@@ -172,7 +173,7 @@ class Trainer(ABC):
         """One pass over the training pictures; averages over its steps."""
         self.model.train()
         generator = loop.epoch_generator(self.training.seed, self.epoch, "train", self.device)
-        order = torch.randperm(len(self.train_levels), generator=generator, device=self.device)
+        order = torch.randperm(len(self.trained.levels), generator=generator, device=self.device)
         steps = []
         for index in range(self.steps_per_epoch):
             rows = order[index * self.training.batch_size : (index + 1) * self.training.batch_size]
@@ -212,14 +213,14 @@ class Trainer(ABC):
 def copy_of(trainer: Trainer) -> Trainer:
     """The same run before its first step, to try things on."""
     return type(trainer)(
-        trainer.config, trainer.training, trainer.device, trainer.train_levels, trainer.test_levels
+        trainer.config, trainer.training, trainer.device, trainer.trained, trainer.tested
     )
 
 
 def seconds_of_a_step(trial: Trainer) -> float:
     """One update of the weights; the weights of ``trial`` move."""
     generator = loop.epoch_generator(trial.training.seed, 0, "pace", trial.device)
-    count = min(trial.training.batch_size, len(trial.train_levels))
+    count = min(trial.training.batch_size, len(trial.trained.levels))
     rows = torch.arange(count, device=trial.device)
     return loop.timed(lambda: trial.step(rows, 0, generator), trial.device)
 
@@ -274,8 +275,8 @@ def train(
         config,
         training,
         device,
-        loop.resident(train_set.pictures, device),
-        loop.resident(test_set.pictures, device),
+        Resident.of(train_set, device),
+        Resident.of(test_set, device),
     )
     if resume or finish:
         prints = [settings["data"][key] for key in ("fingerprint", "test_fingerprint")]

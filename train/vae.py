@@ -100,16 +100,18 @@ class Trainer(run.Trainer):
         }
 
     def evaluate(self, model: VAE) -> dict[str, float]:
-        found = evaluate(model, self.test_levels)
+        found = evaluate(model, self.tested.levels)
         return {f"test_{key}": value for key, value in found.items()}
 
     def snapshot(self, model: VAE, folder: Path, epoch: int) -> None:
-        snapshot(model, self.test_levels, folder, epoch)
+        snapshot(model, self.tested.levels, folder, epoch)
 
     def seconds_at_end(self, model: VAE) -> float:
-        test = loop.timed(lambda: evaluate(model, self.test_levels), self.device, warmup=1, runs=1)
-        decode = vae_bundle.decodings_at_end(len(self.train_levels), len(self.test_levels))
-        return test / len(self.test_levels) * decode
+        test = loop.timed(
+            lambda: evaluate(model, self.tested.levels), self.device, warmup=1, runs=1
+        )
+        decode = vae_bundle.decodings_at_end(len(self.trained.levels), len(self.tested.levels))
+        return test / len(self.tested.levels) * decode
 
     def architecture(self) -> dict[str, object]:
         return self.model.architecture()

@@ -26,8 +26,8 @@ def fewer_figures(monkeypatch, few_ddpm_figures):
 
 
 def new_trainer(config, training=THREE_EPOCHS):
-    levels = [loop.resident(load_split("svhn", s).pictures, CPU) for s in ("train", "test")]
-    return ddpm.Trainer(config, training, CPU, *levels)
+    sets = [loop.Resident.of(load_split("svhn", s), CPU) for s in ("train", "test")]
+    return ddpm.Trainer(config, training, CPU, *sets)
 
 
 def state(folder):
@@ -117,8 +117,8 @@ def test_one_step_is_the_loss_of_the_noise(tiny_ddpm):
 def test_evaluation_is_that_of_every_picture_once(tiny_ddpm):
     trainer = new_trainer(tiny_ddpm)
     model = trainer.ddpm(trainer.averaged_model())
-    found = ddpm.evaluate(model, trainer.test_levels)
-    assert found == ddpm.evaluate(model, trainer.test_levels)
+    found = ddpm.evaluate(model, trainer.tested.levels)
+    assert found == ddpm.evaluate(model, trainer.tested.levels)
     # The untrained network says v = 0, which is eps_hat = sqrt(1 - alpha_bar) x_t.
     assert 0 < found["test_mse"] < 2
     quarters = np.mean([found[f"test_loss_{q}"] for q in (1, 2, 3, 4)])

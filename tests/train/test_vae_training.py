@@ -59,8 +59,8 @@ def interrupt_before(epoch, monkeypatch):
 
 
 def new_trainer(config, training=THREE_EPOCHS):
-    levels = [loop.resident(load_split("svhn", s).pictures, CPU) for s in ("train", "test")]
-    return vae.Trainer(config, training, CPU, *levels)
+    sets = [loop.Resident.of(load_split("svhn", s), CPU) for s in ("train", "test")]
+    return vae.Trainer(config, training, CPU, *sets)
 
 
 @pytest.fixture(scope="module")
@@ -255,11 +255,11 @@ def test_a_trained_model_beats_an_untrained_one(tiny, preset):
         augmentation=DigitAugmentation(),
     )
     trainer = new_trainer(config, recipe)
-    before = vae.evaluate(trainer.averaged_model(), trainer.test_levels)
+    before = vae.evaluate(trainer.averaged_model(), trainer.tested.levels)
     for _ in range(12):
         row = trainer.run_epoch()
         trainer.epoch += 1
-    after = vae.evaluate(trainer.averaged_model(), trainer.test_levels)
+    after = vae.evaluate(trainer.averaged_model(), trainer.tested.levels)
     assert after["negative_elbo"] < before["negative_elbo"] - 100
     assert after["mse"] < 0.7 * before["mse"]
     assert after["active_units"] > 0
@@ -274,7 +274,7 @@ def test_one_step_takes_the_gradient_of_the_bound_of_its_batch(tiny):
     rows = torch.arange(16)
     generators = [loop.epoch_generator(0, 0, "x", CPU) for _ in range(2)]
     (nll, kl), _ = trainer.step(rows, 0, generators[0])
-    _, nll_twin, kl_twin = twin(loop.as_float(trainer.train_levels[rows]), generator=generators[1])
+    _, nll_twin, kl_twin = twin(loop.as_float(trainer.trained.levels[rows]), generator=generators[1])
     (nll_twin + kl_twin).mean().backward()
     assert nll.item() == pytest.approx(nll_twin.mean().item(), rel=1e-6)
     assert kl.item() == pytest.approx(kl_twin.mean().item(), rel=1e-5)

@@ -1,0 +1,39 @@
+"""How alike two pictures are: PSNR and SSIM of (B, C, H, W) in [-1, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+DATA_RANGE = 2.0
+
+
+def psnr(a: Tensor, b: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB, (B,): 10 log10(4 / mean squared error); inf for equals."""
+    mse = (a - b).double().square().flatten(1).mean(dim=1)
+    return 10 * torch.log10(DATA_RANGE**2 / mse)
+
+
+def ssim(a: Tensor, b: Tensor, window: int = 7) -> Tensor:
+    """Structural similarity, (B,), 1 for equals: Wang et al. 2004, equation 13.
+
+    Uniform window, sample covariance, mean over channels and over windows that lie inside.
+    """
+    if min(a.shape[-2:]) < window:
+        raise ValueError(f"window must fit into {tuple(a.shape[-2:])}, got {window}")
+    a, b = a.double(), b.double()
+    count = window**2
+    unbiased = count / (count - 1)
+
+    def mean(x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, window, stride=1)
+
+    mean_a, mean_b = mean(a), mean(b)
+    var_a = unbiased * (mean(a * a) - mean_a.square())
+    var_b = unbiased * (mean(b * b) - mean_b.square())
+    both = unbiased * (mean(a * b) - mean_a * mean_b)
+    c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
+    top = (2 * mean_a * mean_b + c1) * (2 * both + c2)
+    bottom = (mean_a.square() + mean_b.square() + c1) * (var_a + var_b + c2)
+    return (top / bottom).flatten(1).mean(dim=1)

@@ -1,0 +1,118 @@
+"""Trains the judge of digits by cross-entropy on augmented pictures; leaves a bundle."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core.data import PictureSet
+from core.judge import PRESETS, Judge, JudgeConfig
+from train import judge_bundle, loop, run
+from train.augment import DigitAugmentation
+from train.run import Training
+
+
+@dataclass(frozen=True)
+class JudgeTraining(Training):
+    """How a judge is trained; the defaults are the recipe of the default preset."""
+
+    epochs: int = 40
+    learning_rate: float = 3e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.05
+    augmentation: DigitAugmentation = field(
+        default_factory=lambda: DigitAugmentation(
+            shift=0.08,
+            scale=0.15,
+            rotation=12.0,
+            shear=0.2,
+            contrast=0.4,
+            brightness=0.15,
+            tint=0.1,
+            invert=0.5,
+            permute=0.5,
+        )
+    )
+
+
+class Trainer(run.Trainer):
+    """Classifier, optimiser and data of a run."""
+
+    training_class = JudgeTraining
+    config: JudgeConfig
+    model: Judge
+
+    def build(self) -> Judge:
+        return Judge(self.config)
+
+    def compiled_parts(self) -> tuple[Judge]:
+        return (self.model,)
+
+    def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """One update on the given rows: mean cross-entropy, and share of right answers."""
+        x, labels = self.augmented(rows, generator), self.trained.labels[rows]
+        with loop.autocast(self.device):
+            logits = self.model(x)
+        loss = F.cross_entropy(logits.float(), labels)
+        self.descend(loss, number)
+        right = (logits.argmax(dim=1) == labels).float().mean()
+        return loss.detach(), right
+
+    def summary(self, steps: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+        loss, right = (torch.stack(values).mean() for values in zip(*steps, strict=True))
+        return {"train_loss": float(loss), "train_accuracy": float(right)}
+
+    def evaluate(self, model: Judge) -> dict[str, float]:
+        logits = judge_bundle.logits_of(model, self.tested.levels)
+        labels = self.tested.labels.cpu()
+        return {
+            "test_loss": float(F.cross_entropy(logits, labels)),
+            "test_accuracy": float((logits.argmax(dim=1) == labels).double().mean()),
+        }
+
+    def snapshot(self, model: nn.Module, folder: Path, epoch: int) -> None:
+        """A judge makes no pictures."""
+
+    def seconds_at_end(self, model: Judge) -> float:
+        test = loop.timed(lambda: self.evaluate(model), self.device, warmup=1, runs=1)
+        return test * (2 + len(self.trained.levels) / len(self.tested.levels))
+
+    def architecture(self) -> dict[str, object]:
+        return self.config.plain()
+
+    @staticmethod
+    def config_of(architecture: dict) -> JudgeConfig:
+        return JudgeConfig(**architecture)
+
+    def write(
+        self, folder: Path, train_set: PictureSet, test_set: PictureSet, settings: dict
+    ) -> Path:
+        return judge_bundle.write(
+            folder,
+            self.averaged_model(),
+            train_set=train_set,
+            test_set=test_set,
+            history=self.history,
+            settings=settings,
+        )
+
+
+train = partial(run.train, Trainer)
+"""Start or resume a run; the folder of the finished bundle: ``run.train`` for judges."""
+
+
+# ---------------------------------------------------------------- the command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    run.add_arguments(parser, tuple(PRESETS), JudgeTraining())
+
+
+def main(arguments: argparse.Namespace) -> None:
+    run.main(Trainer, PRESETS[arguments.preset], JudgeTraining(), arguments)
