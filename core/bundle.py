@@ -225,15 +225,20 @@ def _read_json(folder: Path, name: str, file: str, kind: type) -> dict | list:
     return value
 
 
+def unusable(bundle: Bundle, field: str) -> AtelierError:
+    """What to raise where a part of ``config.json`` makes no sense."""
+    return AtelierError(
+        "bundle-config",
+        "config.json of the bundle {name} has no usable {field}.",
+        name=bundle.name,
+        field=field,
+    )
+
+
 def _check_config(bundle: Bundle) -> None:
     for key, kind in CONFIG_FIELDS.items():
         if not isinstance(bundle.config.get(key), kind):
-            raise AtelierError(
-                "bundle-config",
-                "config.json of the bundle {name} has no usable {field}.",
-                name=bundle.name,
-                field=key,
-            )
+            raise unusable(bundle, key)
     if bundle.config["format"] != FORMAT:
         raise AtelierError(
             "bundle-format",

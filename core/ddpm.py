@@ -15,8 +15,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from core.bundle import Bundle, load_weights, open_bundle
-from core.errors import AtelierError
+from core.bundle import Bundle, load_weights, open_bundle, unusable
 from core.noise_schedule import MAX_T, EpsModel, Generators, NoiseSchedule, draw_noise
 from core.samplers import (
     Sampler,
@@ -193,11 +192,6 @@ class DDPM:
         try:
             model = cls.build(DDPMConfig.read(bundle.config["architecture"]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise AtelierError(
-                "bundle-config",
-                "config.json of the bundle {name} has no usable {field}.",
-                name=bundle.name,
-                field="architecture",
-            ) from error
+            raise unusable(bundle, "architecture") from error
         load_weights(model.unet, bundle)
         return model

@@ -25,8 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.bundle import Bundle, load_weights, open_bundle
-from core.errors import AtelierError
+from core.bundle import Bundle, load_weights, open_bundle, unusable
 
 CLASSES = 10
 SURE = 0.9
@@ -116,12 +115,7 @@ class Judge(nn.Module):
         try:
             config = JudgeConfig(**bundle.config["architecture"])
         except (TypeError, ValueError) as error:
-            raise AtelierError(
-                "bundle-config",
-                "config.json of the bundle {name} has no usable {field}.",
-                name=bundle.name,
-                field="architecture",
-            ) from error
+            raise unusable(bundle, "architecture") from error
         model = cls(config)
         load_weights(model, bundle)
         return model.eval()

@@ -30,8 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.bundle import Bundle, load_weights, open_bundle
-from core.errors import AtelierError
+from core.bundle import Bundle, load_weights, open_bundle, unusable
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0
 LOG_2PI = math.log(2 * math.pi)
@@ -385,12 +384,7 @@ class VAE(nn.Module):
         try:
             config = VAEConfig(**bundle.config["architecture"])
         except (TypeError, ValueError) as error:
-            raise AtelierError(
-                "bundle-config",
-                "config.json of the bundle {name} has no usable {field}.",
-                name=bundle.name,
-                field="architecture",
-            ) from error
+            raise unusable(bundle, "architecture") from error
         model = cls(config)
         load_weights(model, bundle)
         return model.eval()
