@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import get_args
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from core import images
 from core.bundle import Bundle, check_golden
 from core.ddpm import DDPM, NoiseSchedule, Sampler, Step, draw_noise, time_grid
 from core.images import Pictures
-from core.samplers import ddim, dpm_solver, p_sample_loop
+from core.samplers import sample
 
 FRAMES = 50
 """Of a way back at most so many steps are kept to be looked at, evenly spread."""
@@ -124,21 +124,47 @@ class Way:
         return time_grid(T, steps)
 
 
+class Frame(NamedTuple):
+    """One step of a way back: level ``t``, and uint8 (B, 32, 32, 3) as ``Path`` has them."""
+
+    t: int
+    x_t: Pictures
+    eps_hat: Pictures
+    x0_hat: Pictures
+
+
 @dataclass(frozen=True)
 class Path:
-    """A way back as far as it has come, at most ``FRAMES`` steps of it and the newest.
+    """A way back as far as it has come: at most ``FRAMES`` steps of it and the newest, ``frames``.
 
     ``t`` (n,) falls from T - 1; ``x_t``, ``eps_hat``, ``x0_hat``: uint8 (n, B, 32, 32, 3), the
     noise as ``show_noise`` shows it. ``done`` of ``total`` steps taken, in ``seconds``.
     """
 
-    t: np.ndarray
-    x_t: Pictures
-    eps_hat: Pictures
-    x0_hat: Pictures
+    frames: tuple[Frame, ...]
     done: int
     total: int
     seconds: float
+
+    @cached_property
+    def t(self) -> np.ndarray:
+        return np.array([frame.t for frame in self.frames])
+
+    @cached_property
+    def x_t(self) -> Pictures:
+        return np.stack([frame.x_t for frame in self.frames])
+
+    @cached_property
+    def eps_hat(self) -> Pictures:
+        return np.stack([frame.eps_hat for frame in self.frames])
+
+    @cached_property
+    def x0_hat(self) -> Pictures:
+        return np.stack([frame.x0_hat for frame in self.frames])
+
+    @property
+    def newest(self) -> Frame:
+        return self.frames[-1]
 
     @property
     def finished(self) -> bool:
@@ -147,7 +173,7 @@ class Path:
     @property
     def result(self) -> Pictures:
         """The pictures, or, of a way that was stopped, what the network sees in the noise so far."""
-        return self.x0_hat[-1]
+        return self.newest.x0_hat
 
 
 @dataclass
@@ -214,16 +240,22 @@ class DDPMExplorer:
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         x_T = draw_noise(torch.empty(len(seeds), 3, images.SIZE, images.SIZE), generators)
         times = way.grid(self.T)
-        args = (self._eps, self.schedule, x_T, times)
-        if way.sampler == "ddpm":
-            steps = p_sample_loop(*args, clip_x0=way.clip_x0, generator=generators)
-        elif way.sampler == "ddim":
-            steps = ddim(*args, eta=way.eta, clip_x0=way.clip_x0, generator=generators)
-        elif way.sampler == "dpm":
-            steps = dpm_solver(*args, clip_x0=way.clip_x0)
-        else:
-            raise ValueError(f"sampler must be one of {get_args(Sampler)}, got {way.sampler!r}")
+        steps = self._reverse(way, x_T, times, generators)
         return Walker(self._record(steps, times))
+
+    def _reverse(
+        self, way: Way, x: Tensor, times: Tensor, generators: list[torch.Generator]
+    ) -> Iterator[Step]:
+        return sample(
+            self._eps,
+            self.schedule,
+            x,
+            times,
+            sampler=way.sampler,
+            eta=way.eta,
+            clip_x0=way.clip_x0,
+            generator=generators,
+        )
 
     def advance(self, walker: Walker) -> Iterator[Path]:
         """Move on step by step; may be left and asked again, and goes on where it stood."""
@@ -240,7 +272,7 @@ class DDPMExplorer:
     def _record(self, steps: Iterator[Step], times: Tensor) -> Iterator[Path]:
         total = len(times) - 1
         kept = {round(i * total / FRAMES) for i in range(FRAMES + 1)} if total > FRAMES else None
-        frames: list[tuple[int, Pictures, Pictures, Pictures]] = []
+        frames: tuple[Frame, ...] = ()
         seconds = 0.0
         begun = time.perf_counter()
         for done, step in enumerate(steps):
@@ -248,18 +280,17 @@ class DDPMExplorer:
             noise = torch.zeros_like(step.x_t)
             if t >= 0:
                 noise = self.schedule.walk_noise(step.x0_hat, step.x_t, t)
-            newest = (
+            newest = Frame(
                 t,
                 images.to_pictures(step.x_t),
                 show_noise(noise),
                 images.to_pictures(step.x0_hat),
             )
-            levels, *stacks = zip(*frames, newest, strict=True)
             seconds += time.perf_counter() - begun
-            yield Path(np.array(levels), *map(np.stack, stacks), done, total, seconds)
+            yield Path((*frames, newest), done, total, seconds)
             begun = time.perf_counter()
             if kept is None or done in kept:
-                frames.append(newest)
+                frames = (*frames, newest)
 
     # ------------------------------------------------------------ one look
 

@@ -128,9 +128,10 @@ def go(explorer: DDPMExplorer, walker: Walker, place: st.delta_generator.DeltaGe
         shown = time.perf_counter()
         bar.progress(path.done / path.total, text=progress_words(path))
         with live.container():
-            count = path.x_t.shape[1]
+            newest = path.newest
+            count = len(newest.x_t)
             figures.live_sheet(
-                np.concatenate([path.x_t[-1], path.x0_hat[-1]]),
+                np.concatenate([newest.x_t, newest.x0_hat]),
                 columns=min(count, 8),
                 factor=2,
                 alt=_("The noisy pictures, and below them what the network sees in them"),

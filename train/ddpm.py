@@ -82,11 +82,10 @@ class Trainer(run.Trainer):
 
         if self.config.prediction == "eps":
             loss = self.schedule.p_losses(network, x0, t, noise)
-        else:
-            loss = self.schedule.v_losses(network, x0, t, noise)
-        self.descend(loss, number)
-        if self.config.prediction == "eps":
+            self.descend(loss, number)
             return loss.detach(), loss.detach()
+        loss = self.schedule.v_losses(network, x0, t, noise)
+        self.descend(loss, number)
         with torch.no_grad():
             of_noise = self.schedule.p_losses(
                 lambda x_t, t: self.schedule.eps_from_v(x_t, t, said), x0, t, noise

@@ -2,7 +2,7 @@ import itertools
 import math
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -70,8 +70,14 @@ def assert_near(found, expected):
 
 def same(first, second):
     """All fields of two dataclasses are equal, but for the time it took."""
-    one, two = vars(first), vars(second)
-    return all(np.array_equal(one[name], two[name]) for name in one if name != "seconds")
+
+    def equal(one, two):
+        if isinstance(one, tuple):
+            return len(one) == len(two) and all(map(equal, one, two))
+        return np.array_equal(one, two)
+
+    names = [field.name for field in fields(first) if field.name != "seconds"]
+    return all(equal(getattr(first, name), getattr(second, name)) for name in names)
 
 
 # ---------------------------------------------------------------- into noise

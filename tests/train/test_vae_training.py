@@ -274,7 +274,9 @@ def test_one_step_takes_the_gradient_of_the_bound_of_its_batch(tiny):
     rows = torch.arange(16)
     generators = [loop.epoch_generator(0, 0, "x", CPU) for _ in range(2)]
     (nll, kl), _ = trainer.step(rows, 0, generators[0])
-    _, nll_twin, kl_twin = twin(loop.as_float(trainer.trained.levels[rows]), generator=generators[1])
+    _, nll_twin, kl_twin = twin(
+        loop.as_float(trainer.trained.levels[rows]), generator=generators[1]
+    )
     (nll_twin + kl_twin).mean().backward()
     assert nll.item() == pytest.approx(nll_twin.mean().item(), rel=1e-6)
     assert kl.item() == pytest.approx(kl_twin.mean().item(), rel=1e-5)
