@@ -39,6 +39,9 @@ from core import hub
 from core.errors import AtelierError
 from core.files import replacing_folder, sha256, write_json
 
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+"""The embedded bundles and the manifest that names them."""
+
 FORMAT = 1
 GOLDEN_TOLERANCE = 1e-4
 REQUIRED_FILES = (

@@ -21,10 +21,17 @@ from core import images
 from core.bundle import Bundle, check_golden
 from core.ddpm import DDPM, NoiseSchedule, Sampler, Step, draw_noise, time_grid
 from core.images import Pictures
-from core.samplers import sample
+from core.restoration import noised, sweep
+from core.samplers import sample, snap
 
 FRAMES = 50
 """Of a way back at most so many steps are kept to be looked at, evenly spread."""
+
+LOOK = 64
+"""So many pictures at once pass through the network where there is no need for more."""
+
+BACKWARD = 2**40
+"""The way back from level l of the sweep draws its noise from seed + (l + 1) * this."""
 
 NOISE_SPAN = 3.0
 """Noise is shown from -3 (black) to 3 (white)."""
@@ -185,6 +192,28 @@ class Walker:
 
 
 @dataclass(frozen=True)
+class Restoration:
+    """Pictures noised to several levels and on their way back: uint8 (P, L, D, 32, 32, 3).
+
+    ``t`` (L,) rising levels; D draws of noise a level. ``noised``: where they started. ``glance``:
+    what the network sees in those in one look. ``now``: what it sees at present; where a picture
+    still waits, its noised self. ``done`` of ``total`` steps taken, in ``seconds``.
+    """
+
+    t: np.ndarray
+    noised: Pictures
+    glance: Pictures
+    now: Pictures
+    done: int
+    total: int
+    seconds: float
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.total
+
+
+@dataclass(frozen=True)
 class Prediction:
     """One look at a noisy picture, ``t`` the level: what the network sees in it.
 
@@ -291,6 +320,65 @@ class DDPMExplorer:
             begun = time.perf_counter()
             if kept is None or done in kept:
                 frames = (*frames, newest)
+
+    # ------------------------------------------------------------ noise a picture, and back
+
+    def snapped(self, way: Way, levels: Sequence[int]) -> np.ndarray:
+        """The levels of the way's grid that are nearest to ``levels``, rising, each once."""
+        return np.unique(snap(way.grid(self.T), torch.tensor(list(levels))).numpy())
+
+    def restore(
+        self, way: Way, pictures: Pictures, levels: Sequence[int], draws: int, seed: int
+    ) -> Iterator[Restoration]:
+        """Noise pictures (P, 32, 32, 3) to every level, ``draws`` times, and denoise all at once.
+
+        Levels snap to the way's grid. Draw d of picture i has its own noise, from seed
+        ``seed`` + i * ``draws`` + d, the same at every level. Yields before every step; the first
+        has what the network sees in every noisy picture in one look.
+        """
+        if draws < 1:
+            raise ValueError(f"draws must be at least 1, got {draws}")
+        begun = time.perf_counter()
+        t = torch.from_numpy(self.snapped(way, levels))
+        P, L, D = len(pictures), len(t), draws
+        seeds = [[seed + i * D + d for d in range(D)] for i in range(P)]
+        forward = [[torch.Generator().manual_seed(one) for one in row] for row in seeds]
+        backward = [
+            torch.Generator().manual_seed(one + (level + 1) * BACKWARD)
+            for row in seeds
+            for level in range(L)
+            for one in row
+        ]
+        x_t = noised(self.schedule, images.to_tensor(pictures), t, forward)
+
+        def shaped(x: Tensor) -> Pictures:
+            return images.to_pictures(x).reshape(P, L, D, images.SIZE, images.SIZE, 3)
+
+        flat, each = x_t.flatten(0, 2), t[None, :, None].expand(P, L, D).flatten()
+        look = torch.cat(
+            [self._eps(*part) for part in zip(flat.split(LOOK), each.split(LOOK), strict=True)]
+        )
+        noisy, glance = shaped(flat), shaped(self.schedule.x0_from_eps(flat, each, look))
+        steps = sweep(
+            self._eps,
+            self.schedule,
+            x_t,
+            t,
+            way.grid(self.T),
+            sampler=way.sampler,
+            eta=way.eta,
+            clip_x0=way.clip_x0,
+            generators=backward,
+        )
+        total = int((way.grid(self.T) <= t.max()).sum()) - 1
+        seconds = time.perf_counter() - begun
+        begun = time.perf_counter()
+        for done, step in enumerate(steps):
+            waits = step.x0_hat.isnan()
+            now = shaped(torch.where(waits, flat, step.x0_hat))
+            seconds += time.perf_counter() - begun
+            yield Restoration(t.numpy(), noisy, glance, now, done, total, seconds)
+            begun = time.perf_counter()
 
     # ------------------------------------------------------------ one look
 

@@ -7,7 +7,37 @@ after them. 0 for equal means and covariances, in squared units of the features.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """What the distance knows of a set of features: float64 ``mean`` (d,), ``covariance`` (d, d)."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Gaussian:
+        """Mean and sample covariance of features (N, d), N at least 2."""
+        _check("features", features)
+        features = features.astype(np.float64)
+        return cls(features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False)))
+
+    def distance(self, other: Gaussian) -> float:
+        """Frechet distance to another Gaussian of as many dimensions."""
+        if self.mean.shape != other.mean.shape:
+            raise ValueError(
+                f"other must have {len(self.mean)} features, as this, got {len(other.mean)}"
+            )
+        root = _square_root(self.covariance)
+        # S_a S_b has the eigenvalues of root S_b root, which is symmetric.
+        eigenvalues = np.linalg.eigvalsh(root @ other.covariance @ root).clip(min=0)
+        traces = np.trace(self.covariance) + np.trace(other.covariance)
+        spread = traces - 2 * np.sqrt(eigenvalues).sum()
+        return float(np.square(self.mean - other.mean).sum() + max(0.0, spread))
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -16,20 +46,16 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     Biased upwards for few samples: compare only at equal N, and beside the distance of two real
     sets.
     """
-    for name, features in (("a", a), ("b", b)):
-        if features.ndim != 2 or len(features) < 2:
-            raise ValueError(f"{name} must be (N, d) with N at least 2, got {features.shape}")
+    _check("a", a)
+    _check("b", b)
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"a and b must have as many features, got {a.shape[1]} and {b.shape[1]}")
-    mean_a, mean_b = (features.mean(axis=0, dtype=np.float64) for features in (a, b))
-    cov_a, cov_b = (
-        np.atleast_2d(np.cov(features.astype(np.float64), rowvar=False)) for features in (a, b)
-    )
-    root = _square_root(cov_a)
-    # S_a S_b has the eigenvalues of root S_b root, which is symmetric.
-    eigenvalues = np.linalg.eigvalsh(root @ cov_b @ root).clip(min=0)
-    spread = np.trace(cov_a) + np.trace(cov_b) - 2 * np.sqrt(eigenvalues).sum()
-    return float(np.square(mean_a - mean_b).sum() + max(0.0, spread))
+    return Gaussian.of(a).distance(Gaussian.of(b))
+
+
+def _check(name: str, features: np.ndarray) -> None:
+    if features.ndim != 2 or len(features) < 2:
+        raise ValueError(f"{name} must be (N, d) with N at least 2, got {features.shape}")
 
 
 def _square_root(covariance: np.ndarray) -> np.ndarray:

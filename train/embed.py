@@ -11,14 +11,12 @@ from core import bundle as bundles
 from core.errors import AtelierError
 from core.files import replacing_folder
 
-CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder of the bundle")
     parser.add_argument("--name", required=True, help="its name in the manifest: vae-svhn")
     parser.add_argument("--title", required=True, help="what people read")
-    parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, help="where to")
+    parser.add_argument("--checkpoints", type=Path, default=bundles.CHECKPOINTS, help="where to")
 
 
 def main(arguments: argparse.Namespace) -> None:

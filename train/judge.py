@@ -26,15 +26,16 @@ class JudgeTraining(Training):
     learning_rate: float = 3e-3
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.05
+    label_smoothing: float = 0.1
     augmentation: DigitAugmentation = field(
         default_factory=lambda: DigitAugmentation(
-            shift=0.08,
-            scale=0.15,
-            rotation=12.0,
-            shear=0.2,
-            contrast=0.4,
-            brightness=0.15,
-            tint=0.1,
+            shift=0.1,
+            scale=0.22,
+            rotation=15.0,
+            shear=0.3,
+            contrast=0.6,
+            brightness=0.25,
+            tint=0.25,
             invert=0.5,
             permute=0.5,
         )
@@ -59,7 +60,8 @@ class Trainer(run.Trainer):
         x, labels = self.augmented(rows, generator), self.trained.labels[rows]
         with loop.autocast(self.device):
             logits = self.model(x)
-        loss = F.cross_entropy(logits.float(), labels)
+        smoothing = self.training.label_smoothing
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
         self.descend(loss, number)
         right = (logits.argmax(dim=1) == labels).float().mean()
         return loss.detach(), right

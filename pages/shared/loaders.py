@@ -16,7 +16,7 @@ import streamlit as st
 import torch
 
 from core import data
-from core.bundle import Bundle, Manifest, ManifestEntry, read_manifest
+from core.bundle import CHECKPOINTS, Bundle, Manifest, ManifestEntry, read_manifest
 from core.data import PictureSet
 from core.ddpm import NoiseSchedule, ScheduleConfig
 from core.ddpm_explorer import DDPMExplorer, NoisyWalk, Prediction, Way, noisy_walk
@@ -31,7 +31,6 @@ from core.vae_explorer import golden_deviation as vae_golden_deviation
 from pages.shared.text import _
 
 CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
-CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 GALLERY_SEED = 2026
 GALLERY_SIZE = 24
 WAYS_KEPT = 128

@@ -1,0 +1,248 @@
+"""From a trained judge to its bundle: temperature, figures, statistics of features, card."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core import bundle as bundles
+from core.calibration import fit_temperature, reliability
+from core.data import PictureSet
+from core.frechet import Gaussian, frechet_distance
+from core.judge import CLASSES, SURE, Judge, JudgeConfig
+from core.judge_explorer import golden_deviation, golden_outputs, mean_distance
+from train import loop, sets
+from train.run import Measured, bundle_config, rounded, shown_rows
+
+BATCH = 256
+FRECHET_PICTURES = 2000
+SPLITS = 10
+
+
+# ---------------------------------------------------------------- what it says
+
+
+@torch.no_grad()
+def features_of(model: Judge, levels: Tensor) -> Tensor:
+    """Features of pictures uint8 (N, 3, 32, 32), (N, d), on the CPU."""
+    parts = [model.features(loop.as_float(part)).cpu() for part in levels.split(BATCH)]
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def logits_of(model: Judge, levels: Tensor) -> Tensor:
+    """Calibrated logits of pictures uint8 (N, 3, 32, 32), (N, 10), on the CPU."""
+    return torch.cat([model(loop.as_float(part)).cpu() for part in levels.split(BATCH)])
+
+
+def temperature_of(logits: Tensor, labels: Tensor) -> float:
+    """The best temperature, or 1 where every answer is right."""
+    if bool((logits.argmax(dim=1) == labels).all()):
+        return 1.0
+    return fit_temperature(logits, labels)
+
+
+def calibrated(model: Judge, levels: Tensor, labels: Tensor) -> Judge:
+    """The judge with the temperature that suits these pictures best."""
+    found = copy.deepcopy(model)
+    best = temperature_of(logits_of(model, levels), labels.cpu())
+    found.temperature.mul_(best)
+    return found
+
+
+# ---------------------------------------------------------------- figures
+
+
+def test_figures(model: Judge, levels: Tensor, labels: Tensor) -> tuple[dict, dict]:
+    """Accuracy and calibration on test digits.
+
+    The temperature was fitted on test digits: so that its figures are not its own praise, each half
+    of the digits is judged with the temperature of the other half.
+    """
+    logits, labels = logits_of(model, levels), labels.cpu()
+    raw = logits * model.temperature.cpu()
+    crossed = torch.empty_like(raw)
+    even = torch.arange(len(raw)) % 2 == 0
+    for half in (even, ~even):
+        crossed[half] = raw[half] / temperature_of(raw[~half], labels[~half])
+    p, truth = crossed.double().softmax(dim=1).numpy(), labels.numpy()
+    found = reliability(p, truth)
+    answer, sure = p.argmax(axis=1), p.max(axis=1) >= SURE
+    right = answer == truth
+    figures = {
+        "pictures": len(truth),
+        "accuracy": float(right.mean()),
+        "cross_entropy": float(F.cross_entropy(crossed.double(), labels)),
+        "calibration_error": found.calibration_error,
+        "calibration_error_uncalibrated": reliability(
+            raw.double().softmax(dim=1).numpy(), truth
+        ).calibration_error,
+        "temperature": float(model.temperature),
+        "sure": float(sure.mean()),
+        "accuracy_of_sure": float(right[sure].mean()) if sure.any() else 0.0,
+    }
+    confusion = np.zeros((CLASSES, CLASSES), dtype=np.int64)
+    np.add.at(confusion, (truth, answer), 1)
+    arrays = {
+        "confusion": confusion,  # [true digit, answer]
+        "reliability_confidence": np.nan_to_num(found.confidence).astype(np.float32),
+        "reliability_accuracy": np.nan_to_num(found.accuracy).astype(np.float32),
+        "reliability_count": found.count.astype(np.int64),
+    }
+    return figures, arrays
+
+
+def feature_figures(
+    model: Judge, trained: Tensor, tested: Tensor, labels: Tensor
+) -> tuple[dict, dict]:
+    """How far test digits are from one another, and the Frechet distance of real to real."""
+    features = features_of(model, tested).double()
+    apart = torch.cdist(features, features).numpy()
+    other = labels.cpu().numpy()[:, None] != labels.cpu().numpy()[None]
+    real = features.numpy()
+    train = features_of(model, trained[shown_rows(len(trained), FRECHET_PICTURES)]).numpy()
+    draws = np.random.default_rng(0)
+    halves = []
+    for _split in range(SPLITS):
+        order = draws.permutation(len(real))
+        first, second = order[: len(real) // 2], order[len(real) // 2 :]
+        halves.append(frechet_distance(real[first], real[second]))
+    gaussian = Gaussian.of(real)
+    figures = {
+        "dimension": real.shape[1],
+        "mean_distance": mean_distance(real),
+        "median_distance_other_digit": float(np.median(apart[other])),
+        "frechet_halves_of_test": float(np.mean(halves)),
+        "frechet_training_against_test": frechet_distance(train, real),
+        "frechet_training_pictures": len(train),
+    }
+    arrays = {
+        "feature_mean": gaussian.mean.astype(np.float32),
+        "feature_covariance": gaussian.covariance.astype(np.float32),
+    }
+    return figures, arrays
+
+
+def measure(
+    model: Judge, about: dict, train_set: PictureSet, test_set: PictureSet, device: torch.device
+) -> Measured:
+    """Measure a judge with stored (float16) weights; ``about`` is the bundle's ``data``."""
+    model = model.to(device, memory_format=torch.channels_last)
+    tested = loop.Resident.of(test_set, device)
+    figures, arrays = test_figures(model, tested.levels, tested.labels)
+    of_features, statistics = feature_figures(
+        model, loop.resident(train_set.pictures, device), tested.levels, tested.labels
+    )
+    return Measured(
+        metrics={"test": figures, "features": of_features, "protocol": protocol(about)},
+        profiles={**arrays, **statistics},
+        sheets={},
+    )
+
+
+# ---------------------------------------------------------------- the bundle
+
+
+def golden(model: Judge) -> dict[str, np.ndarray]:
+    """Generated inputs and what the judge says of them, on the CPU in float32."""
+    x = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    outputs = golden_outputs(model, {"x": x})
+    return {"input.x": x.numpy(), **{f"output.{key}": v.numpy() for key, v in outputs.items()}}
+
+
+def write(
+    folder: Path,
+    model: Judge,
+    *,
+    train_set: PictureSet,
+    test_set: PictureSet,
+    history: list[dict],
+    settings: dict,
+) -> Path:
+    """Fit the temperature, measure the weights as they will be stored, write the bundle."""
+    config = bundle_config("judge", model.config.plain(), settings, test_set, len(history))
+    device = next(model.parameters()).device
+    tested = loop.Resident.of(test_set, device)
+    model = calibrated(model, tested.levels, tested.labels)
+    measured = measure(rounded(model), config["data"], train_set, test_set, device)
+    written = bundles.write_bundle(
+        folder,
+        config=config,
+        weights=bundles.stored_weights(model),
+        history=history,
+        metrics=measured.metrics,
+        profiles=measured.profiles,
+        golden=golden(rounded(model)),
+        progress={},
+        card=card(config, measured.metrics, history),
+        check=golden_deviation,
+    )
+    return written.folder
+
+
+def protocol(about: dict) -> str:
+    """What the figures of ``metrics.json`` were measured on, in one paragraph."""
+    trained, tested = sets.describe(about)
+    return (
+        f"Trained on: {trained}. Measured on: {tested}. Stored float16 weights, arithmetic in "
+        "float32. The temperature is fitted on the test digits; accuracy does not depend on it, and "
+        "for all else each half of the digits is judged with the temperature of the other half. "
+        "Calibration error: expected, 15 bins of equal width. Sure: a probability of "
+        f"{SURE:g} or more. Features: mean over places of the last layer; distances are "
+        "Euclidean. Frechet distance of real to real: mean over "
+        f"{SPLITS} splits of the test digits into halves, and of {FRECHET_PICTURES:,} training "
+        "pictures to all test digits, which the judge has learnt by heart in part."
+    )
+
+
+def card(config: dict, metrics: dict, history: list[dict]) -> str:
+    """The model card: what it is, what it was trained on, how far it can be trusted."""
+    trained, tested = sets.describe(config["data"])
+    parameters = sum(p.numel() for p in Judge(JudgeConfig(**config["architecture"])).parameters())
+    terms, test, features = sets.TERMS[config["data"]["name"]], metrics["test"], metrics["features"]
+    minutes = history[-1]["seconds_total"] / 60 if history else 0.0
+    floor = features["frechet_halves_of_test"]
+    return f"""---
+library_name: latent-atelier
+tags: [image-classification, calibration, education]
+{terms.front_matter}
+---
+# Judge of digits
+
+A small classifier of digits in 32 x 32 colour pictures, {parameters:,} parameters, calibrated by one
+temperature. It judges what generative models make: whether a picture holds a digit, which one, and
+how far two pictures are from each other. It is made for learning and teaching, not for reading
+house numbers.
+
+**Trained on** {trained}.
+
+{len(history)} epochs in {minutes:.0f} minutes on {config["training"]["device"]}. {terms.sentence}
+No picture of the data set is in this folder.
+
+| on {tested} | |
+|---|---|
+| accuracy | {test["accuracy"]:.2%} |
+| expected calibration error | {test["calibration_error"]:.4f} |
+| the same before the temperature | {test["calibration_error_uncalibrated"]:.4f} |
+| temperature | {test["temperature"]:.3f} |
+| sure of (p at least {SURE:g}) | {test["sure"]:.1%} |
+| accuracy of those | {test["accuracy_of_sure"]:.2%} |
+| Frechet distance in its features, half of the test digits to the other half | {floor:.2f} |
+
+Those distances are in the {features["dimension"]} features of this judge: they are not FID, and compare
+with no figure of another classifier. It was trained on digits alone: of a picture that holds none
+it still says one.
+
+{metrics["protocol"]}
+
+```python
+from core.judge import Judge
+judge = Judge.from_pretrained("path/to/this/folder")
+p = judge(pictures).softmax(dim=1)  # pictures (B, 3, 32, 32) in [-1, 1]; p (B, 10)
+```
+"""
