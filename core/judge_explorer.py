@@ -51,6 +51,20 @@ class Verdicts:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """P pictures beside what came back of them at L levels in D draws.
+
+    ``before``, ``after``: what the judge says of both, (P,) and (P, L, D). ``scores`` (P, L, D):
+    ``digit`` 1 where it gives both the same answer, else 0; ``psnr`` in dB, inf for equals; ``ssim``;
+    ``features``: Euclidean distance in the judge's features.
+    """
+
+    before: Verdicts
+    after: Verdicts
+    scores: dict[Criterion, np.ndarray]
+
+
+@dataclass(frozen=True)
 class SampleQuality:
     """Figures of a set of ``count`` pictures, one of them at least.
 
@@ -106,22 +120,19 @@ class JudgeExplorer:
             ),
         }
 
-    def compare(self, pictures: Pictures, restored: Pictures) -> dict[Criterion, np.ndarray]:
-        """How like each picture (P, 32, 32, 3) what came back (P, L, D, 32, 32, 3) is: (P, L, D).
-
-        ``digit``: 1 where the judge gives both the same answer. ``psnr`` in dB, ``ssim``.
-        ``features``: Euclidean distance in the judge's features.
-        """
+    def compare(self, pictures: Pictures, restored: Pictures) -> Comparison:
+        """Each picture (P, 32, 32, 3) beside what came back of it, (P, L, D, 32, 32, 3)."""
         before, after = self.judge(pictures), self.judge(restored)
         many = np.broadcast_to(pictures[:, None, None], restored.shape)
         a, b = (images.to_tensor(np.reshape(x, (-1, *x.shape[-3:]))) for x in (many, restored))
         shape = restored.shape[:3]
-        return {
+        scores = {
             "digit": (after.digit == before.digit[:, None, None]).astype(np.float64),
             "psnr": psnr(a, b).numpy().reshape(shape),
             "ssim": ssim(a, b).numpy().reshape(shape),
             "features": np.linalg.norm(after.features - before.features[:, None, None], axis=-1),
         }
+        return Comparison(before, after, scores)
 
     # ------------------------------------------------------------ sets of pictures
 

@@ -8,7 +8,6 @@ import streamlit as st
 
 from core.ddpm import NoiseSchedule, ScheduleConfig
 from core.ddpm_explorer import DDPMExplorer, Prediction
-from core.errors import AtelierError
 from pages.shared import controls, figures, loaders
 from pages.shared.controls import Picked
 from pages.shared.figures import Provenance
@@ -336,11 +335,7 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        names = [entry.name for entry in loaders.entries("ddpm")]
-        if not names:
-            raise AtelierError(
-                "no-bundle", "No bundle of the family {family} is here yet.", family="ddpm"
-            )
+        names = [entry.name for entry in loaders.some("ddpm")]
         names.sort(key=lambda name: loaders.ddpm(name).T)
         explorers = [loaders.ddpm(name) for name in names]
         left, right = st.columns([3, 2], gap="large")

@@ -80,6 +80,8 @@ def starts() -> None:
         (site.LIKELIHOOD, N_("See where a curved latent space beats a flat one.")),
         (site.ADDING_NOISE, N_("Watch a picture drown in noise, a little at a time.")),
         (site.DENOISING, N_("Let a network take the noise away again.")),
+        (site.T_STAR, N_("Find how much noise a picture survives.")),
+        (site.VAE_AND_DDPM, N_("Judge the samples of both models side by side.")),
         (site.INSIDE_THE_UNET, N_("Look at what the network holds while it does.")),
     )
     for page, words in first:

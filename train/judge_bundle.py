@@ -196,7 +196,7 @@ def protocol(about: dict) -> str:
         f"{SURE:g} or more. Features: mean over places of the last layer; distances are "
         "Euclidean. Frechet distance of real to real: mean over "
         f"{SPLITS} splits of the test digits into halves, and of {FRECHET_PICTURES:,} training "
-        "pictures to all test digits, which the judge has learnt by heart in part."
+        "pictures, which the judge was trained on, to all test digits."
     )
 
 

@@ -131,7 +131,7 @@ def t_star_figures(
     pictures, rules = test_set.pictures[chosen], judge.rules()
     curves: dict[Criterion, list[np.ndarray]] = {name: [] for name in rules}
     for rows, back in restored(eps_model, schedule, pictures, levels, grid, T_STAR_DRAWS, device):
-        for name, scores in judge.compare(pictures[rows], back).items():
+        for name, scores in judge.compare(pictures[rows], back).scores.items():
             curves[name].append(scores.mean(axis=2))
     figures: dict[str, object] = {
         "judge": judge.bundle.digest,

@@ -6,7 +6,7 @@ A link restores what its sender saw, except for what only its sender has: an upl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -15,7 +15,6 @@ import streamlit as st
 from core import data, house_number, images
 from core.bundle import Bundle
 from core.data import PictureSet
-from core.errors import AtelierError
 from core.images import Pictures
 from core.vae_explorer import VAEExplorer
 from pages.shared import figures, loaders
@@ -213,11 +212,15 @@ def timeline(label: str, stops: Sequence[int], key: str, *, default: int | None 
 
 @dataclass(frozen=True)
 class Picked:
-    """A picture (32, 32, 3) that a visitor chose; ``words`` says what it is, for captions."""
+    """A picture (32, 32, 3) that a visitor chose; ``words`` says what it is, for captions.
+
+    ``house_number`` is what it was drawn from, if it was drawn.
+    """
 
     origin: Origin
     picture: Pictures
     words: str
+    house_number: house_number.HouseNumber | None = None
 
 
 @dataclass(frozen=True)
@@ -255,6 +258,44 @@ def picture(
     return _pick(prefix, of, _origin(prefix, of, default, with_prior=False), first)
 
 
+def companions(prefix: str, of: Bundle, picked: Picked, count: int) -> list[Picked]:
+    """The picture and those that follow it where it came from, ``count`` in all at most.
+
+    An upload and a photo stand alone.
+    """
+    if picked.origin == "gallery":
+        shown = loaders.gallery().pictures
+        first = int(st.session_state.get(f"{prefix}_gallery", 1)) - 1
+        chosen = [(first + i) % len(shown) for i in range(count)]
+        words = [_("generated picture {index}").format(index=i + 1) for i in chosen]
+        return [Picked("gallery", shown[i], said) for i, said in zip(chosen, words, strict=True)]
+    if picked.origin == "test":
+        settings = of.config["data"]
+        found = loaders.picture_set(settings["name"], settings["test_split"])
+        first = int(st.session_state.get(f"{prefix}_test", 0))
+        chosen = [(first + i) % len(found) for i in range(count)]
+        return [Picked("test", found.pictures[i], test_words(found, i)) for i in chosen]
+    if picked.origin == "maker" and picked.house_number is not None:
+        text = picked.house_number.text
+        drawn = [
+            replace(picked.house_number, text="".join(str((int(d) + i) % 10) for d in text))
+            for i in range(count)
+        ]
+        return [Picked("maker", house_number.draw(one), maker_words(one)) for one in drawn]
+    return [picked]
+
+
+def test_words(found: PictureSet, index: int) -> str:
+    """A test digit, for captions."""
+    label = found.class_names[found.labels[index]]
+    return _("test digit {index}, a {label}").format(index=index, label=label)
+
+
+def maker_words(drawn: house_number.HouseNumber) -> str:
+    """A drawn house number, for captions."""
+    return _("drawn house number {text}").format(text=drawn.text)
+
+
 def start(
     prefix: str,
     explorer: VAEExplorer,
@@ -288,7 +329,7 @@ def _pick(prefix: str, of: Bundle, origin: Origin, first: int) -> Picked | None:
     return None if chosen is None else Picked(origin, *chosen)
 
 
-Chosen = tuple[Pictures, str] | None
+Chosen = tuple[Pictures, str] | tuple[Pictures, str, house_number.HouseNumber] | None
 
 
 def _from_gallery(prefix: str, of: Bundle, first: int) -> Chosen:
@@ -327,10 +368,7 @@ def _from_test_set(prefix: str, of: Bundle) -> Chosen:
                 bind="query-params",
             )
         )
-        label = found.class_names[found.labels[index]]
-        return found.pictures[index], _("test digit {index}, a {label}").format(
-            index=index, label=label
-        )
+        return found.pictures[index], test_words(found, index)
     return None
 
 
@@ -354,10 +392,10 @@ def _from_maker(prefix: str, of: Bundle) -> Chosen:
     if not (text.isascii() and text.isdigit()):
         st.error(_("A house number has 1 to 3 digits, 0 to 9."), icon=":material/error:")
         return None
-    number_ = house_number.HouseNumber(
+    drawn = house_number.HouseNumber(
         text=text, ink=ink, wall=wall, blur=blur, rotation=rotation, noise=noise, size=size
     )
-    return house_number.draw(number_), _("drawn house number {text}").format(text=text)
+    return house_number.draw(drawn), maker_words(drawn), drawn
 
 
 def _from_upload(prefix: str, of: Bundle) -> Chosen:
@@ -454,11 +492,7 @@ def bundle_name(family: str, key: str) -> str:
 
     Raises ``AtelierError`` where there is none.
     """
-    entries = loaders.entries(family)
-    if not entries:
-        raise AtelierError(
-            "no-bundle", "No bundle of the family {family} is here yet.", family=family
-        )
+    entries = loaders.some(family)
     names = [entry.name for entry in entries]
     if len(names) == 1:
         return names[0]

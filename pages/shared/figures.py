@@ -20,6 +20,7 @@ from pages.shared.text import _, language, number
 
 LARGE = 256
 ROW, WIDE, GAP = 532, 840, 16
+MARK_COLOUR = "#D55E00"
 MARK = np.array([213, 94, 0], dtype=np.uint8)
 HEIGHT = 360
 STRIP_FACTOR = 4
@@ -136,8 +137,12 @@ def matrix(
     *,
     alt: str,
     factor: int = STRIP_FACTOR,
+    divided: int | None = None,
 ) -> Pictures:
-    """Pictures (R, C, H, W, 3) as a table with a label a row and a column; returns the sheet."""
+    """Pictures (R, C, H, W, 3) as a table with a label a row and a column; returns the sheet.
+
+    ``divided`` draws a line before that column (0 to C): what lies left of it differs in kind.
+    """
     across, down = pictures.shape[1], pictures.shape[0]
     tile, gap = pictures.shape[3] * factor, factor
     font = ImageFont.load_default(size=max(tile // 8, 24))
@@ -154,6 +159,10 @@ def matrix(
     for index, label in enumerate(rows[:down]):
         place = (margin - font.size // 2, above + index * (tile + gap) + tile // 2)
         pen.text(place, drawable(label), fill="#333333", font=font, anchor="rm")
+    if divided is not None:
+        at, width = margin + divided * (tile + gap) - gap // 2 - 1, max(gap + 4, 8)
+        right = min(at + width // 2, made.shape[1] - 1)
+        pen.rectangle((max(right - width, 0), 0, right, made.shape[0]), fill=tuple(MARK.tolist()))
     made = np.asarray(drawn)
     st.image(made, alt=alt, width="stretch", output_format="PNG")
     return made

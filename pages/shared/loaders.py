@@ -19,13 +19,23 @@ from core import data
 from core.bundle import CHECKPOINTS, Bundle, Manifest, ManifestEntry, read_manifest
 from core.data import PictureSet
 from core.ddpm import NoiseSchedule, ScheduleConfig
-from core.ddpm_explorer import DDPMExplorer, NoisyWalk, Prediction, Way, noisy_walk
+from core.ddpm_explorer import (
+    DDPMExplorer,
+    NoisyWalk,
+    Prediction,
+    Restoration,
+    Way,
+    noisy_walk,
+)
 from core.ddpm_explorer import Path as WayBack
 from core.ddpm_explorer import golden_deviation as ddpm_golden_deviation
 from core.errors import AtelierError
 from core.house_number import HouseNumber, draw
 from core.images import Pictures, read_sheet
+from core.judge_explorer import Attack, JudgeExplorer
+from core.judge_explorer import golden_deviation as judge_golden_deviation
 from core.latent_profiles import ClassProfiles
+from core.nearest import Nearest, nearest
 from core.vae_explorer import Evidence, VAEExplorer
 from core.vae_explorer import golden_deviation as vae_golden_deviation
 from pages.shared.text import _
@@ -34,7 +44,11 @@ CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
 GALLERY_SEED = 2026
 GALLERY_SIZE = 24
 WAYS_KEPT = 128
-GOLDEN = {"vae": vae_golden_deviation, "ddpm": ddpm_golden_deviation}
+GOLDEN = {
+    "vae": vae_golden_deviation,
+    "ddpm": ddpm_golden_deviation,
+    "judge": judge_golden_deviation,
+}
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -59,6 +73,16 @@ def manifest() -> Manifest:
 def entries(family: str) -> list[ManifestEntry]:
     """Bundles of a family that the manifest names."""
     return manifest().of_family(family)
+
+
+def some(family: str) -> list[ManifestEntry]:
+    """Bundles of a family, at least one; raises ``AtelierError`` where there is none."""
+    found = entries(family)
+    if not found:
+        raise AtelierError(
+            "no-bundle", "No bundle of the family {family} is here yet.", family=family
+        )
+    return found
 
 
 def _identity(entry: ManifestEntry) -> str:
@@ -96,6 +120,18 @@ def _ddpm(identity: str, name: str) -> DDPMExplorer:
 def ddpm(name: str) -> DDPMExplorer:
     """The diffusion model of a bundle, ready to be asked."""
     return _ddpm(_identity(manifest().entry(name)), name)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _judge(identity: str, name: str) -> JudgeExplorer:
+    use_all_cores()
+    return JudgeExplorer(bundle(name))
+
+
+def judge() -> JudgeExplorer:
+    """The judge of digits, ready to be asked; raises ``AtelierError`` where there is none."""
+    entry = some("judge")[0]
+    return _judge(_identity(entry), entry.name)
 
 
 @dataclass(frozen=True)
@@ -277,6 +313,68 @@ def drawn(name: str, way: Way, seeds: Sequence[int]) -> Timed[Pictures]:
         while len(ways) > WAYS_KEPT:
             ways.popitem(last=False)
     return found
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _restored(
+    digest: str,
+    name: str,
+    way: Way,
+    pictures: Pictures,
+    levels: tuple[int, ...],
+    draws: int,
+    seed: int,
+) -> Restoration:
+    for found in ddpm(name).restore(way, pictures, levels, draws, seed):
+        whole = found
+    return whole
+
+
+def restored(
+    name: str, way: Way, pictures: Pictures, levels: Sequence[int], draws: int, seed: int
+) -> Restoration:
+    """Pictures noised to several levels and denoised, at once: for what takes about a second."""
+    return _restored(bundle(name).digest, name, way, pictures, tuple(levels), draws, seed)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _vae_draws(digest: str, name: str, seed: int, count: int) -> Timed[Pictures]:
+    begun = time.perf_counter()
+    found = vae(name).sample(seed, count)
+    return Timed(found, time.perf_counter() - begun)
+
+
+def vae_samples(name: str, seed: int, count: int) -> Timed[Pictures]:
+    """Samples of a VAE: the mode of p(x|z) for z from the prior."""
+    return _vae_draws(bundle(name).digest, name, seed, count)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _nearest(
+    files: tuple[tuple[str, float], ...], name: str, split: str, pictures: Pictures
+) -> Nearest:
+    return nearest(pictures, picture_set(name, split).pictures)
+
+
+def nearest_pictures(name: str, split: str, pictures: Pictures) -> Nearest:
+    """The nearest pictures of a split that is at hand."""
+    return _nearest(_files(name, split), name, split, pictures)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _attacked(
+    digest: str, picture: Pictures, label: int, kind: Attack, levels: int, steps: int, seed: int
+) -> Pictures:
+    return judge().attack(
+        picture[None], np.array([label]), kind, levels=levels, steps=steps, seed=seed
+    )[0]
+
+
+def attacked(
+    picture: Pictures, label: int, kind: Attack, *, levels: int, steps: int, seed: int
+) -> Pictures:
+    """A picture changed so that the judge no longer sees ``label`` in it."""
+    return _attacked(judge().bundle.digest, picture, label, kind, levels, steps, seed)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -42,12 +42,24 @@ INSIDE_THE_UNET = PageEntry(
 DDPM_TRAINING = PageEntry(
     "ddpm_training.py", N_("Diffusion training"), ":material/model_training:", "ddpm-training"
 )
+T_STAR = PageEntry("t_star.py", N_("Finding t*"), ":material/flaky:", "t-star")
+VAE_AND_DDPM = PageEntry(
+    "vae_and_ddpm.py", N_("VAE against DDPM"), ":material/compare:", "vae-and-ddpm"
+)
 CHECKPOINTS = PageEntry("checkpoints.py", N_("Checkpoints"), ":material/database:", "checkpoints")
 
 SECTIONS: dict[str, tuple[PageEntry, ...]] = {
     "": (HOME,),
     "VAE": (LATENT_SPACE, INTERPOLATION, LATENT_PROFILES, LIKELIHOOD, VAE_TRAINING),
-    N_("Diffusion"): (ADDING_NOISE, DENOISING, DDPM_LENGTHS, INSIDE_THE_UNET, DDPM_TRAINING),
+    N_("Diffusion"): (
+        ADDING_NOISE,
+        DENOISING,
+        T_STAR,
+        VAE_AND_DDPM,
+        DDPM_LENGTHS,
+        INSIDE_THE_UNET,
+        DDPM_TRAINING,
+    ),
     N_("Models"): (CHECKPOINTS,),
 }
 """The navigation; the section SimSiam stands here once it has a page."""
@@ -58,6 +70,7 @@ TITLES = (
     N_("DDPM on SVHN, T = 500"),
     N_("DDPM on SVHN, T = 1000"),
     N_("DDPM on SVHN, T = 1500"),
+    N_("Judge of digits on SVHN"),
 )
 """Titles of the embedded bundles, as the manifest has them."""
 
@@ -98,8 +111,8 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
         Item("2.1", N_("t_sample: random time steps"), DDPM_TRAINING),
         Item("2.2 a", N_("Wall-clock time of training"), DDPM_TRAINING),
         Item("2.2 b", N_("Samples every 5 epochs"), DDPM_TRAINING),
-        Item("2.2 c", N_("Noise to t', denoise, find t* where the picture is lost")),
-        Item("2.2 d", N_("Final samples, beside those of the VAE")),
+        Item("2.2 c", N_("Noise to t', denoise, find t* where the picture is lost"), T_STAR),
+        Item("2.2 d", N_("Final samples, beside those of the VAE"), VAE_AND_DDPM),
         Item("2.3 a", N_("T = 500, 1000, 1500"), DDPM_LENGTHS),
         Item("2.3 b", N_("Features inside the U-Net"), INSIDE_THE_UNET),
     ),

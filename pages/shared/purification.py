@@ -1,0 +1,285 @@
+"""The second view of the t* page: a small attack on the judge, undone by noising and denoising."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.adversarial import fgsm, loss_gradient, pgd
+from core.ddpm_explorer import DDPMExplorer, Way
+from core.images import Pictures
+from core.judge_explorer import Attack, JudgeExplorer
+from core.restoration import wilson
+from pages.shared import controls, figures, loaders
+from pages.shared.controls import Picked
+from pages.shared.figures import Provenance
+from pages.shared.text import (
+    GREY,
+    N_,
+    SYMBOL_COLOURS,
+    _,
+    coloured,
+    formula,
+    number,
+    percent,
+    plain_errors,
+)
+
+ATTACKS: dict[Attack, str] = {"pgd": "PGD", "fgsm": "FGSM"}
+WAY = Way("ddim", 50)
+DRAWS = 4
+SHARES = (0.02, 0.04, 0.06, 0.1, 0.14, 0.2, 0.26, 0.32, 0.4)
+"""Levels of purification that are tried, as shares of T."""
+LOUDER = 8
+"""The change of the picture is shown so many times as strong."""
+COLOURS = {
+    "clean": GREY,
+    "fgsm": SYMBOL_COLOURS["eps"],
+    "pgd": SYMBOL_COLOURS["z"],
+}
+CURVES = {"clean": N_("clean pictures"), "fgsm": "FGSM", "pgd": "PGD"}
+
+
+def show(explorer: DDPMExplorer, picked: list[Picked]) -> None:
+    """One picture attacked and purified, then the figures of the test set."""
+    with plain_errors():
+        st.markdown(
+            _(
+                "A change too small to see makes the judge read another digit. Noise hides the "
+                "change, denoising takes the noise away: **is the digit back, and from which t′ "
+                "on is it another one?**"
+            )
+        )
+        if picked:
+            one_picture(explorer, picked[0])
+        else:
+            st.info(_("Choose a picture to start from."))
+        over_test_set(explorer)
+        code()
+
+
+# ---------------------------------------------------------------- one picture
+
+
+def louder(picture: Pictures, attacked: Pictures) -> Pictures:
+    """The change around mid-grey, ``LOUDER`` times as strong."""
+    change = attacked.astype(int) - picture.astype(int)
+    return (128 + LOUDER * change).clip(0, 255).astype(np.uint8)
+
+
+@st.fragment
+def one_picture(explorer: DDPMExplorer, one: Picked) -> None:
+    """Attack, purify, judge: runs again by itself."""
+    with plain_errors():
+        judge = loaders.judge()
+        left, middle, right = st.columns(3, gap="large")
+        with left:
+            kind = controls.choice(_("Attack"), ATTACKS, "purify_attack")
+        with middle:
+            levels = controls.whole(
+                _("Largest change (grey levels of 255)"), 0, 32, 8, "purify_levels"
+            )
+        with right:
+            steps = 1
+            if kind == "pgd":
+                steps = controls.whole(_("Steps of PGD"), 1, 40, 10, "purify_steps")
+            seed = controls.seed("purify_seed")
+        clean = judge.judge(one.picture[None])
+        label = int(clean.digit[0])
+        attacked = loaders.attacked(one.picture, label, kind, levels=levels, steps=steps, seed=seed)
+        fooled = judge.judge(attacked[None])
+        names = judge.class_names
+        figures.row(
+            [
+                (one.picture, answer(names, clean.digit[0], clean.confidence[0]), _("The picture")),
+                (
+                    louder(one.picture, attacked),
+                    _("the change, {times} times as strong").format(times=LOUDER),
+                    _("The change that the attack makes"),
+                ),
+                (
+                    attacked,
+                    answer(names, fooled.digit[0], fooled.confidence[0]),
+                    _("The attacked picture"),
+                ),
+            ],
+            width=figures.WIDE,
+        )
+        settings = {
+            _("picture"): one.words,
+            _("attack"): f"{ATTACKS[kind]} {levels}/255",
+            _("seed"): seed,
+        }
+        figures.caption(Provenance(judge.bundle, True, settings=settings))
+        if fooled.digit[0] == label:
+            st.markdown(
+                _("The judge still reads a {digit}: try a larger change, or PGD.").format(
+                    digit=names[label]
+                )
+            )
+        purified(explorer, judge, one, attacked, label, seed, settings)
+
+
+def answer(names: tuple[str, ...], digit: int, p: float) -> str:
+    return _("the judge: {digit}, p = {p}").format(digit=names[digit], p=number(float(p), 2))
+
+
+def purified(
+    explorer: DDPMExplorer,
+    judge: JudgeExplorer,
+    one: Picked,
+    attacked: Pictures,
+    label: int,
+    seed: int,
+    settings: dict[str, object],
+) -> None:
+    """The attacked picture noised to rising levels and denoised, and what the judge says of it."""
+    wanted = [max(0, round(share * explorer.T) - 1) for share in SHARES]
+    back = loaders.restored(explorer.bundle.name, WAY, attacked[None], wanted, DRAWS, seed)
+    seen = judge.judge(back.now[0])  # (L, D)
+    t = back.t + 1
+    right = (seen.digit == label).mean(axis=1)
+    sheet = figures.matrix(
+        np.moveaxis(back.now[0], 0, 1),
+        [_("draw {number}").format(number=draw + 1) for draw in range(DRAWS)],
+        [str(level) for level in t],
+        alt=_("The attacked picture, noised to rising levels t′ and denoised"),
+        factor=4,
+    )
+    settings = settings | {
+        _("sampler"): _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
+    }
+    provenance = Provenance(explorer.bundle, True, back.seconds, settings)
+    figures.caption(provenance)
+    low, high = wilson(right, DRAWS)
+    figure = go.Figure()
+    figure.add_trace(figures.band(t, low, high, SYMBOL_COLOURS["x_hat"]))
+    figure.add_trace(
+        figures.line(
+            t,
+            right,
+            _("share of draws that the judge reads as before the attack"),
+            SYMBOL_COLOURS["x_hat"],
+            markers=True,
+        )
+    )
+    figure.update_xaxes(title="t′")
+    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", title=_("share of draws"))
+    figure.update_layout(showlegend=True)
+    rows = [
+        {
+            "t": int(level),
+            "draw": draw + 1,
+            "digit": int(seen.digit[i, draw]),
+            "p": float(seen.confidence[i, draw]),
+            "as_before": int(seen.digit[i, draw] == label),
+        }
+        for i, level in enumerate(t)
+        for draw in range(DRAWS)
+    ]
+    figures.downloads("purified", png=lambda: sheet)
+    figures.chart(
+        figure,
+        "purified_curve",
+        _("Share of purified draws that the judge reads as before the attack, against t′"),
+        provenance,
+        lambda: rows,
+        height=320,
+    )
+    good = t[right >= 0.75]
+    if len(good):
+        st.markdown(
+            _(
+                "From t′ = {low} to t′ = {high} at least three of four draws are read as a {digit} "
+                "again."
+            ).format(low=good[0], high=good[-1], digit=judge.class_names[label])
+        )
+    else:
+        st.markdown(
+            _("At no level are three of four draws read as a {digit} again.").format(
+                digit=judge.class_names[label]
+            )
+        )
+
+
+# ---------------------------------------------------------------- the test set
+
+
+def over_test_set(explorer: DDPMExplorer) -> None:
+    """Accuracy clean, attacked and purified, stored with the bundle."""
+    st.subheader(_("Over the test digits"), anchor=False)
+    judged = explorer.bundle.metrics.get("judged", {})
+    if "purification" not in judged:
+        st.info(_("This bundle holds no figures of purification: choose another model."))
+        return
+    stored, arrays = judged["purification"], explorer.bundle.profiles
+    t = np.concatenate([[0], arrays["purified_levels"] + 1])
+    figure = go.Figure()
+    for kind, title in CURVES.items():
+        figure.add_trace(
+            figures.line(t, arrays[f"purified_{kind}"], _(title), COLOURS[kind], markers=True)
+        )
+    figure.update_xaxes(title=_("t′ of the purification; 0: none"))
+    figure.update_yaxes(title=_("accuracy of the judge"), range=[-0.03, 1.03], tickformat=".0%")
+    figures.chart(
+        figure,
+        "purified_test_set",
+        _("Accuracy of the judge on clean and attacked test digits against t′ of purification"),
+        Provenance(
+            explorer.bundle,
+            live=False,
+            settings={
+                _("over"): _("{count} test pictures").format(count=stored["pictures"]),
+                _("attack"): f"{stored['grey_levels']}/255, PGD {stored['pgd_steps']}",
+                _("sampler"): _("{sampler}, {steps} steps").format(
+                    sampler="DDIM", steps=stored["steps"]
+                ),
+            },
+        ),
+        lambda: [
+            {"t": int(level), **{kind: float(arrays[f"purified_{kind}"][i]) for kind in CURVES}}
+            for i, level in enumerate(t)
+        ],
+    )
+    best = int(arrays["purified_pgd"].argmax())
+    st.markdown(
+        _(
+            "Without purification the judge is right about {clean} of the clean digits, {fgsm} of "
+            "those attacked by FGSM and {pgd} of those attacked by PGD. Best against PGD is "
+            "t′ = {t}: {back} are right again; of clean digits {price}. Too little noise leaves "
+            "the attack, too much loses the digit."
+        ).format(
+            clean=percent(stored["accuracy_clean"], 1),
+            fgsm=percent(stored["accuracy_fgsm"], 1),
+            pgd=percent(stored["accuracy_pgd"], 1),
+            t=t[best],
+            back=percent(float(arrays["purified_pgd"][best]), 1),
+            price=percent(float(arrays["purified_clean"][best]), 1),
+        )
+    )
+    st.warning(
+        _(
+            "The attacker here does **not know** of the purification. One who does, and attacks "
+            "judge and denoising together, succeeds far more often (Athalye, Carlini & Wagner "
+            "2018; Lee & Kim 2023): these curves show an effect, not a defence."
+        )
+    )
+
+
+def code() -> None:
+    x, eps = coloured("x", "x_0"), coloured("eps", r"\epsilon")
+    formula(
+        [
+            rf"\text{{FGSM: }} x' = {x} + {eps}\ \mathrm{{sign}}\,\nabla_{{x}}\,L(f({x}), y)",
+            rf"\text{{PGD: }} x'_{{k+1}} = \Pi_{{\|x'-{x}\|_\infty \le {eps}}}\big(x'_k + a\ "
+            r"\mathrm{sign}\,\nabla_x L(f(x'_k), y)\big)",
+        ],
+        _(
+            "Goodfellow, Shlens & Szegedy 2015; Madry et al. 2018; Nie et al. 2022, *DiffPure*, "
+            "for the purification."
+        ),
+        loss_gradient,
+        fgsm,
+        pgd,
+    )
