@@ -44,8 +44,8 @@ COLOURS = {
     "test": GREY,
 }
 STORED_WAY = Way("ddim", 50)
+# Network calls times pictures that are drawn without being asked for: about a second.
 AT_ONCE = 16 * 20
-"""Network calls times pictures that are drawn without being asked for: about a second."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,13 @@ class Drawn:
     seconds: float | None
     live: bool
     settings: Mapping[str, object]
+
+    @property
+    def seconds_a_sample(self) -> float:
+        """As it was just now, or, of stored samples, as the bundle says."""
+        if self.seconds is None:
+            return self.of.metrics["timing"]["seconds_a_picture_50_steps"]
+        return self.seconds / len(self.pictures)
 
     @property
     def provenance(self) -> Provenance:
@@ -128,7 +135,7 @@ def shown(drawn: Drawn, judge: JudgeExplorer, marks: bool) -> None:
 # ---------------------------------------------------------------- figures
 
 
-def quality_row(title: str, found: SampleQuality, seconds: float | None) -> dict[str, str]:
+def quality_row(title: str, found: SampleQuality, seconds: float) -> dict[str, str]:
     return {
         _("samples of"): title,
         _("pictures"): number(found.count, 0),
@@ -137,7 +144,7 @@ def quality_row(title: str, found: SampleQuality, seconds: float | None) -> dict
         _("digits seen"): number(int((found.digits > 0).sum()), 0),
         _("diversity"): number(found.diversity, 2),
         _("Frechet distance"): number(found.frechet, 1),
-        _("seconds a sample"): "" if seconds is None else number(seconds, 4),
+        _("seconds a sample"): number(seconds, 4),
     }
 
 
@@ -146,11 +153,7 @@ def live_figures(both: list[Drawn], judge: JudgeExplorer) -> list[SampleQuality]
     st.subheader(_("Figures of these samples"), anchor=False)
     found = [judge.quality(drawn.pictures) for drawn in both]
     rows = [
-        quality_row(
-            drawn.title,
-            quality,
-            drawn.seconds / len(drawn.pictures) if drawn.seconds is not None else None,
-        )
+        quality_row(drawn.title, quality, drawn.seconds_a_sample)
         for drawn, quality in zip(both, found, strict=True)
     ]
     st.dataframe(rows, hide_index=True, width="stretch")

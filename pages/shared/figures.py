@@ -260,6 +260,7 @@ def band(x: Sequence[float], low: np.ndarray, high: np.ndarray, colour: str) -> 
     return go.Scatter(
         x=[*x, *reversed(x)],
         y=[*high, *reversed(low)],
+        mode="lines",
         fill="toself",
         fillcolor=f"rgba({red},{green},{blue},0.18)",
         line={"width": 0},
