@@ -22,9 +22,11 @@ from pyarrow import parquet
 
 from core.ddpm import DDPMConfig, ScheduleConfig, UNetConfig
 from core.house_number import HouseNumber, draw
+from core.judge import JudgeConfig
 from core.vae import VAEConfig
 
 TINY = VAEConfig(channels=(8, 8, 8), latent_dim=4)
+TINY_JUDGE = JudgeConfig(channels=(8, 8, 8), blocks=1)
 TINY_DDPM = DDPMConfig(UNetConfig(channels=(8, 8, 8), time_width=16), ScheduleConfig(T=60))
 
 
@@ -134,3 +136,19 @@ def tiny_ddpm_bundle(svhn_folder, tmp_path_factory, few_ddpm_figures):
         patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
         few_ddpm_figures(patch)
         return ddpm.train(run, TINY_DDPM, training, device=torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def tiny_judge():
+    return TINY_JUDGE
+
+
+@pytest.fixture(scope="session")
+def tiny_judge_bundle(svhn_folder, tmp_path_factory):
+    from train import judge
+
+    run = tmp_path_factory.mktemp("tiny-judge") / "run"
+    training = judge.JudgeTraining(epochs=2, batch_size=16, warmup_steps=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+        return judge.train(run, TINY_JUDGE, training, device=torch.device("cpu"))
