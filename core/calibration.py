@@ -14,14 +14,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+MOST = 100.0
+"""No temperature is higher, and none lower than its inverse."""
+
+
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The temperature by which logits (N, C) must be divided for the least cross-entropy.
 
-    Section 4.2. Above 1: the classifier was surer than it should be. Answers do not change. Raises
-    ``ValueError`` where every answer is right: then no temperature is too low.
+    Section 4.2. Above 1: the classifier was surer than it should be. Answers do not change. Within
+    1 / ``MOST`` and ``MOST``, for there need be no best one: where every answer is right a lower
+    one is always better, where answers are no better than chance a higher one.
     """
-    if bool((logits.argmax(dim=1) == labels).all()):
-        raise ValueError("labels must hold a wrong answer: else the best temperature is 0")
     logits = logits.double()
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
@@ -35,7 +38,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         return found
 
     optimizer.step(loss)
-    return float(log_temperature.detach().exp())
+    found = float(log_temperature.detach().nan_to_num().exp())
+    return min(max(found, 1 / MOST), MOST)
 
 
 @dataclass(frozen=True)

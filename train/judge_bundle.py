@@ -40,18 +40,10 @@ def logits_of(model: Judge, levels: Tensor) -> Tensor:
     return torch.cat([model(loop.as_float(part)).cpu() for part in levels.split(BATCH)])
 
 
-def temperature_of(logits: Tensor, labels: Tensor) -> float:
-    """The best temperature, or 1 where every answer is right."""
-    if bool((logits.argmax(dim=1) == labels).all()):
-        return 1.0
-    return fit_temperature(logits, labels)
-
-
 def calibrated(model: Judge, levels: Tensor, labels: Tensor) -> Judge:
     """The judge with the temperature that suits these pictures best."""
     found = copy.deepcopy(model)
-    best = temperature_of(logits_of(model, levels), labels.cpu())
-    found.temperature.mul_(best)
+    found.temperature.mul_(fit_temperature(logits_of(model, levels), labels.cpu()))
     return found
 
 
@@ -69,7 +61,7 @@ def test_figures(model: Judge, levels: Tensor, labels: Tensor) -> tuple[dict, di
     crossed = torch.empty_like(raw)
     even = torch.arange(len(raw)) % 2 == 0
     for half in (even, ~even):
-        crossed[half] = raw[half] / temperature_of(raw[~half], labels[~half])
+        crossed[half] = raw[half] / fit_temperature(raw[~half], labels[~half])
     p, truth = crossed.double().softmax(dim=1).numpy(), labels.numpy()
     found = reliability(p, truth)
     answer, sure = p.argmax(axis=1), p.max(axis=1) >= SURE
