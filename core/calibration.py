@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
 MOST = 100.0
 """No temperature is higher, and none lower than its inverse."""
 

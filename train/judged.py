@@ -262,3 +262,36 @@ def way_protocol(T: int) -> str:
         f"{ATTACKED_LEVELS}/255 on the judge alone (PGD {PGD_STEPS} steps), back by DDIM with "
         f"{PURIFIED_STEPS} steps; the attacker does not know of the purification."
     )
+
+
+def card_section(figures: dict) -> str:
+    """The part of a model card that says what the judge said."""
+    samples = figures["samples"]
+    rows = [
+        ("sure of a digit", "sure", "sure_of_test", ".1%"),
+        ("sharpness, grey levels", "sharpness", "sharpness_of_test", ".2f"),
+        ("diversity", "diversity", None, ".3f"),
+        ("Frechet distance in the judge's features", "frechet", "frechet_real_against_real", ".2f"),
+        ("nearest training picture", "nearest_training", "nearest_training_of_test", ".1f"),
+    ]
+    table = "\n".join(
+        f"| {words} | {samples[key]:{form}} | {samples[real] if real else 1:{form}} |"
+        for words, key, real, form in rows
+    )
+    section = f"""
+## What the judge of digits says
+
+| judge {samples["judge"]} | {samples["samples"]:,} samples | test digits |
+|---|---|---|
+{table}
+"""
+    if "t_star" in figures:
+        t_star, purified = figures["t_star"], figures["purification"]
+        low, median, high = (round(t + 1) for t in t_star["digit"]["quartiles"])
+        section += f"""
+Half of {t_star["pictures"]:,} test digits, noised and restored, keep their digit up to a t* between
+{low} and {high}, median {median}. Attacked by PGD the judge is right about
+{purified["accuracy_pgd"]:.1%} of {purified["pictures"]} digits, after the best purification about
+{purified["best_purified_pgd"]:.1%}; without attack about {purified["accuracy_clean"]:.1%}.
+"""
+    return f"{section}\n{figures['protocol']}\n"

@@ -140,7 +140,8 @@ def recompute(
 def card_of(bundle: bundles.Bundle, metrics: dict) -> str:
     """The card that belongs to these figures."""
     try:
-        return family_of(bundle).card(bundle.config, metrics, bundle.history)
+        card = family_of(bundle).card(bundle.config, metrics, bundle.history)
+        return card + judged.card_section(metrics["judged"]) if "judged" in metrics else card
     except KeyError as absent:  # a figure that the comparison reports
         return f"no card without {absent}"
 
