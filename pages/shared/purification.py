@@ -21,6 +21,7 @@ from pages.shared.text import (
     _,
     coloured,
     formula,
+    mechanism,
     number,
     percent,
     plain_errors,
@@ -41,7 +42,7 @@ COLOURS = {
 CURVES = {"clean": N_("clean pictures"), "fgsm": "FGSM", "pgd": "PGD"}
 
 
-def show(explorer: DDPMExplorer, picked: list[Picked]) -> None:
+def show(explorer: DDPMExplorer, one: Picked | None) -> None:
     """One picture attacked and purified, then the figures of the test set."""
     with plain_errors():
         st.markdown(
@@ -51,12 +52,12 @@ def show(explorer: DDPMExplorer, picked: list[Picked]) -> None:
                 "on is it another one?**"
             )
         )
-        if picked:
-            one_picture(explorer, picked[0])
-        else:
+        if one is None:
             st.info(_("Choose a picture to start from."))
+        else:
+            one_picture(explorer, one)
         over_test_set(explorer)
-        code()
+        explained()
 
 
 # ---------------------------------------------------------------- one picture
@@ -267,7 +268,18 @@ def over_test_set(explorer: DDPMExplorer) -> None:
     )
 
 
-def code() -> None:
+def explained() -> None:
+    mechanism(
+        _(
+            "The attack adds to every value the small step that raises the judge's loss most: each "
+            "is invisible, together they point all one way. Noise of level t′ is larger than the "
+            "step and has no direction, so it drowns the change and, as long as t′ is small, not "
+            "the digit. The way back then ends at a picture that the diffusion model finds "
+            "likely, and the attacked one is not. **Purification is the same experiment as t\*, "
+            "with a picture that was changed on purpose**: it works between the level that hides "
+            "the attack and the level that loses the digit."
+        )
+    )
     x, eps = coloured("x", "x_0"), coloured("eps", r"\epsilon")
     formula(
         [

@@ -1,0 +1,148 @@
+"""t* of every test digit, stored with a diffusion bundle: histogram, by class, by level."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.ddpm_explorer import DDPMExplorer
+from core.restoration import Criterion
+from pages.shared import controls, figures
+from pages.shared.figures import Provenance
+from pages.shared.restored import AXES, COLOUR, CRITERIA
+from pages.shared.text import GREY, N_, _, number, percent, plain_errors
+
+
+def bins(values: np.ndarray, levels: np.ndarray, T: int) -> tuple[list[str], np.ndarray]:
+    """Shares of stored t* between the levels tried, and beyond them: labels as pages count t."""
+    edges = [-np.inf, *levels, np.inf]
+    counts, _edges = np.histogram(np.where(values < 0, -np.inf, values), [-2, *edges[1:-1], T + 1])
+    shown = [str(level + 1) for level in levels]
+    between = [f"{a}–{b}" for a, b in itertools.pairwise(shown)]
+    return [f"< {shown[0]}", *between, f"> {shown[-1]}"], counts / max(1, len(values))
+
+
+@st.fragment
+def show(explorer: DDPMExplorer) -> None:
+    """t* of every test digit, stored with the bundle: runs again by itself."""
+    with plain_errors():
+        st.subheader(_("t* over the whole test set"), anchor=False)
+        judged = explorer.bundle.metrics.get("judged", {})
+        if "t_star" not in judged:
+            st.info(_("This bundle holds no t* of the test digits: choose another model."))
+            return
+        figures_, arrays = judged["t_star"], explorer.bundle.profiles
+        left, right = st.columns(2, gap="large")
+        with left:
+            criterion = controls.choice(_("By which measure?"), CRITERIA, "tstar_set_by")
+        with right:
+            classes = {"all": N_("all")} | {str(i): n for i, n in enumerate(explorer.class_names)}
+            label = controls.choice(_("Digit"), classes, "tstar_set_class")
+        every, levels = arrays[f"t_star_{criterion}"], arrays["t_star_levels"]
+        labels = arrays["t_star_labels"]
+        names, shares = bins(every, levels, explorer.T)
+        figure = go.Figure()
+        figure.add_bar(x=names, y=shares, name=_("all digits"), marker_color=GREY)
+        if label != "all":
+            of_class = every[labels == int(label)]
+            _names, of_class_shares = bins(of_class, levels, explorer.T)
+            title = _("digit {label}").format(label=explorer.class_names[int(label)])
+            figure.add_bar(x=names, y=of_class_shares, name=title, marker_color=COLOUR)
+        figure.update_xaxes(title="t*", type="category")
+        figure.update_yaxes(title=_("share of the test digits"), tickformat=".0%")
+        figure.update_layout(barmode="group", showlegend=True)
+        settings = {
+            _("over"): _("{count} test pictures").format(count=number(figures_["pictures"], 0)),
+            _("draws"): figures_["draws"],
+            _("sampler"): _("{sampler}, {steps} steps").format(
+                sampler="DDIM", steps=figures_["steps"]
+            ),
+            _("threshold"): number(figures_[criterion]["threshold"], 2),
+        }
+        figures.chart(
+            figure,
+            "tstar_histogram",
+            _("How many test digits have their t* where, all and one class"),
+            Provenance(explorer.bundle, live=False, settings=settings),
+            lambda: [
+                {"test_digit": int(digit), "t_star": float(value) + 1}
+                for digit, value in zip(labels, every, strict=True)
+            ],
+        )
+        by_class(explorer, criterion, settings)
+        curve_of_set(explorer, criterion, settings)
+        low, median, high = figures_[criterion]["quartiles"]
+        st.markdown(
+            _(
+                "Half of the test digits have their t\\* between {low} and {high}, the median is "
+                "**{median}**: there x_t has {share} of its variance from the picture. "
+                "{above} of them are still restored at {last}."
+            ).format(
+                low=number(low + 1, 0),
+                high=number(high + 1, 0),
+                median=number(median + 1, 0),
+                share=percent(float(explorer.schedule.alphas_cumprod[round(median)]), 1),
+                above=percent(figures_[criterion]["above"]),
+                last=number(levels[-1] + 1, 0),
+            )
+        )
+
+
+def by_class(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, object]) -> None:
+    """Median and quartiles of t* for each digit."""
+    arrays = explorer.bundle.profiles
+    every, labels = arrays[f"t_star_{criterion}"], arrays["t_star_labels"]
+    present = np.unique(labels)
+    quartiles = np.array([np.percentile(every[labels == i], (25, 50, 75)) for i in present]) + 1
+    names = [explorer.class_names[i] for i in present]
+    figure = go.Figure()
+    figure.add_bar(
+        x=names,
+        y=quartiles[:, 1],
+        name=_("median t*"),
+        marker_color=COLOUR,
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": quartiles[:, 2] - quartiles[:, 1],
+            "arrayminus": quartiles[:, 1] - quartiles[:, 0],
+        },
+    )
+    figure.update_xaxes(title=_("digit"), type="category")
+    figure.update_yaxes(title=_("t*: median and quartiles"))
+    figures.chart(
+        figure,
+        "tstar_by_class",
+        _("Median and quartiles of t* for each digit"),
+        Provenance(explorer.bundle, live=False, settings=settings),
+        lambda: [
+            {"digit": name, "lower_quartile": a, "median": b, "upper_quartile": c}
+            for name, (a, b, c) in zip(names, quartiles.tolist(), strict=True)
+        ],
+        height=320,
+    )
+
+
+def curve_of_set(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, object]) -> None:
+    """The measure against t', mean over the test set."""
+    arrays = explorer.bundle.profiles
+    levels, mean = arrays["t_star_levels"] + 1, arrays[f"t_star_curve_{criterion}"]
+    figure = go.Figure()
+    figure.add_trace(
+        figures.line(levels, mean, _("mean over the test digits"), COLOUR, markers=True)
+    )
+    limit = explorer.bundle.metrics["judged"]["t_star"][criterion]["threshold"]
+    figure.add_hline(y=limit, line_dash="dash", line_color=GREY)
+    figure.update_xaxes(title="t′")
+    figure.update_yaxes(title=_(AXES[criterion]))
+    figures.chart(
+        figure,
+        "tstar_set_curve",
+        _("{measure} against t′, mean over the test set").format(measure=_(CRITERIA[criterion])),
+        Provenance(explorer.bundle, live=False, settings=settings),
+        lambda: [{"t": int(t), "mean": float(m)} for t, m in zip(levels, mean, strict=True)],
+        height=300,
+    )
