@@ -74,10 +74,9 @@ class Sweep:
 # ---------------------------------------------------------------- what is asked for
 
 
-def way_words(way: Way, code: str | None) -> str:
-    if code is None:
-        return _("{sampler}, {steps} steps").format(sampler="DDIM", steps=way.steps)
-    return _(WAYS[code][0])
+def words(code: str | None) -> str:
+    """The way in a few words; None is the quick look."""
+    return f"DDIM {QUICK.steps}" if code is None else _(WAYS[code][0])
 
 
 def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
@@ -148,10 +147,10 @@ def move_on(kept: Sweep, place: st.delta_generator.DeltaGenerator) -> None:
             continue
         shown = time.perf_counter()
         left = now.seconds * (now.total - now.done) / max(1, now.done)
-        words = _("step {done} of {total}, {left} s left").format(
+        progress = _("step {done} of {total}, {left} s left").format(
             done=number(now.done, 0), total=number(now.total, 0), left=number(left, 0)
         )
-        bar.progress(now.done / now.total, text=words)
+        bar.progress(now.done / now.total, text=progress)
         with live.container():
             columns = len(now.t)
             rows = np.moveaxis(now.now, 1, 2)  # (P, D, L, H, W, 3)
@@ -216,10 +215,9 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
         st.info(_("Choose a picture to start from."))
         return
     pictures = np.stack([one.picture for one in picked])
-    way = WAYS[code][1]
     request = Request(
         explorer.bundle.digest,
-        way,
+        WAYS[code][1],
         levels,
         draws,
         seed,
@@ -230,20 +228,18 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
     if not whole:
         st.info(
             _(
-                "A quick look in 10 steps with {draws} draws; press the button for the way that "
-                "you chose."
-            ).format(draws=QUICK_DRAWS)
+                "A quick look: {quick}, {few} draws. Press the button for {way}, {draws} draws."
+            ).format(quick=words(None), few=QUICK_DRAWS, way=words(code), draws=draws)
         )
         zero_based = [level - 1 for level in levels]
-        back = loaders.restored(
-            explorer.bundle.name, QUICK, pictures[:1], zero_based, QUICK_DRAWS, seed
-        )
-        compared, picked = judge.compare(pictures[:1], back.now), picked[:1]
+        name = explorer.bundle.name
+        back = loaders.restored(name, QUICK, pictures, zero_based, QUICK_DRAWS, seed)
+        compared = judge.compare(pictures, back.now)
     if len(back.t) < 2:
         st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
         return
-    words = way_words(way if whole else QUICK, code if whole else None)
-    found = restored.Found(explorer, judge, picked, back, compared, words, seed)
+    way_words = words(code if whole else None)
+    found = restored.Found(explorer, judge, picked, back, compared, way_words, seed)
     restored.result(found)
     st.fragment(run_every=controls.pace("three_t"))(restored.three_ways)(found)
 
