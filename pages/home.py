@@ -85,7 +85,9 @@ def starts() -> None:
         (site.INSIDE_THE_UNET, N_("Look at what the network holds while it does.")),
     )
     for page, words in first:
-        st.page_link(page.file, label=f"**{_(page.title)}**", icon=page.icon)
+        st.page_link(
+            page.file, label=f"**{_(page.title).replace('*', chr(92) + '*')}**", icon=page.icon
+        )
         st.caption(_(words))
 
 

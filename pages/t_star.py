@@ -85,10 +85,10 @@ def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
     T = explorer.T
     with left:
         codes = {code: title for code, (title, _way) in WAYS.items()}
-        code = controls.choice(_("Way back"), codes, "tstar_way")
+        code = controls.choice(_("Way of denoising"), codes, "tstar_way")
     with middle:
         low, high = st.slider(
-            _("Levels t′, from and to"),
+            _("Levels t′, from – to"),
             1,
             T,
             (T // 25, 4 * T // 5),
@@ -228,7 +228,7 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
     if not whole:
         st.info(
             _(
-                "A quick look: {quick}, {few} draws. Press the button for {way}, {draws} draws."
+                "A quick look: {quick}, draws: {few}. Press the button for {way}, draws: {draws}."
             ).format(quick=words(None), few=QUICK_DRAWS, way=words(code), draws=draws)
         )
         zero_based = [level - 1 for level in levels]
@@ -270,7 +270,7 @@ def main() -> None:
 def explained() -> None:
     mechanism(
         _(
-            "A picture at level t′ is √ᾱ times itself plus noise. While the noise hides only "
+            "At level t′ one sees √ᾱ times the picture plus √(1−ᾱ) times noise. While the noise hides only "
             "texture, every picture that fits x_t has the same digit, and the way back ends at "
             "one of them. When the noise hides the strokes as well, the network fills in what it "
             "has learnt: **the prior takes over from the picture**.\n\n"
@@ -295,8 +295,8 @@ def explained() -> None:
             r"\text{ is on the other side of its threshold}\}",
         ],
         _(
-            "Meng et al. 2022, *SDEdit*, for noising part of the way; Wang et al. 2004 for SSIM; "
-            "Wilson 1927 for the interval of a share; the interval of t* is a bootstrap over "
+            "Meng et al. 2022, *SDEdit*, for noising a picture only part of the way; Wang et al. "
+            "2004 for SSIM; Wilson 1927 for the interval of a share; the interval of t* is a bootstrap over "
             "draws."
         ),
         noised,

@@ -161,7 +161,7 @@ def live_figures(both: list[Drawn], judge: JudgeExplorer) -> list[SampleQuality]
         _(
             "Frechet distance in the judge's features to all test digits: of few samples it is far "
             "too large, so compare these two with each other, and the final figures below with "
-            "the noise floor."
+            "real against real."
         )
     )
     for drawn in both:
@@ -192,15 +192,15 @@ def answers(both: list[Drawn], found: list[SampleQuality]) -> None:
             )
             if test is not None:
                 words += " " + _(
-                    "Of test digits it is sure of {sure}; their pixels differ by {sharp}."
+                    "Of test digits it is sure of {sure}; their neighbouring pixels differ by {sharp}."
                 ).format(
                     sure=percent(test["sure_of_test"]), sharp=number(test["sharpness_of_test"], 1)
                 )
                 share = quality.sharpness / test["sharpness_of_test"]
                 words += " " + (
-                    _("They are **blurred**: {share} of the sharpness of real ones.")
+                    _("The samples are **blurred**: {share} of the sharpness of real pictures.")
                     if share < 0.85
-                    else _("They are **about as sharp** as real ones: {share}.")
+                    else _("The samples are **about as sharp** as real pictures: {share}.")
                 ).format(share=percent(share))
             st.markdown(words)
 
@@ -323,7 +323,7 @@ def final(bundles: list[tuple[str, str, Bundle]]) -> None:
             _("the judge is sure"): percent(stored["sure"], 1),
             _("diversity"): number(stored["diversity"], 3),
             _("Frechet distance"): number(stored["frechet"], 2),
-            _("nearest training picture"): number(stored["nearest_training"], 1),
+            _("distance to the nearest training picture"): number(stored["nearest_training"], 1),
         }
         for title, _of, stored in judged
     ]
@@ -336,14 +336,17 @@ def final(bundles: list[tuple[str, str, Bundle]]) -> None:
             _("the judge is sure"): percent(stored["sure_of_test"], 1),
             _("diversity"): number(1, 3),
             _("Frechet distance"): number(stored["frechet_real_against_real"], 2),
-            _("nearest training picture"): number(stored["nearest_training_of_test"], 1),
+            _("distance to the nearest training picture"): number(
+                stored["nearest_training_of_test"], 1
+            ),
         }
     )
     st.dataframe(rows, hide_index=True, width="stretch")
     st.caption(
         _(
-            "The Frechet distance of the test digits is that of one half of them to the other: the "
-            "noise floor. It is a distance in this judge's features, no FID."
+            "The Frechet distance of the test digits is that of one half of them to the other: no "
+            "set of samples can be expected to do better. It is a distance in this judge's "
+            "features, not an FID."
         )
     )
     for _title, of, _stored in judged:
@@ -357,9 +360,9 @@ def trust(judge: JudgeExplorer) -> None:
         test, arrays = judge.bundle.metrics["test"], judge.bundle.profiles
         st.markdown(
             _(
-                "On {count} test digits it is right {accuracy} of the time. Its probabilities are "
-                "divided by a temperature so that they mean what they say: the expected "
-                "calibration error is {error} (before: {before}). It is sure (p ≥ 0.9) of {sure}, "
+                "On {count} test digits it is right {accuracy} of the time. Its logits are "
+                "divided by a temperature so that its probabilities mean what they say: the "
+                "expected calibration error is {error} (before: {before}). It is sure (p ≥ 0.9) of {sure}, "
                 "and then right {right} of the time. It knows digits alone: of a picture that "
                 "holds none it still names one, often without being sure."
             ).format(
@@ -413,7 +416,7 @@ def trust(judge: JudgeExplorer) -> None:
         figures.chart(
             heat,
             "judge_confusion",
-            _("How often each true digit is taken for each digit"),
+            _("Confusion matrix: what each true digit is read as"),
             Provenance(judge.bundle, live=False),
             lambda: [
                 {"true": names[i], "answer": names[j], "count": int(confusion[i, j])}
@@ -488,7 +491,7 @@ def explained() -> None:
             "soft, and fast. The **DDPM** decides detail by detail on its way through the noise: "
             "sharp, and many network calls.\n\n"
             "**Sharpness** is the mean difference of neighbouring pixels: noise counts as sharp, "
-            "so it means something only beside a look. **Sure** is a probability of 0.9 or more. "
+            "so read it only with the pictures in view. **Sure** is a probability of 0.9 or more. "
             "**Diversity** is the mean distance of two samples in the judge's features, as a share "
             "of that of two test digits. The **Frechet distance** compares mean and covariance of "
             "those features with the test digits: it falls when samples are both good and "

@@ -47,7 +47,7 @@ def show(explorer: DDPMExplorer, one: Picked | None) -> None:
     with plain_errors():
         st.markdown(
             _(
-                "A change too small to see makes the judge read another digit. Noise hides the "
+                "A change that is hardly visible makes the judge read another digit. Noise hides the "
                 "change, denoising takes the noise away: **is the digit back, and from which t′ "
                 "on is it another one?**"
             )
@@ -189,19 +189,14 @@ def purified(
         height=320,
     )
     good = t[right >= 0.75]
-    if len(good):
-        st.markdown(
-            _(
-                "From t′ = {low} to t′ = {high} at least three of four draws are read as a {digit} "
-                "again."
-            ).format(low=good[0], high=good[-1], digit=judge.class_names[label])
-        )
-    else:
-        st.markdown(
-            _("At no level are three of four draws read as a {digit} again.").format(
-                digit=judge.class_names[label]
-            )
-        )
+    words = (
+        _("At least three of four draws are read as a {digit} again at t′ = {levels}.")
+        if len(good)
+        else _("At no level are at least three of four draws read as a {digit} again.")
+    )
+    st.markdown(
+        words.format(digit=judge.class_names[label], levels=", ".join(str(one) for one in good))
+    )
 
 
 # ---------------------------------------------------------------- the test set
@@ -248,7 +243,8 @@ def over_test_set(explorer: DDPMExplorer) -> None:
         _(
             "Without purification the judge is right about {clean} of the clean digits, {fgsm} of "
             "those attacked by FGSM and {pgd} of those attacked by PGD. Best against PGD is "
-            "t′ = {t}: {back} are right again; of clean digits {price}. Too little noise leaves "
+            "t′ = {t}: the judge is right about {back} of the attacked digits and {price} of the "
+            "clean ones. Too little noise leaves "
             "the attack, too much loses the digit."
         ).format(
             clean=percent(stored["accuracy_clean"], 1),
@@ -272,10 +268,10 @@ def explained() -> None:
     mechanism(
         _(
             "The attack adds to every value the small step that raises the judge's loss most: each "
-            "is invisible, together they point all one way. Noise of level t′ is larger than the "
-            "step and has no direction, so it drowns the change and, as long as t′ is small, not "
-            "the digit. The way back then ends at a picture that the diffusion model finds "
-            "likely, and the attacked one is not. **Purification is the same experiment as t\*, "
+            "is hardly visible, together they all push the same way. From some t′ on the noise is "
+            "larger than the step, and it has no direction: it drowns the change and, as long as "
+            "t′ is small, not the digit. The way back then ends at a picture that the diffusion model finds "
+            "likely, and the attacked one is not. **Purification is the same experiment as t\\*, "
             "with a picture that was changed on purpose**: it works between the level that hides "
             "the attack and the level that loses the digit."
         )

@@ -82,9 +82,9 @@ def threshold(judge: JudgeExplorer, criterion: Criterion) -> Rule:
 
 def place_words(t: float, levels: np.ndarray) -> str:
     if np.isneginf(t):
-        return _("below {t}").format(t=number(levels[0], 0))
+        return f"< {number(levels[0], 0)}"
     if np.isposinf(t):
-        return _("above {t}").format(t=number(levels[-1], 0))
+        return f"> {number(levels[-1], 0)}"
     return number(t, 0)
 
 
@@ -94,7 +94,7 @@ def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
     if draws < 2:
         return _("**t\\* is {t}** of {T}; one draw gives no interval.").format(t=where, T=T)
     low, high = (place_words(end, levels) for end in (found.low, found.high))
-    return _("**t\\* is {t}** of {T}; 90% of the time between {low} and {high}.").format(
+    return _("**t\\* is {t}** of {T}; 90% interval: {low} to {high}.").format(
         t=where, T=T, low=low, high=high
     )
 
@@ -131,7 +131,7 @@ def result(found: Found) -> None:
 def meaning(found: Found, index: int, t_star: TStar) -> None:
     """What is left of the picture at t*."""
     before = found.compared.before
-    words = _("The judge takes the original for a {digit} (p = {p}).").format(
+    words = _("In the original the judge reads a {digit} (p = {p}).").format(
         digit=found.judge.class_names[before.digit[index]],
         p=number(float(before.confidence[index]), 2),
     )
@@ -328,9 +328,9 @@ def differing(found: Found, index: int) -> None:
     )
     st.markdown(
         _(
-            "At t′ = {low} the judge sees {few} different digits in the draws, at t′ = {high} it "
-            "sees {many}. Where the draws part, the noise no longer remembers the picture: what "
-            "comes back is a sample."
+            "Number of different digits that the judge sees in the draws: {few} at t′ = {low}, {many} "
+            "at t′ = {high}. Where the draws part, x_t no longer remembers the picture: what comes "
+            "back is a sample."
         ).format(low=found.t[0], few=kinds[0], high=found.t[-1], many=kinds[-1])
     )
 

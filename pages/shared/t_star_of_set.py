@@ -65,7 +65,7 @@ def show(explorer: DDPMExplorer) -> None:
         figures.chart(
             figure,
             "tstar_histogram",
-            _("How many test digits have their t* where, all and one class"),
+            _("Where the t* of the test digits lie: all, and one class"),
             Provenance(explorer.bundle, live=False, settings=settings),
             lambda: [
                 {"test_digit": int(digit), "t_star": float(value) + 1}
@@ -75,16 +75,17 @@ def show(explorer: DDPMExplorer) -> None:
         by_class(explorer, criterion, settings)
         curve_of_set(explorer, criterion, settings)
         low, median, high = figures_[criterion]["quartiles"]
+        place = min(max(round(median), 0), explorer.T - 1)
         st.markdown(
             _(
                 "Half of the test digits have their t\\* between {low} and {high}, the median is "
                 "**{median}**: there x_t has {share} of its variance from the picture. "
-                "{above} of them are still restored at {last}."
+                "{above} of all test digits are still restored at {last}."
             ).format(
                 low=number(low + 1, 0),
                 high=number(high + 1, 0),
                 median=number(median + 1, 0),
-                share=percent(float(explorer.schedule.alphas_cumprod[round(median)]), 1),
+                share=percent(float(explorer.schedule.alphas_cumprod[place]), 1),
                 above=percent(figures_[criterion]["above"]),
                 last=number(levels[-1] + 1, 0),
             )
