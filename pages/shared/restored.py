@@ -94,7 +94,7 @@ def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
     if draws < 2:
         return _("**t\\* is {t}** of {T}; one draw gives no interval.").format(t=where, T=T)
     low, high = (place_words(end, levels) for end in (found.low, found.high))
-    return _("**t\\* is {t}** of {T}; 90% interval: {low} to {high}.").format(
+    return _("**t\\* is {t}** of {T}; interval (90%): {low} to {high}.").format(
         t=where, T=T, low=low, high=high
     )
 
@@ -263,7 +263,7 @@ def others(found: Found, index: int, criterion: Criterion) -> None:
                 _("measure"): _(title),
                 _("threshold"): f"{sign} {number(rules[name].threshold, 2)}",
                 "t*": place_words(t_star.t, found.t),
-                _("90% interval"): interval if draws > 1 else "",
+                _("interval (90%)"): interval if draws > 1 else "",
             }
         )
     st.dataframe(rows, hide_index=True, width="stretch")
