@@ -33,10 +33,10 @@ SURE = 0.9
 
 @dataclass(frozen=True)
 class JudgeConfig:
-    """Architecture: widths at 16, 8 and 4 pixels, and residual blocks at each."""
+    """Architecture: widths at 32, 16 and 8 pixels, and residual blocks at each."""
 
-    channels: tuple[int, ...] = (32, 64, 96)
-    blocks: int = 2
+    channels: tuple[int, ...] = (24, 64, 112)
+    blocks: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -56,16 +56,14 @@ PRESETS = {"default": JudgeConfig()}
 class Residual(nn.Module):
     """skip(a) + conv(relu(norm(conv(a)))), a = relu(norm(x)): a pre-activation block."""
 
-    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(channels_in)
-        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        same = channels_in == channels and stride == 1
-        self.skip = (
-            nn.Identity() if same else nn.Conv2d(channels_in, channels, 1, stride, bias=False)
-        )
+        same = channels_in == channels
+        self.skip = nn.Identity() if same else nn.Conv2d(channels_in, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         a = F.relu(self.norm1(x))
@@ -80,9 +78,11 @@ class Judge(nn.Module):
         self.config = config or JudgeConfig()
         width = self.config.channels[0]
         layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1, bias=False)]  # (B, C, 32, 32)
-        for channels in self.config.channels:  # 16, 8, 4 pixels
-            layers.append(Residual(width, channels, stride=2))
-            layers += [Residual(channels, channels, 1) for _ in range(self.config.blocks - 1)]
+        for place, channels in enumerate(self.config.channels):  # 32, 16, 8 pixels
+            if place > 0:
+                layers.append(nn.AvgPool2d(2))
+            layers.append(Residual(width, channels))
+            layers += [Residual(channels, channels) for _ in range(self.config.blocks - 1)]
             width = channels
         self.layers = nn.Sequential(*layers, nn.BatchNorm2d(width), nn.ReLU())
         self.answer = nn.Linear(width, CLASSES)
@@ -92,7 +92,7 @@ class Judge(nn.Module):
         """What the answer is read from, (B, d), 0 or more."""
         if x.ndim != 4 or tuple(x.shape[1:]) != (3, SIZE, SIZE):
             raise ValueError(f"x must be (B, 3, {SIZE}, {SIZE}), got {tuple(x.shape)}")
-        return self.layers(x).mean(dim=(2, 3))  # (B, d, 4, 4) -> (B, d)
+        return self.layers(x).mean(dim=(2, 3))  # (B, d, 8, 8) -> (B, d)
 
     def logits(self, features: Tensor) -> Tensor:
         """The calibrated answer from features (B, d): (B, 10)."""

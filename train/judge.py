@@ -26,12 +26,13 @@ class JudgeTraining(Training):
     loss is blended alike (Zhang et al. 2018, arXiv:1710.09412, with alpha = 1).
     """
 
-    epochs: int = 30
-    learning_rate: float = 3e-3
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 2e-3
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
-    mixup: float = 0.5
+    mixup: float = 0.3
     augmentation: DigitAugmentation = field(
         default_factory=lambda: DigitAugmentation(
             shift=0.05,
