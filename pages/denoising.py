@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import streamlit as st
 
 from core.ddpm import DDPM, NoiseSchedule, ddim, dpm_solver, p_sample_loop
 from core.ddpm_explorer import DDPMExplorer, Path, Walker, Way
 from core.images import Pictures
-from pages.shared import controls, figures, loaders
+from pages.shared import controls, figures, live, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
@@ -28,9 +26,6 @@ COUNTS = (1, 4, 16)
 # Ways of at most so many network calls times pictures are gone without being asked: about 0.3 s.
 AT_ONCE = 100
 WALKERS_KEPT = 3
-SECONDS_A_FRAME = 0.2
-# The network keeps all cores busy: without a pause the server sends a picture late.
-SECONDS_TO_SEND, SECONDS_TO_SEND_FIRST = 0.02, 0.2
 COLUMNS = {1: 1, 4: 4, 16: 8}
 
 COMPARED: dict[str, tuple[str, Way]] = {
@@ -106,40 +101,17 @@ def words_of(way: Way, T: int) -> str:
 # ---------------------------------------------------------------- going the way
 
 
-def progress_words(path: Path) -> str:
-    left = path.seconds * (path.total - path.done) / max(1, path.done)
-    return _("step {done} of {total}, {left} s left").format(
-        done=number(path.done, 0), total=number(path.total, 0), left=number(left, 0)
+def newest(path: Path) -> None:
+    """The noisy pictures as they are now, and what the network sees in them."""
+    frame = path.newest
+    count = len(frame.x_t)
+    figures.live_sheet(
+        np.concatenate([frame.x_t, frame.x0_hat]),
+        columns=min(count, 8),
+        factor=2,
+        alt=_("The noisy pictures, and below them what the network sees in them"),
+        width=560 if count > 1 else 160,
     )
-
-
-def go(explorer: DDPMExplorer, walker: Walker, place: st.delta_generator.DeltaGenerator) -> None:
-    """Move on to the end, showing what there is a few times a second; a click on Stop ends the run
-    of the page between two steps.
-    """
-    with place.container():
-        bar = st.progress(0.0)
-        st.button(_("Stop"), key="denoise_stop", icon=":material/stop:")
-        live = st.empty()
-    shown, seen = 0.0, False
-    for path in explorer.advance(walker):
-        if time.perf_counter() - shown < SECONDS_A_FRAME and not path.finished:
-            continue
-        shown = time.perf_counter()
-        bar.progress(path.done / path.total, text=progress_words(path))
-        with live.container():
-            newest = path.newest
-            count = len(newest.x_t)
-            figures.live_sheet(
-                np.concatenate([newest.x_t, newest.x0_hat]),
-                columns=min(count, 8),
-                factor=2,
-                alt=_("The noisy pictures, and below them what the network sees in them"),
-                width=560 if count > 1 else 160,
-            )
-        time.sleep(SECONDS_TO_SEND if seen else SECONDS_TO_SEND_FIRST)
-        seen = True
-    place.empty()
 
 
 # ---------------------------------------------------------------- the way, looked at
@@ -361,19 +333,13 @@ def main() -> None:
             walker = Walker(iter(()), loaders.way_back(name, way, seeds))
         going = clicked
         if walker is not None and walker.path and not walker.path.finished and not clicked:
-            with place.container(horizontal=True, vertical_alignment="center"):
-                st.info(
-                    _("Stopped after {done} of {total} steps.").format(
-                        done=number(walker.path.done, 0), total=number(walker.path.total, 0)
-                    )
-                )
-                going = st.button(_("Go on"), key="denoise_on", icon=":material/play_arrow:")
+            going = live.stopped(walker.path, place, "denoise")
         elif walker is None:
             place.info(_("This takes a moment: press the button."))
         below = st.container()
         beside = st.container()
         if going:  # first: the rest of the page is still there from before
-            go(explorer, walker, place)
+            live.watch(explorer.advance(walker), place, "denoise", newest)
         if walker is not None and walker.path is not None:
             with below:
                 results(explorer, walker.path, way, seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,7 +20,15 @@ from core.restoration import (
     wilson,
 )
 from core.similarity import psnr, ssim
-from pages.shared import controls, figures, loaders, purification, restored, t_star_of_set
+from pages.shared import (
+    controls,
+    figures,
+    live,
+    loaders,
+    purification,
+    restored,
+    t_star_of_set,
+)
 from pages.shared.controls import Picked
 from pages.shared.text import (
     N_,
@@ -45,9 +52,6 @@ WAYS: dict[str, tuple[str, Way]] = {
 QUICK = Way("ddim", 10)
 QUICK_DRAWS = 2
 KEPT = 3
-SECONDS_A_FRAME = 0.3
-# The network keeps all cores busy: without a pause the server sends a picture late.
-SECONDS_TO_SEND, SECONDS_TO_SEND_FIRST = 0.02, 0.2
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,12 @@ class Sweep:
     steps: Iterator[Restoration]
     now: Restoration | None = None
     compared: Comparison | None = None
+
+    def advance(self) -> Iterator[Restoration]:
+        """Move on step by step; may be left and asked again, and goes on where it stood."""
+        for now in self.steps:
+            self.now, self.compared = now, None
+            yield now
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -132,45 +142,22 @@ def chosen_pictures(explorer: DDPMExplorer) -> list[Picked]:
 # ---------------------------------------------------------------- going the way
 
 
-def move_on(kept: Sweep, place: st.delta_generator.DeltaGenerator) -> None:
-    """Move on to the end, showing the rows a few times a second; a click on Stop ends the run of the
-    page between two steps.
-    """
-    with place.container():
-        bar = st.progress(0.0)
-        st.button(_("Stop"), key="tstar_stop", icon=":material/stop:")
-        live = st.empty()
-    shown, seen = 0.0, False
-    for now in kept.steps:
-        kept.now, kept.compared = now, None
-        if time.perf_counter() - shown < SECONDS_A_FRAME and not now.finished:
-            continue
-        shown = time.perf_counter()
-        left = now.seconds * (now.total - now.done) / max(1, now.done)
-        progress = _("step {done} of {total}, {left} s left").format(
-            done=number(now.done, 0), total=number(now.total, 0), left=number(left, 0)
-        )
-        bar.progress(now.done / now.total, text=progress)
-        with live.container():
-            columns = len(now.t)
-            rows = np.moveaxis(now.now, 1, 2)  # (P, D, L, H, W, 3)
-            first = now.noised[:, :, 0][:, None]
-            figures.live_sheet(
-                np.concatenate([first, rows], axis=1).reshape(-1, *rows.shape[3:]),
-                columns=columns,
-                factor=2,
-                alt=_("The noisy picture at every level, and below it what each draw has become"),
-                width=min(840, 70 * columns),
-            )
-        time.sleep(SECONDS_TO_SEND if seen else SECONDS_TO_SEND_FIRST)
-        seen = True
-    place.empty()
+def rows(now: Restoration) -> None:
+    """The noisy picture at every level, and below it what each draw has become."""
+    columns = len(now.t)
+    draws = np.moveaxis(now.now, 1, 2)  # (P, D, L, H, W, 3)
+    noisy = now.noised[:, :, 0][:, None]
+    figures.live_sheet(
+        np.concatenate([noisy, draws], axis=1).reshape(-1, *draws.shape[3:]),
+        columns=columns,
+        factor=2,
+        alt=_("The noisy picture at every level, and below it what each draw has become"),
+        width=min(figures.WIDE, 70 * columns),
+    )
 
 
-def swept(
-    explorer: DDPMExplorer, request: Request, pictures: Pictures
-) -> tuple[Restoration | None, Comparison | None, bool]:
-    """Buttons, progress, and how far the sweep of this request has come; whether it was asked for."""
+def swept(explorer: DDPMExplorer, request: Request, pictures: Pictures) -> Sweep | None:
+    """Buttons and progress; how far the sweep of this request has come, if it was asked for."""
     kept: dict[Request, Sweep] = st.session_state.setdefault("tstar_sweeps", {})
     zero_based = [level - 1 for level in request.levels]
     columns = len(explorer.snapped(request.way, zero_based)) * request.draws * len(pictures)
@@ -187,23 +174,17 @@ def swept(
         kept[request] = Sweep(steps)
         while len(kept) > KEPT:
             kept.pop(next(iter(kept)))
-    sweep_ = kept.get(request)
+    mine = kept.get(request)
+    if mine is None:
+        return None
     going = clicked
-    if sweep_ is not None and sweep_.now and not sweep_.now.finished and not clicked:
-        with place.container(horizontal=True, vertical_alignment="center"):
-            st.info(
-                _("Stopped after {done} of {total} steps.").format(
-                    done=number(sweep_.now.done, 0), total=number(sweep_.now.total, 0)
-                )
-            )
-            going = st.button(_("Go on"), key="tstar_on", icon=":material/play_arrow:")
+    if mine.now is not None and not mine.now.finished:
+        going = live.stopped(mine.now, place, "tstar")
     if going:
-        move_on(sweep_, place)
-    if sweep_ is None or sweep_.now is None:
-        return None, None, False
-    if sweep_.compared is None:
-        sweep_.compared = loaders.judge().compare(pictures, sweep_.now.now)
-    return sweep_.now, sweep_.compared, True
+        live.watch(mine.advance(), place, "tstar", rows)
+    if mine.now is not None and mine.compared is None:
+        mine.compared = loaders.judge().compare(pictures, mine.now.now)
+    return mine
 
 
 # ---------------------------------------------------------------- the page
@@ -224,8 +205,10 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
         tuple(picture.tobytes() for picture in pictures),
     )
     judge = loaders.judge()
-    back, compared, whole = swept(explorer, request, pictures)
-    if not whole:
+    done = swept(explorer, request, pictures)
+    if done is not None and done.now is not None:
+        back, compared, way = done.now, done.compared, words(code)
+    else:
         st.info(
             _(
                 "A quick look: {quick}, draws: {few}. Press the button for {way}, draws: {draws}."
@@ -234,12 +217,11 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
         zero_based = [level - 1 for level in levels]
         name = explorer.bundle.name
         back = loaders.restored(name, QUICK, pictures, zero_based, QUICK_DRAWS, seed)
-        compared = judge.compare(pictures, back.now)
+        compared, way = judge.compare(pictures, back.now), words(None)
     if len(back.t) < 2:
         st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
         return
-    way_words = words(code if whole else None)
-    found = restored.Found(explorer, judge, picked, back, compared, way_words, seed)
+    found = restored.Found(explorer, judge, picked, back, compared, way, seed)
     restored.result(found)
     st.fragment(run_every=controls.pace("three_t"))(restored.three_ways)(found)
 

@@ -1,0 +1,66 @@
+"""Long work on the page: shown while it goes, stopped by a click, gone on with by another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+import streamlit as st
+
+from pages.shared.text import _, number
+
+Place = st.delta_generator.DeltaGenerator
+SECONDS_A_FRAME = 0.2
+# The network keeps all cores busy: without a pause the server sends a picture late.
+SECONDS_TO_SEND, SECONDS_TO_SEND_FIRST = 0.02, 0.2
+
+
+class Progress(Protocol):
+    """How far some work has come: ``done`` of ``total`` steps in ``seconds``."""
+
+    done: int
+    total: int
+    seconds: float
+
+    @property
+    def finished(self) -> bool: ...
+
+
+Work = TypeVar("Work", bound=Progress)
+
+
+def watch(steps: Iterator[Work], place: Place, prefix: str, show: Callable[[Work], None]) -> None:
+    """Go on to the end, calling ``show`` a few times a second; a click on Stop ends the run of the
+    page between two steps.
+    """
+    with place.container():
+        bar = st.progress(0.0)
+        st.button(_("Stop"), key=f"{prefix}_stop", icon=":material/stop:")
+        live = st.empty()
+    shown, pause = 0.0, SECONDS_TO_SEND_FIRST
+    for now in steps:
+        if time.perf_counter() - shown < SECONDS_A_FRAME and not now.finished:
+            continue
+        shown = time.perf_counter()
+        left = now.seconds * (now.total - now.done) / max(1, now.done)
+        words = _("step {done} of {total}, {left} s left").format(
+            done=number(now.done, 0), total=number(now.total, 0), left=number(left, 0)
+        )
+        bar.progress(now.done / now.total, text=words)
+        with live.container():
+            show(now)
+        time.sleep(pause)
+        pause = SECONDS_TO_SEND
+    place.empty()
+
+
+def stopped(now: Progress, place: Place, prefix: str) -> bool:
+    """Says where work was stopped; whether its visitor wants to go on."""
+    with place.container(horizontal=True, vertical_alignment="center"):
+        st.info(
+            _("Stopped after {done} of {total} steps.").format(
+                done=number(now.done, 0), total=number(now.total, 0)
+            )
+        )
+        return st.button(_("Go on"), key=f"{prefix}_on", icon=":material/play_arrow:")
