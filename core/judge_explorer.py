@@ -144,16 +144,20 @@ class JudgeExplorer:
             profiles["feature_covariance"].astype(np.float64),
         )
 
-    def quality(self, pictures: Pictures) -> SampleQuality:
-        """Figures of a set of pictures (N, 32, 32, 3), N at least 1."""
+    def quality(self, pictures: Pictures, *, sure_from: float = SURE) -> SampleQuality:
+        """Figures of a set of pictures (N, 32, 32, 3), N at least 1.
+
+        ``sure_from``: the probability from which the judge counts as sure.
+        """
         seen = self.judge(pictures)
+        sure = seen.confidence >= sure_from
         real = self.bundle.metrics["features"]["mean_distance"]
         many = len(pictures) > 1
         return SampleQuality(
             count=len(pictures),
             sharpness=images.sharpness(pictures),
-            sure=float(seen.sure.mean()),
-            digits=np.bincount(seen.digit[seen.sure], minlength=CLASSES),
+            sure=float(sure.mean()),
+            digits=np.bincount(seen.digit[sure], minlength=CLASSES),
             diversity=mean_distance(seen.features) / real,
             frechet=Gaussian.of(seen.features).distance(self.test_digits()) if many else np.nan,
         )

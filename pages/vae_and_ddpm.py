@@ -13,6 +13,7 @@ from core.bundle import Bundle
 from core.ddpm_explorer import Way
 from core.frechet import Gaussian
 from core.images import Pictures, sharpness
+from core.judge import SURE
 from core.judge_explorer import JudgeExplorer, SampleQuality, mean_distance
 from core.nearest import nearest
 from core.vae import VAE
@@ -115,15 +116,15 @@ def from_ddpm(name: str, way: Way, words: str, seed: int, count: int) -> Drawn |
     return Drawn("ddpm", "DDPM", of, timed.value, timed.seconds, True, settings)
 
 
-def shown(drawn: Drawn, judge: JudgeExplorer, marks: bool) -> None:
+def shown(drawn: Drawn, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
     """The samples, with the judge's answer where it is sure."""
     st.subheader(drawn.title, anchor=False)
     alt = _("Samples of {model}").format(model=drawn.title)
     if marks:
         seen = judge.judge(drawn.pictures)
         labels = [
-            f"{judge.class_names[digit]} · {percent(p)}" if sure else f"? · {percent(p)}"
-            for digit, p, sure in zip(seen.digit, seen.confidence, seen.sure, strict=True)
+            f"{judge.class_names[digit] if p >= sure_from else '?'} · {percent(p)}"
+            for digit, p in zip(seen.digit, seen.confidence, strict=True)
         ]
         sheet = figures.strip(drawn.pictures, labels, columns=COLUMNS, alt=alt)
     else:
@@ -148,10 +149,10 @@ def quality_row(title: str, found: SampleQuality, seconds: float) -> dict[str, s
     }
 
 
-def live_figures(both: list[Drawn], judge: JudgeExplorer) -> list[SampleQuality]:
+def live_figures(both: list[Drawn], judge: JudgeExplorer, sure_from: float) -> list[SampleQuality]:
     """Figures of what is on the screen."""
     st.subheader(_("Figures of these samples"), anchor=False)
-    found = [judge.quality(drawn.pictures) for drawn in both]
+    found = [judge.quality(drawn.pictures, sure_from=sure_from) for drawn in both]
     rows = [
         quality_row(drawn.title, quality, drawn.seconds_a_sample)
         for drawn, quality in zip(both, found, strict=True)
@@ -192,7 +193,7 @@ def answers(both: list[Drawn], found: list[SampleQuality]) -> None:
             )
             if test is not None:
                 words += " " + _(
-                    "Of test digits it is sure of {sure}; their neighbouring pixels differ by {sharp}."
+                    "Of test digits it is sure (p ≥ 0.9) of {sure}; their neighbouring pixels differ by {sharp}."
                 ).format(
                     sure=percent(test["sure_of_test"]), sharp=number(test["sharpness_of_test"], 1)
                 )
@@ -456,17 +457,20 @@ def main() -> None:
             )
         with right:
             seed = controls.seed("against_seed")
+            sure_from = controls.real(
+                _("The judge is sure from p ="), 0.3, 1.0, SURE, "against_sure", step=0.05
+            )
         judge = loaders.judge()
         first, second = st.columns(2, gap="large")
         vae = from_vae(vae_name, seed, count)
         with first:
-            shown(vae, judge, marks)
+            shown(vae, judge, marks, sure_from)
         with second:
             ddpm = from_ddpm(ddpm_name, WAYS[code][1], WAYS[code][0], seed, count)
             if ddpm is not None:
-                shown(ddpm, judge, marks)
+                shown(ddpm, judge, marks, sure_from)
         both = [one for one in (vae, ddpm) if one is not None]
-        found = live_figures(both, judge)
+        found = live_figures(both, judge, sure_from)
         answers(both, found)
         digits_seen(both, found)
         copies(both)
