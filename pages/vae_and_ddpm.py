@@ -193,7 +193,8 @@ def answers(both: list[Drawn], found: list[SampleQuality]) -> None:
             )
             if test is not None:
                 words += " " + _(
-                    "Of test digits it is sure (p ≥ 0.9) of {sure}; their neighbouring pixels differ by {sharp}."
+                    "Of test digits it is sure (p ≥ 0.9) of {sure}; their neighbouring pixels differ "
+                    "by {sharp}."
                 ).format(
                     sure=percent(test["sure_of_test"]), sharp=number(test["sharpness_of_test"], 1)
                 )

@@ -5,7 +5,8 @@
 Needs playwright and /usr/bin/chromium (tests/requirements.txt). The limits are 5 seconds from
 ``streamlit run`` to the first page with a picture, 300 milliseconds from a key pressed on a slider to
 the new picture on the screen, 1 second from a click to the first picture of a way back by DDIM in 20
-steps, 5 seconds to 16 pictures by DDIM in 50 steps, and 1.5 GiB of memory with every page visited.
+steps and to the first rows of a sweep for t*, 5 seconds to 16 pictures by DDIM in 50 steps, 6 seconds
+to a whole sweep (12 levels, 4 draws, DDIM 50), and 1.5 GiB of memory with every page visited.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[2]
 PORT = 8733
 URL = f"http://127.0.0.1:{PORT}"
-STARTUP_LIMIT, SLIDER_LIMIT, FIRST_LIMIT, GRID_LIMIT = 5.0, 0.3, 1.0, 5.0
+STARTUP_LIMIT, SLIDER_LIMIT = 5.0, 0.3
 MEMORY_LIMIT = 1536
 ROUNDS, CLICKS = 15, 5
 LIVE = "img[alt^='The noisy pictures, and below them']"
 MADE = "img[alt='Pictures made from noise']"
+ROWS = "img[alt^='The noisy picture at every level']"
+SWEPT = "text=/sampler: DDIM 50 ·/"
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 PAGES = (
     "",
@@ -37,10 +40,21 @@ PAGES = (
     "vae-training",
     "adding-noise",
     "denoising",
+    "t-star",
+    "vae-and-ddpm",
     "ddpm-lengths",
     "inside-the-unet",
     "ddpm-training",
     "checkpoints",
+)
+DENOISE = "denoising?lang=en&denoise_count=16&denoise_seed={seed}&denoise_steps="
+SWEEP = "t-star?lang=en&tstar_seed={seed}"
+CLICKED = (
+    # What is timed, the page, the button, what is waited for, the first seed, the limit in seconds.
+    ("click to first picture, DDIM 20", f"{DENOISE}20", "denoise_go", f"{LIVE}, {MADE}", 100, 1.0),
+    ("click to 16 pictures, DDIM 50", f"{DENOISE}50", "denoise_go", MADE, 200, 5.0),
+    ("click to first rows of a sweep", SWEEP, "tstar_go", ROWS, 300, 1.0),
+    ("click to a whole sweep", SWEEP, "tstar_go", SWEPT, 400, 6.0),
 )
 NOW = "img[alt='What the decoder makes of z as the sliders say']"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -83,17 +97,16 @@ def slider_to_picture(page: Page) -> list[float]:
     return seconds
 
 
-def clicks(page: Page, steps: int, shown: str, first_seed: int) -> list[float]:
-    """Seconds from a click that denoises 16 pictures by DDIM to what is ``shown``."""
+def clicks(page: Page, link: str, button: str, shown: str, first_seed: int) -> list[float]:
+    """Seconds from a click on a button to what is ``shown``, with another seed each time."""
     seconds = []
     for seed in range(first_seed, first_seed + CLICKS):
-        link = f"lang=en&denoise_count=16&denoise_steps={steps}&denoise_seed={seed}"
-        page.goto(f"{URL}/denoising?{link}")
-        page.wait_for_selector("text=press the button", timeout=60_000)
+        page.goto(f"{URL}/{link.format(seed=seed)}")
+        page.wait_for_selector(f".st-key-{button} button", timeout=60_000)
         page.wait_for_selector(QUIET, timeout=60_000)
         page.wait_for_timeout(500)
         start = time.perf_counter()
-        page.locator(".st-key-denoise_go button").click()
+        page.locator(f".st-key-{button} button").click()
         page.wait_for_selector(shown, timeout=60_000)
         seconds.append(time.perf_counter() - start)
         page.wait_for_selector(QUIET, timeout=60_000)
@@ -139,9 +152,8 @@ def main() -> None:
                 f"start-up to first page: {startup:.2f} s, {startup / STARTUP_LIMIT:.2f} of limit"
             )
             report("slider to picture", slider_to_picture(page), SLIDER_LIMIT)
-            first = clicks(page, 20, f"{LIVE}, {MADE}", 100)
-            report("click to first picture, DDIM 20", first, FIRST_LIMIT)
-            report("click to 16 pictures, DDIM 50", clicks(page, 50, MADE, 200), GRID_LIMIT)
+            for words, link, button, shown, seed, limit in CLICKED:
+                report(words, clicks(page, link, button, shown, seed), limit)
             visit_all(page)
             memory = peak_memory(server.pid)
             if memory is not None:

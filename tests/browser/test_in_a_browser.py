@@ -195,3 +195,37 @@ def test_a_link_restores_sampler_steps_and_seed(tab):
     ready(tab)
     tab.wait_for_selector(MADE)
     assert source(tab, MADE).split("/")[-1] == seen.split("/")[-1]
+
+
+def test_a_sweep_runs_live_stops_and_goes_on(tab):
+    go(tab, "t-star", tstar_seed=11)
+    tab.wait_for_selector("text=A quick look")
+    tab.locator(".st-key-tstar_go button").click()
+    tab.wait_for_selector("img[alt^='The noisy picture at every level']")
+    tab.locator(".st-key-tstar_stop button").click()
+    tab.wait_for_selector("text=/Stopped after \\d+ of/")
+    tab.locator(".st-key-tstar_on button").click()
+    tab.wait_for_selector("text=Stopped after", state="detached")
+    tab.wait_for_selector("text=/sampler: DDIM 50 ·/")
+    tab.wait_for_selector("text=/t\\* is [\\d,]+ of 1000/")
+    assert tab.get_by_text("A quick look").count() == 0
+
+
+def test_an_attack_is_undone_by_a_link(tab):
+    go(tab, "t-star", tstar_view="Undo an attack", purify_levels=12, purify_attack="FGSM")
+    tab.wait_for_selector("img[alt='The attacked picture']")
+    tab.wait_for_selector("text=attack: FGSM 12/255")
+    before = source(tab, "img[alt='The attacked picture']")
+    slider(tab, "Largest change").press("Home")
+    wait_for_another(tab, before, "img[alt='The attacked picture']")
+    tab.wait_for_selector("text=The judge still reads a 7")
+
+
+def test_fresh_seeds_give_fresh_samples_of_both(tab):
+    go(tab, "vae-and-ddpm", against_way="DDIM 20")
+    images = [f"img[alt='Samples of {model}']" for model in ("VAE", "DDPM")]
+    before = [source(tab, image) for image in images]
+    tab.locator(".st-key-against_seed_again button").click()
+    for image, old in zip(images, before, strict=True):
+        wait_for_another(tab, old, image)
+    tab.wait_for_function("location.search.includes('against_seed')")

@@ -1,6 +1,7 @@
 import itertools
 import math
 import shutil
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from functools import cache
@@ -404,6 +405,269 @@ def test_a_way_is_without_noise_and_free_unless_told():
 def test_a_way_that_does_not_exist_is_refused_at_once(explorer, named, way):
     with pytest.raises(ValueError, match=rf"^{named} must be"):
         explorer.walker(way, [0])
+
+
+# ---------------------------------------------------------------- noise a picture, and back
+
+
+@pytest.fixture(scope="module")
+def asked(make_digits):
+    return make_digits(5, 4)[0][3:]
+
+
+def last_of(steps):
+    *_, last = steps
+    return last
+
+
+def levels_for(way):
+    """Levels of the way's grid: of its low ones, its high ones, and the top."""
+    grid = way.grid(T)[:-1].flip(0).tolist()
+    return [grid[0], grid[len(grid) // 2], grid[-2], grid[-1]]
+
+
+RESTORED_LEVELS, RESTORED_DRAWS, RESTORED_SEED = 4, 2, 30
+
+
+@pytest.fixture(scope="module")
+def restorations(explorer, asked):
+    """Every step of a way there and back of two pictures."""
+    return cache(
+        lambda way: list(
+            explorer.restore(way, asked, levels_for(way), RESTORED_DRAWS, RESTORED_SEED)
+        )
+    )
+
+
+def test_levels_snap_to_the_way_rise_and_come_once(explorer):
+    way = Way("ddim", 8)
+    grid = way.grid(T)[:-1].tolist()  # 59, 52, 44, 37, 29, 22, 14, 7
+    assert explorer.snapped(way, [59, 8, 7, 30, 6, 28]).tolist() == [7, 29, 59]
+    assert explorer.snapped(way, [0, 10**6]).tolist() == [grid[-1], 59]
+    assert explorer.snapped(way, range(T)).tolist() == grid[::-1]
+    assert explorer.snapped(Way("ddpm", 8), [5, 3, 3]).tolist() == [3, 5]  # knows every level
+    found = last_of(explorer.restore(way, np.zeros((1, 32, 32, 3), np.uint8), [30, 8, 6, 28], 1, 0))
+    assert found.t.tolist() == [7, 29]
+    assert found.now.shape == (1, 2, 1, 32, 32, 3)
+
+
+def test_a_restoration_is_watched_step_by_step(restorations, way):
+    steps, levels = restorations(way), levels_for(way)
+    visited = [t for t in way.grid(T).tolist() if t <= levels[-1]]
+    assert [step.done for step in steps] == list(range(len(visited)))
+    assert {step.total for step in steps} == {len(visited) - 1}
+    assert [step.finished for step in steps] == [False] * (len(visited) - 1) + [True]
+    seconds = [step.seconds for step in steps]
+    assert seconds[0] > 0
+    assert seconds == sorted(seconds)
+    for step in steps:
+        assert step.t.tolist() == levels
+        for pictures in (step.noised, step.glance, step.now):
+            assert pictures.dtype == np.uint8
+            assert pictures.shape == (2, RESTORED_LEVELS, RESTORED_DRAWS, 32, 32, 3)
+        assert np.array_equal(step.noised, steps[0].noised)
+        assert np.array_equal(step.glance, steps[0].glance)
+
+
+def test_a_way_there_and_back_from_below_takes_no_more_steps_than_it_needs(explorer, asked):
+    for way, levels, steps in ((Way("ddim", 8), [7, 22], 3), (Way("ddpm", None), [4], 5)):
+        found = list(explorer.restore(way, asked, levels, 1, 0))
+        assert [step.total for step in found] == [steps] * (steps + 1)
+        assert found[-1].finished
+
+
+def test_a_draw_is_the_same_noise_at_every_level(restorations, model, asked, seeded):
+    way = WAYS["ddim"]
+    found = restorations(way)[0]
+    x0 = to_tensor(asked)
+    for p, (row, t), d in itertools.product(range(2), enumerate(levels_for(way)), range(2)):
+        seed = RESTORED_SEED + p * RESTORED_DRAWS + d
+        noise = draw_noise(x0[:1], seeded(seed))
+        x_t = model.schedule.q_sample(x0[p : p + 1], t, noise)
+        assert_near(found.noised[p, row, d], to_pictures(x_t)[0])
+    apart = np.abs(found.noised[:, 3, 0].astype(int) - found.noised[:, 3, 1]).mean()
+    assert apart > 10
+
+
+def test_a_glance_is_the_prediction(restorations, explorer, asked, way):
+    found, levels = restorations(way)[0], levels_for(way)
+    for p, d in itertools.product(range(2), range(2)):
+        looks = explorer.predict(asked[p], levels, RESTORED_SEED + p * RESTORED_DRAWS + d)
+        for row, look in enumerate(looks):
+            assert_near(found.glance[p, row, d], look.x0_hat)
+            assert_near(found.noised[p, row, d], look.x_t)
+
+
+def test_looking_a_few_at_a_time_changes_nothing(explorer, restorations, asked, monkeypatch):
+    way = WAYS["ddim"]
+    monkeypatch.setattr(ddpm_explorer, "LOOK", 3)
+    found = explorer.restore(way, asked, levels_for(way), RESTORED_DRAWS, RESTORED_SEED)
+    assert_near(next(found).glance, restorations(way)[0].glance)
+
+
+def test_what_waits_is_shown_noised_and_what_moves_as_the_network_sees_it(restorations, way):
+    steps, levels = restorations(way), np.array(levels_for(way))
+    for step, t in zip(steps, way.grid(T).tolist(), strict=True):
+        waits = levels < t
+        assert np.array_equal(step.now[:, waits], step.noised[:, waits])
+        first = levels == t  # the network's first look at those
+        if first.any() and not way.clip_x0:
+            assert_near(step.now[:, first], step.glance[:, first])
+    assert not np.array_equal(steps[-1].now, steps[-1].noised)
+
+
+@pytest.mark.parametrize("name", ["ddim", "dpm"])
+def test_a_noiseless_way_back_is_that_of_the_sampler(restorations, model, asked, name, seeded):
+    way, sampler = WAYS[name], {"ddim": ddim, "dpm": dpm_solver}[name]
+    found, x0 = restorations(way)[-1], to_tensor(asked)
+    for p, (row, t), d in itertools.product(range(2), enumerate(levels_for(way)), range(2)):
+        seed = RESTORED_SEED + p * RESTORED_DRAWS + d
+        x_t = model.schedule.q_sample(x0[p : p + 1], t, draw_noise(x0[:1], seeded(seed)))
+        times = torch.tensor([s for s in way.grid(T).tolist() if s <= t])
+        with torch.no_grad():
+            *_, last = sampler(model.eps, model.schedule, x_t, times)
+        assert_near(found.now[p, row, d], to_pictures(last.x_t)[0])
+
+
+def test_what_comes_back_does_not_depend_on_other_levels(explorer, restorations, asked, way):
+    whole, levels = restorations(way)[-1], levels_for(way)
+    for rows in ([1], [0, 1], [1, 3]):
+        some = [levels[row] for row in rows]
+        found = last_of(explorer.restore(way, asked, some, RESTORED_DRAWS, RESTORED_SEED))
+        assert_near(found.now, whole.now[:, rows])
+
+
+def test_what_comes_back_does_not_depend_on_other_pictures(explorer, restorations, asked, way):
+    whole = restorations(way)[-1]
+    levels = levels_for(way)
+    first = last_of(explorer.restore(way, asked[:1], levels, RESTORED_DRAWS, RESTORED_SEED))
+    assert_near(first.now, whole.now[:1])
+    second = explorer.restore(way, asked[1:], levels, RESTORED_DRAWS, RESTORED_SEED + 2)
+    assert_near(last_of(second).now, whole.now[1:])
+
+
+def test_what_comes_back_does_not_depend_on_other_draws(explorer, restorations, asked, way):
+    whole = restorations(way)[-1]
+    levels = levels_for(way)
+    for draw in range(2):
+        alone = last_of(explorer.restore(way, asked[:1], levels, 1, RESTORED_SEED + draw))
+        assert_near(alone.now[:, :, 0], whole.now[:1, :, draw])
+
+
+@pytest.mark.parametrize(
+    ("way", "levels"), [(Way("ddim", 8, eta=1.0), [22, 44]), (Way("ddpm", None), [3, 5])], ids=str
+)
+def test_noise_on_the_way_back_is_new_at_every_step_level_and_draw(
+    explorer, model, asked, way, levels, seeded
+):
+    """What was added follows from what the network is shown, step after step; none of it comes
+    twice, and none is the noise of the way there."""
+    shown = []
+
+    def note(module, inputs, _output):
+        if isinstance(module, UNet):
+            shown.append([value.clone() for value in inputs[:2]])
+
+    with register_module_forward_hook(note):
+        last_of(explorer.restore(way, asked, levels, 2, 3))
+    start = torch.tensor(levels).repeat_interleave(2).repeat(2)  # pictures, levels, draws
+    added = [draw_noise(torch.zeros(4, 3, 32, 32), [seeded(3 + i) for i in range(4)])]
+    for (x_t, t), (x_s, s) in itertools.pairwise(shown[1:]):  # the first was the look
+        assert len(t) == (start >= t[0]).sum()
+        a, b = (model.schedule.alphas_cumprod[int(level[0])].item() for level in (t, s))
+        with torch.no_grad():
+            eps_hat = model.eps(x_t, t)
+        x0_hat = (x_t - math.sqrt(1 - a) * eps_hat) / math.sqrt(a)
+        var = (1 - b) / (1 - a) * (1 - a / b)
+        mean = math.sqrt(b) * x0_hat + math.sqrt(1 - b - var) * eps_hat
+        moved = (start >= s[0]).nonzero().flatten().tolist()
+        there = [row for row, place in enumerate(moved) if start[place] >= t[0]]
+        added.append((x_s[there] - mean) / math.sqrt(var))
+    noise = torch.cat(added).flatten(1).numpy()  # (n, 3072)
+    assert len(noise) > 20
+    np.testing.assert_allclose(noise.std(axis=1), 1, atol=0.1)
+    alike = np.corrcoef(noise) - np.eye(len(noise))
+    assert np.abs(alike).max() < 0.1  # five times the chance of 1 / sqrt(3072)
+
+
+def test_restorations_follow_their_seed(explorer, asked):
+    way = Way("ddim", 4, eta=1.0)
+    first, again, other = (
+        last_of(explorer.restore(way, asked[:1], [29, 59], 1, seed)) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first.now, again.now)
+    assert not np.array_equal(first.noised, other.noised)
+    assert not np.array_equal(first.now, other.now)
+
+
+@pytest.mark.parametrize("name", ["ddim-half-clipped"])
+def test_a_clipped_way_stays_within_range(restorations, explorer, asked, name):
+    way = WAYS[name]
+    free = explorer.restore(
+        replace(way, clip_x0=False), asked, levels_for(way), RESTORED_DRAWS, RESTORED_SEED
+    )
+    assert np.abs(restorations(way)[-1].now.astype(int) - last_of(free).now).max() > 1
+
+
+def test_a_level_at_which_nothing_is_lost_gives_the_picture_back(explorer, asked):
+    found = last_of(explorer.restore(Way("ddpm", None), asked, [0], 2, 0))
+    change = np.abs(found.now[:, 0].astype(int) - asked[:, None])
+    assert change.mean() < 6
+    assert np.abs(found.noised[:, 0].astype(int) - asked[:, None]).mean() < 10
+
+
+def test_calls_of_the_network_are_those_of_the_longest_way_and_one_look(explorer, asked):
+    batches = []
+
+    def count(module, inputs, _output):
+        if isinstance(module, UNet):
+            batches.append(len(inputs[0]))
+
+    way = Way("ddim", 8)
+    with register_module_forward_hook(count):
+        steps = explorer.restore(way, asked, [7, 22, 44], 2, 0)
+        assert batches == []
+        for step in steps:
+            assert len(batches) == 1 + min(step.done + 1, step.total)
+    # One look at all 12, then 44, 37, 29 from the highest, 22, 14 with the next, 7 with all.
+    assert batches == [12, 4, 4, 4, 8, 8, 12]
+
+
+def test_nothing_but_the_present_of_a_restoration_is_kept(explorer, asked):
+    seen = []
+    steps = explorer.restore(Way("ddim", 8), asked, [22, 59], 2, 0)
+    for step in steps:
+        seen.append(weakref.ref(step.now))
+        step = None  # the loop lets go
+        assert sum(one() is not None for one in seen) <= 1
+
+
+def test_a_pause_of_a_restoration_does_not_count_as_work(explorer, asked, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(ddpm_explorer, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    for step in explorer.restore(Way("ddim", 3), asked, [59], 1, 0):
+        clock[0] += 1000.0
+        assert step.seconds == 0
+
+
+def test_work_of_a_restoration_counts(explorer, asked, monkeypatch):
+    """Every call of the network takes a second on this clock: a look, and three steps."""
+    clock = [0.0]
+    monkeypatch.setattr(ddpm_explorer, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    def tick(module, _inputs, _output):
+        if isinstance(module, UNet):
+            clock[0] += 1.0
+
+    with register_module_forward_hook(tick):
+        found = [step.seconds for step in explorer.restore(Way("ddim", 3), asked, [59], 1, 0)]
+    assert found == [2, 3, 4, 4]
+
+
+@pytest.mark.parametrize("wrong", [0, -1])
+def test_no_draws_at_all_are_refused(explorer, asked, wrong):
+    with pytest.raises(ValueError, match=rf"^draws must be at least 1, got {wrong}"):
+        next(explorer.restore(Way(), asked, [5], wrong, 0))
 
 
 # ---------------------------------------------------------------- one look

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from core.frechet import frechet_distance
+from core.frechet import Gaussian, frechet_distance
 
 
 def features(count, width, seed, scale=1.0, shift=0.0):
@@ -121,3 +121,73 @@ def test_sets_that_cannot_be_compared_are_refused(named, a, b):
 def test_sets_of_other_features_are_refused():
     with pytest.raises(ValueError, match="as many features, got 3 and 4"):
         frechet_distance(np.ones((5, 3)), np.ones((5, 4)))
+
+
+# ---------------------------------------------------------------- from Gaussians
+
+
+def test_a_gaussian_is_the_mean_and_the_sample_covariance_of_features():
+    rows = np.array([[0.0, 1], [2, 1], [4, 7]])
+    found = Gaussian.of(rows)
+    assert found.mean.tolist() == [2, 3]
+    np.testing.assert_allclose(found.covariance, [[4, 6], [6, 12]])  # over N - 1
+    wide = features(50, 6, 0)
+    np.testing.assert_allclose(Gaussian.of(wide).covariance, np.cov(wide.T))
+    single = Gaussian.of(rows[:, :1])
+    assert single.covariance.shape == (1, 1)
+    assert single.covariance[0, 0] == pytest.approx(4)
+
+
+def test_a_gaussian_is_kept_in_double():
+    rows = (1000 + 0.01 * features(200, 3, 0)).astype(np.float32)
+    found = Gaussian.of(rows)
+    assert found.mean.dtype == found.covariance.dtype == np.float64
+    np.testing.assert_allclose(found.covariance, np.cov(rows.astype(np.float64).T), rtol=1e-9)
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 40])
+def test_the_distance_of_gaussians_is_the_formula_with_the_matrix_root_of_scipy(width):
+    linalg = pytest.importorskip("scipy.linalg", reason="scipy is the second opinion here")
+    a = Gaussian.of(features(300, width, 2))
+    b = Gaussian.of(features(200, width, 3, scale=1.7, shift=0.4))
+    root = np.real(linalg.sqrtm(a.covariance @ b.covariance))
+    gap = np.square(a.mean - b.mean).sum()
+    expected = gap + np.trace(a.covariance + b.covariance - 2 * root)
+    assert a.distance(b) == pytest.approx(expected, rel=1e-8)
+    assert b.distance(a) == pytest.approx(expected, rel=1e-8)
+    assert isinstance(a.distance(b), float)
+
+
+def test_the_distance_of_sets_is_that_of_their_gaussians():
+    a, b = features(30, 6, 0), features(20, 6, 1, shift=1.0)
+    assert frechet_distance(a, b) == Gaussian.of(a).distance(Gaussian.of(b))
+
+
+def test_covariances_that_commute_leave_the_gaps_of_deviations():
+    """With the same axes it is the sum of (s_a - s_b)^2 along them."""
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    a, b = np.array([4.0, 9.0, 0.0]), np.array([1.0, 25.0, 4.0])
+    one, other = (Gaussian(np.zeros(3), (turn * values) @ turn.T) for values in (a, b))
+    expected = np.square(np.sqrt(a) - np.sqrt(b)).sum()
+    assert one.distance(other) == pytest.approx(expected)
+    moved = Gaussian(np.array([1.0, -2.0, 2.0]), other.covariance)
+    assert one.distance(moved) == pytest.approx(expected + 9)
+
+
+def test_a_gaussian_is_at_no_distance_from_itself_even_rounded():
+    found = Gaussian.of(features(500, 20, 0))
+    assert 0 <= found.distance(found) < 1e-9
+    rounded = Gaussian(found.mean, found.covariance.astype(np.float32).astype(np.float64))
+    assert 0 <= found.distance(rounded) < 1e-4
+
+
+def test_gaussians_of_other_dimensions_are_refused():
+    a, b = Gaussian.of(features(9, 3, 0)), Gaussian.of(features(9, 4, 0))
+    with pytest.raises(ValueError, match=r"^other must have 3 features, as this, got 4"):
+        a.distance(b)
+
+
+@pytest.mark.parametrize("shape", [(5,), (1, 3), (2, 3, 4)])
+def test_a_gaussian_needs_two_rows_of_features(shape):
+    with pytest.raises(ValueError, match=r"^features must be \(N, d\) with N at least 2"):
+        Gaussian.of(np.ones(shape))

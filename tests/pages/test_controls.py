@@ -46,6 +46,8 @@ def now(at):
 
 def another(widget, kind):
     """A value of the widget that is not the one it has."""
+    if kind == "slider" and isinstance(widget.value, tuple):
+        return (widget.min, widget.value[1])
     if kind == "slider":
         return widget.min if widget.value != widget.min else widget.max
     if kind == "number_input":
@@ -114,6 +116,15 @@ CHOICES = {
         ],
     },
     "denoising.py": {"denoise_sampler": ["dpm", "ddpm"]},
+    "t_star.py": {
+        "tstar_view": ["purify"],
+        "tstar_from": ["gallery"],
+        "tstar_way": ["ddim-20", "dpm-20", "ddim-50-eta-1", "ddpm"],
+        "tstar_by": ["psnr", "ssim", "features"],
+        "tstar_set_by": ["psnr", "ssim", "features"],
+        "tstar_set_class": ["0", "7"],
+    },
+    "vae_and_ddpm.py": {"against_way": ["ddim-20", "dpm-20"]},
     "ddpm_lengths.py": {
         "lengths_from": ["gallery"],
         "lengths_align": ["share", "t"],

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from train.augment import DigitAugmentation
 
@@ -9,6 +10,7 @@ FIELDS = {
     "shift": 0.1,
     "scale": 0.3,
     "rotation": 40.0,
+    "shear": 0.4,
     "contrast": 0.5,
     "brightness": 0.3,
     "tint": 0.3,
@@ -102,6 +104,64 @@ def test_a_scale_changes_the_distance_from_the_centre_by_its_factor(seeded):
     assert factor.max() > 0.19
 
 
+@pytest.mark.parametrize("row", [6, 12, 16, 22])
+def test_a_shear_moves_a_row_sideways_in_proportion_to_its_height_over_the_centre(seeded, row):
+    rows, columns = centres(DigitAugmentation(shear=0.4)(blobs(400, row=row), seeded()))
+    torch.testing.assert_close(rows, torch.full((400,), row - 16.0), atol=0.02, rtol=0)
+    if row == 16:
+        assert columns.abs().max() < 0.02
+        return
+    slant = columns / (16 - row)
+    assert slant.abs().max() <= 0.41
+    assert slant.min() < -0.38
+    assert slant.max() > 0.38
+    assert abs(slant.mean().item()) < 5 * 0.4 / math.sqrt(3 * 400)
+
+
+def test_one_slant_leans_the_whole_picture(seeded):
+    """Rows above and below the centre go opposite ways, twice as far at twice the height."""
+    lean = {
+        row: centres(DigitAugmentation(shear=0.4)(blobs(50, row=row), seeded()))[1]
+        for row in (8, 12, 24)
+    }
+    torch.testing.assert_close(lean[8], -lean[24], atol=0.05, rtol=0)
+    torch.testing.assert_close(lean[8], 2 * lean[12], atol=0.05, rtol=0)
+
+
+def moved(x, generator, *, rotation, scale, shift, shear):
+    """The affine map by its matrices: moved, turned and scaled after it was slanted."""
+    angle, size, right, down = (
+        (2 * torch.rand(len(x), 1, 1, 1, generator=generator).flatten() - 1) * limit
+        for limit in (math.radians(rotation), scale, 2 * shift, 2 * shift)
+    )
+    theta = torch.zeros(len(x), 3, 3)
+    theta[:, 0, 0] = theta[:, 1, 1] = size.exp() * angle.cos()
+    theta[:, 0, 1], theta[:, 1, 0] = -size.exp() * angle.sin(), size.exp() * angle.sin()
+    theta[:, 0, 2], theta[:, 1, 2], theta[:, 2, 2] = right, down, 1
+    if shear:
+        upright = torch.eye(3).repeat(len(x), 1, 1)
+        slant = torch.rand(len(x), 1, 1, 1, generator=generator).flatten()
+        upright[:, 0, 1] = (2 * slant - 1) * shear
+        theta = theta @ upright
+    field = F.affine_grid(theta[:, :2], list(x.shape), align_corners=False)
+    return F.grid_sample(x, field, padding_mode="reflection", align_corners=False)
+
+
+@pytest.mark.parametrize("shear", [0.0, 0.3])
+def test_moving_is_one_affine_map_and_no_shear_draws_nothing(same, seeded, shear):
+    how = {"rotation": 20.0, "scale": 0.2, "shift": 0.1, "shear": shear}
+    generators = [seeded(5), seeded(5)]
+    found = DigitAugmentation(**how)(same, generators[0])
+    torch.testing.assert_close(found, moved(same, generators[1], **how), atol=1e-4, rtol=0)
+    assert torch.equal(generators[0].get_state(), generators[1].get_state())
+
+
+def test_a_shear_alone_is_enough_to_move(same, seeded):
+    how = {"rotation": 0.0, "scale": 0.0, "shift": 0.0, "shear": 0.3}
+    found = DigitAugmentation(shear=0.3)(same, seeded(5))
+    torch.testing.assert_close(found, moved(same, seeded(5), **how), atol=1e-4, rtol=0)
+
+
 def test_contrast_stretches_about_the_mean(seeded):
     x = 0.1 * torch.randn(400, 3, 8, 8, generator=seeded(3))
     changed = DigitAugmentation(contrast=0.4)(x, seeded())
@@ -143,7 +203,13 @@ def test_permuting_keeps_the_channels_and_changes_their_order(seeded):
 
 @pytest.mark.parametrize(
     ("field", "wrong"),
-    [*((field, -0.1) for field in FIELDS), ("shift", 1.1), ("invert", 2), ("rotation", 181)],
+    [
+        *((field, -0.1) for field in FIELDS),
+        ("shift", 1.1),
+        ("shear", 1.1),
+        ("invert", 2),
+        ("rotation", 181),
+    ],
 )
 def test_a_wrong_value_is_refused_by_its_name(field, wrong):
     with pytest.raises(ValueError, match=rf"^{field} must"):

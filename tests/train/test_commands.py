@@ -7,7 +7,8 @@ from safetensors.numpy import load_file, save_file
 
 from core.bundle import open_bundle, read_manifest
 from core.errors import AtelierError
-from train.__main__ import main
+from train import judge
+from train.__main__ import COMMANDS, build_parser, main
 
 
 @pytest.fixture
@@ -146,6 +147,50 @@ def test_a_bundle_is_not_embedded_onto_itself(tiny_bundle, tmp_path, capsys):
 
 
 def test_a_folder_that_is_no_bundle_is_one_line_of_error(tmp_path, capsys):
-    for command in (["verify", str(tmp_path)], ["embed", str(tmp_path), "--name=a", "--title=A"]):
+    named = ["embed", str(tmp_path), "--name=a", "--title=A"]
+    for command in (["verify", str(tmp_path)], ["measure", str(tmp_path)], named):
         assert main(command) == 1
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def train_judge(run, *options):
+    few = ["--epochs", "1", "--batch-size", "16", "--device", "cpu"]
+    return main(["judge", "--run", str(run), *few, *options])
+
+
+def test_the_command_judge_trains_by_its_own_recipe(tmp_path, monkeypatch, tiny_judge):
+    monkeypatch.setitem(judge.PRESETS, "default", tiny_judge)
+    assert train_judge(tmp_path / "run", "--augment", "0.5") == 0
+    bundle = open_bundle(tmp_path / "run" / "bundle", family="judge")
+    training, recipe = bundle.config["training"], judge.JudgeTraining()
+    assert bundle.config["architecture"] == tiny_judge.plain()
+    assert training["epochs"] == 1
+    assert training["weight_decay"] == recipe.weight_decay
+    assert training["label_smoothing"] == recipe.label_smoothing
+    assert training["mixup"] == recipe.mixup
+    assert training["augmentation"] == {
+        name: value / 2 for name, value in vars(recipe.augmentation).items()
+    }
+    assert recipe.augmentation.shear > 0
+
+
+def test_the_command_judge_takes_no_wrong_setting(tmp_path, capsys):
+    assert train_judge(tmp_path / "run", "--learning-rate", "0") == 1
+    assert capsys.readouterr().err.startswith("error: learning_rate must")
+
+
+def test_measure_and_verify_ask_the_same():
+    parser = build_parser()
+    given = ["some/folder", "--folder", "mine", "--device", "cpu"]
+    found = [vars(parser.parse_args([name, *given])) for name in ("measure", "verify")]
+    assert found[0].pop("command") == "measure"
+    assert found[1].pop("command") == "verify"
+    assert found[0] == found[1]
+
+
+def test_every_command_says_what_it_does(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for name, (_module, summary) in COMMANDS.items():
+        assert f"{name} {summary}" in said

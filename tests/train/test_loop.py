@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from core.data import load_split
 from core.errors import AtelierError
 from core.images import to_tensor
 from train import loop
@@ -182,6 +183,19 @@ def test_pictures_on_the_device_are_those_of_core(make_digits):
     levels = loop.resident(pictures, CPU)
     assert levels.dtype == torch.uint8
     assert torch.equal(loop.as_float(levels), to_tensor(pictures))
+
+
+def test_a_set_on_the_device_keeps_each_label_with_its_picture():
+    test_set = load_split("svhn", "test")
+    held = loop.Resident.of(test_set, CPU)
+    assert held.levels.dtype == torch.uint8
+    assert held.levels.shape == (40, 3, 32, 32)
+    assert held.labels.dtype == torch.int64
+    for row in (0, 7, 39):
+        assert held.labels[row] == test_set.labels[row]
+        assert torch.equal(
+            loop.as_float(held.levels[row : row + 1])[0], to_tensor(test_set.pictures)[row]
+        )
 
 
 def test_a_device_is_taken_by_name():
