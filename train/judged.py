@@ -35,7 +35,7 @@ T_STAR_STEPS = 20
 T_STAR_LEVELS = 12
 T_STAR_DRAWS = 4
 T_STAR_PICTURES: int | None = None
-"""None: every test picture."""
+"""Of how many test pictures t* is sought where nothing else is said; None: of all."""
 
 PURIFIED_STEPS = 50
 PURIFIED_LEVELS = (1, 2, 3, 4, 5, 7, 9, 12, 16, 20)
@@ -119,15 +119,16 @@ def t_star_figures(
     judge: JudgeExplorer,
     test_set: PictureSet,
     device: torch.device,
+    count: int | None = None,
 ) -> tuple[dict, dict[str, np.ndarray]]:
-    """t* of every test picture by every criterion.
+    """t* of ``count`` test pictures spread over the set by every criterion.
 
     Arrays ``t_star_…`` (N,) count as code does, from 0; -1 is below the lowest level tried, T above
     the highest.
     """
     grid = time_grid(schedule.T, min(T_STAR_STEPS, schedule.T))
     levels = grid[:-1].flip(0)[:T_STAR_LEVELS]  # rising, the clean picture left out
-    chosen = shown_rows(len(test_set), T_STAR_PICTURES or len(test_set))
+    chosen = shown_rows(len(test_set), count or T_STAR_PICTURES or len(test_set))
     pictures, rules = test_set.pictures[chosen], judge.rules()
     curves: dict[Criterion, list[np.ndarray]] = {name: [] for name in rules}
     for rows, back in restored(eps_model, schedule, pictures, levels, grid, T_STAR_DRAWS, device):
@@ -208,8 +209,9 @@ def of_vae(
     train_set: PictureSet,
     test_set: PictureSet,
     device: torch.device,
+    t_star_pictures: int | None = None,
 ) -> Judged:
-    """Samples of a VAE: the mode of p(x|z) for z from the prior, seed 0."""
+    """Samples of a VAE, which has no t*: the mode of p(x|z) for z from the prior, seed 0."""
     z = torch.randn(SAMPLES, model.config.latent_dim, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         parts = [to_pictures(model.decode(part).mode()) for part in z.to(device).split(BATCH)]
@@ -223,15 +225,24 @@ def of_ddpm(
     train_set: PictureSet,
     test_set: PictureSet,
     device: torch.device,
+    t_star_pictures: int | None = None,
 ) -> Judged:
-    """Samples of a diffusion model by DDIM, its t*, and how it purifies attacks on the judge."""
+    """Samples of a diffusion model by DDIM, its t*, and how it purifies attacks on the judge.
+
+    ``t_star_pictures``: of how many test pictures t* is sought; with 0 neither that nor purification
+    is measured.
+    """
     eps_model, schedule = model.eps, model.schedule
     steps = min(ddpm_bundle.SAMPLE_STEPS, schedule.T)
     drawn = ddpm_bundle.draw(eps_model, schedule, SAMPLES, steps, device)
     samples, of_samples = sample_figures(judge, drawn, train_set, test_set)
-    t_star, of_t_star = t_star_figures(eps_model, schedule, judge, test_set, device)
-    purified, of_purified = purification_figures(eps_model, schedule, judge, test_set, device)
     said = f"DDIM with {steps} steps, eta 0, without clipping, seeds 0 to {SAMPLES - 1}"
+    if t_star_pictures == 0:
+        return {"samples": samples, "protocol": sample_protocol(said)}, of_samples
+    t_star, of_t_star = t_star_figures(
+        eps_model, schedule, judge, test_set, device, t_star_pictures
+    )
+    purified, of_purified = purification_figures(eps_model, schedule, judge, test_set, device)
     figures = {
         "samples": samples,
         "t_star": t_star,
@@ -256,7 +267,7 @@ def sample_protocol(how: str) -> str:
 def way_protocol(T: int) -> str:
     """The same for the way there and back."""
     return (
-        f"t*: every test picture noised to {T_STAR_LEVELS} levels up to "
+        f"t*: test pictures noised to {T_STAR_LEVELS} levels up to "
         f"{T_STAR_LEVELS / T_STAR_STEPS:.0%} of T = {T}, {T_STAR_DRAWS} draws each, back by DDIM with "
         f"{T_STAR_STEPS} steps. Purification: {PURIFIED_PICTURES} test digits, attacks of "
         f"{ATTACKED_LEVELS}/255 on the judge alone (PGD {PGD_STEPS} steps), back by DDIM with "

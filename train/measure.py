@@ -12,13 +12,21 @@ from train import loop, verify
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.add_arguments(parser)
+    parser.add_argument(
+        "--t-star",
+        type=int,
+        metavar="N",
+        help="t* of N test pictures instead of all; 0: neither that nor purification",
+    )
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Weights, history and golden output stay; seconds, which are of the run's machine, too."""
     bundle = bundles.open_bundle(arguments.bundle)
     device = loop.pick_device(arguments.device)
-    measured = verify.recompute(bundle, arguments.folder, device, with_judge=True)
+    measured = verify.recompute(
+        bundle, arguments.folder, device, with_judge=True, t_star_pictures=arguments.t_star
+    )
     metrics = dict(measured.metrics)
     if "timing" in bundle.metrics:
         metrics["timing"] = bundle.metrics["timing"]

@@ -120,9 +120,17 @@ def family_of(bundle: bundles.Bundle) -> Family:
 
 
 def recompute(
-    bundle: bundles.Bundle, folder: str, device: torch.device, *, with_judge: bool
+    bundle: bundles.Bundle,
+    folder: str,
+    device: torch.device,
+    *,
+    with_judge: bool,
+    t_star_pictures: int | None = None,
 ) -> Measured:
-    """Figures, arrays and sheets of a bundle afresh, those of the judge where asked for."""
+    """Figures, arrays and sheets of a bundle afresh, those of the judge where asked for.
+
+    ``t_star_pictures`` as ``judged.of_ddpm`` takes it.
+    """
     family, about = family_of(bundle), bundle.config["data"]
     train_set, test_set = pictures_of(bundle, folder)
     print(f"golden output: off by {family.golden(bundle):.1e}", flush=True)
@@ -131,7 +139,7 @@ def recompute(
     judge = judged.judge_for(about) if with_judge and family.judged else None
     if judge is None:
         return found
-    figures, arrays = family.judged(model, judge, train_set, test_set, device)
+    figures, arrays = family.judged(model, judge, train_set, test_set, device, t_star_pictures)
     return replace(
         found, metrics=found.metrics | {"judged": figures}, profiles=found.profiles | arrays
     )
@@ -220,7 +228,14 @@ def compare_sheets(bundle: bundles.Bundle, again: dict[str, bytes]) -> int:
 def main(arguments: argparse.Namespace) -> int:
     bundle = bundles.open_bundle(arguments.bundle)
     device = loop.pick_device(arguments.device)
-    measured = recompute(bundle, arguments.folder, device, with_judge="judged" in bundle.metrics)
+    stored = bundle.metrics.get("judged", {})
+    measured = recompute(
+        bundle,
+        arguments.folder,
+        device,
+        with_judge=bool(stored),
+        t_star_pictures=stored.get("t_star", {}).get("pictures", 0),
+    )
     wrong = compare_figures(bundle.metrics, measured.metrics)
     wrong += compare_arrays(bundle.profiles, measured.profiles)
     wrong += compare_sheets(bundle, measured.sheets)
