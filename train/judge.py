@@ -26,7 +26,7 @@ class JudgeTraining(Training):
     loss is blended alike (Zhang et al. 2018, arXiv:1710.09412, with alpha = 1).
     """
 
-    epochs: int = 20
+    epochs: int = 36
     batch_size: int = 64
     learning_rate: float = 2e-3
     betas: tuple[float, float] = (0.9, 0.999)
