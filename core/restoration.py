@@ -133,10 +133,10 @@ def _crossings(levels: np.ndarray, curves: np.ndarray, rule: Rule) -> np.ndarray
     rows = np.arange(len(curves))
     before = np.maximum(first - 1, 0)
     up, down = above[rows, before], above[rows, first]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # An infinite PSNR falls to the threshold only at the next level.
+    with np.errstate(all="ignore"):  # in rows that are given another answer below
+        # From an infinite PSNR the curve falls to the threshold only at the next level.
         share = np.where(np.isinf(up), 1.0, up / (up - down))
-    found = levels[before] + share * (levels[first] - levels[before])
+        found = levels[before] + share * (levels[first] - levels[before])
     found = np.where(first == 0, -np.inf, found)
     return np.where(lost.any(axis=1), found, np.inf)
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 import streamlit as st
 
 from core.ddpm_explorer import DDPMExplorer, Restoration, Way
 from core.images import Pictures
-from core.judge_explorer import Comparison
 from core.restoration import (
     crossing,
     find_t_star,
@@ -52,33 +48,6 @@ WAYS: dict[str, tuple[str, Way]] = {
 QUICK = Way("ddim", 10)
 QUICK_DRAWS = 2
 KEPT = 3
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is swept: a model, a way, levels as pages count them, draws, a seed, pictures."""
-
-    bundle: str
-    way: Way
-    levels: tuple[int, ...]
-    draws: int
-    seed: int
-    pictures: tuple[bytes, ...]
-
-
-@dataclass
-class Sweep:
-    """A sweep that can be stopped between two steps and gone on with; one visitor's own."""
-
-    steps: Iterator[Restoration]
-    now: Restoration | None = None
-    compared: Comparison | None = None
-
-    def advance(self) -> Iterator[Restoration]:
-        """Move on step by step; may be left and asked again, and goes on where it stood."""
-        for now in self.steps:
-            self.now, self.compared = now, None
-            yield now
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -156,9 +125,11 @@ def rows(now: Restoration) -> None:
     )
 
 
-def swept(explorer: DDPMExplorer, request: Request, pictures: Pictures) -> Sweep | None:
+def swept(
+    explorer: DDPMExplorer, request: restored.Request, pictures: Pictures
+) -> restored.Sweep | None:
     """Buttons and progress; how far the sweep of this request has come, if it was asked for."""
-    kept: dict[Request, Sweep] = st.session_state.setdefault("tstar_sweeps", {})
+    kept: dict[restored.Request, restored.Sweep] = st.session_state.setdefault("tstar_sweeps", {})
     zero_based = [level - 1 for level in request.levels]
     columns = len(explorer.snapped(request.way, zero_based)) * request.draws * len(pictures)
     clicked = st.button(
@@ -171,7 +142,7 @@ def swept(explorer: DDPMExplorer, request: Request, pictures: Pictures) -> Sweep
     if clicked:
         kept.pop(request, None)
         steps = explorer.restore(request.way, pictures, zero_based, request.draws, request.seed)
-        kept[request] = Sweep(steps)
+        kept[request] = restored.Sweep(steps)
         while len(kept) > KEPT:
             kept.pop(next(iter(kept)))
     mine = kept.get(request)
@@ -196,7 +167,7 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
         st.info(_("Choose a picture to start from."))
         return
     pictures = np.stack([one.picture for one in picked])
-    request = Request(
+    request = restored.Request(
         explorer.bundle.digest,
         WAYS[code][1],
         levels,

@@ -160,14 +160,14 @@ def purified(
         figures.line(
             t,
             right,
-            _("share of draws that the judge reads as before the attack"),
+            _("draws read as before"),
             SYMBOL_COLOURS["x_hat"],
             markers=True,
         )
     )
     figure.update_xaxes(title="t′")
-    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", title=_("share of draws"))
-    figure.update_layout(showlegend=True)
+    figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", title=_("draws read as before"))
+    figure.update_layout(showlegend=False)
     rows = [
         {
             "t": int(level),

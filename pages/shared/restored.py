@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ddpm_explorer import DDPMExplorer, Restoration
+from core.ddpm_explorer import DDPMExplorer, Restoration, Way
 from core.images import Pictures
 from core.judge_explorer import Comparison, JudgeExplorer
 from core.restoration import Criterion, Rule, TStar, find_t_star, spread
@@ -30,6 +31,36 @@ AXES: dict[Criterion, str] = {
     "features": N_("distance in the judge's features"),
 }
 COLOUR = SYMBOL_COLOURS["x_hat"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is swept: a model, a way, levels as pages count them, draws, a seed, pictures.
+
+    Here and not beside the page, whose script defines its classes anew at every run.
+    """
+
+    bundle: str
+    way: Way
+    levels: tuple[int, ...]
+    draws: int
+    seed: int
+    pictures: tuple[bytes, ...]
+
+
+@dataclass
+class Sweep:
+    """A sweep that can be stopped between two steps and gone on with; one visitor's own."""
+
+    steps: Iterator[Restoration]
+    now: Restoration | None = None
+    compared: Comparison | None = None
+
+    def advance(self) -> Iterator[Restoration]:
+        """Move on step by step; may be left and asked again, and goes on where it stood."""
+        for now in self.steps:
+            self.now, self.compared = now, None
+            yield now
 
 
 @dataclass(frozen=True)
