@@ -144,7 +144,7 @@ def quality_row(title: str, found: SampleQuality, seconds: float) -> dict[str, s
         _("the judge is sure"): percent(found.sure),
         _("digits seen"): number(int((found.digits > 0).sum()), 0),
         _("diversity"): number(found.diversity, 2),
-        _("Frechet distance"): number(found.frechet, 1),
+        _("Frechet distance"): number(found.frechet, 2),
         _("seconds a sample"): number(seconds, 4),
     }
 
