@@ -30,9 +30,6 @@ FRAMES = 50
 LOOK = 64
 """So many pictures at once pass through the network where there is no need for more."""
 
-BACKWARD = 2**40
-"""The way back from level l of the sweep draws its noise from seed + (l + 1) * this."""
-
 NOISE_SPAN = 3.0
 """Noise is shown from -3 (black) to 3 (white)."""
 
@@ -336,18 +333,15 @@ class DDPMExplorer:
         ``seed`` + i * ``draws`` + d, the same at every level. Yields before every step; the first
         has what the network sees in every noisy picture in one look.
         """
-        if draws < 1:
-            raise ValueError(f"draws must be at least 1, got {draws}")
+        if draws < 1 or not levels:
+            raise ValueError(f"draws and levels must be at least 1, got {draws}, {len(levels)}")
         begun = time.perf_counter()
         t = torch.from_numpy(self.snapped(way, levels))
         P, L, D = len(pictures), len(t), draws
         seeds = [[seed + i * D + d for d in range(D)] for i in range(P)]
         forward = [[torch.Generator().manual_seed(one) for one in row] for row in seeds]
         backward = [
-            torch.Generator().manual_seed(one + (level + 1) * BACKWARD)
-            for row in seeds
-            for level in range(L)
-            for one in row
+            _generator_of(one, level) for row in seeds for level in t.tolist() for one in row
         ]
         x_t = noised(self.schedule, images.to_tensor(pictures), t, forward)
 
@@ -444,6 +438,15 @@ class DDPMExplorer:
             x_t = self.schedule.q_sample(many, t, eps.expand_as(many))
             self._unet(x_t.contiguous(memory_format=torch.channels_last), t, tap)
         return found
+
+
+def _generator_of(seed: int, level: int) -> torch.Generator:
+    """The noise of the way back from a level: other noise than that of the way there.
+
+    The two numbers are mixed, for a generator on the CPU knows the lower 32 bits of a seed alone.
+    """
+    mixed = np.random.SeedSequence([seed, level]).generate_state(1)
+    return torch.Generator().manual_seed(int(mixed[0]))
 
 
 # ---------------------------------------------------------------- golden output

@@ -118,9 +118,8 @@ class Judge(nn.Module):
         Raises ``AtelierError`` ``bundle-config`` and ``bundle-weights``.
         """
         try:
-            config = JudgeConfig(**bundle.config["architecture"])
+            model = cls(JudgeConfig(**bundle.config["architecture"]))
         except (TypeError, ValueError) as error:
             raise unusable(bundle, "architecture") from error
-        model = cls(config)
         load_weights(model, bundle)
         return model.eval()

@@ -32,7 +32,7 @@ def nearest(pictures: Pictures, bank: Pictures) -> Nearest:
             f"got {bank.shape}"
         )
     asked = _flat(pictures)  # (N, H * W * 3)
-    best = torch.full((len(asked),), torch.inf)
+    best = torch.full((len(asked),), torch.inf, dtype=torch.float64)
     index = torch.zeros(len(asked), dtype=torch.long)
     for start in range(0, len(bank), BATCH):
         part = _flat(bank[start : start + BATCH])
@@ -41,10 +41,11 @@ def nearest(pictures: Pictures, bank: Pictures) -> Nearest:
         found, place = squared.min(dim=1)
         closer = found < best
         best[closer], index[closer] = found[closer], place[closer] + start
-    chosen = bank[index.numpy()].astype(np.float64)  # again, exactly: a copy is at distance 0
+    chosen = bank[index.numpy()].astype(np.float64)
     distance = np.sqrt(np.square(chosen - pictures).mean(axis=(1, 2, 3)))
     return Nearest(index.numpy(), distance)
 
 
 def _flat(pictures: Pictures) -> Tensor:
-    return torch.from_numpy(pictures.reshape(len(pictures), -1)).float()
+    """float64, in which sums of squares of grey levels are exact: a copy wins."""
+    return torch.from_numpy(pictures.reshape(len(pictures), -1)).double()

@@ -382,10 +382,9 @@ class VAE(nn.Module):
         Raises ``AtelierError`` ``bundle-config`` and ``bundle-weights``.
         """
         try:
-            config = VAEConfig(**bundle.config["architecture"])
+            model = cls(VAEConfig(**bundle.config["architecture"]))
         except (TypeError, ValueError) as error:
             raise unusable(bundle, "architecture") from error
-        model = cls(config)
         load_weights(model, bundle)
         return model.eval()
 

@@ -131,9 +131,14 @@ def swept(
     """Buttons and progress; how far the sweep of this request has come, if it was asked for."""
     kept: dict[restored.Request, restored.Sweep] = st.session_state.setdefault("tstar_sweeps", {})
     zero_based = [level - 1 for level in request.levels]
-    columns = len(explorer.snapped(request.way, zero_based)) * request.draws * len(pictures)
+    grid = request.way.grid(explorer.T).numpy()
+    steps = [(grid <= level).sum() - 1 for level in explorer.snapped(request.way, zero_based)]
+    each = request.draws * len(pictures)
+    seconds = sum(steps) * each * loaders.seconds_a_picture(explorer.bundle.name)
     clicked = st.button(
-        _("Noise and restore {count} pictures").format(count=number(columns, 0)),
+        _("Noise and restore {count} pictures: about {seconds} s").format(
+            count=number(len(steps) * each, 0), seconds=number(seconds, 0)
+        ),
         key="tstar_go",
         type="primary",
         icon=":material/play_arrow:",
@@ -141,8 +146,8 @@ def swept(
     place = st.empty()
     if clicked:
         kept.pop(request, None)
-        steps = explorer.restore(request.way, pictures, zero_based, request.draws, request.seed)
-        kept[request] = restored.Sweep(steps)
+        way_back = explorer.restore(request.way, pictures, zero_based, request.draws, request.seed)
+        kept[request] = restored.Sweep(way_back)
         while len(kept) > KEPT:
             kept.pop(next(iter(kept)))
     mine = kept.get(request)

@@ -101,7 +101,7 @@ def from_ddpm(name: str, way: Way, words: str, seed: int, count: int) -> Drawn |
     explorer = loaders.ddpm(name)
     calls = (len(way.grid(explorer.T)) - 1) * count
     if calls > AT_ONCE and not loaders.is_drawn(name, way, seeds):
-        seconds = explorer.seconds_a_step(16) / 16 * calls
+        seconds = loaders.seconds_a_picture(name) * calls
         if not st.button(
             _("Draw {count} pictures: about {seconds} s").format(
                 count=count, seconds=number(seconds, 0)

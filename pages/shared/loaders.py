@@ -44,6 +44,8 @@ CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
 GALLERY_SEED = 2026
 GALLERY_SIZE = 24
 WAYS_KEPT = 128
+PACED = 16
+"""Pictures at once when the pace of a network is measured."""
 GOLDEN = {
     "vae": vae_golden_deviation,
     "ddpm": ddpm_golden_deviation,
@@ -313,6 +315,16 @@ def drawn(name: str, way: Way, seeds: Sequence[int]) -> Timed[Pictures]:
         while len(ways) > WAYS_KEPT:
             ways.popitem(last=False)
     return found
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _seconds_a_picture(digest: str, name: str) -> float:
+    return ddpm(name).seconds_a_step(PACED) / PACED
+
+
+def seconds_a_picture(name: str) -> float:
+    """One picture's share of a call of the network, measured once, here."""
+    return _seconds_a_picture(bundle(name).digest, name)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
