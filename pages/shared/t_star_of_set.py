@@ -18,8 +18,7 @@ from pages.shared.text import GREY, N_, _, number, percent, plain_errors
 
 def bins(values: np.ndarray, levels: np.ndarray, T: int) -> tuple[list[str], np.ndarray]:
     """Shares of stored t* between the levels tried, and beyond them: labels as pages count t."""
-    edges = [-np.inf, *levels, np.inf]
-    counts, _edges = np.histogram(np.where(values < 0, -np.inf, values), [-2, *edges[1:-1], T + 1])
+    counts, _edges = np.histogram(values, [-2, *levels, T + 1])
     shown = [str(level + 1) for level in levels]
     between = [f"{a}–{b}" for a, b in itertools.pairwise(shown)]
     return [f"< {shown[0]}", *between, f"> {shown[-1]}"], counts / max(1, len(values))

@@ -1,0 +1,237 @@
+"""Finding t*, undoing an attack, VAE against DDPM: what the pages show is what the core computes."""
+
+import re
+
+import numpy as np
+import pytest
+
+from core.ddpm_explorer import Way
+from core.house_number import HouseNumber, draw
+from core.restoration import find_t_star
+from pages.shared import loaders
+from pages.shared.t_star_of_set import bins
+
+NAME = "ddpm-svhn-1000"
+PICTURE = draw(HouseNumber())
+FEW = {"tstar_levels": "5", "tstar_draws": "2", "tstar_way": "DDIM 20"}
+GRID = "The picture, noised to rising levels t′ and restored; a line marks t*"
+
+
+def source(at, alt):
+    return next(img.url for image in at.image for img in image.proto.imgs if img.alt == alt)
+
+
+def shown(at, alt):
+    return [img.url for image in at.image for img in image.proto.imgs if img.alt == alt]
+
+
+def said(at, words):
+    texts = [*at.markdown, *at.info, *at.caption, *at.error, *at.warning]
+    return next((str(e.value) for e in texts if words in str(e.value)), "")
+
+
+def headline(at):
+    """t* as the page says it."""
+    return next(
+        int(found.group(1).replace(",", ""))
+        for text in at.markdown
+        if (found := re.search(r"\*\*t\\\* is ([\d,]+)\*\*", str(text.value)))
+    )
+
+
+def sweep(way, levels, draws, seed=0, pictures=PICTURE[None]):
+    explorer, judge = loaders.ddpm(NAME), loaders.judge()
+    *_, whole = explorer.restore(way, pictures, [level - 1 for level in levels], draws, seed)
+    return whole, judge.compare(pictures, whole.now)
+
+
+# ---------------------------------------------------------------- t*
+
+
+def test_a_quick_look_is_there_at_once(open_page):
+    at = open_page("t_star.py")
+    assert said(at, "A quick look: DDIM 10, draws: 2. Press the button for DDIM 50, draws: 4.")
+    whole, compared = sweep(Way("ddim", 10), np.linspace(40, 800, 12).round().astype(int), 2)
+    found = find_t_star(whole.t + 1, compared.scores["digit"][0], loaders.judge().rules()["digit"])
+    assert headline(at) == round(found.t)
+
+
+def test_a_click_sweeps_with_the_way_and_the_draws_that_were_chosen(open_page):
+    at = open_page("t_star.py", **FEW)
+    quick = source(at, GRID)
+    at.button(key="tstar_go").click().run()
+    assert not at.exception
+    assert not said(at, "A quick look")
+    assert said(at, "sampler: DDIM 20")
+    assert source(at, GRID) != quick
+    levels = np.linspace(40, 800, 5).round().astype(int)
+    whole, compared = sweep(Way("ddim", 20), levels, 2)
+    rule = loaders.judge().rules()["digit"]
+    found = find_t_star(whole.t + 1, compared.scores["digit"][0], rule)
+    assert headline(at) == round(found.t)
+
+
+def test_every_measure_has_its_own_t_star(open_page):
+    at = open_page("t_star.py")
+    table = next(t.value for t in at.dataframe if "t*" in t.value.columns)
+    whole, compared = sweep(Way("ddim", 10), np.linspace(40, 800, 12).round().astype(int), 2)
+    for (name, rule), row in zip(
+        loaders.judge().rules().items(), table["t*"].tolist(), strict=True
+    ):
+        found = find_t_star(whole.t + 1, compared.scores[name][0], rule)
+        assert row == f"{found.t:,.0f}" or not np.isfinite(found.t), name
+
+
+def test_a_stricter_threshold_gives_an_earlier_t_star(open_page):
+    at = open_page("t_star.py", tstar_by="PSNR")
+    loose = headline(at)
+    at.slider(key="tstar_rule_psnr").set_value(18.0).run()
+    assert headline(at) < loose
+
+
+def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
+    at = open_page("t_star.py", **FEW)
+    at.button(key="tstar_go").click().run()
+    (whole,) = at.session_state["tstar_sweeps"].values()
+    finished = whole.now.now.copy()
+    explorer = loaders.ddpm(NAME)
+    (request,) = at.session_state["tstar_sweeps"]
+    zero_based = [level - 1 for level in request.levels]
+    whole.steps = explorer.restore(request.way, PICTURE[None], zero_based, request.draws, 0)
+    whole.now, whole.compared = next(whole.steps), None
+    at.session_state["tstar_sweeps"] = {request: whole}
+    at.run()
+    assert said(at, "Stopped after 0 of")
+    at.button(key="tstar_on").click().run()
+    assert not at.exception
+    assert not said(at, "Stopped after")
+    (again,) = at.session_state["tstar_sweeps"].values()
+    np.testing.assert_array_equal(again.now.now, finished)
+
+
+def test_several_pictures_have_their_own_t_star(open_page):
+    at = open_page("t_star.py", tstar_count="3")
+    assert shown(at, "The pictures with their t*")
+    at.slider(key="tstar_which").set_value(2).run()
+    assert said(at, "drawn house number 8")
+
+
+def test_one_level_is_too_few(open_page):
+    at = open_page("t_star.py", tstar_span_1000="500,520")
+    assert said(at, "Fewer than two levels") or at.slider(key="tstar_span_1000").value != (500, 520)
+
+
+def test_every_stored_t_star_falls_into_one_bin():
+    levels = np.array([49, 99, 149])
+    names, shares = bins(np.array([-1, -1, 49, 60, 99, 120, 1000.0, 1000.0]), levels, 1000)
+    assert names == ["< 50", "50–100", "100–150", "> 150"]
+    assert shares.tolist() == [0.25, 0.25, 0.25, 0.25]
+
+
+def test_the_histogram_is_the_stored_one(open_page):
+    bundle = loaders.bundle(NAME)
+    if "t_star" not in bundle.metrics.get("judged", {}):
+        pytest.fail("the embedded model with T = 1000 holds t* of the test digits")
+    at = open_page("t_star.py")
+    median = bundle.metrics["judged"]["t_star"]["digit"]["quartiles"][1] + 1
+    assert said(at, f"the median is **{median:,.0f}**")
+
+
+# ---------------------------------------------------------------- an attack
+
+
+def attacked_page(open_page, **query):
+    return open_page("t_star.py", tstar_view="Undo an attack", **query)
+
+
+def test_the_attack_changes_the_answer_and_its_absence_does_not(open_page):
+    judge = loaders.judge()
+    before = judge.judge(PICTURE[None])
+    attacked = judge.attack(PICTURE[None], before.digit, "pgd")
+    assert judge.judge(attacked).digit[0] != before.digit[0]
+    none = attacked_page(open_page, purify_levels="0")
+    assert said(none, "The judge still reads a 7")
+    assert not said(attacked_page(open_page), "The judge still reads")
+
+
+def test_a_larger_attack_looks_different(open_page):
+    small, large = (
+        source(attacked_page(open_page, purify_levels=levels), "The attacked picture")
+        for levels in ("4", "16")
+    )
+    assert small != large
+
+
+def test_purified_accuracies_are_the_stored_ones(open_page):
+    stored = loaders.bundle(NAME).metrics["judged"]["purification"]
+    words = said(attacked_page(open_page), "Without purification the judge is right")
+    assert f"{100 * stored['accuracy_clean']:.1f}%" in words
+    assert f"{100 * stored['accuracy_pgd']:.1f}%" in words
+    assert stored["accuracy_pgd"] < 0.1
+    assert stored["best_purified_pgd"] > stored["accuracy_pgd"] + 0.3
+
+
+# ---------------------------------------------------------------- VAE against DDPM
+
+
+def test_the_first_samples_are_stored_and_others_are_drawn(open_page):
+    at = open_page("vae_and_ddpm.py")
+    assert said(at, "seeds: 0 – 15 · stored with the bundle")
+    first = source(at, "Samples of DDPM"), source(at, "Samples of VAE")
+    at.number_input(key="against_seed").set_value(7).run()
+    assert not at.exception
+    at = open_page("vae_and_ddpm.py", against_seed="100", against_way="DDIM 20")
+    assert said(at, "seeds: 100 – 115 · computed live")
+    assert source(at, "Samples of DDPM") != first[0]
+    assert source(at, "Samples of VAE") != first[1]
+
+
+def test_many_samples_wait_for_the_click(open_page):
+    at = open_page("vae_and_ddpm.py", against_count="32", against_way="DDIM 20", against_seed="50")
+    assert not shown(at, "Samples of DDPM")
+    at.button(key="against_go").click().run()
+    assert not at.exception
+    assert shown(at, "Samples of DDPM")
+
+
+def test_the_figures_are_those_of_the_samples(open_page):
+    at = open_page("vae_and_ddpm.py", against_seed="3", against_way="DDIM 20")
+    judge = loaders.judge()
+    found = judge.quality(loaders.vae_samples("vae-svhn", 3, 16).value)
+    table = next(t.value for t in at.dataframe if "diversity" in t.value.columns)
+    row = table[table["samples of"] == "VAE"].iloc[0]
+    assert row["sharpness"] == f"{found.sharpness:.1f}"
+    assert row["diversity"] == f"{found.diversity:.2f}"
+    assert row["Frechet distance"] == f"{found.frechet:.2f}"
+
+
+def test_the_final_figures_are_stored_over_two_thousand_samples(open_page):
+    at = open_page("vae_and_ddpm.py")
+    table = next(
+        t.value
+        for t in at.dataframe
+        if "distance to the nearest training picture" in t.value.columns
+    )
+    vae = loaders.bundle("vae-svhn").metrics["judged"]["samples"]
+    row = table[table["samples of"] == "VAE"].iloc[0]
+    assert row["pictures"] == "2,000"
+    assert row["Frechet distance"] == f"{vae['frechet']:.2f}"
+    assert len(table) == 5  # the VAE, three diffusion models, the test digits
+
+
+def test_the_nearest_training_picture_is_shown_where_the_data_is(
+    open_page, monkeypatch, svhn_folder
+):
+    assert said(open_page("vae_and_ddpm.py"), "shown where the training set is at hand")
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    at = open_page("vae_and_ddpm.py")
+    assert len(shown(at, "The nearest training picture")) == 2
+    assert said(at, "among: 64 training pictures")
+
+
+def test_the_answer_is_computed_from_the_samples(open_page):
+    at = open_page("vae_and_ddpm.py")
+    quality = loaders.judge().quality(loaders.vae_samples("vae-svhn", 0, 16).value)
+    words = said(at, "**VAE**: the judge is sure")
+    assert f"differ by {quality.sharpness:.1f} grey levels" in words
+    assert "blurred" in words
