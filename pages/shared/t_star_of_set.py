@@ -12,7 +12,7 @@ from core.ddpm_explorer import DDPMExplorer
 from core.restoration import Criterion
 from pages.shared import controls, figures
 from pages.shared.figures import Provenance
-from pages.shared.restored import AXES, COLOUR, CRITERIA
+from pages.shared.restored import AXES, COLOUR, CRITERIA, place_words
 from pages.shared.text import GREY, N_, _, number, percent, plain_errors
 
 
@@ -73,18 +73,19 @@ def show(explorer: DDPMExplorer) -> None:
         )
         by_class(explorer, criterion, settings)
         curve_of_set(explorer, criterion, settings)
-        low, median, high = figures_[criterion]["quartiles"]
-        place = min(max(round(median), 0), explorer.T - 1)
+        low, median, high = (
+            place_words(t + 1 if 0 <= t < explorer.T else np.copysign(np.inf, t), levels + 1)
+            for t in figures_[criterion]["quartiles"]
+        )
         st.markdown(
             _(
-                "Half of the test digits have their t\\* between {low} and {high}, the median is "
-                "**{median}**: there x_t has {share} of its variance from the picture. "
-                "{above} of all test digits are still restored at {last}."
+                "The median t\\* of the test digits is **{median}**, the quartiles are {low} and "
+                "{high}. {above} of all test digits are still restored at {last}, the highest "
+                "level that was tried."
             ).format(
-                low=number(low + 1, 0),
-                high=number(high + 1, 0),
-                median=number(median + 1, 0),
-                share=percent(float(explorer.schedule.alphas_cumprod[place]), 1),
+                low=low,
+                high=high,
+                median=median,
                 above=percent(figures_[criterion]["above"]),
                 last=number(levels[-1] + 1, 0),
             )
@@ -96,7 +97,9 @@ def by_class(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, o
     arrays = explorer.bundle.profiles
     every, labels = arrays[f"t_star_{criterion}"], arrays["t_star_labels"]
     present = np.unique(labels)
-    quartiles = np.array([np.percentile(every[labels == i], (25, 50, 75)) for i in present]) + 1
+    quartiles = np.array([np.percentile(every[labels == i], (25, 50, 75)) for i in present])
+    # Where the picture is lost below, or kept above, all levels tried, the bar ends there.
+    quartiles = quartiles.clip(*arrays["t_star_levels"][[0, -1]]) + 1
     names = [explorer.class_names[i] for i in present]
     figure = go.Figure()
     figure.add_bar(
@@ -112,7 +115,8 @@ def by_class(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, o
         },
     )
     figure.update_xaxes(title=_("digit"), type="category")
-    figure.update_yaxes(title=_("t*: median and quartiles"))
+    last = number(arrays["t_star_levels"][-1] + 1, 0)
+    figure.update_yaxes(title=_("t*: median and quartiles, up to {last}").format(last=last))
     figures.chart(
         figure,
         "tstar_by_class",
