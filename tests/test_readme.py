@@ -111,3 +111,24 @@ def test_links_lead_somewhere(file):
     text = (ROOT / file).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
         assert ((ROOT / file).parent / target).exists()
+
+
+def test_the_figures_of_the_judge_are_those_of_the_bundles():
+    section = README[README.index("`checkpoints/judge-svhn`") : README.index("## Training")]
+    test = MANIFEST.open("judge-svhn").metrics["test"]
+    for value in (f"{test['accuracy']:.1%}", f"{test['calibration_error']:.3f}"):
+        assert value in section
+    for name in ("vae-svhn", "ddpm-svhn-500", "ddpm-svhn-1000", "ddpm-svhn-1500"):
+        samples = MANIFEST.open(name).metrics["judged"]["samples"]
+        row = (
+            f"{samples['sure']:.1%} | {samples['sharpness']:.2f} | {samples['diversity']:.3f} | "
+            f"{samples['frechet']:.2f} | {samples['nearest_training']:.1f}"
+        )
+        assert row in section, name
+    judged = MANIFEST.open("ddpm-svhn-1000").metrics["judged"]
+    for measure in ("digit", "psnr", "ssim", "features"):
+        quartiles = judged["t_star"][measure]["quartiles"]
+        shown = ["> 600" if t >= 1000 else f"{t + 1:.0f}" for t in quartiles]
+        assert f"| {' | '.join(shown)} |" in section, measure
+    for kind in ("clean", "fgsm", "pgd"):
+        assert f"{judged['purification'][f'accuracy_{kind}']:.1%}" in section

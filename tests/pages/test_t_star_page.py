@@ -134,7 +134,9 @@ def test_the_histogram_is_the_stored_one(open_page):
         pytest.fail("the embedded model with T = 1000 holds t* of the test digits")
     at = open_page("t_star.py")
     median = bundle.metrics["judged"]["t_star"]["digit"]["quartiles"][1] + 1
-    assert said(at, f"the median is **{median:,.0f}**")
+    assert said(at, f"The median t\\* of the test digits is **{median:,.0f}**")
+    at.button_group(key="tstar_set_by").set_value("psnr").run()
+    assert said(at, "The median t\\* of the test digits is **> 600**")
 
 
 # ---------------------------------------------------------------- an attack

@@ -179,13 +179,15 @@ def test_the_command_judge_takes_no_wrong_setting(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: learning_rate must")
 
 
-def test_measure_and_verify_ask_the_same():
+def test_measure_asks_what_verify_asks_and_how_many_pictures_for_t_star():
     parser = build_parser()
     given = ["some/folder", "--folder", "mine", "--device", "cpu"]
     found = [vars(parser.parse_args([name, *given])) for name in ("measure", "verify")]
     assert found[0].pop("command") == "measure"
     assert found[1].pop("command") == "verify"
+    assert found[0].pop("t_star") is None
     assert found[0] == found[1]
+    assert parser.parse_args(["measure", *given, "--t-star", "0"]).t_star == 0
 
 
 def test_every_command_says_what_it_does(capsys):
