@@ -111,6 +111,7 @@ def strip(
     columns: int = 6,
     marked: int | None = None,
     factor: int = STRIP_FACTOR,
+    width: int | Literal["stretch"] = "stretch",
 ) -> Pictures:
     """Pictures with a label under each, in rows; returns the sheet."""
     tile = pictures.shape[1] * factor
@@ -126,7 +127,7 @@ def strip(
         ImageDraw.Draw(drawn).text(place, drawable(label), fill="#333333", font=font, anchor="mm")
         cells[index] = np.asarray(drawn)
     made = grid(cells, columns, gap=factor)
-    st.image(made, alt=alt, width="stretch", output_format="PNG")
+    st.image(made, alt=alt, width=width, output_format="PNG")
     return made
 
 

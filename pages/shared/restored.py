@@ -31,6 +31,7 @@ AXES: dict[Criterion, str] = {
     "features": N_("distance in the judge's features"),
 }
 COLOUR = SYMBOL_COLOURS["x_hat"]
+STRIP_TILE = 92
 
 
 @dataclass(frozen=True)
@@ -326,6 +327,7 @@ def strips(found: Found, index: int, t_star: TStar) -> None:
             found.back.now[index, place],
             labels,
             columns=4,
+            width=STRIP_TILE * min(4, len(labels)),
             alt=_("Draws restored from t′ = {t}, with the judge's answer").format(t=found.t[place]),
         )
 
