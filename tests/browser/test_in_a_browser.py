@@ -225,7 +225,7 @@ def test_fresh_seeds_give_fresh_samples_of_both(tab):
     go(tab, "vae-and-ddpm", against_way="DDIM 20")
     images = [f"img[alt='Samples of {model}']" for model in ("VAE", "DDPM")]
     before = [source(tab, image) for image in images]
-    tab.locator(".st-key-against_seed_again button").click()
+    tab.locator(".st-key-against_seed_again button").first.click()
     for image, old in zip(images, before, strict=True):
         wait_for_another(tab, old, image)
     tab.wait_for_function("location.search.includes('against_seed')")

@@ -47,7 +47,7 @@ def now(at):
 def another(widget, kind):
     """A value of the widget that is not the one it has."""
     if kind == "slider" and isinstance(widget.value, tuple):
-        return (widget.min, widget.value[1])
+        return (widget.min, (widget.min + widget.value[1]) // 2)
     if kind == "slider":
         return widget.min if widget.value != widget.min else widget.max
     if kind == "number_input":

@@ -323,7 +323,7 @@ def test_calibrating_goes_on_from_the_temperature_at_hand(model, before):
     model.temperature.fill_(before)
     test_set = loop.Resident.of(load_split("svhn", "test"), CPU)
     found = judge_bundle.calibrated(model, test_set.levels, test_set.labels)
-    assert float(found.temperature) == pytest.approx(best, rel=2e-3)
+    assert float(found.temperature) == pytest.approx(best, rel=0.02)  # float16 weights
     assert float(model.temperature) == before
 
 
@@ -488,6 +488,14 @@ def test_weights_are_stored_in_float16(bundle):
     weights = load_file(bundle.folder / "model.safetensors")
     floating = {v.dtype for k, v in weights.items() if not k.endswith("num_batches_tracked")}
     assert floating == {np.dtype(np.float16)}
+
+
+def test_the_weights_are_the_averaged_ones(bundle, uninterrupted):
+    stored, saved = load_file(bundle.folder / "model.safetensors"), state(uninterrupted)
+    for name, value in saved["average"].items():
+        if name != "temperature":
+            np.testing.assert_array_equal(stored[name], value.numpy().astype(stored[name].dtype))
+    assert not torch.equal(saved["average"]["answer.weight"], saved["model"]["answer.weight"])
 
 
 def test_the_card_shows_the_figures_of_the_metrics(bundle, model):
