@@ -333,8 +333,10 @@ class DDPMExplorer:
         ``seed`` + i * ``draws`` + d, the same at every level. Yields before every step; the first
         has what the network sees in every noisy picture in one look.
         """
-        if draws < 1 or not levels:
-            raise ValueError(f"draws and levels must be at least 1, got {draws}, {len(levels)}")
+        if draws < 1:
+            raise ValueError(f"draws must be at least 1, got {draws}")
+        if len(levels) == 0:
+            raise ValueError("levels must name at least one level")
         begun = time.perf_counter()
         t = torch.from_numpy(self.snapped(way, levels))
         P, L, D = len(pictures), len(t), draws
