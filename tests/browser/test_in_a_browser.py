@@ -204,6 +204,8 @@ def test_a_sweep_runs_live_stops_and_goes_on(tab):
     tab.wait_for_selector("img[alt^='The noisy picture at every level']")
     tab.locator(".st-key-tstar_stop button").click()
     tab.wait_for_selector("text=/Stopped after \\d+ of/")
+    ready(tab)
+    tab.wait_for_timeout(500)
     tab.locator(".st-key-tstar_on button").click()
     tab.wait_for_selector("text=Stopped after", state="detached")
     tab.wait_for_selector("text=/sampler: DDIM 50 ·/")
