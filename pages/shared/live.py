@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
@@ -31,16 +32,33 @@ class Progress(Protocol):
 Work = TypeVar("Work", bound=Progress)
 
 
+def one_at_a_time(steps: Iterator[Work], prefix: str) -> Iterator[Work]:
+    """The same steps, each taken by one run of the page at a time.
+
+    Streamlit answers a click with a new run at once, in a thread beside the old one, which ends
+    only where it next asks Streamlit for something. So the old run asks before every step, and the
+    new one waits for the step that is still being taken.
+    """
+    taking = st.session_state.setdefault(f"{prefix}_taking", threading.Lock())
+    while True:
+        st.session_state.get(f"{prefix}_taking")  # a run that was asked to end does so here
+        with taking:
+            now = next(steps, None)
+        if now is None:
+            return
+        yield now
+
+
 def watch(steps: Iterator[Work], place: Place, prefix: str, show: Callable[[Work], None]) -> None:
     """Go on to the end, calling ``show`` a few times a second; a click on Stop ends the run of the
     page between two steps.
     """
     with place.container():
-        bar = st.progress(0.0)
         st.button(_("Stop"), key=f"{prefix}_stop", icon=":material/stop:")
+        bar = st.progress(0.0)
         live = st.empty()
     shown, pause = 0.0, SECONDS_TO_SEND_FIRST
-    for now in steps:
+    for now in one_at_a_time(steps, prefix):
         if time.perf_counter() - shown < SECONDS_A_FRAME and not now.finished:
             continue
         shown = time.perf_counter()
@@ -57,11 +75,16 @@ def watch(steps: Iterator[Work], place: Place, prefix: str, show: Callable[[Work
 
 
 def stopped(now: Progress, place: Place, prefix: str) -> bool:
-    """Says where work was stopped; whether its visitor wants to go on."""
-    with place.container(horizontal=True, vertical_alignment="center"):
+    """Says where work was stopped; whether its visitor wants to go on.
+
+    The button stands where Stop stood, above all that comes and goes: one that moves between the
+    press and the release of the mouse is not clicked.
+    """
+    with place.container():
+        going = st.button(_("Go on"), key=f"{prefix}_on", icon=":material/play_arrow:")
         st.info(
             _("Stopped after {done} of {total} steps.").format(
                 done=number(now.done, 0), total=number(now.total, 0)
             )
         )
-        return st.button(_("Go on"), key=f"{prefix}_on", icon=":material/play_arrow:")
+    return going

@@ -154,6 +154,12 @@ def test_the_judge_is_the_embedded_one(judge_bundle, tiny_bundle, checkpoints):
     assert found.bundle.verified
 
 
+def test_of_two_judges_the_first_by_name_judges(judge_bundle, tiny_judge_bundle, checkpoints):
+    embed(tiny_judge_bundle, checkpoints, "judge-b")
+    embed(judge_bundle, checkpoints, "judge-a")
+    assert judged.judge_for(SVHN).bundle.digest == open_bundle(judge_bundle).digest
+
+
 def test_a_judge_that_was_tampered_with_judges_nothing(judge_bundle, checkpoints):
     embed(judge_bundle, checkpoints, "judge-tiny")
     with open(checkpoints / "judge-tiny" / "model.safetensors", "ab") as file:
@@ -395,15 +401,18 @@ def test_without_a_number_every_test_picture_is_taken(judge, sets, monkeypatch):
     np.testing.assert_array_equal(arrays["t_star_labels"], sets[1].labels)
 
 
-def test_a_short_schedule_has_no_more_steps_than_levels(judge, sets):
-    schedule = NoiseSchedule.linear(8)
+@pytest.mark.parametrize(("T", "purified"), [(8, [0, 1, 5]), (6, [0, 1, 5]), (5, [0, 1])])
+def test_a_short_schedule_has_no_more_steps_than_levels(judge, sets, T, purified):
+    """And no place of the grid is purified from that it does not have: 1, 2 and 6 are asked for."""
+    schedule = NoiseSchedule.linear(T)
     few = only(sets[1], [0, 1])
     figures, arrays = judged.t_star_figures(says_none, schedule, judge, few, CPU)
-    assert figures["steps"] == 8
-    assert arrays["t_star_levels"].tolist() == list(range(8))
+    assert figures["steps"] == T
+    assert arrays["t_star_levels"].tolist() == list(range(T))
     figures, arrays = judged.purification_figures(says_none, schedule, judge, few, CPU)
-    assert figures["steps"] == 8
-    assert arrays["purified_levels"].tolist() == [0, 1, 5]
+    assert figures["steps"] == T
+    assert arrays["purified_levels"].tolist() == purified
+    assert len(arrays["purified_pgd"]) == 1 + len(purified)
 
 
 # ---------------------------------------------------------------- purification
