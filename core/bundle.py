@@ -13,6 +13,9 @@ The same folder is embedded in ``checkpoints/``, published on the Hub and left b
 | progress/*.jpg         | what the model made while it was trained, as sheets of pictures         |
 | README.md              | model card                                                              |
 
+A *record* is a bundle that kept no weights, only what is known of them: its ``config.json`` says
+``"weights_kept": false``, and model.safetensors and golden.safetensors are absent.
+
 ``manifest.json`` names bundles with the sha256 of each file. No file is a pickle, and nothing in
 a bundle is ever executed.
 """
@@ -53,6 +56,8 @@ REQUIRED_FILES = (
     "golden.safetensors",
     "README.md",
 )
+WEIGHT_FILES = ("model.safetensors", "golden.safetensors")
+"""What a record lacks."""
 PROGRESS_FILE = re.compile(r"progress/epoch-(\d{4})-([a-z]+)\.jpg")
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 CONFIG_FIELDS: dict[str, type] = {
@@ -92,6 +97,11 @@ class Bundle:
     @property
     def family(self) -> str:
         return self.config["family"]
+
+    @property
+    def has_weights(self) -> bool:
+        """False for a record, of which history and statistics alone were kept."""
+        return keeps_weights(self.config)
 
     @property
     def bytes(self) -> int:
@@ -173,13 +183,14 @@ def read_bundle(
     """Read and check a folder; ``expected`` maps each file to the sha256 it must have."""
     folder = Path(folder)
     name = name or folder.name
-    missing = [file for file in REQUIRED_FILES if not (folder / file).is_file()]
+    required = required_files(folder)
+    missing = [file for file in required if not (folder / file).is_file()]
     missing += [file for file in expected or () if not (folder / file).is_file()]
     if missing:
         raise AtelierError(
             "bundle-incomplete", "The bundle {name} lacks {file}.", name=name, file=missing[0]
         )
-    files = bundle_files(folder) if expected is None else sorted({*REQUIRED_FILES, *expected})
+    files = bundle_files(folder) if expected is None else sorted({*required, *expected})
     hashes = {file: sha256(folder / file) for file in files}
     for file, value in hashes.items():
         if expected is not None and expected.get(file) != value:
@@ -206,10 +217,26 @@ def read_bundle(
     return bundle
 
 
+def keeps_weights(config: dict) -> bool:
+    """Whether a bundle with this ``config.json`` holds weights; only ``false`` says that not."""
+    return config.get("weights_kept") is not False
+
+
+def required_files(folder: Path) -> tuple[str, ...]:
+    """The files that a bundle must have: a record no weights, any other all."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # said where it is read for its content
+        return REQUIRED_FILES
+    if not isinstance(config, dict) or keeps_weights(config):
+        return REQUIRED_FILES
+    return tuple(file for file in REQUIRED_FILES if file not in WEIGHT_FILES)
+
+
 def bundle_files(folder: Path) -> list[str]:
     """Names of the files of a bundle below ``folder``, as they stand in a manifest."""
     progress = (f"progress/{path.name}" for path in (folder / "progress").glob("*.jpg"))
-    return [*REQUIRED_FILES, *sorted(filter(PROGRESS_FILE.fullmatch, progress))]
+    return [*required_files(folder), *sorted(filter(PROGRESS_FILE.fullmatch, progress))]
 
 
 def _damaged(name: str, file: str) -> AtelierError:
@@ -254,6 +281,7 @@ def _check_config(bundle: Bundle) -> None:
 
 def load_weights(model: nn.Module, bundle: Bundle) -> None:
     """The bundle's weights into ``model``: same names, same shapes, nothing left over."""
+    _need_weights(bundle)
     arrays = bundle.arrays("model.safetensors")
     wanted = model.state_dict()
     strangers = sorted(set(wanted) ^ set(arrays))
@@ -270,6 +298,15 @@ def load_weights(model: nn.Module, bundle: Bundle) -> None:
     model.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})
 
 
+def _need_weights(bundle: Bundle) -> None:
+    if not bundle.has_weights:
+        raise AtelierError(
+            "bundle-record",
+            "The bundle {name} holds what is known of a run, and no weights.",
+            name=bundle.name,
+        )
+
+
 Tensors = dict[str, Tensor]
 
 
@@ -279,6 +316,7 @@ def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float
     Raises ``AtelierError`` ``bundle-golden`` where it exceeds 1e-4: weights, code or libraries
     are not those that made the bundle.
     """
+    _need_weights(bundle)
     stored = {key: torch.from_numpy(v) for key, v in bundle.arrays("golden.safetensors").items()}
     outputs, expected = compute(_part(stored, "input.")), _part(stored, "output.")
     fits = [key in outputs and outputs[key].shape == expected[key].shape for key in expected]
@@ -323,11 +361,11 @@ def write_bundle(
     folder: Path,
     *,
     config: dict,
-    weights: Mapping[str, np.ndarray],
+    weights: Mapping[str, np.ndarray] | None,
     history: list[dict],
     metrics: dict,
     profiles: Mapping[str, np.ndarray],
-    golden: Mapping[str, np.ndarray],
+    golden: Mapping[str, np.ndarray] | None,
     progress: Mapping[str, bytes],
     card: str,
     check: Callable[[Bundle], object] | None = None,
@@ -335,15 +373,22 @@ def write_bundle(
     """Write all files and move them into place at once; the result is read back and returned.
 
     ``progress`` maps ``epoch-0005-samples.jpg`` to the file's bytes. ``check`` is given the bundle
-    as it stands on disk; where it raises, the folder stays what it was.
+    as it stands on disk; where it raises, the folder stays what it was. Without ``weights`` and
+    ``golden`` the bundle is a record.
     """
+    if (weights is None) != (golden is None):
+        raise ValueError("weights and golden must be given both, or neither")
+    config = {"format": FORMAT, **config}
+    if weights is None:
+        config["weights_kept"] = False
     with replacing_folder(folder) as temporary:
-        write_json(temporary / "config.json", {"format": FORMAT, **config})
+        write_json(temporary / "config.json", config)
         write_json(temporary / "history.json", history)
         write_json(temporary / "metrics.json", metrics)
-        _save_arrays(weights, temporary / "model.safetensors")
         _save_arrays(profiles, temporary / "profiles.safetensors")
-        _save_arrays(golden, temporary / "golden.safetensors")
+        for file, arrays in zip(WEIGHT_FILES, (weights, golden), strict=True):
+            if arrays is not None:
+                _save_arrays(arrays, temporary / file)
         (temporary / "README.md").write_text(card, encoding="utf-8")
         (temporary / "progress").mkdir()
         for name, data in progress.items():

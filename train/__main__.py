@@ -1,4 +1,4 @@
-"""The offline commands: ``python -m train vae``, ``ddpm``, ``judge``, ``measure`` and others."""
+"""The offline commands: ``python -m train vae``, ``ddpm``, ``simsiam``, ``judge`` and others."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import argparse
 import sys
 
 from core.errors import AtelierError
-from train import ddpm, embed, judge, measure, vae, verify
+from train import ddpm, embed, judge, measure, simsiam, vae, verify
 
 COMMANDS = {
     "vae": (vae, "train a variational autoencoder"),
     "ddpm": (ddpm, "train a denoising diffusion model"),
+    "simsiam": (simsiam, "train SimSiam or one of its siblings"),
     "judge": (judge, "train a judge of digits"),
     "measure": (measure, "measure a bundle anew, the judge's figures included"),
     "embed": (embed, "put a bundle into checkpoints/ and name it in the manifest"),

@@ -26,7 +26,7 @@ from core.bundle import stored_weights
 from core.data import PictureSet
 from core.errors import AtelierError
 from core.files import write_json
-from train import loop, sets
+from train import distributed, loop, sets
 from train.augment import DigitAugmentation
 from train.loop import Resident
 
@@ -52,6 +52,7 @@ class Training:
     augmentation: DigitAugmentation = field(default_factory=DigitAugmentation)
     compile: bool = False
     seed: int = 0
+    pictures: int = 0  # of the training split, from its first on; 0: all
 
     def __post_init__(self) -> None:
         if isinstance(self.augmentation, dict):
@@ -63,6 +64,8 @@ class Training:
             raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if self.pictures < 0:
+            raise ValueError(f"pictures must be 0 (all) or more, got {self.pictures}")
 
 
 # ---------------------------------------------------------------- what a family adds
@@ -91,18 +94,26 @@ class Trainer(ABC):
             for part in self.compiled_parts():
                 part.compile()  # in place: names of weights stay, copies are not compiled
         self.average = loop.MovingAverage(self.model, training.average_decay)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=training.learning_rate,
-            betas=training.betas,
-            weight_decay=training.weight_decay,
-        )
+        self.optimizer = self.build_optimizer()
         self.epoch = 0
         self.history: list[dict] = []
 
     @abstractmethod
     def build(self) -> nn.Module:
         """The network with its initial weights."""
+
+    def build_optimizer(self) -> torch.optim.Optimizer:
+        """AdamW over all weights, where a family has no other."""
+        return torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self.training.learning_rate,
+            betas=self.training.betas,
+            weight_decay=self.training.weight_decay,
+        )
+
+    def peak_rate(self) -> float:
+        """The learning rate that the schedule falls from."""
+        return self.training.learning_rate
 
     @abstractmethod
     def compiled_parts(self) -> Sequence[nn.Module]:
@@ -123,6 +134,9 @@ class Trainer(ABC):
     @abstractmethod
     def snapshot(self, model: nn.Module, folder: Path, epoch: int) -> None:
         """Pictures that show what a model can do, into ``folder``."""
+
+    def before_training(self) -> None:  # noqa: B027 - most families have nothing to do here
+        """What a family wants to know of the network before its first step."""
 
     @abstractmethod
     def seconds_at_end(self, model: nn.Module) -> float:
@@ -161,7 +175,7 @@ class Trainer(ABC):
             total = self.steps_per_epoch * training.epochs
             share = loop.cosine_rate(number, total, training.warmup_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = training.learning_rate * share
+            group["lr"] = self.peak_rate() * (1.0 if group.get("constant") else share)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if training.clip_norm is not None:
@@ -270,6 +284,7 @@ def train(
         training.test_split,
         folder=training.folder,
         download=download,
+        pictures=training.pictures,
     )
     trainer = family(
         config,
@@ -290,8 +305,9 @@ def train(
     else:
         if minutes is not None:
             per_epoch, at_end = measure_pace(trainer)
-            epochs = loop.epochs_within(minutes, per_epoch, at_end)
-            print(f"{minutes:g} minutes: {epochs} epochs of {per_epoch:.1f} s", flush=True)
+            epochs = distributed.agreed(loop.epochs_within(minutes, per_epoch, at_end))
+            if distributed.is_first():
+                print(f"{minutes:g} minutes: {epochs} epochs of {per_epoch:.1f} s", flush=True)
             trainer.training = training = replace(training, epochs=epochs)
         settings = {
             "architecture": trainer.architecture(),
@@ -309,25 +325,29 @@ def train(
             "device": loop.device_name(device),
             "code_version": loop.code_version(),
         }
-        write_json(run / "run.json", settings)
+        if distributed.is_first():
+            write_json(run / "run.json", settings)
     if finish:
         trainer.snapshot(trainer.averaged_model(), run / "progress", trainer.epoch)
     else:
         _run_epochs(trainer, run, settings)
+    if not distributed.is_first():
+        return run / "bundle"  # which the first process writes
     return trainer.write(run / "bundle", train_set, test_set, settings)
 
 
 def _run_epochs(trainer: Trainer, run: Path, settings: dict) -> None:
     epochs = trainer.training.epochs
     shown = loop.snapshot_epochs(epochs)
+    first = distributed.is_first()
+    silent = not (first and sys.stderr.isatty())
     if trainer.epoch == 0:
+        trainer.before_training()
         trainer.snapshot(trainer.averaged_model(), run / "progress", 0)
     while trainer.epoch < epochs:
         start = time.perf_counter()
         title = f"epoch {trainer.epoch + 1}/{epochs}"
-        with tqdm(
-            total=trainer.steps_per_epoch, desc=title, leave=False, disable=not sys.stderr.isatty()
-        ) as bar:
+        with tqdm(total=trainer.steps_per_epoch, desc=title, leave=False, disable=silent) as bar:
             row = trainer.run_epoch(bar)
         trainer.epoch += 1
         loop.synchronize(trainer.device)
@@ -347,8 +367,9 @@ def _run_epochs(trainer: Trainer, run: Path, settings: dict) -> None:
                 "seconds_total": earlier + seconds,
             }
         )
-        loop.save_state(run / "state.pt", {**trainer.state(), "settings": settings})
-        print(f"{title}  {_in_words(row)}  {seconds:.1f} s", flush=True)
+        if first:
+            loop.save_state(run / "state.pt", {**trainer.state(), "settings": settings})
+            print(f"{title}  {_in_words(row)}  {seconds:.1f} s", flush=True)
 
 
 def _in_words(row: dict[str, float]) -> str:
@@ -426,12 +447,18 @@ SETTINGS = (
     "warmup_steps",
     "average_decay",
     "seed",
+    "pictures",
 )
 
 
 def add_arguments(
-    parser: argparse.ArgumentParser, presets: tuple[str, ...], defaults: Training
+    parser: argparse.ArgumentParser,
+    presets: tuple[str, ...],
+    defaults: Training,
+    *,
+    augmented: bool = True,
 ) -> None:
+    """Arguments of every run; ``augmented`` where the augmentation of digits is used."""
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--preset", choices=presets, default=presets[0])
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
@@ -450,9 +477,10 @@ def add_arguments(
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=type(default), help=f"default: {default!r}"
         )
-    parser.add_argument(
-        "--augment", type=float, default=1.0, help="factor on every augmentation (0: none)"
-    )
+    if augmented:
+        parser.add_argument(
+            "--augment", type=float, default=1.0, help="factor on every augmentation (0: none)"
+        )
     parser.add_argument(
         "--compile",
         action=argparse.BooleanOptionalAction,
@@ -461,7 +489,11 @@ def add_arguments(
 
 
 def main(
-    family: type[Trainer], config: Any, recipe: Training, arguments: argparse.Namespace
+    family: type[Trainer],
+    config: Any,
+    recipe: Training,
+    arguments: argparse.Namespace,
+    device: torch.device | None = None,
 ) -> None:
     """Train as the command line says, starting from the preset's ``recipe``."""
     known = {one.name for one in fields(recipe)}
@@ -469,9 +501,10 @@ def main(
     if given and (arguments.resume or arguments.finish):
         names = ", ".join(f"--{key.replace('_', '-')}" for key in given)
         raise ValueError(f"--resume and --finish take the settings of the run: leave out {names}")
-    device = loop.pick_device(arguments.device)
+    device = device or loop.pick_device(arguments.device)
     given.setdefault("compile", device.type == "cuda")
-    scaled = {key: value * arguments.augment for key, value in vars(recipe.augmentation).items()}
+    factor = getattr(arguments, "augment", 1.0)
+    scaled = {key: value * factor for key, value in vars(recipe.augmentation).items()}
     training = replace(recipe, **given, augmentation=DigitAugmentation(**scaled))
     try:
         bundle = train(
@@ -495,4 +528,5 @@ def main(
             "Stopped. The last whole epoch is kept: go on with --resume, or make a bundle of it "
             "with --finish.",
         ) from None
-    print(f"bundle: {bundle}")
+    if distributed.is_first():
+        print(f"bundle: {bundle}")

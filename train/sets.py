@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,20 +49,35 @@ TERMS = {
 
 
 def load(
-    name: str, split: str, test_split: str, *, folder: str = "", download: bool = False
+    name: str,
+    split: str,
+    test_split: str,
+    *,
+    folder: str = "",
+    download: bool = False,
+    pictures: int = 0,
 ) -> tuple[PictureSet, PictureSet]:
     """Training and test pictures: two splits of a known data set, or one's own ``folder``.
 
-    ``download`` fetches missing splits from the Hub. Raises ``AtelierError`` ``folder-small`` and
+    ``download`` fetches missing splits from the Hub; ``pictures`` of the training split are taken,
+    from its first on (0: all). Raises ``AtelierError`` ``folder-small`` and
     those of ``core.data``.
     """
     if folder:
-        return hold_out(data.load_folder(Path(folder)))
+        trained, tested = hold_out(data.load_folder(Path(folder)))
+        return first(trained, pictures), tested
     if download:
         for part in (split, test_split):
             if data.find_split(name, part) is None:
                 data.download_split(name, part)
-    return data.load_split(name, split), data.load_split(name, test_split)
+    return first(data.load_split(name, split), pictures), data.load_split(name, test_split)
+
+
+def first(pictures: PictureSet, count: int) -> PictureSet:
+    """The first ``count`` pictures of a set, all where it is 0 or there are no more."""
+    if count == 0 or count >= len(pictures):
+        return pictures
+    return replace(pictures, pictures=pictures.pictures[:count], labels=pictures.labels[:count])
 
 
 def hold_out(pictures: PictureSet) -> tuple[PictureSet, PictureSet]:

@@ -61,7 +61,11 @@ def pictures_of(bundle: bundles.Bundle, folder: str) -> tuple[PictureSet, Pictur
             name=bundle.name,
         )
     train_set, test_set = sets.load(
-        about["name"], about["split"], about["test_split"], folder=folder
+        about["name"],
+        about["split"],
+        about["test_split"],
+        folder=folder,
+        pictures=bundle.config["training"].get("pictures", 0),
     )
     for found, key in ((train_set, "fingerprint"), (test_set, "test_fingerprint")):
         if found.fingerprint() != about[key]:

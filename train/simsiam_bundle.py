@@ -1,0 +1,219 @@
+"""From a network trained on views to its bundle: final figures, spectra and maps by epoch, card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core import bundle as bundles
+from core import methods, neighbours
+from core.data import PictureSet
+from core.joint_embedding import JointEmbedding
+from core.linear_probe import linear_probe
+from core.simsiam_explorer import golden_deviation, golden_outputs
+from train import diagnosis, sets
+from train.loop import Resident
+from train.run import Measured, bundle_config, rounded
+
+BANK = 5000
+"""Training pictures whose features a bundle holds: what a page looks up neighbours in."""
+
+TITLES = {
+    "simsiam": "SimSiam",
+    "dssl": "DSSL on SimSiam",
+    "byol": "BYOL",
+    "barlow_twins": "Barlow Twins",
+    "vicreg": "VICReg",
+}
+
+
+# ---------------------------------------------------------------- figures at the end
+
+
+def measure(
+    model: JointEmbedding,
+    about: dict,
+    train_set: PictureSet,
+    test_set: PictureSet,
+    device: torch.device,
+) -> Measured:
+    """kNN and linear probe of stored (float16) weights over all pictures of the run."""
+    model = model.to(device, memory_format=torch.channels_last)
+    trained, tested = Resident.of(train_set, device), Resident.of(test_set, device)
+    classes = len(test_set.class_names)
+    bank = diagnosis.features_of(model, trained.levels)
+    queries = diagnosis.features_of(model, tested.levels)
+    knn = neighbours.accuracy(queries, tested.labels, bank, trained.labels, classes)
+    probe = linear_probe(bank, trained.labels, queries, tested.labels, classes)
+    figures = {
+        "knn_accuracy": knn,
+        "linear_accuracy": probe.test_accuracy,
+        "linear_train_accuracy": probe.train_accuracy,
+        "bank": len(bank),
+        "queries": len(queries),
+    }
+    kept = min(BANK, len(bank))
+    arrays = {
+        "bank_features": bank[:kept].half().cpu().numpy(),
+        "bank_labels": trained.labels[:kept].to(torch.uint8).cpu().numpy(),
+    }
+    return Measured({"test": figures, "protocol": protocol(about)}, arrays, {})
+
+
+def by_epoch(arrays: list[dict[str, Tensor]], labels: Tensor) -> dict[str, np.ndarray]:
+    """Spectra (E + 1, 256) as log10, maps (E + 1, n, 2), labels (n,), from before training on."""
+    stacked = {}
+    for name in ("z", "h"):
+        spectra = torch.stack([one[f"spectrum_{name}"] for one in arrays])
+        stacked[f"spectrum_{name}_log10"] = spectra.clamp(min=1e-7).log10().half().numpy()
+        maps = torch.stack([one[f"map_{name}"] for one in arrays])
+        stacked[f"map_{name}"] = maps.half().numpy()
+    shown = stacked["map_z"].shape[1]
+    return {**stacked, "map_labels": labels[:shown].to(torch.uint8).cpu().numpy()}
+
+
+# ---------------------------------------------------------------- the bundle
+
+
+def golden(model: JointEmbedding) -> dict[str, np.ndarray]:
+    """Generated inputs and what the network makes of them, on the CPU in float32."""
+    x = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    outputs = golden_outputs(model, {"x": x})
+    return {"input.x": x.numpy(), **{f"output.{key}": v.numpy() for key, v in outputs.items()}}
+
+
+def write(
+    folder: Path,
+    model: JointEmbedding,
+    before: dict[str, float],
+    statistics: dict[str, Tensor],
+    arrays: list[dict[str, Tensor]],
+    *,
+    train_set: PictureSet,
+    test_set: PictureSet,
+    history: list[dict],
+    settings: dict,
+) -> Path:
+    """Measure the weights as they will be stored, write the bundle.
+
+    ``before``: figures before the first step; ``statistics``: batch statistics of the initial
+    weights, from which, with the seed, a page makes the untrained network again.
+    """
+    config = bundle_config("simsiam", methods.architecture(model), settings, test_set, len(history))
+    device = next(model.parameters()).device
+    measured = measure(rounded(model), config["data"], train_set, test_set, device)
+    metrics = {**measured.metrics, "before": before}
+    labels = torch.from_numpy(test_set.labels)
+    initial = {f"before.{key}": value.cpu().numpy() for key, value in statistics.items()}
+    written = bundles.write_bundle(
+        folder,
+        config=config,
+        weights=bundles.stored_weights(model),
+        history=history,
+        metrics=metrics,
+        profiles={**measured.profiles, **by_epoch(arrays, labels), **initial},
+        golden=golden(rounded(model)),
+        progress={},
+        card=card(config, metrics, history),
+        check=golden_deviation,
+    )
+    return written.folder
+
+
+def protocol(about: dict) -> str:
+    """What the figures of ``metrics.json`` were measured on, in one paragraph."""
+    trained, tested = sets.describe(about)
+    return (
+        f"Trained on: {trained}. Measured on: {tested}. Stored float16 weights, arithmetic in "
+        "float32, batch statistics measured anew at the end. kNN: 200 neighbours by cosine "
+        "similarity of backbone features, temperature 0.1, among all training pictures of the run. "
+        "Linear probe: multinomial logistic regression on standardised backbone features. The "
+        "kNN accuracy by epoch has fewer pictures: the configuration's protocol names them."
+    )
+
+
+def size_in_words(config: dict) -> str:
+    """How large the network is, and whether it was made on an accelerator."""
+    parts = config["architecture"]
+    _method, values = methods.config_from(parts)
+    with torch.random.fork_rng(devices=[]):
+        model = methods.build(parts["method"], values)
+    encoder = sum(p.numel() for p in model.backbone.parameters())
+    whole = sum(p.numel() for p in model.parameters())
+    kind = "the paper's" if parts["width"] == 64 else "a narrow one, for two cores"
+    return (
+        f"a ResNet-18 of width {parts['width']} ({kind}; stem: {parts['stem']}), {encoder:,} "
+        f"parameters in the backbone, {whole:,} in all; z has {parts['dim']:,} dimensions"
+    )
+
+
+def what_differs(config: dict) -> str:
+    """The switches of this run in words."""
+    parts, training = config["architecture"], config["training"]
+    said = [f"batch of {training['batch_size']:,}"]
+    if "stop_gradient" in parts:
+        said.append("stop-gradient" if parts["stop_gradient"] else "no stop-gradient")
+        said.append(
+            {"mlp": "predictor", "identity": "no predictor", "fixed": "fixed random predictor"}[
+                parts["predictor"]
+            ]
+        )
+    if "momentum" in parts:
+        said.append(f"target with momentum {parts['momentum']:g}")
+    if "variance" in parts:
+        said.append(f"variance term weighted {parts['variance']:g}")
+    said.append("heavy augmentation" if training["heavy"] else "standard augmentation")
+    return ", ".join(said)
+
+
+LOAD = """
+```python
+from core import methods
+model = methods.from_pretrained("path/to/this/folder")
+h = model.features(pictures)  # pictures (B, 3, 32, 32) in [-1, 1]; h (B, 8 width)
+```
+"""
+
+
+def card(config: dict, metrics: dict, history: list[dict]) -> str:
+    """The model card: what it is, what it was trained on, what it knows and whether it collapsed."""
+    trained, tested = sets.describe(config["data"])
+    terms, test, before = sets.TERMS[config["data"]["name"]], metrics["test"], metrics["before"]
+    minutes = history[-1]["seconds_total"] / 60 if history else 0.0
+    last = history[-1] if history else {"train_loss": float("nan"), **before}
+    title = TITLES[config["architecture"]["method"]]
+    load = LOAD if bundles.keeps_weights(config) else ""
+    kept = "" if load else "The weights were not kept, the run's history and statistics were.\n\n"
+    isotropic = config["architecture"]["dim"] ** -0.5
+    return f"""---
+library_name: latent-atelier
+tags: [self-supervised-learning, representation-learning, education]
+{terms.front_matter}
+---
+# {title}: {config["training"]["recipe"]}
+
+{title} with {size_in_words(config)}.
+This run: {what_differs(config)}. It is one of a set of runs made to see what keeps such networks from
+collapsing: it is made for learning and teaching, and no good classifier.
+
+**Trained on** {trained}, without their labels.
+
+{len(history)} epochs in {minutes:.0f} minutes on {config["training"]["device"]}. {terms.sentence}
+No picture of the data set is in this folder.
+
+{kept}| on {tested} | |
+|---|---|
+| kNN accuracy, {test["bank"]:,} training pictures as bank | {test["knn_accuracy"]:.2%} |
+| linear probe | {test["linear_accuracy"]:.2%} |
+| kNN accuracy by epoch: before training | {before["test_knn_accuracy"]:.2%} |
+| kNN accuracy by epoch: at the end | {last["test_knn_accuracy"]:.2%} |
+| training loss at the end | {last["train_loss"]:.4f} |
+| std of l2-normalised z (isotropic: {isotropic:.4f}; collapsed: 0) | {last["test_std_z"]:.4f} |
+| effective rank of z | {last["test_rank_z"]:.1f} |
+| effective rank of backbone features | {last["test_rank_h"]:.1f} |
+
+{metrics["protocol"]}
+{load}"""
