@@ -7,15 +7,24 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from core import bundle as bundles
 from core.errors import AtelierError
 from core.files import replacing_folder
+from train import simsiam_bundle
+
+RECORDS = {"simsiam": simsiam_bundle.card}
+"""Families whose bundles tell enough without weights, and what writes their card."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder of the bundle")
     parser.add_argument("--name", required=True, help="its name in the manifest: vae-svhn")
     parser.add_argument("--title", required=True, help="what people read")
+    parser.add_argument(
+        "--record", action="store_true", help="without the weights: history and statistics alone"
+    )
     parser.add_argument("--checkpoints", type=Path, default=bundles.CHECKPOINTS, help="where to")
 
 
@@ -28,10 +37,11 @@ def main(arguments: argparse.Namespace) -> None:
     target = arguments.checkpoints / arguments.name
     if target.resolve() == source.folder.resolve():
         raise AtelierError("embed-itself", "{folder} is there already.", folder=target)
-    with replacing_folder(target) as temporary:
-        for name in source.sha256:
-            (temporary / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(source.folder / name, temporary / name)
+    if arguments.record:
+        write_record(source, target)
+        source = bundles.read_bundle(target)
+    else:
+        copy(source, target)
     embedded = bundles.read_bundle(target, expected=source.sha256)
     bundles.register(
         arguments.checkpoints / "manifest.json",
@@ -40,3 +50,36 @@ def main(arguments: argparse.Namespace) -> None:
         title=arguments.title,
     )
     print(f"{target}: {embedded.bytes / 2**20:.2f} MiB, {embedded.digest}")
+
+
+def copy(source: bundles.Bundle, target: Path) -> None:
+    """All files of a bundle, moved into place at once."""
+    with replacing_folder(target) as temporary:
+        for name in source.sha256:
+            (temporary / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(source.folder / name, temporary / name)
+
+
+def write_record(source: bundles.Bundle, target: Path) -> None:
+    """The bundle without its weights and without the features that they made."""
+    if source.family not in RECORDS:
+        raise AtelierError(
+            "embed-record", "Bundles of the family {family} keep weights.", family=source.family
+        )
+    config = {**source.config, "weights_kept": False}
+    kept = {
+        name: array.astype(np.float16) if array.dtype == np.float32 else array
+        for name, array in source.profiles.items()
+        if not name.startswith(("before.", "bank_"))
+    }
+    bundles.write_bundle(
+        target,
+        config=config,
+        weights=None,
+        history=source.history,
+        metrics=source.metrics,
+        profiles=kept,
+        golden=None,
+        progress={},
+        card=RECORDS[source.family](config, source.metrics, source.history),
+    )

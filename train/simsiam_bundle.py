@@ -15,6 +15,7 @@ from core.joint_embedding import JointEmbedding
 from core.linear_probe import linear_probe
 from core.simsiam_explorer import golden_deviation, golden_outputs
 from train import diagnosis, sets
+from train.diagnosis import Protocol
 from train.loop import Resident
 from train.run import Measured, bundle_config, rounded
 
@@ -40,12 +41,15 @@ def measure(
     test_set: PictureSet,
     device: torch.device,
 ) -> Measured:
-    """kNN and linear probe of stored (float16) weights over all pictures of the run."""
+    """All diagnostics, kNN and linear probe of stored (float16) weights over all pictures."""
     model = model.to(device, memory_format=torch.channels_last)
     trained, tested = Resident.of(train_set, device), Resident.of(test_set, device)
     classes = len(test_set.class_names)
     bank = diagnosis.features_of(model, trained.levels)
     queries = diagnosis.features_of(model, tested.levels)
+    few = Protocol(queries=2, bank=2, k=1)  # all pictures are looked up below
+    spread = diagnosis.diagnose(model, trained, tested, classes, few).figures
+    del spread["test_knn_accuracy"]
     knn = neighbours.accuracy(queries, tested.labels, bank, trained.labels, classes)
     probe = linear_probe(bank, trained.labels, queries, tested.labels, classes)
     figures = {
@@ -54,6 +58,7 @@ def measure(
         "linear_train_accuracy": probe.train_accuracy,
         "bank": len(bank),
         "queries": len(queries),
+        **{name.removeprefix("test_"): value for name, value in spread.items()},
     }
     kept = min(BANK, len(bank))
     arrays = {
@@ -130,8 +135,10 @@ def protocol(about: dict) -> str:
         f"Trained on: {trained}. Measured on: {tested}. Stored float16 weights, arithmetic in "
         "float32, batch statistics measured anew at the end. kNN: 200 neighbours by cosine "
         "similarity of backbone features, temperature 0.1, among all training pictures of the run. "
-        "Linear probe: multinomial logistic regression on standardised backbone features. The "
-        "kNN accuracy by epoch has fewer pictures: the configuration's protocol names them."
+        "Linear probe: multinomial logistic regression on standardised backbone features. Std, "
+        "effective rank (of singular values of centred outputs), variance and uniformity: the first "
+        "1,000 test pictures without augmentation; alignment: two standard views of each. "
+        "Figures by epoch have fewer pictures: the configuration's protocol names them."
     )
 
 
@@ -183,7 +190,7 @@ def card(config: dict, metrics: dict, history: list[dict]) -> str:
     trained, tested = sets.describe(config["data"])
     terms, test, before = sets.TERMS[config["data"]["name"]], metrics["test"], metrics["before"]
     minutes = history[-1]["seconds_total"] / 60 if history else 0.0
-    last = history[-1] if history else {"train_loss": float("nan"), **before}
+    loss = history[-1]["train_loss"] if history else float("nan")
     title = TITLES[config["architecture"]["method"]]
     load = LOAD if bundles.keeps_weights(config) else ""
     kept = "" if load else "The weights were not kept, the run's history and statistics were.\n\n"
@@ -208,12 +215,11 @@ No picture of the data set is in this folder.
 |---|---|
 | kNN accuracy, {test["bank"]:,} training pictures as bank | {test["knn_accuracy"]:.2%} |
 | linear probe | {test["linear_accuracy"]:.2%} |
-| kNN accuracy by epoch: before training | {before["test_knn_accuracy"]:.2%} |
-| kNN accuracy by epoch: at the end | {last["test_knn_accuracy"]:.2%} |
-| training loss at the end | {last["train_loss"]:.4f} |
-| std of l2-normalised z (isotropic: {isotropic:.4f}; collapsed: 0) | {last["test_std_z"]:.4f} |
-| effective rank of z | {last["test_rank_z"]:.1f} |
-| effective rank of backbone features | {last["test_rank_h"]:.1f} |
+| kNN accuracy before training, fewer pictures | {before["test_knn_accuracy"]:.2%} |
+| training loss at the end | {loss:.4f} |
+| std of l2-normalised z (isotropic: {isotropic:.4f}; collapsed: 0) | {test["std_z"]:.4f} |
+| effective rank of z | {test["rank_z"]:.1f} |
+| effective rank of backbone features | {test["rank_h"]:.1f} |
 
 {metrics["protocol"]}
 {load}"""

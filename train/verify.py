@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from core import bundle as bundles
-from core import ddpm_explorer, images, judge_explorer, vae_explorer
+from core import ddpm_explorer, images, judge_explorer, methods, simsiam_explorer, vae_explorer
 from core.data import PictureSet
 from core.ddpm import DDPM
 from core.errors import AtelierError
 from core.judge import Judge
 from core.vae import VAE
-from train import ddpm_bundle, judge_bundle, judged, loop, sets, vae_bundle
+from train import ddpm_bundle, judge_bundle, judged, loop, sets, simsiam_bundle, vae_bundle
 from train.run import Measured
 
 RELATIVE_TOLERANCE = 1e-4
@@ -83,7 +83,8 @@ class Family:
     """How the figures of a family's bundles are found again.
 
     ``measure`` is given the model, the bundle's ``data``, training and test pictures, the device;
-    ``judged``, where the judge has something to say, the model, the judge and the same.
+    ``judged``, where the judge has something to say, the model, the judge and the same. ``of_training``:
+    beginnings of names of figures and arrays that tell of earlier weights, and are not found again.
     """
 
     model: Callable[[bundles.Bundle], Any]
@@ -91,6 +92,7 @@ class Family:
     measure: Callable[..., Measured]
     card: Callable[[dict, dict, list[dict]], str]
     judged: Callable[..., judged.Judged] | None = None
+    of_training: tuple[str, ...] = ()
 
 
 FAMILIES = {
@@ -107,6 +109,13 @@ FAMILIES = {
         ddpm_bundle.measure,
         ddpm_bundle.card,
         judged.of_ddpm,
+    ),
+    "simsiam": Family(
+        methods.from_bundle,
+        simsiam_explorer.golden_deviation,
+        simsiam_bundle.measure,
+        simsiam_bundle.card,
+        of_training=("before", "spectrum_", "map_"),
     ),
     "judge": Family(
         Judge.from_bundle, judge_explorer.golden_deviation, judge_bundle.measure, judge_bundle.card
@@ -141,12 +150,22 @@ def recompute(
     model = family.model(bundle)
     found = family.measure(model, about, train_set, test_set, device)
     judge = judged.judge_for(about) if with_judge and family.judged else None
+    found = replace(
+        found,
+        metrics=kept(bundle.metrics, family.of_training) | found.metrics,
+        profiles=kept(bundle.profiles, family.of_training) | found.profiles,
+    )
     if judge is None:
         return found
     figures, arrays = family.judged(model, judge, train_set, test_set, device, t_star_pictures)
     return replace(
         found, metrics=found.metrics | {"judged": figures}, profiles=found.profiles | arrays
     )
+
+
+def kept(named: dict[str, Any], beginnings: tuple[str, ...]) -> dict[str, Any]:
+    """What tells of the time of training: taken as it stands."""
+    return {name: value for name, value in named.items() if name.startswith(beginnings)}
 
 
 def card_of(bundle: bundles.Bundle, metrics: dict) -> str:
