@@ -66,15 +66,22 @@ def find(queries: Tensor, bank: Tensor, k: int = 200, chunk: int = CHUNK) -> Nei
 
 def _nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Index and similarity (Q, k) of the k highest of each row of (Q, N), ties by index."""
-    last = similarity.topk(k, dim=1).values[:, -1:]  # (Q, 1); which of equals topk takes is open
-    above, level = similarity > last, similarity == last
-    places_left = k - above.sum(dim=1, keepdim=True)
-    chosen = above | (
-        level & (level.cumsum(dim=1, dtype=torch.int32) <= places_left)
-    )  # (Q, N), k a row
-    index = chosen.nonzero()[:, 1].view(-1, k)  # rising in each row
+    values, index = similarity.topk(min(k + 1, similarity.shape[1]), dim=1)
+    index = index[:, :k]
+    if values.shape[1] > k:  # topk takes any of those that equal the k-th
+        tied = values[:, k - 1] == values[:, k]  # (Q,)
+        index[tied] = _first_highest(similarity[tied], values[tied, k - 1 : k], k)
+    index = index.sort(dim=1).values
     found, order = similarity.gather(1, index).sort(dim=1, descending=True, stable=True)
     return index.gather(1, order), found
+
+
+def _first_highest(similarity: Tensor, last: Tensor, k: int) -> Tensor:
+    """Index (Q, k) of the k highest of each row of (Q, N), of those at ``last`` (Q, 1) the first."""
+    above, level = similarity > last, similarity == last
+    places_left = k - above.sum(dim=1, keepdim=True)
+    chosen = above | (level & (level.cumsum(dim=1, dtype=torch.int32) <= places_left))
+    return chosen.nonzero()[:, 1].view(-1, k)  # k a row
 
 
 def vote(neighbours: Neighbours, labels: Tensor, classes: int, temperature: float = 0.1) -> Tensor:

@@ -7,6 +7,7 @@ made; all randomness comes from a seed given with the question.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -193,15 +194,31 @@ class SimSiamExplorer:
         ``same`` (count,): cos(z1, z2) of two views of ``picture``; ``other`` (count,): of a view
         of it and a view of one of ``others`` (N, 32, 32, 3), in turn.
         """
-        generator = torch.Generator().manual_seed(seed)
+        found = self.agreements(picture, [recipe], others, seed, count, trained=trained)
+        return {name: similarity[0] for name, similarity in found.items()}
+
+    def agreements(
+        self,
+        picture: Pictures,
+        recipes: Sequence[Views],
+        others: Pictures,
+        seed: int,
+        count: int,
+        *,
+        trained: bool = True,
+    ) -> dict[str, np.ndarray]:
+        """``agreement`` of R recipes from the same random numbers, in one batch: each (R, count)."""
         x = images.to_tensor(picture[None]).expand(2 * count, -1, -1, -1)
         strangers = images.to_tensor(others[np.arange(count) % len(others)])
-        made = recipe(torch.cat([x, strangers]), generator)
-        z = _outputs(self._model(trained), made)["z"]
-        first, second, stranger = z[:count], z[count : 2 * count], z[2 * count :]
+        x = torch.cat([x, strangers])  # (3 count, 3, 32, 32)
+        made = [recipe(x, torch.Generator().manual_seed(seed)) for recipe in recipes]
+        z = _outputs(self._model(trained), torch.cat(made))["z"]  # (R 3 count, d)
+        first, second, stranger = z.unflatten(0, (len(recipes), 3, count)).transpose(0, 1)
         return {
-            "same": cosine_similarity(first, second).numpy(),
-            "other": cosine_similarity(first, stranger).numpy(),
+            name: cosine_similarity(first.flatten(0, 1), other.flatten(0, 1))
+            .unflatten(0, (len(recipes), count))
+            .numpy()
+            for name, other in (("same", second), ("other", stranger))
         }
 
     # ------------------------------------------------------------ neighbours

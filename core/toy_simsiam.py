@@ -1,17 +1,17 @@
 """A SimSiam of a few hundred parameters on points of known structure: collapse within a second.
 
-Points lie in six dimensions: two hold a class, four are nuisance. A view is the point with fresh
+Points lie in ten dimensions: two hold a class, eight are nuisance. A view is the point with fresh
 noise, nearly all of it in the nuisance dimensions, as augmentation changes colours and crops but
 not the class. Every step takes all points, two fresh views of each, and one SGD step.
 
 | name               | symbol  | shape       | meaning                                              |
 |--------------------|---------|-------------|------------------------------------------------------|
-| ``x``              | x       | (N, 6)      | points; of two views (2, N, 6)                       |
+| ``x``              | x       | (N, 10)     | points; of two views (2, N, 10)                      |
 | ``z``              | z       | (N, d)      | output of the encoder f; of two views (2, N, d)      |
 | ``p``              | p       | (2, N, d)   | output of the predictor h, p = h(z)                  |
-| ``layers``         | W, b    | (in, out), (out,) | weight and bias of each layer                  |
+| ``layers``         | W, b    | (in, out), (out,) | weight and bias of every layer                 |
 | ``eigenvalues``    | s_j     | (d,)        | of E[z z^T], z l2-normalised: falling, summing to 1  |
-| ``gains``          | p_j     | (d,)        | u_j^T W_p u_j: what a linear predictor does along u_j |
+| ``gains``          | g_j     | (d,)        | u_j^T W u_j: what a linear predictor does along u_j  |
 
 Sources: Chen & He 2021 (arXiv:2011.10566), algorithm 1 and sections 4.1, 4.2, 4.4; Tian, Chen &
 Ganguli 2021 (arXiv:2102.06810), section 3, for the spectra of representation and predictor.
@@ -20,9 +20,10 @@ Ganguli 2021 (arXiv:2102.06810), section 3, for the spectra of representation an
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from math import isfinite, pi
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import pi
 from typing import Literal
 
 import numpy as np
@@ -30,14 +31,19 @@ import torch
 from torch import Tensor
 
 from core import neighbours, simsiam
-from core.representation import effective_rank, normalise, principal_plane, singular_values
-from core.representation import std_of_outputs as std_of
+from core.representation import (
+    effective_rank,
+    normalise,
+    principal_plane,
+    singular_values,
+    std_of_outputs,
+)
 
 Predictor = Literal["mlp", "linear", "identity", "fixed"]
 BatchNorm = Literal["none", "hidden", "all"]
 Layers = list[tuple[Tensor, Tensor]]
 
-CLASSES, A_CLASS, NUISANCE = 5, 40, 4
+CLASSES, A_CLASS, NUISANCE = 5, 40, 8
 WIDTH = 2 + NUISANCE
 """Dimensions of a point."""
 WITHIN, JITTER = 0.1, 0.05
@@ -47,12 +53,14 @@ MOMENTUM = 0.9
 NEIGHBOURS = 10
 STATES = 30
 """A run is looked at so many times, more often at its beginning, and before the first step."""
-MOST_STEPS, MOST_DIM, MOST_SEED = 20_000, 8, 2**24
+MOST_DIM = 8
+STREAMS = POINTS, ENCODER, PREDICTOR, VIEWS, TEST_POINTS = range(5)
+"""What random numbers are for."""
 
 
 @dataclass(frozen=True)
 class ToyConfig:
-    """Everything that a run depends on.
+    """Everything that a run depends on; as it stands, SimSiam with all its parts.
 
     ``stop_gradient``: the target z is held constant. ``predictor``: ``mlp`` and ``linear`` learn,
     ``identity`` is none at all, ``fixed`` is an mlp that keeps its random initial weights.
@@ -66,63 +74,63 @@ class ToyConfig:
     predictor: Predictor = "mlp"
     batch_norm: BatchNorm = "hidden"
     augmentation: float = 1.0
-    learning_rate: float = 0.1
+    learning_rate: float = 0.2
     predictor_rate: float = 1.0
-    weight_decay: float = 1e-3
+    weight_decay: float = 5e-3
     dim: int = 4
-    steps: int = 600
+    steps: int = 400
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.predictor not in ("mlp", "linear", "identity", "fixed"):
             raise ValueError(
-                "predictor must be 'mlp', 'linear', 'identity' or 'fixed', "
-                f"got {self.predictor!r}"
+                f"predictor must be 'mlp', 'linear', 'identity' or 'fixed', got {self.predictor!r}"
             )
         if self.batch_norm not in ("none", "hidden", "all"):
             raise ValueError(
                 f"batch_norm must be 'none', 'hidden' or 'all', got {self.batch_norm!r}"
             )
-        for name in ("augmentation", "predictor_rate", "weight_decay"):
-            value = getattr(self, name)
-            if not (isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be finite and at least 0, got {value}")
-        if not (isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(f"learning_rate must be finite and above 0, got {self.learning_rate}")
         for name, low, high in (
+            ("augmentation", 0, 10),
+            ("learning_rate", 1e-6, 10),
+            ("predictor_rate", 0, 100),
+            ("weight_decay", 0, 1),
             ("dim", 2, MOST_DIM),
-            ("steps", 1, MOST_STEPS),
-            ("seed", 0, MOST_SEED),
+            ("steps", 1, 20_000),
+            ("seed", 0, 2**24),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be {low} to {high}, got {getattr(self, name)}")
+        shrinking = self.learning_rate * max(1.0, self.predictor_rate) * self.weight_decay
+        if shrinking >= 2 * (1 + MOMENTUM):  # heavy ball on a quadratic: Polyak 1964
+            raise ValueError(
+                f"learning_rate times weight_decay must be below {2 * (1 + MOMENTUM)}, beyond which "
+                f"weights grow without bound, got {shrinking}"
+            )
 
     def generator(self, stream: int) -> torch.Generator:
         """Random numbers for one purpose of this run: those of another change nothing here."""
         return torch.Generator().manual_seed(len(STREAMS) * self.seed + stream)
 
 
-STREAMS = POINTS, ENCODER, PREDICTOR, VIEWS, TEST_POINTS = range(5)
-
-
 # ---------------------------------------------------------------- points and views
 
 
 def points(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Points x (N, 6), float32, and their classes (N,), int64, as many of each class.
+    """Points x (N, 10), float32, and their classes (N,), int64, as many of each class.
 
     The first two dimensions: classes evenly on the unit circle, each with a standard deviation of
     ``WITHIN``. The others: standard normal, the same for every class.
     """
     labels = torch.arange(CLASSES).repeat_interleave(A_CLASS)  # (N,)
     angle = 2 * pi * labels / CLASSES
-    x = torch.randn(len(labels), WIDTH, generator=generator)  # (N, 6)
+    x = torch.randn(len(labels), WIDTH, generator=generator)  # (N, 10)
     x[:, :2] = torch.stack([angle.cos(), angle.sin()], dim=1) + WITHIN * x[:, :2]
     return x, labels
 
 
 def two_views(x: Tensor, augmentation: float, generator: torch.Generator) -> Tensor:
-    """Each of x (N, 6) twice, with fresh noise: (2, N, 6).
+    """Each of x (N, 10) twice, with fresh noise: (2, N, 10).
 
     Its standard deviation is ``augmentation`` in the nuisance dimensions, ``JITTER`` in the others.
     """
@@ -138,7 +146,7 @@ def random_layers(widths: tuple[int, ...], generator: torch.Generator) -> Layers
     """Layers from each width to the next: weights from N(0, 1 / width in), biases 0."""
     return [
         (torch.randn(a, b, generator=generator) / a**0.5, torch.zeros(b))
-        for a, b in zip(widths, widths[1:], strict=False)
+        for a, b in pairwise(widths)
     ]
 
 
@@ -185,7 +193,7 @@ class Networks:
         )
 
     def f(self, x: Tensor) -> Tensor:
-        """z (..., N, d) of points x (..., N, 6)."""
+        """z (..., N, d) of points x (..., N, 10)."""
         kind = self.config.batch_norm
         return forward(x, self.encoder, hidden_norm=kind != "none", last_norm=kind == "all")
 
@@ -194,7 +202,7 @@ class Networks:
         return forward(z, self.predictor, hidden_norm=self.config.batch_norm != "none")
 
     def loss(self, x: Tensor) -> Tensor:
-        """The symmetric loss of two views x (2, N, 6): a scalar, -1 at best.
+        """The symmetric loss of two views x (2, N, 10): a scalar, -1 at best.
 
         ``detach`` is the whole of the stop-gradient. Chen & He 2021, algorithm 1.
         """
@@ -258,14 +266,14 @@ def gains_along(vectors: Tensor, weight: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class State:
-    """A run after ``step`` of ``total`` steps, ``seconds`` after its beginning.
+    """A run after ``step`` of ``total`` steps and ``seconds`` of work.
 
-    ``loss``: of the views of this step, before it (-1 at best); of the last one, of fresh views.
-    The rest is of the clean points, as they are: ``std`` (0: collapsed, 1/sqrt(d): spread),
-    ``rank`` (effective rank of z, 1 to d), ``accuracy`` (share of test points whose class their
-    ``NEIGHBOURS`` nearest of the points tell), ``eigenvalues`` (d,), ``gains`` (d,) where the
-    predictor is linear. ``plane`` (N, 2): l2-normalised z on its principal plane, turned to lie as
-    near as it can to the one before; ``labels`` (N,).
+    ``loss``: of two fresh views of every point, -1 at best. The rest is of the points as they are:
+    ``std`` (0: collapsed, 1/sqrt(d): spread), ``rank`` (effective rank of z, 0 to d), ``accuracy``
+    (share of test points whose class their ``NEIGHBOURS`` nearest of the points tell),
+    ``eigenvalues`` (d,), ``gains`` (d,) where the predictor is linear. ``plane`` (N, 2):
+    l2-normalised z on its principal plane, turned to lie as near as it can to the state before;
+    ``labels`` (N,).
     """
 
     step: int
@@ -295,41 +303,110 @@ def stops(steps: int) -> list[int]:
 
 
 def train(config: ToyConfig) -> Iterator[State]:
-    """Train from the beginning; yields a state at each of ``stops(config.steps)``.
-
-    Ends early where z is no longer finite, as under too high a learning rate.
-    """
+    """Train from the beginning; yields a state at each of ``stops(config.steps)``."""
     x, labels = points(config.generator(POINTS))
     test, test_labels = points(config.generator(TEST_POINTS))
     views = config.generator(VIEWS)
     networks = Networks.start(config)
     optimiser = networks.optimiser()
-    looked_at, plane, begun = set(stops(config.steps)), None, time.perf_counter()
+    looked_at, plane = set(stops(config.steps)), None
+    seconds, begun = 0.0, time.perf_counter()
     for step in range(config.steps + 1):
         loss = networks.loss(two_views(x, config.augmentation, views))
         if step in looked_at:
             with torch.no_grad():
-                z, test_z = networks.f(x), networks.f(test)
+                z, test_z = networks.f(x), networks.f(test)  # (N, d)
             values, vectors = correlation(z)
             plane = principal_plane(normalise(z), plane)
             linear = config.predictor == "linear"
             gains = gains_along(vectors, networks.predictor[0][0].detach()) if linear else None
+            accuracy = neighbours.accuracy(test_z, test_labels, z, labels, CLASSES, k=NEIGHBOURS)
+            seconds += time.perf_counter() - begun
             yield State(
                 step=step,
                 total=config.steps,
-                seconds=time.perf_counter() - begun,
+                seconds=seconds,
                 loss=float(loss.detach()),
-                std=float(std_of(z)),
+                std=float(std_of_outputs(z)),
                 rank=float(effective_rank(singular_values(z))),
-                accuracy=neighbours.accuracy(
-                    test_z, test_labels, z, labels, CLASSES, k=NEIGHBOURS
-                ),
+                accuracy=accuracy,
                 eigenvalues=values.numpy(),
                 gains=None if gains is None else gains.numpy(),
                 plane=plane.numpy(),
                 labels=labels.numpy(),
             )
+            begun = time.perf_counter()
         if step < config.steps:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+
+
+# ---------------------------------------------------------------- what pages ask
+
+
+class Run:
+    """A run that goes on as far as it is asked to; ``states`` are those reached so far."""
+
+    def __init__(self, config: ToyConfig) -> None:
+        self.config = config
+        self.states: list[State] = []
+        self._steps = train(config)
+
+    def reach(self, index: int) -> State:
+        """The state at the stop of this index, trained up to where it was not yet reached."""
+        while len(self.states) <= index:
+            self.states.append(next(self._steps))
+        return self.states[index]
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.states) and self.states[-1].finished
+
+
+@dataclass(frozen=True)
+class Together:
+    """Where runs of as many steps are that go side by side."""
+
+    states: tuple[State, ...]
+
+    @property
+    def done(self) -> int:
+        return self.states[0].done
+
+    @property
+    def total(self) -> int:
+        return self.states[0].total
+
+    @property
+    def seconds(self) -> float:
+        return sum(state.seconds for state in self.states)
+
+    @property
+    def finished(self) -> bool:
+        return self.states[0].finished
+
+
+def side_by_side(runs: Sequence[Run]) -> Iterator[Together]:
+    """Runs of as many steps from stop to stop; may be left and asked again, and goes on there."""
+    lengths = {run.config.steps for run in runs}
+    if len(lengths) != 1:
+        raise ValueError(f"runs must have as many steps as each other, got {sorted(lengths)}")
+    for index in range(len(stops(lengths.pop()))):
+        yield Together(tuple(run.reach(index) for run in runs))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Points ``x`` (N, 10), the views of the first step (2, N, 10), and classes ``labels`` (N,)."""
+
+    x: np.ndarray
+    views: np.ndarray
+    labels: np.ndarray
+
+
+def sample(config: ToyConfig) -> Sample:
+    """The points of a run and their first two views."""
+    x, labels = points(config.generator(POINTS))
+    views = two_views(x, config.augmentation, config.generator(VIEWS))
+    return Sample(x.numpy(), views.numpy(), labels.numpy())

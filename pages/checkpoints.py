@@ -33,6 +33,7 @@ def overview(opened: dict[str, Bundle | AtelierError], entries: list[ManifestEnt
                 _("title"): _(entry.title),
                 _("family"): entry.family,
                 _("origin"): ORIGINS[found.origin] if whole else "–",
+                _("weights"): (_("yes") if found.has_weights else _("no")) if whole else "–",
                 _("hash"): state(found),
                 _("size"): megabytes(found.bytes) if whole else "–",
                 _("epochs"): number(len(found.history), 0) if whole else "–",
@@ -46,7 +47,11 @@ def details(entry: ManifestEntry, found: Bundle) -> None:
     cells[0].metric(_("Identity"), found.digest)
     cells[1].metric(_("Size"), megabytes(found.bytes))
     cells[2].metric(_("Code"), found.config["code_version"])
-    if st.button(
+    if not found.has_weights:
+        st.caption(
+            _("A record: the history of a run and what was measured of it, without its weights.")
+        )
+    elif st.button(
         _("Recompute the golden output"),
         key=f"checkpoints_golden_{entry.name}",
         help=_("Runs the stored input through the weights and compares with the stored output."),

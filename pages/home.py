@@ -29,7 +29,7 @@ MODELS = (
         N_("SimSiam"),
         N_("Learns what two views of one picture share, without labels and without collapsing."),
         rf"\mathcal D\big(p_1,\ \mathrm{{stop}}({coloured('z', 'z_2')})\big)",
-        None,
+        site.TWO_VIEWS,
     ),
 )
 TASTE = 8
@@ -44,7 +44,7 @@ def models() -> None:
             st.markdown(_(words))
             st.latex(way)
             entries = loaders.entries(family)
-            if not entries or first_page is None:
+            if not entries:
                 st.caption(_("Not part of this version yet."))
                 continue
             try:
@@ -83,6 +83,9 @@ def starts() -> None:
         (site.T_STAR, N_("Find how much noise a picture survives.")),
         (site.VAE_AND_DDPM, N_("Judge the samples of both models side by side.")),
         (site.INSIDE_THE_UNET, N_("Look at what the network holds while it does.")),
+        (site.TWO_VIEWS, N_("Change a picture until two views of it no longer agree.")),
+        (site.COLLAPSE, N_("See a network collapse while its loss gets better and better.")),
+        (site.COLLAPSE_LIVE, N_("Take its stop-gradient away yourself, and watch.")),
     )
     for page, words in first:
         st.page_link(

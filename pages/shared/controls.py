@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import streamlit as st
 
-from core import data, house_number, images
+from core import data, house_number, images, shapes
 from core.bundle import Bundle
 from core.data import PictureSet
 from core.images import Pictures
@@ -21,7 +21,7 @@ from pages.shared import figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import LANGUAGES, N_, _, in_language, language, number, plain_errors
 
-Origin = Literal["prior", "gallery", "test", "maker", "upload", "camera"]
+Origin = Literal["prior", "gallery", "test", "maker", "shape", "upload", "camera"]
 ORIGINS: dict[Origin, str] = {
     "prior": N_("From the prior"),
     "gallery": N_("Generated"),
@@ -30,6 +30,14 @@ ORIGINS: dict[Origin, str] = {
     "upload": N_("Upload"),
     "camera": N_("Camera"),
 }
+OBJECTS = "cifar10"
+OBJECT_ORIGINS: dict[Origin, str] = {
+    "shape": N_("Drawn object"),
+    "test": N_("Test picture"),
+    "upload": N_("Upload"),
+    "camera": N_("Camera"),
+}
+"""Where pictures come from for models of CIFAR-10: no model here generates such pictures."""
 MAX_SEED = 9999
 GALLERY_WIDTH = 520
 SECONDS_A_STOP = 0.7
@@ -45,6 +53,34 @@ WALLS = {
     "#5c6b4a": N_("green"),
     "#d8d2c4": N_("stone"),
     "#22262e": N_("slate"),
+}
+KINDS: dict[shapes.Kind, str] = {
+    "ship": N_("ship"),
+    "automobile": N_("automobile"),
+    "truck": N_("truck"),
+    "airplane": N_("airplane"),
+    "bird": N_("bird"),
+    "frog": N_("frog"),
+    "cat": N_("cat"),
+    "disc": N_("disc"),
+    "square": N_("square"),
+    "triangle": N_("triangle"),
+}
+CLASSES = {**KINDS, "deer": N_("deer"), "dog": N_("dog"), "horse": N_("horse")}
+COLOURS = {
+    "#b3261e": N_("red"),
+    "#e8b923": N_("yellow"),
+    "#2f6db3": N_("blue"),
+    "#5c8a3a": N_("green"),
+    "#7a5238": N_("brown"),
+    "#e4e2dc": N_("white"),
+}
+BACKGROUNDS = {
+    "#a9cbe6": N_("sky"),
+    "#d8d2c4": N_("stone"),
+    "#e9a26b": N_("evening"),
+    "#3b4a63": N_("night"),
+    "#7d9a5f": N_("leaves"),
 }
 
 
@@ -214,13 +250,16 @@ def timeline(label: str, stops: Sequence[int], key: str, *, default: int | None 
 class Picked:
     """A picture (32, 32, 3) that a visitor chose; ``words`` says what it is, for captions.
 
-    ``house_number`` is what it was drawn from, if it was drawn.
+    ``house_number`` or ``shape`` is what it was drawn from, if it was drawn; ``label`` the class
+    that a test picture has in its data set.
     """
 
     origin: Origin
     picture: Pictures
     words: str
     house_number: house_number.HouseNumber | None = None
+    shape: shapes.Shape | None = None
+    label: int | None = None
 
 
 @dataclass(frozen=True)
@@ -241,19 +280,25 @@ class Start:
         return (self.origin, self.z.tobytes())
 
 
-def origins(test_at_hand: bool, *, with_prior: bool) -> dict[Origin, str]:
-    """The origins on offer: real test digits only where they are at hand."""
+def class_word(name: str) -> str:
+    """A class of CIFAR-10 in the visitor's language; any other name as it is."""
+    return _(CLASSES[name]) if name in CLASSES else name
+
+
+def origins(of: Bundle, test_at_hand: bool, *, with_prior: bool) -> dict[Origin, str]:
+    """The origins that suit the bundle's data: real test pictures only where they are at hand."""
+    offered = OBJECT_ORIGINS if of.config["data"]["name"] == OBJECTS else ORIGINS
     left_out = {None if with_prior else "prior", None if test_at_hand else "test"}
-    return {code: label for code, label in ORIGINS.items() if code not in left_out}
+    return {code: label for code, label in offered.items() if code not in left_out}
 
 
 def picture(
     prefix: str, of: Bundle, *, default: Origin = "gallery", first: int = 1
 ) -> Picked | None:
-    """A picture from the gallery, the test set, the house-number maker, a file or a camera.
+    """A picture: generated, drawn, of the test set, from a file or a camera.
 
-    ``of`` says which data set is meant; ``first`` is the gallery's picture to begin with. None
-    where nothing is chosen yet.
+    ``of`` says which data set is meant, and so what is on offer; ``first`` is the gallery's picture
+    to begin with. None where nothing is chosen yet.
     """
     return _pick(prefix, of, _origin(prefix, of, default, with_prior=False), first)
 
@@ -274,26 +319,55 @@ def companions(prefix: str, of: Bundle, picked: Picked, count: int) -> list[Pick
         found = loaders.picture_set(settings["name"], settings["test_split"])
         first = int(st.session_state.get(f"{prefix}_test", 0))
         chosen = [(first + i) % len(found) for i in range(count)]
-        return [Picked("test", found.pictures[i], test_words(found, i)) for i in chosen]
+        return [_test_picture(found, i) for i in chosen]
     if picked.origin == "maker" and picked.house_number is not None:
         text = picked.house_number.text
         drawn = [
             replace(picked.house_number, text="".join(str((int(d) + i) % 10) for d in text))
             for i in range(count)
         ]
-        return [Picked("maker", house_number.draw(one), maker_words(one)) for one in drawn]
+        return [_drawn_number(one) for one in drawn]
+    if picked.origin == "shape" and picked.shape is not None:
+        first = shapes.KINDS.index(picked.shape.kind)
+        following = [shapes.KINDS[(first + i) % len(shapes.KINDS)] for i in range(count)]
+        return [_drawn_shape(replace(picked.shape, kind=kind)) for kind in following]
     return [picked]
 
 
+def drawn_objects() -> list[Picked]:
+    """One of every object that can be drawn."""
+    return [_drawn_shape(shapes.Shape(kind=kind)) for kind in shapes.KINDS]
+
+
 def test_words(found: PictureSet, index: int) -> str:
-    """A test digit, for captions."""
+    """A test picture, for captions."""
     label = found.class_names[found.labels[index]]
+    if found.name == OBJECTS:
+        return _("test picture {index}: {label}").format(index=index, label=class_word(label))
     return _("test digit {index}, a {label}").format(index=index, label=label)
 
 
 def maker_words(drawn: house_number.HouseNumber) -> str:
     """A drawn house number, for captions."""
     return _("drawn house number {text}").format(text=drawn.text)
+
+
+def shape_words(drawn: shapes.Shape) -> str:
+    """A drawn object, for captions."""
+    return _("drawn object: {kind}").format(kind=_(KINDS[drawn.kind]))
+
+
+def _test_picture(found: PictureSet, index: int) -> Picked:
+    label = int(found.labels[index])
+    return Picked("test", found.pictures[index], test_words(found, index), label=label)
+
+
+def _drawn_number(drawn: house_number.HouseNumber) -> Picked:
+    return Picked("maker", house_number.draw(drawn), maker_words(drawn), house_number=drawn)
+
+
+def _drawn_shape(drawn: shapes.Shape) -> Picked:
+    return Picked("shape", shapes.draw(drawn), shape_words(drawn), shape=drawn)
 
 
 def start(
@@ -319,20 +393,17 @@ def start(
 
 def _origin(prefix: str, of: Bundle, default: Origin, *, with_prior: bool) -> Origin:
     settings = of.config["data"]
-    offered = origins(at_hand(settings["name"], settings["test_split"]), with_prior=with_prior)
+    found = at_hand(settings["name"], settings["test_split"])
+    offered = origins(of, found, with_prior=with_prior)
     return choice(_("Start from"), offered, f"{prefix}_from", default=default)
 
 
 def _pick(prefix: str, of: Bundle, origin: Origin, first: int) -> Picked | None:
     pick = _PICTURES[origin]
-    chosen = pick(prefix, of, first) if origin == "gallery" else pick(prefix, of)
-    return None if chosen is None else Picked(origin, *chosen)
+    return pick(prefix, of, first) if origin == "gallery" else pick(prefix, of)
 
 
-Chosen = tuple[Pictures, str] | tuple[Pictures, str, house_number.HouseNumber] | None
-
-
-def _from_gallery(prefix: str, of: Bundle, first: int) -> Chosen:
+def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
     shown = loaders.gallery()
     index = whole(_("Picture"), 1, len(shown.pictures), first, f"{prefix}_gallery") - 1
     figures.sheet(
@@ -351,16 +422,22 @@ def _from_gallery(prefix: str, of: Bundle, first: int) -> Chosen:
     settings = of.config["data"]
     words = _("Download the real test digits ({megabytes} MB)")
     offer(settings["name"], settings["test_split"], words, f"{prefix}_download")
-    return shown.pictures[index], _("generated picture {index}").format(index=index + 1)
+    words = _("generated picture {index}").format(index=index + 1)
+    return Picked("gallery", shown.pictures[index], words)
 
 
-def _from_test_set(prefix: str, of: Bundle) -> Chosen:
+def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
     settings = of.config["data"]
+    label = (
+        _("Number of the test picture, 0 to {last}")
+        if settings["name"] == OBJECTS
+        else _("Number of the test digit, 0 to {last}")
+    )
     with plain_errors():
         found = loaders.picture_set(settings["name"], settings["test_split"])
         index = int(
             st.number_input(
-                _("Number of the test digit, 0 to {last}").format(last=len(found) - 1),
+                label.format(last=len(found) - 1),
                 0,
                 len(found) - 1,
                 0,
@@ -368,11 +445,11 @@ def _from_test_set(prefix: str, of: Bundle) -> Chosen:
                 bind="query-params",
             )
         )
-        return found.pictures[index], test_words(found, index)
+        return _test_picture(found, index)
     return None
 
 
-def _from_maker(prefix: str, of: Bundle) -> Chosen:
+def _from_maker(prefix: str, of: Bundle) -> Picked | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             _("Digits (1 to 3)"),
@@ -395,10 +472,43 @@ def _from_maker(prefix: str, of: Bundle) -> Chosen:
     drawn = house_number.HouseNumber(
         text=text, ink=ink, wall=wall, blur=blur, rotation=rotation, noise=noise, size=size
     )
-    return house_number.draw(drawn), maker_words(drawn), drawn
+    return _drawn_number(drawn)
 
 
-def _from_upload(prefix: str, of: Bundle) -> Chosen:
+def _from_shape(prefix: str, of: Bundle) -> Picked:
+    kind = choice(_("Object"), KINDS, f"{prefix}_kind")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        colour = choice(_("Colour"), COLOURS, f"{prefix}_colour")
+        background = choice(_("Background"), BACKGROUNDS, f"{prefix}_background")
+        with st.popover(_("More")):
+            size = real(_("Size"), 0.2, 1.2, 0.8, f"{prefix}_size")
+            across = real(_("Place, left to right"), 0.0, 1.0, 0.5, f"{prefix}_across")
+            down = real(_("Place, top to bottom"), 0.0, 1.0, 0.5, f"{prefix}_down")
+            variant = whole(
+                _("Variant"),
+                0,
+                99,
+                0,
+                f"{prefix}_variant",
+                help=_("Another tilt, length, place, tone and grain, each by a little."),
+            )
+    settings = of.config["data"]
+    words = _("Download the CIFAR-10 test pictures ({megabytes} MB)")
+    offer(settings["name"], settings["test_split"], words, f"{prefix}_download")
+    return _drawn_shape(
+        shapes.Shape(
+            kind=kind,
+            colour=colour,
+            background=background,
+            size=size,
+            across=across,
+            down=down,
+            seed=variant,
+        )
+    )
+
+
+def _from_upload(prefix: str, of: Bundle) -> Picked | None:
     file = st.file_uploader(
         _("A picture file"),
         type=["png", "jpg", "jpeg", "webp", "gif", "bmp"],
@@ -406,20 +516,22 @@ def _from_upload(prefix: str, of: Bundle) -> Chosen:
         max_upload_size=images.MAX_BYTES // 2**20,
     )
     st.caption(_("The centre square is cut to 32 x 32 pixels. A link cannot carry an upload."))
-    return _read(file, _("uploaded picture"))
+    return _read("upload", file, _("uploaded picture"))
 
 
-def _from_camera(prefix: str, of: Bundle) -> Chosen:
-    file = st.camera_input(_("A photo of a house number"), key=f"{prefix}_camera")
+def _from_camera(prefix: str, of: Bundle) -> Picked | None:
+    objects = of.config["data"]["name"] == OBJECTS
+    label = _("A photo of an object") if objects else _("A photo of a house number")
+    file = st.camera_input(label, key=f"{prefix}_camera")
     st.caption(_("The centre square is cut to 32 x 32 pixels. A link cannot carry a photo."))
-    return _read(file, _("photo"))
+    return _read("camera", file, _("photo"))
 
 
-def _read(file: object, words: str) -> Chosen:
+def _read(origin: Origin, file: object, words: str) -> Picked | None:
     if file is None:
         return None
     with plain_errors():
-        return images.read_picture(file.getvalue()), words
+        return Picked(origin, images.read_picture(file.getvalue()), words)
     return None
 
 
@@ -427,6 +539,7 @@ _PICTURES = {
     "gallery": _from_gallery,
     "test": _from_test_set,
     "maker": _from_maker,
+    "shape": _from_shape,
     "upload": _from_upload,
     "camera": _from_camera,
 }

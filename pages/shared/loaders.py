@@ -36,6 +36,8 @@ from core.judge_explorer import Attack, JudgeExplorer
 from core.judge_explorer import golden_deviation as judge_golden_deviation
 from core.latent_profiles import ClassProfiles
 from core.nearest import Nearest, nearest
+from core.simsiam_explorer import RunRecord, SimSiamExplorer, read_run
+from core.simsiam_explorer import golden_deviation as simsiam_golden_deviation
 from core.vae_explorer import Evidence, VAEExplorer
 from core.vae_explorer import golden_deviation as vae_golden_deviation
 from pages.shared.text import _
@@ -50,6 +52,7 @@ GOLDEN = {
     "vae": vae_golden_deviation,
     "ddpm": ddpm_golden_deviation,
     "judge": judge_golden_deviation,
+    "simsiam": simsiam_golden_deviation,
 }
 
 
@@ -92,7 +95,7 @@ def _identity(entry: ManifestEntry) -> str:
     return f"{manifest().root} {entry.name} {sorted(entry.sha256.items())}"
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=64, show_spinner=False)
 def _bundle(identity: str, name: str) -> Bundle:
     return manifest().open(name)
 
@@ -134,6 +137,27 @@ def judge() -> JudgeExplorer:
     """The judge of digits, ready to be asked; raises ``AtelierError`` where there is none."""
     entry = some("judge")[0]
     return _judge(_identity(entry), entry.name)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _simsiam(identity: str, name: str) -> SimSiamExplorer:
+    use_all_cores()
+    return SimSiamExplorer(bundle(name))
+
+
+def simsiam(name: str) -> SimSiamExplorer:
+    """The self-supervised network of a bundle with weights, ready to be asked."""
+    return _simsiam(_identity(manifest().entry(name)), name)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _run(identity: str, name: str) -> RunRecord:
+    return read_run(bundle(name))
+
+
+def run(name: str) -> RunRecord:
+    """What a self-supervised run was like, epoch by epoch; with or without its weights."""
+    return _run(_identity(manifest().entry(name)), name)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,13 @@ T_STAR = PageEntry("t_star.py", N_("Finding t*"), ":material/flaky:", "t-star")
 VAE_AND_DDPM = PageEntry(
     "vae_and_ddpm.py", N_("VAE against DDPM"), ":material/compare:", "vae-and-ddpm"
 )
+TWO_VIEWS = PageEntry("two_views.py", N_("Two views"), ":material/filter_2:", "two-views")
+COLLAPSE = PageEntry("collapse.py", N_("Collapse"), ":material/compress:", "collapse")
+COLLAPSE_LIVE = PageEntry(
+    "collapse_live.py", N_("Collapse, live"), ":material/animation:", "collapse-live"
+)
+NEIGHBOURS = PageEntry("neighbours.py", N_("Neighbours"), ":material/hub:", "neighbours")
+SIBLINGS = PageEntry("siblings.py", N_("Siblings"), ":material/diversity_3:", "siblings")
 CHECKPOINTS = PageEntry("checkpoints.py", N_("Checkpoints"), ":material/database:", "checkpoints")
 
 SECTIONS: dict[str, tuple[PageEntry, ...]] = {
@@ -60,9 +67,10 @@ SECTIONS: dict[str, tuple[PageEntry, ...]] = {
         INSIDE_THE_UNET,
         DDPM_TRAINING,
     ),
+    "SimSiam": (TWO_VIEWS, COLLAPSE, COLLAPSE_LIVE, NEIGHBOURS, SIBLINGS),
     N_("Models"): (CHECKPOINTS,),
 }
-"""The navigation; the section SimSiam stands here once it has a page."""
+"""The navigation."""
 
 
 TITLES = (
@@ -117,16 +125,16 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
         Item("2.3 b", N_("Features inside the U-Net"), INSIDE_THE_UNET),
     ),
     N_("SimSiam on CIFAR-10"): (
-        Item("3.1", N_("Forward with the gradient stopped")),
-        Item("3.2", N_("Cosine similarity")),
-        Item("3.3", N_("The symmetric loss")),
-        Item("3.4", N_("With and without stop-gradient: loss and kNN accuracy by epoch")),
-        Item("3.5 a", N_("Without the predictor")),
-        Item("3.5 b", N_("Projector 2048 or 4096, batch of 4096")),
-        Item("3.5 c", N_("Would Barlow Twins behave alike?")),
-        Item("3.6", N_("Heavy augmentation")),
-        Item("3.7", N_("How collapse is avoided")),
-        Item("3.8", N_("BYOL and SimSiam")),
-        Item("3.9", N_("What asymmetry is good for")),
+        Item("3.1", N_("Forward with the gradient stopped"), COLLAPSE_LIVE),
+        Item("3.2", N_("Cosine similarity"), TWO_VIEWS),
+        Item("3.3", N_("The symmetric loss"), COLLAPSE),
+        Item("3.4", N_("With and without stop-gradient: loss and kNN accuracy by epoch"), COLLAPSE),
+        Item("3.5 a", N_("Without the predictor"), COLLAPSE),
+        Item("3.5 b", N_("Projector 2048 or 4096, batch of 4096"), COLLAPSE),
+        Item("3.5 c", N_("Would Barlow Twins behave alike?"), SIBLINGS),
+        Item("3.6", N_("Heavy augmentation"), SIBLINGS),
+        Item("3.7", N_("How collapse is avoided"), SIBLINGS),
+        Item("3.8", N_("BYOL and SimSiam"), SIBLINGS),
+        Item("3.9", N_("What asymmetry is good for"), SIBLINGS),
     ),
 }
