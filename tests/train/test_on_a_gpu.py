@@ -1,9 +1,18 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.bundle import open_bundle
+from core.data import load_split
+from core.joint_embedding import EmbeddingConfig
+from core.simsiam_explorer import golden_deviation as simsiam_deviation
 from core.vae_explorer import golden_deviation
-from train import vae
+from train import simsiam, vae
+from train.diagnosis import Protocol
+from train.loop import Resident
 
 pytestmark = [
     pytest.mark.gpu,
@@ -17,3 +26,49 @@ def test_a_run_on_a_gpu_learns_and_leaves_a_bundle_that_a_cpu_reads(tmp_path, ti
     losses = [row["train_negative_elbo"] for row in bundle.history]
     assert losses[-1] < losses[0]
     assert golden_deviation(bundle) <= 1e-4
+
+
+@pytest.fixture
+def cifar(tmp_path, make_digits, write_shard, monkeypatch):
+    for split, count, seed in (("train", 160, 0), ("test", 60, 1)):
+        file = tmp_path / f"uoft-cs/cifar10/plain_text/{split}-00000-of-00001.parquet"
+        write_shard(file, *make_digits(count, seed), image_column="img")
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
+
+
+SIZE = EmbeddingConfig(width=8, stem="strided", hidden=32, dim=64, predictor_hidden=8)
+SHORT = simsiam.SimSiamTraining(
+    epochs=2, batch_size=32, warmup_steps=2, protocol=Protocol(40, 40, 60, 10), compile=True
+)
+
+
+@pytest.mark.parametrize("recipe", ["baseline", "heavy-dssl", "byol", "barlow", "vicreg"])
+def test_a_self_supervised_run_on_a_gpu_leaves_a_bundle_that_a_cpu_reads(recipe, tmp_path, cifar):
+    config = simsiam.configured(simsiam.RECIPES[recipe], SIZE)
+    training = replace(SHORT, heavy=recipe == "heavy-dssl")
+    device = torch.device("cuda")
+    bundle = open_bundle(simsiam.train(tmp_path / "run", config, training, device=device))
+    assert simsiam_deviation(bundle) <= 1e-4
+
+
+def test_processes_on_gpus_share_batch_statistics(monkeypatch, cifar):
+    """One process is enough to see that the layers are those that ask the others."""
+    for key, value in {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "29571",
+    }.items():
+        monkeypatch.setenv(key, value)
+    torch.distributed.init_process_group("nccl", rank=0, world_size=1)
+    try:
+        device = torch.device("cuda", 0)
+        sets = [Resident.of(load_split("cifar10", split), device) for split in ("train", "test")]
+        config = simsiam.configured(simsiam.RECIPES["baseline"], SIZE)
+        trainer = simsiam.Trainer(config, replace(SHORT, compile=False), device, *sets)
+        norms = [m for m in trainer.model.modules() if isinstance(m, _BatchNorm)]
+        assert norms
+        assert all(isinstance(norm, torch.nn.SyncBatchNorm) for norm in norms)
+        assert np.isfinite(trainer.run_epoch()["train_loss"])
+    finally:
+        torch.distributed.destroy_process_group()
