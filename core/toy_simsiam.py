@@ -43,7 +43,7 @@ Predictor = Literal["mlp", "linear", "identity", "fixed"]
 BatchNorm = Literal["none", "hidden", "all"]
 Layers = list[tuple[Tensor, Tensor]]
 
-CLASSES, A_CLASS, NUISANCE = 5, 40, 8
+CLASSES, A_CLASS, TEST_A_CLASS, NUISANCE = 5, 40, 20, 8
 WIDTH = 2 + NUISANCE
 """Dimensions of a point."""
 WITHIN, JITTER = 0.1, 0.05
@@ -116,13 +116,13 @@ class ToyConfig:
 # ---------------------------------------------------------------- points and views
 
 
-def points(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Points x (N, 10), float32, and their classes (N,), int64, as many of each class.
+def points(generator: torch.Generator, a_class: int = A_CLASS) -> tuple[Tensor, Tensor]:
+    """Points x (N, 10), float32, and their classes (N,), int64: ``a_class`` of each class.
 
     The first two dimensions: classes evenly on the unit circle, each with a standard deviation of
     ``WITHIN``. The others: standard normal, the same for every class.
     """
-    labels = torch.arange(CLASSES).repeat_interleave(A_CLASS)  # (N,)
+    labels = torch.arange(CLASSES).repeat_interleave(a_class)  # (N,)
     angle = 2 * pi * labels / CLASSES
     x = torch.randn(len(labels), WIDTH, generator=generator)  # (N, 10)
     x[:, :2] = torch.stack([angle.cos(), angle.sin()], dim=1) + WITHIN * x[:, :2]
@@ -305,7 +305,7 @@ def stops(steps: int) -> list[int]:
 def train(config: ToyConfig) -> Iterator[State]:
     """Train from the beginning; yields a state at each of ``stops(config.steps)``."""
     x, labels = points(config.generator(POINTS))
-    test, test_labels = points(config.generator(TEST_POINTS))
+    test, test_labels = points(config.generator(TEST_POINTS), TEST_A_CLASS)
     views = config.generator(VIEWS)
     networks = Networks.start(config)
     optimiser = networks.optimiser()

@@ -52,8 +52,7 @@ def with_weights() -> list[list[RunRecord]]:
     if not found:
         raise AtelierError(
             "no-weights",
-            "This page asks a self-supervised network, and of none are the weights here: a "
-            "bundle with weights has to be trained or fetched first.",
+            "This page needs the weights of a self-supervised network, and no bundle here has any.",
         )
     return found
 

@@ -61,20 +61,14 @@ def several(label: str, options: Mapping[str, str], key: str, default: Sequence[
     As with ``controls.choice``, the URL carries the labels that the sender saw, and a link is
     understood in either language.
     """
-    if key not in st.session_state and key in st.query_params:
-        codes = {
-            in_language(said, spoken): code
-            for spoken in LANGUAGES
-            for code, said in options.items()
-        } | {code: code for code in options}
-        wanted = [codes[value] for value in st.query_params.get_all(key) if value in codes]
-        st.session_state[key] = wanted or list(default)
     if key in st.session_state:
         kept = [code for code in st.session_state[key] if code in options]
-        foreign = st.session_state.get(f"{key}_language") != language()
-        if foreign or len(kept) < len(st.session_state[key]):
+        lost = len(kept) < len(st.session_state[key])
+        if lost or st.session_state.get(f"{key}_language") != language():
             # Setting the value anew makes Streamlit write the labels of this language to the URL.
-            st.session_state[key] = kept or list(default)
+            st.session_state[key] = (kept or list(default)) if lost else kept
+    else:
+        _translate_link(options, key)
     st.session_state[f"{key}_language"] = language()
     chosen = st.multiselect(
         label,
@@ -86,6 +80,21 @@ def several(label: str, options: Mapping[str, str], key: str, default: Sequence[
         bind="query-params",
     )
     return [code for code in options if code in chosen]
+
+
+def _translate_link(options: Mapping[str, str], key: str) -> None:
+    """Writes a link made in the other language anew, before Streamlit reads it.
+
+    Of its labels Streamlit would take those that both languages share, as BYOL, and drop the rest.
+    """
+    codes = {
+        in_language(said, spoken): code for spoken in LANGUAGES for code, said in options.items()
+    } | {code: code for code in options}
+    linked = st.query_params.get_all(key)
+    wanted = [_(options[codes[value]]) for value in linked if value in codes]
+    if wanted and wanted != linked:
+        st.query_params[key] = wanted
+        st.rerun()
 
 
 # ---------------------------------------------------------------- by epoch
@@ -299,7 +308,7 @@ def has_learnt(record: RunRecord, epoch: int) -> bool:
     before, now = (float(record.figures["test_knn_accuracy"][at]) for at in (0, epoch))
     config = record.bundle.config
     asked = min(config["training"]["protocol"]["queries"], config["data"]["test_pictures"])
-    return now - before > 2 * np.sqrt(before * (1 - before) / asked)
+    return bool(now - before > 2 * np.sqrt(before * (1 - before) / asked))
 
 
 # ---------------------------------------------------------------- inside

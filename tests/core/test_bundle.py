@@ -299,6 +299,132 @@ def test_a_place_that_is_neither_folder_nor_repository_is_refused(place):
     assert refusal(open_bundle, place) == "bundle-missing"
 
 
+# ---------------------------------------------------------------- records
+
+
+@pytest.fixture
+def record(model, tmp_path):
+    return written(tmp_path / "record", model, weights=None, golden=None)
+
+
+def test_a_record_is_a_bundle_without_weights(record, bundle):
+    assert not record.has_weights
+    assert bundle.has_weights
+    assert record.config["weights_kept"] is False
+    assert "weights_kept" not in bundle.config
+    files = {path.relative_to(record.folder).as_posix() for path in record.folder.rglob("*.*")}
+    assert files == set(record.sha256)
+    assert set(bundle.sha256) - set(record.sha256) == {"model.safetensors", "golden.safetensors"}
+    assert set(record.sha256) < set(bundle.sha256)
+
+
+def test_all_but_weights_of_a_record_is_read_back(record, bundle):
+    read = open_bundle(record.folder, family="vae")
+    assert (read.history, read.metrics, read.card) == (bundle.history, bundle.metrics, bundle.card)
+    assert read.config == {**bundle.config, "weights_kept": False}
+    assert read.profiles["unit"].tolist() == [0, 1, 2]
+    assert list(read.progress("samples")) == [5, 10]
+    assert read.digest == record.digest != bundle.digest
+
+
+def test_a_record_has_no_weights_to_load_and_no_golden_output(record, model):
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    assert refusal(bundles.load_weights, model, record) == "bundle-record"
+    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
+    asked = []
+    assert refusal(bundles.check_golden, record, asked.append) == "bundle-record"
+    assert asked == []
+    assert refusal(VAE.from_pretrained, record.folder) == "bundle-record"
+    for file in bundles.WEIGHT_FILES:
+        with pytest.raises(ValueError, match=r"^file must"):
+            record.arrays(file)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "golden.safetensors"])
+def test_weights_beside_a_record_are_not_read(record, bundle, file):
+    shutil.copyfile(bundle.folder / file, record.folder / file)
+    read = open_bundle(record.folder)
+    assert file not in read.sha256
+    assert read.digest == record.digest
+    with pytest.raises(ValueError, match=r"^file must"):
+        read.arrays(file)
+
+
+def test_weights_and_golden_output_are_kept_both_or_neither(tmp_path, model):
+    for wrong in ({"weights": None}, {"golden": None}):
+        with pytest.raises(ValueError, match=r"^weights and golden must be given both, or neither"):
+            written(tmp_path / "vae", model, **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("file", bundles.WEIGHT_FILES)
+@pytest.mark.parametrize("kept", [None, True, "false", 0, [False]])
+def test_a_bundle_that_lost_its_weights_is_no_record(bundle, file, kept):
+    """Only ``false`` says that they were not kept."""
+    edit(bundle, "config.json", lambda config: config.update(weights_kept=kept))
+    assert open_bundle(bundle.folder).has_weights
+    (bundle.folder / file).unlink()
+    with pytest.raises(AtelierError, match=file) as caught:
+        open_bundle(bundle.folder)
+    assert caught.value.code == "bundle-incomplete"
+
+
+@pytest.mark.parametrize("file", sorted(set(bundles.REQUIRED_FILES) - set(bundles.WEIGHT_FILES)))
+def test_a_record_that_lacks_anything_else_is_refused(record, file):
+    (record.folder / file).unlink()
+    assert refusal(open_bundle, record.folder) == "bundle-incomplete"
+
+
+def test_the_files_that_are_required_follow_from_the_configuration(record, bundle, tmp_path):
+    assert bundles.required_files(bundle.folder) == bundles.REQUIRED_FILES
+    expected = [name for name in bundles.REQUIRED_FILES if name not in bundles.WEIGHT_FILES]
+    assert list(bundles.required_files(record.folder)) == expected
+    assert len(expected) == 5
+    assert bundles.required_files(tmp_path / "nowhere") == bundles.REQUIRED_FILES
+    for text in ("", "[]", "{", "null", '"weights_kept"'):
+        (record.folder / "config.json").write_text(text)
+        assert bundles.required_files(record.folder) == bundles.REQUIRED_FILES
+
+
+def test_a_record_takes_the_place_of_the_bundle_it_was_made_of(bundle, model):
+    made = written(bundle.folder, model, weights=None, golden=None)
+    assert not (bundle.folder / "model.safetensors").exists()
+    assert open_bundle(bundle.folder).digest == made.digest
+
+
+def test_a_check_is_asked_of_a_record_too(tmp_path, model):
+    seen = []
+    written(tmp_path / "a", model, weights=None, golden=None, check=lambda b: seen.append(b.name))
+    assert seen == ["a"]
+
+
+def test_a_registered_record_opens_verified(record, tmp_path):
+    entry = register(tmp_path / "manifest.json", record, name="vae-r", title="R")
+    assert not set(entry.sha256) & set(bundles.WEIGHT_FILES)
+    opened = read_manifest(tmp_path / "manifest.json").open("vae-r")
+    assert (opened.verified, opened.has_weights, opened.name) == (True, False, "vae-r")
+    assert opened.digest == record.digest
+    edit(record, "metrics.json", lambda metrics: metrics["test"].update(nll=1.0))
+    assert refusal(read_manifest(tmp_path / "manifest.json").open, "vae-r") == "bundle-hash"
+
+
+def test_a_registered_bundle_cannot_pass_for_a_record(bundle, tmp_path):
+    register(tmp_path / "manifest.json", bundle, name="vae-a", title="A")
+    edit(bundle, "config.json", lambda config: config.update(weights_kept=False))
+    assert refusal(read_manifest(tmp_path / "manifest.json").open, "vae-a") == "bundle-hash"
+    (bundle.folder / "model.safetensors").unlink()
+    assert refusal(read_manifest(tmp_path / "manifest.json").open, "vae-a") == "bundle-incomplete"
+
+
+def test_a_registered_record_cannot_pass_for_a_bundle(record, tmp_path):
+    register(tmp_path / "manifest.json", record, name="vae-r", title="R")
+    edit(record, "config.json", lambda config: config.pop("weights_kept"))
+    assert refusal(read_manifest(tmp_path / "manifest.json").open, "vae-r") == "bundle-incomplete"
+
+
+# ---------------------------------------------------------------- the manifest
+
+
 def manifest_with(tmp_path, **changes):
     entry = {"name": "a", "family": "vae", "title": "A", "sha256": {}, "folder": "a"} | changes
     path = tmp_path / "manifest.json"

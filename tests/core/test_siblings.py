@@ -173,7 +173,7 @@ def test_the_target_begins_as_the_network_and_does_not_learn():
 
 def test_the_gradient_of_byol_is_that_of_a_loss_with_targets_from_elsewhere(make):
     model = make(BYOL)
-    x1, x2 = views(20)
+    x1, x2 = (x.requires_grad_() for x in views(20))
     elsewhere = copy.deepcopy(model)
     value, outputs = model.views_loss(x1, x2)
     z1, z2 = (elsewhere.target_projector(elsewhere.target_backbone(x)) for x in (x1, x2))

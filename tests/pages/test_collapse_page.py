@@ -13,7 +13,8 @@ from core import bundle as bundles
 from core.byol import BYOLConfig
 from core.data import SOURCES
 from core.simsiam_explorer import read_run
-from pages.shared import run_charts
+from pages.shared import run_charts, runs
+from pages.shared.text import in_language
 from train import embed
 from train import simsiam as training
 from train.diagnosis import Protocol
@@ -50,7 +51,7 @@ def tiny_runs(make_digits, write_shard, tmp_path_factory):
     folder.mkdir()
     (folder / "manifest.json").write_text('{"format": 1, "bundles": []}')
     first, _other = [trained(root, folder, recipe) for recipe in TRAINED]
-    derive(first, folder, "no-predictor", figures=COLLAPSED)
+    derive(first, folder, "no-predictor", figures=COLLAPSED, stretch=2)
     derive(first, folder, "dim-4096", architecture={"dim": 64})
     byol = {"method": "byol", **replace(BYOLConfig(), **SIZE.plain()).plain()}
     derive(first, folder, "byol", architecture=byol, figures={"train_loss": 3.0})
@@ -76,8 +77,12 @@ def trained(root, folder, recipe):
     return bundles.read_bundle(folder / name)
 
 
-def derive(of, folder, recipe, *, architecture=None, figures=None, name=None, epochs=EPOCHS):
-    """A record like ``of`` that differs in its architecture, or in its figures after epoch 0."""
+def derive(
+    of, folder, recipe, *, architecture=None, figures=None, stretch=1, name=None, epochs=EPOCHS
+):
+    """A record like ``of`` that differs in its architecture, in its figures after epoch 0, or in
+    the size of its maps.
+    """
     name = name or f"run-{recipe}"
     parts = {**of.config["architecture"], **(architecture or {})}
     if parts["method"] != "simsiam":
@@ -86,11 +91,11 @@ def derive(of, folder, recipe, *, architecture=None, figures=None, name=None, ep
     config["training"] = {**config["training"], "recipe": recipe}
     history = [{**row, **(figures or {})} for row in of.history]
     history += [{**history[-1], "epoch": epoch} for epoch in range(EPOCHS + 1, epochs + 1)]
-    repeats = {key: [1] * EPOCHS + [1 + epochs - EPOCHS] for key in of.profiles}
+    repeats = [1] * EPOCHS + [1 + epochs - EPOCHS]
     profiles = {
         key: array
         if key == "map_labels"
-        else np.repeat(array, repeats[key], axis=0).astype(np.float16)
+        else np.repeat(array * (stretch if "map" in key else 1), repeats, axis=0).astype(np.float16)
         for key, array in of.profiles.items()
     }
     bundles.write_bundle(
@@ -269,11 +274,22 @@ def test_runs_are_chosen_from_a_list_and_by_one_click(open_collapse, records):
 
 @pytest.mark.parametrize("language", ["en", "fr"])
 def test_a_link_restores_the_runs_in_either_language(open_collapse, language):
-    link = ["no stop-gradient", "no-predictor", "%%garbage"]
+    stop, byol = (runs.LOOKS[recipe].name for recipe in ("no-stop-gradient", "byol"))
+    assert in_language(byol, "fr") == byol  # which Streamlit alone would understand
+    link = [in_language(stop, "fr"), byol, "no-predictor", "%%garbage"]
+    chosen = {"no-stop-gradient", "no-predictor", "byol"}
     at = open_collapse(lang=language, collapse_runs=link)
-    assert at.multiselect(key="collapse_runs").value == ["no-stop-gradient", "no-predictor"]
+    assert set(at.multiselect(key="collapse_runs").value) == chosen
+    assert set(at.query_params["collapse_runs"]) == {
+        in_language(runs.LOOKS[recipe].name, language) for recipe in chosen
+    }
+    assert len(rows(at)) == 3
+
+
+def test_the_choice_of_runs_survives_a_change_of_language(open_collapse):
+    at = open_collapse(collapse_runs=["no stop-gradient", "BYOL"])
     at.button_group(key="language_widget").set_value("fr").run()
-    assert at.multiselect(key="collapse_runs").value == ["no-stop-gradient", "no-predictor"]
+    assert at.multiselect(key="collapse_runs").value == ["no-stop-gradient", "byol"]
     assert len(rows(at)) == 2
 
 
