@@ -49,8 +49,8 @@ STATE_WORDS = {
         "{share} of {reference} ({spread_0} and {rank_0})."
     ),
     "flat": N_(
-        "**{run}** is **half-way**: spread {spread} and effective rank {rank}, one of them below "
-        "{share} of {reference} ({spread_0} and {rank_0})."
+        "**{run}** shows **one sign of two**: spread {spread} and effective rank {rank}, one of "
+        "them below {share} of {reference} ({spread_0} and {rank_0})."
     ),
     "spread": N_(
         "**{run}** has **not collapsed**: spread {spread} and effective rank {rank}, against "
@@ -456,9 +456,10 @@ def explained() -> None:
             "rank), and whether pictures of one class are neighbours (kNN accuracy).\n\n"
             "**Why the fall is gradual.** The projector ends in a batch normalisation: every "
             "channel of z has mean 0 and variance 1 over a batch, so z cannot become one point. "
-            "What it can do is to use fewer and fewer directions, in the end one, on which "
-            "pictures lie on two sides: the loss comes near to −1, std·√d stays well above 0, "
-            "the effective rank falls to a few. Compare with the baseline, do not wait for 0.\n\n"
+            "What it can do is to use fewer and fewer directions, in the end one, with nearly all "
+            "pictures in one place on it and a few outliers that carry the variance. So **the "
+            "effective rank falls first**, and std·√d follows, without reaching 0; after a short "
+            "run it may still look healthy. Compare with the baseline, do not wait for 0.\n\n"
             "**Why the stopped gradient matters.** Chen & He (section 5) read SimSiam as two "
             "alternating optimisations, as in k-means: with targets η held fixed, improve the "
             "network; with the network held fixed, set each η to the mean answer over all views "

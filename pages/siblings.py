@@ -609,7 +609,7 @@ def states_said(records: Sequence[RunRecord], baseline: RunRecord | None) -> lis
     """Who collapsed and who learnt something, by name."""
     templates = {
         "collapsed": N_("**Collapsed:** {runs}."),
-        "flat": N_("**Half-way to collapse:** {runs}."),
+        "flat": N_("**Half-way** (spread or rank is low, not both): {runs}."),
         "spread": N_("**Not collapsed:** {runs}."),
     }
     lines = []
@@ -655,11 +655,14 @@ def change(first: RunRecord, second: RunRecord) -> str:
 
 def barlow_alike(found: Runs) -> list[str]:
     """How both methods react to d and batch."""
-    lines = []
+    lines = pairs(found, ("barlow", "baseline"))
     for recipe in ("dim-4096", "batch-4096", "dim-4096-batch-4096"):
-        ends = [found.get(name) for name in ("baseline", recipe, "barlow", f"barlow-{recipe}")]
+        wanted = ("baseline", recipe, "barlow", f"barlow-{recipe}")
+        ends = [found.get(name) for name in wanted]
         if all(ends):
             lines.append(reaction(*ends))
+        else:
+            lines += pairs(found, (recipe, "baseline"), (f"barlow-{recipe}", "barlow"))
     large = [found[r] for r in ("batch-4096", "barlow-batch-4096") if r in found]
     if large and "baseline" in found:
         lines.append(

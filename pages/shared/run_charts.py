@@ -18,7 +18,7 @@ from pages.shared.text import GREY, LANGUAGES, N_, _, in_language, language, num
 State = Literal["collapsed", "flat", "spread"]
 STATES: dict[State, str] = {
     "collapsed": N_("collapsed"),
-    "flat": N_("half-way"),
+    "flat": N_("one sign of two"),
     "spread": N_("spread out"),
 }
 CLASSES: dict[str, str] = {
@@ -290,7 +290,7 @@ def state(record: RunRecord, baseline: RunRecord | None, epoch: int, share: floa
     """Whether z has collapsed at an epoch, by a rule.
 
     Collapsed: spread and effective rank of z are both below ``share`` times those of
-    ``compared_with``; half-way: one of them is.
+    ``compared_with``; flat: one of them is, which alone is no collapse.
     """
     reference, at = compared_with(record, baseline, epoch)
     low = [

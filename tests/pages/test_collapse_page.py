@@ -368,7 +368,7 @@ def test_the_rule_and_its_threshold(open_collapse, records):
     assert "spread 0.04 and effective rank 1.5, both below 50% of the baseline" in words
     assert "5.0%, is no better than that of random weights, 25.0%" in words
     at.slider(key="collapse_share").set_value(0.1).run()  # 1.5 of about 8 is more than a tenth
-    assert rows(at)["state"].tolist() == ["spread out", "half-way"]
+    assert rows(at)["state"].tolist() == ["spread out", "one sign of two"]
     assert "below 10%" in said(at, "rule")
 
 

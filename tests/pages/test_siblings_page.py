@@ -416,7 +416,7 @@ def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
     at = open_siblings()
     words = said(at)
     assert "**Collapsed:** no stop-gradient." in words
-    assert "**Half-way to collapse:** fixed random predictor." in words
+    assert "**Half-way** (spread or rank is low, not both): fixed random predictor." in words
     assert "**Not collapsed:** SimSiam (baseline)." in words
     assert "by kNN accuracy: no stop-gradient." in words
     assert "By the rule under the table below: **collapsed**" in words
@@ -443,6 +443,14 @@ def test_both_methods_react_alike_or_not(open_siblings, rewritten, barlow, verdi
         f"**batch 8 → 32:** kNN accuracy of SimSiam +25.0 points, of Barlow Twins {moved}" in words
     )
     assert f"**{verdict}**" in words
+
+
+def test_one_method_alone_is_compared_with_itself(open_siblings, at_hand, monkeypatch, tmp_path):
+    only(at_hand, tmp_path / "few", monkeypatch, "baseline", "batch-4096", "barlow")
+    words = said(open_siblings(question="5c"))
+    assert re.search(r"\*\*batch of 4096\*\*.* kNN accuracy", words)
+    assert re.search(r"\*\*Barlow Twins\*\*.* kNN accuracy", words)
+    assert "points, of Barlow Twins" not in words
 
 
 def test_updates_are_whole_batches(open_siblings):
@@ -520,14 +528,19 @@ def test_without_runs_the_diagrams_are_still_there(open_siblings, monkeypatch, t
     assert at.error
 
 
-def test_a_question_without_any_of_its_runs_says_so(open_siblings, at_hand, monkeypatch, tmp_path):
-    folder = tmp_path / "checkpoints"
-    shutil.copytree(at_hand, folder)
+def only(source, folder, monkeypatch, *recipes):
+    """The same checkpoints with some of their runs."""
+    shutil.copytree(source, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["bundles"] = [one for one in manifest["bundles"] if "baseline" in one["name"]]
+    names = [f"run-{recipe}" for recipe in recipes]
+    manifest["bundles"] = [one for one in manifest["bundles"] if one["name"] in names]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(folder))
+
+
+def test_a_question_without_any_of_its_runs_says_so(open_siblings, at_hand, monkeypatch, tmp_path):
+    only(at_hand, tmp_path / "one", monkeypatch, "baseline")
     at = open_siblings(question="7")
     assert "None of the runs of this question is here" in said(at)
     assert not at.dataframe
-    assert open_siblings(question="8").dataframe
+    assert choose(at, question="8").dataframe

@@ -168,6 +168,20 @@ def test_the_target_of_byol_follows_after_every_step():
     assert not torch.equal(target, before)
 
 
+def test_byol_without_momentum_takes_the_steps_of_simsiam():
+    """A quarter of the rate for four times the loss, and the target is the network itself."""
+    quarter = {"learning_rate": 0.3 / 4, "weight_decay": 4 * SHORT.weight_decay}
+    ours = new_trainer(training=replace(SHORT, learning_rate=0.3))
+    theirs = new_trainer("byol-no-momentum", replace(SHORT, **quarter))
+    for trainer in (ours, theirs):
+        generator = loop.epoch_generator(0, 0, "train", CPU)
+        for number in range(3):
+            trainer.step(torch.arange(number, number + 32), number, generator)
+    for name, weight in ours.model.named_parameters():
+        other = theirs.model.get_parameter(name)
+        torch.testing.assert_close(weight, other, rtol=1e-3, atol=1e-5, msg=name)
+
+
 def test_two_views_of_a_picture_differ_and_so_do_those_of_equal_pictures():
     trainer = new_trainer()
     first, second = trainer.views(torch.zeros(8, dtype=torch.int64), torch.Generator())
