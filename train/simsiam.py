@@ -232,10 +232,10 @@ class Recipe:
 # BYOL's loss is four times SimSiam's: at a quarter of the rate, and four times the decay, a step is
 # the same, and with momentum 0 the run is SimSiam's.
 QUARTER = {"learning_rate": 0.0075, "weight_decay": 2e-3}
-# The loss of Barlow Twins is a sum over channels, without the normalised rates of its authors (LARS):
-# the rate falls with d, and grows with the root of the batch.
+# The loss of Barlow Twins is a sum over channels, and its authors train with normalised rates (LARS).
+# With plain descent the largest rate that does not diverge falls with d, and hardly grows with the batch.
 BARLOW, BARLOW_LARGE = {"learning_rate": 0.003}, {"learning_rate": 0.00106}
-BARLOW_WIDE, BARLOW_BOTH = {"learning_rate": 0.0015}, {"learning_rate": 0.00053}
+BARLOW_WIDE, BARLOW_BOTH = {"learning_rate": 0.0008}, {"learning_rate": 0.0002}
 LARGE = {"batch_size": 4096}
 RECIPES = {
     "baseline": Recipe(),
