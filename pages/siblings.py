@@ -609,7 +609,7 @@ def states_said(records: Sequence[RunRecord], baseline: RunRecord | None) -> lis
     """Who collapsed and who learnt something, by name."""
     templates = {
         "collapsed": N_("**Collapsed:** {runs}."),
-        "flat": N_("**Half-way** (spread or rank is low, not both): {runs}."),
+        "flat": N_("**One sign of two** (spread or rank is low, not both): {runs}."),
         "spread": N_("**Not collapsed:** {runs}."),
     }
     lines = []
@@ -793,8 +793,9 @@ def byol_or_simsiam(found: Runs) -> list[str]:
         if "baseline" in found:
             lines.append(
                 _(
-                    "The target costs a second pass of both views: an epoch of training took "
-                    "{byol} s with BYOL, {simsiam} s with SimSiam."
+                    "The target is a second pass of both views, without gradient: an epoch of "
+                    "training took {byol} s with BYOL, {simsiam} s with SimSiam, whatever else their "
+                    "machine did."
                 ).format(
                     byol=number(seconds_an_epoch(record), 1),
                     simsiam=number(seconds_an_epoch(found["baseline"]), 1),
@@ -908,7 +909,7 @@ QUESTIONS = {
             "the network; SimSiam shares its weights. What both cannot do without is the stopped "
             "gradient and the predictor: momentum makes targets steadier, it is not what prevents "
             "collapse. BYOL's loss is 4 + 4 times SimSiam's, so at the same learning rate its gradient "
-            "is four times as long."
+            "is four times as long: that is all that momentum 0 changes."
         ),
     ),
     "9": Question(
@@ -1096,7 +1097,7 @@ def table(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
     st.caption(
         _(
             "Collapsed: both std(z) √d and the effective rank of z are below {share} of the "
-            "baseline's; half-way: one of them is. The baseline is compared with itself before "
+            "baseline's; one sign of two: one of them is. The baseline is compared with itself before "
             "training. The linear probe is over all {count} test pictures; seconds are those of "
             "training alone, on {device}."
         ).format(

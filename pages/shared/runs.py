@@ -39,9 +39,7 @@ LOOKS: dict[str, Look] = {
     "barlow": Look(N_("Barlow Twins"), BROWN),
     "barlow-dim-4096": Look(N_("Barlow Twins, d = 4096"), AMBER, "dashdot"),
     "barlow-batch-4096": Look(N_("Barlow Twins, batch of 4096"), BROWN, "dash"),
-    "barlow-dim-4096-batch-4096": Look(
-        N_("Barlow Twins, d = 4096, batch of 4096"), AMBER, "dash"
-    ),
+    "barlow-dim-4096-batch-4096": Look(N_("Barlow Twins, d = 4096, batch of 4096"), AMBER, "dash"),
     "vicreg": Look(N_("VICReg"), PINK, "dashdot"),
     "vicreg-no-variance": Look(N_("VICReg, no variance term"), PINK, "dot"),
 }

@@ -95,6 +95,16 @@ def test_seeds_tilt_either_way():
     assert max(np.abs(slants)) < 12 * np.tan(np.deg2rad(4)) + 0.3
 
 
+def test_seeds_stretch_by_up_to_a_tenth():
+    def stretch(seed):
+        weight = red(kind="disc", seed=seed, size=0.7)
+        return weight.max(axis=0).sum() / weight.max(axis=1).sum()
+
+    stretches = [stretch(seed) for seed in range(12)]
+    assert 0.87 < min(stretches) < 0.97
+    assert 1.03 < max(stretches) < 1.13
+
+
 def test_object_and_background_have_their_colours():
     picture = draw(Shape(kind="square", colour="#ff8000", background="#102030", size=0.6))
     inside = picture[12:20, 12:20].reshape(-1, 3).mean(axis=0)

@@ -1,5 +1,7 @@
 """Two tiny networks, one of them without stop-gradient, trained on drawn objects."""
 
+import json
+import shutil
 from argparse import Namespace
 from dataclasses import replace
 
@@ -48,7 +50,7 @@ def objects_folder(write_shard, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def networks_folder(objects_folder, tmp_path_factory):
-    """A manifest with both networks, and a record without weights."""
+    """A manifest with both networks, and a record of another run without weights."""
     root = tmp_path_factory.mktemp("networks")
     folder = root / "checkpoints"
     folder.mkdir()
@@ -67,8 +69,13 @@ def networks_folder(objects_folder, tmp_path_factory):
             bundle = training.train(root / recipe, config, settings, device=torch.device("cpu"))
         asked = Namespace(bundle=bundle, name=name, title=name, record=False, checkpoints=folder)
         embed.main(asked)
+    source = root / "another"
+    shutil.copytree(bundle, source)
+    config = json.loads((source / "config.json").read_text())
+    config["training"]["recipe"] = "no-predictor"
+    (source / "config.json").write_text(json.dumps(config))
     record = Namespace(
-        bundle=bundle, name="a-record", title="A record", record=True, checkpoints=folder
+        bundle=source, name="a-record", title="A record", record=True, checkpoints=folder
     )
     embed.main(record)
     return folder

@@ -431,7 +431,7 @@ def test_nobody_is_named_where_all_have_learnt(open_siblings, rewritten):
     assert "No better than before training" not in said(open_siblings())
 
 
-@pytest.mark.parametrize(("barlow", "verdict"), [(0.8, "no difference"), (0.1, "differently")])
+@pytest.mark.parametrize(("barlow", "verdict"), [(0.52, "no difference"), (0.1, "differently")])
 def test_both_methods_react_alike_or_not(open_siblings, rewritten, barlow, verdict):
     rewritten("baseline", test_knn_accuracy=[0.2, 0.4])
     rewritten("batch-4096", test_knn_accuracy=[0.2, 0.65])

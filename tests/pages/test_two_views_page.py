@@ -219,16 +219,27 @@ def test_the_other_network_can_be_chosen(open_page):
 # ---------------------------------------------------------------- how far it may go
 
 
+def agreed(seed, trained):
+    """The agreement at every strength, each asked on its own."""
+    ask = loaders.simsiam(NAME).agreement
+    recipes = [with_strength(RECIPE, strength) for strength in networks.STRENGTHS]
+    return [ask(SHIP, recipe, OTHERS, seed, FEW, trained=trained) for recipe in recipes]
+
+
+def uneven(trained):
+    """A seed with which the other view is nearer more or less often than by chance."""
+    for seed in range(20):
+        found = agreed(seed, trained)[4]
+        if (found["same"] > found["other"]).mean() != 0.5:
+            return seed
+    raise AssertionError("all seeds give one half")
+
+
 @pytest.mark.parametrize(("place", "trained"), [(1, False), (2, True)])
 def test_curves_are_the_agreement_at_every_strength(open_page, place, trained):
-    at = open_page(PAGE)
-    explorer = loaders.simsiam(NAME)
-    found = [
-        explorer.agreement(
-            SHIP, with_strength(RECIPE, s), OTHERS, 0, networks.DRAWS, trained=trained
-        )
-        for s in networks.STRENGTHS
-    ]
+    seed = uneven(trained)
+    at = open_page(PAGE, views_seed=str(seed))
+    found = agreed(seed, trained)
     traces = {trace["name"]: trace for trace in chart(at, place) if "name" in trace}
     for name_, key in (("two views", "same"), ("other pictures", "other")):
         wanted = [one[key].mean() for one in found]
@@ -240,6 +251,17 @@ def test_curves_are_the_agreement_at_every_strength(open_page, place, trained):
         f"**{100 * nearer[4]:.0f}%** of the draws at strength 1, in {100 * nearer[-1]:.0f}%"
         in words
     )
+
+
+def test_other_pictures_are_those_that_were_given_in_turn():
+    still = Views(1.0, 1.0, 0.0, 0.0, grey=0.0)
+    explorer = loaders.simsiam(NAME)
+    found = explorer.agreements(SHIP, [still], OTHERS[:4], 0, FEW)
+    in_turn = OTHERS[[0, 1, 2, 3, 0, 1]]
+    wanted = explorer.similarity(np.stack([SHIP] * FEW), in_turn)["z"]
+    np.testing.assert_allclose(found["other"][0], wanted, atol=1e-5)
+    np.testing.assert_allclose(found["same"][0], 1, atol=1e-5)
+    assert np.ptp(wanted) > 1e-3
 
 
 def test_bands_go_from_the_lowest_tenth_to_the_highest(open_page):
