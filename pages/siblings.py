@@ -638,6 +638,12 @@ def updates(record: RunRecord) -> int:
     return max(1, about["pictures"] // training["batch_size"]) * last(record)
 
 
+def peak_rate(record: RunRecord) -> float:
+    """The learning rate that a run starts from: it grows with the batch."""
+    training = record.bundle.config["training"]
+    return training["learning_rate"] * training["batch_size"] / 256
+
+
 def change(first: RunRecord, second: RunRecord) -> str:
     """What two runs differ by in d and batch."""
     parts = []
@@ -776,6 +782,19 @@ def byol_or_simsiam(found: Runs) -> list[str]:
         ("byol", "byol-no-momentum"),
         ("byol-no-momentum", "no-stop-gradient"),
     )
+    if {"byol-no-momentum", "baseline"} <= found.keys():
+        pair = [found[name] for name in ("byol-no-momentum", "baseline")]
+        first, second = (record.figures["test_knn_accuracy"] for record in pair)
+        lines.append(
+            _(
+                "The kNN accuracies of BYOL with momentum 0 and of SimSiam lie {points} points "
+                "apart at most, over all epochs. Their learning rates: {byol} and {simsiam}."
+            ).format(
+                points=number(100 * float(np.abs(first - second).max()), 1),
+                byol=number(peak_rate(pair[0]), 3),
+                simsiam=number(peak_rate(pair[1]), 3),
+            )
+        )
     if "byol" in found:
         record = found["byol"]
         momentum = record.bundle.config["architecture"]["momentum"]
@@ -809,14 +828,12 @@ def asymmetry(found: Runs) -> list[str]:
     others = ("no-predictor", "fixed-predictor", "no-stop-gradient", "neither")
     lines = pairs(found, *(("baseline", other) for other in others))
     if "baseline" in found:
-        training = found["baseline"].bundle.config["training"]
-        rate = training["learning_rate"] * training["batch_size"] / 256
         lines.append(
             _(
                 "The predictor keeps its learning rate of {rate} to the end, while that of encoder "
                 "and projector falls from {rate} to 0 by a cosine: it has to keep up with a "
                 "representation that still moves."
-            ).format(rate=number(rate, 3))
+            ).format(rate=number(peak_rate(found["baseline"]), 3))
         )
     return lines
 
@@ -908,8 +925,8 @@ QUESTIONS = {
             "weights that follows slowly, so that the target is steadier than any single step of "
             "the network; SimSiam shares its weights. What both cannot do without is the stopped "
             "gradient and the predictor: momentum makes targets steadier, it is not what prevents "
-            "collapse. BYOL's loss is 4 + 4 times SimSiam's, so at the same learning rate its gradient "
-            "is four times as long: that is all that momentum 0 changes."
+            "collapse. BYOL's loss is 4 + 4 times SimSiam's: at a quarter of the learning rate and four "
+            "times the weight decay, momentum 0 takes SimSiam's very steps."
         ),
     ),
     "9": Question(
@@ -976,7 +993,7 @@ FIGURES = {
     "knn": N_("kNN accuracy"),
     "rank_z": N_("Effective rank of z"),
     "rank_h": N_("Effective rank of h"),
-    "spread": "std(z) √d",
+    "spread": N_("std(z) √d"),
     "loss": N_("Training loss"),
 }
 
@@ -1081,7 +1098,7 @@ def table(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
                 "kNN": percent(row["knn"], 1),
                 _("kNN before"): percent(row["knn_before"], 1),
                 _("linear probe"): percent(row["linear_probe"], 1),
-                "std(z) √d": number(row["std_root_d"], 2),
+                _("std(z) √d"): number(row["std_root_d"], 2),
                 _("rank of z"): number(row["rank_z"]),
                 _("rank of h"): number(row["rank_h"]),
                 _("s/epoch"): number(row["seconds_an_epoch"], 1),

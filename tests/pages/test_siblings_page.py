@@ -416,7 +416,7 @@ def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
     at = open_siblings()
     words = said(at)
     assert "**Collapsed:** no stop-gradient." in words
-    assert "**Half-way** (spread or rank is low, not both): fixed random predictor." in words
+    assert "**One sign of two** (spread or rank is low, not both): fixed random predictor." in words
     assert "**Not collapsed:** SimSiam (baseline)." in words
     assert "by kNN accuracy: no stop-gradient." in words
     assert "By the rule under the table below: **collapsed**" in words
@@ -467,6 +467,15 @@ def test_an_epoch_of_byol_is_timed_beside_one_of_simsiam(open_siblings, rewritte
     rewritten("baseline", seconds_train=[20.0, 30.0])
     words = said(open_siblings(question="8"))
     assert "an epoch of training took 41.0 s with BYOL, 25.0 s with SimSiam" in words
+
+
+def test_byol_without_momentum_is_followed_along_simsiam(open_siblings, rewritten):
+    """0.05 and 0.05 for a batch of 256, so 0.05 * 8 / 256."""
+    for recipe, knn in (("baseline", [0.31, 0.4]), ("byol-no-momentum", [0.36, 0.38])):
+        rewritten(recipe, before={"test_knn_accuracy": 0.3}, test_knn_accuracy=knn)
+    words = said(open_siblings(question="8"))
+    assert "lie 5.0 points apart at most" in words
+    assert "Their learning rates: 0.002 and 0.002." in words
 
 
 def test_the_predictor_keeps_the_rate_of_its_batch(open_siblings):
