@@ -635,17 +635,11 @@ def data(own: ToyConfig) -> None:
             strict=True,
         ):
             figure = go.Figure(class_traces(found.x[:, [i, j]], found.labels))
-            for n in shown:
-                figure.add_trace(
-                    go.Scatter(
-                        x=found.views[:, n, i],
-                        y=found.views[:, n, j],
-                        mode="lines",
-                        line={"color": GREY, "width": 1.5},
-                        hoverinfo="skip",
-                        showlegend=False,
-                    )
-                )
+            ends = np.full((2, PAIRS_SHOWN, 3), np.nan)  # from view to view, then a gap
+            ends[0, :, :2], ends[1, :, :2] = found.views[:, shown, i].T, found.views[:, shown, j].T
+            pairs = figures.line(ends[0].ravel(), ends[1].ravel(), _("two views"), GREY)
+            pairs.line.width = 1.5
+            figure.add_trace(pairs)
             figure.update_xaxes(title=title, range=[-3, 3], constrain="domain")
             figure.update_yaxes(range=[-3, 3], scaleanchor="x", constrain="domain")
             with column:

@@ -382,7 +382,7 @@ def test_a_run_is_looked_at_from_beginning_to_end(steps):
     assert found == sorted(set(found))
     assert len(found) <= 31
     gaps = np.diff(found)
-    assert gaps[0] <= gaps[-1]
+    assert steps < 400 or gaps[-1] > 5 * gaps[0]
 
 
 def test_states_come_at_the_stops():

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from core.toy_simsiam import Run, ToyConfig, side_by_side, stops, train
+from core.toy_simsiam import Run, ToyConfig, sample, side_by_side, stops, train
 
 PAGE = "collapse_live.py"
 SHORT = {"toy_steps": "100"}
@@ -239,7 +239,9 @@ def test_a_long_run_waits_for_a_click_and_shows_the_end(open_page):
     at.button(key="toy_go").click().run(timeout=PATIENCE)
     assert not at.exception
     left, _right = metrics(at)
-    assert left == expected(end_of(ToyConfig(steps=1000)))
+    run = at.session_state["toy_runs"][ToyConfig(steps=1000)]
+    assert run.states[-1].step == 1000
+    assert left == expected(run.states[-1])
     assert "toy_go" not in [button.key for button in at.button]
 
 
@@ -256,7 +258,9 @@ def test_a_stopped_run_goes_on_where_it_stood(open_page):
     assert not at.metric
     at.button(key="toy_on").click().run(timeout=PATIENCE)
     assert not at.exception
-    assert metrics(at)[1] == expected(end_of(configs[1]))
+    assert at.session_state["toy_runs"][configs[1]] is runs[1]
+    assert metrics(at)[1] == expected(runs[1].states[-1])
+    assert runs[1].finished
 
 
 def test_the_caption_says_what_differs(open_page):
@@ -270,8 +274,14 @@ def test_the_caption_says_what_differs(open_page):
 def test_points_are_drawn_with_pairs_of_views(open_page):
     found = charts(open_page(PAGE, **SHORT))
     strong = charts(open_page(PAGE, toy_augmentation="2.0", **SHORT))
-    assert len(found["toy_points_1"]["data"]) == 5 + 30
-    assert found["toy_points_1"] == strong["toy_points_1"]
+    drawn = sample(replace(BASE, stop_gradient=False))
+    for key, (i, j) in (("toy_points_1", (0, 1)), ("toy_points_3", (2, 3))):
+        *classes, pairs = found[key]["data"]
+        np.testing.assert_allclose(values(classes[1]["y"]), drawn.x[drawn.labels == 1, j])
+        ends = values(pairs["x"]).reshape(-1, 3), values(pairs["y"]).reshape(-1, 3)
+        assert len(ends[0]) == 30
+        np.testing.assert_allclose(ends[0][0], [*drawn.views[:, 0, i], np.nan])
+        np.testing.assert_allclose(ends[1][-1], [*drawn.views[:, -1, j], np.nan])
     assert found["toy_points_3"] != strong["toy_points_3"]
 
 

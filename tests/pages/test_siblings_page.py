@@ -469,13 +469,15 @@ def test_an_epoch_of_byol_is_timed_beside_one_of_simsiam(open_siblings, rewritte
     assert "an epoch of training took 41.0 s with BYOL, 25.0 s with SimSiam" in words
 
 
-def test_byol_without_momentum_is_followed_along_simsiam(open_siblings, rewritten):
-    """0.05 and 0.05 for a batch of 256, so 0.05 * 8 / 256."""
+def test_byol_without_momentum_is_followed_along_simsiam(open_siblings, records, rewritten):
+    names = ("byol-no-momentum", "baseline")
+    trainings = [records[name].bundle.config["training"] for name in names]
+    first, second = (one["learning_rate"] * one["batch_size"] / 256 for one in trainings)
     for recipe, knn in (("baseline", [0.31, 0.4]), ("byol-no-momentum", [0.36, 0.38])):
         rewritten(recipe, before={"test_knn_accuracy": 0.3}, test_knn_accuracy=knn)
     words = said(open_siblings(question="8"))
     assert "lie 5.0 points apart at most" in words
-    assert "Their learning rates: 0.002 and 0.002." in words
+    assert f"Their learning rates: {first:.3f} and {second:.3f}." in words
 
 
 def test_the_predictor_keeps_the_rate_of_its_batch(open_siblings):
