@@ -233,3 +233,54 @@ def test_fresh_seeds_give_fresh_samples_of_both(tab):
     for image, old in zip(images, before, strict=True):
         wait_for_another(tab, old, image)
     tab.wait_for_function("location.search.includes('against_seed')")
+
+
+# ---------------------------------------------------------------- self-supervised networks
+
+
+def test_another_seed_draws_other_views(tab):
+    go(tab, "two-views")
+    view = "img[alt^='The view after crop']"
+    before = source(tab, view)
+    slider_box = tab.locator(".st-key-views_seed input").first
+    slider_box.fill("7")
+    slider_box.press("Enter")
+    wait_for_another(tab, before, view)
+    assert "views_seed=7" in tab.url
+
+
+def test_one_epoch_slider_moves_the_reading_of_all_runs(tab):
+    go(tab, "collapse")
+    tab.wait_for_selector("text=/no stop-gradient.* has collapsed/")
+    slider(tab, "Epoch (0: before training)").press("Home")
+    tab.wait_for_selector("text=/no stop-gradient.* has collapsed/", state="detached")
+    assert "collapse_epoch=0" in tab.url
+
+
+def test_a_preset_brings_its_runs(tab):
+    go(tab, "collapse")
+    tab.get_by_role("button", name="d = 2048 and 4096").click()
+    tab.wait_for_selector("[data-testid=stMultiSelect]:has-text('d = 4096')")
+    tab.wait_for_function("decodeURIComponent(location.search).includes('d+=+4096')")
+
+
+def test_the_toy_trains_again_when_a_switch_moves(tab):
+    go(tab, "collapse-live")
+    tab.wait_for_selector("text=/computed live/")
+    tab.locator(".st-key-toy_preset_no-predictor button").click()
+    tab.wait_for_selector("text=/on the right.*None/")
+
+
+def test_another_k_asks_other_neighbours(tab):
+    go(tab, "neighbours")
+    tab.wait_for_selector("text=/k: 200/")
+    slider(tab, "k, how many neighbours vote").press("ArrowLeft")
+    tab.wait_for_selector("text=/k: 200 ·/", state="detached")
+    assert "near_k=" in tab.url
+
+
+def test_another_question_brings_its_runs(tab):
+    go(tab, "siblings")
+    tab.get_by_role("radio", name="7 · Avoiding collapse").click()
+    tab.wait_for_selector("text=/simsiam-cifar10-vicreg-no-variance · /")
+    assert "siblings_question" in tab.url
