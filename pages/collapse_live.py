@@ -294,6 +294,8 @@ def trained(runs: Sequence[Run], place: live.Place) -> bool:
     behind = min(runs, key=lambda run: len(run.states)).states
     if behind:
         going = live.stopped(behind[-1], place, "toy")
+        if not going:
+            newest(Together(tuple(run.states[len(behind) - 1] for run in runs)))
     else:
         going = place.button(
             _("Train both for {steps} steps").format(steps=number(steps, 0)),
@@ -674,7 +676,7 @@ def main() -> None:
     )
     with plain_errors():
         above = st.container()
-        left, right = st.columns([2, 7], gap="large")
+        left, right = st.columns([3, 8], gap="large")
         with left:
             own = switches()
         with above:
