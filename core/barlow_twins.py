@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,7 +39,8 @@ def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:
             f"and {tuple(z2.shape)}"
         )
     first, second = (F.batch_norm(z, None, None, training=True) for z in (z1, z2))
-    return first.T @ second / len(z1)
+    with torch.autocast(z1.device.type, enabled=False):  # a product in bfloat16 has three digits
+        return first.T @ second / len(z1)
 
 
 def loss(z1: Tensor, z2: Tensor, redundancy: float = 0.005) -> Tensor:

@@ -48,7 +48,8 @@ def variance_term(z: Tensor) -> Tensor:
 def covariance_term(z: Tensor) -> Tensor:
     """Sum of squared covariances of different channels, over d: 0 where none vary together. Eq. 4."""
     centred = z - z.mean(dim=0)
-    covariance = centred.T @ centred / (len(z) - 1)  # (d, d)
+    with torch.autocast(z.device.type, enabled=False):  # a product in bfloat16 has three digits
+        covariance = centred.T @ centred / (len(z) - 1)  # (d, d)
     off_diagonal = covariance.square().sum() - covariance.diagonal().square().sum()
     return off_diagonal / z.shape[1]
 
