@@ -281,7 +281,7 @@ def _check_config(bundle: Bundle) -> None:
 
 def load_weights(model: nn.Module, bundle: Bundle) -> None:
     """The bundle's weights into ``model``: same names, same shapes, nothing left over."""
-    _need_weights(bundle)
+    need_weights(bundle)
     arrays = bundle.arrays("model.safetensors")
     wanted = model.state_dict()
     strangers = sorted(set(wanted) ^ set(arrays))
@@ -298,7 +298,8 @@ def load_weights(model: nn.Module, bundle: Bundle) -> None:
     model.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})
 
 
-def _need_weights(bundle: Bundle) -> None:
+def need_weights(bundle: Bundle) -> None:
+    """Raises ``AtelierError`` ``bundle-record`` where a bundle has none."""
     if not bundle.has_weights:
         raise AtelierError(
             "bundle-record",
@@ -316,7 +317,7 @@ def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float
     Raises ``AtelierError`` ``bundle-golden`` where it exceeds 1e-4: weights, code or libraries
     are not those that made the bundle.
     """
-    _need_weights(bundle)
+    need_weights(bundle)
     stored = {key: torch.from_numpy(v) for key, v in bundle.arrays("golden.safetensors").items()}
     outputs, expected = compute(_part(stored, "input.")), _part(stored, "output.")
     fits = [key in outputs and outputs[key].shape == expected[key].shape for key in expected]
@@ -379,6 +380,7 @@ def write_bundle(
     if (weights is None) != (golden is None):
         raise ValueError("weights and golden must be given both, or neither")
     config = {"format": FORMAT, **config}
+    config.pop("weights_kept", None)
     if weights is None:
         config["weights_kept"] = False
     with replacing_folder(folder) as temporary:

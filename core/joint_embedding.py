@@ -25,9 +25,11 @@ from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock
 
+from core import checks
 from core.images import SIZE
 
 Stem = Literal["small", "strided", "imagenet"]
@@ -62,18 +64,23 @@ class EmbeddingConfig:
     predictor_hidden: int = 512
 
     def __post_init__(self) -> None:
-        for name, most in (("width", 512), ("hidden", 8192), ("dim", 8192)):
-            value = getattr(self, name)
-            if not 1 <= value <= most:
-                raise ValueError(f"{name} must be 1 to {most}, got {value}")
-        if not 1 <= self.predictor_hidden <= 8192:
-            raise ValueError(f"predictor_hidden must be 1 to 8192, got {self.predictor_hidden}")
+        checks.whole("width", self.width, 1, 512)
+        for name in ("hidden", "dim", "predictor_hidden"):
+            checks.whole(name, getattr(self, name), 1, 8192)
         if self.stem not in STEMS:
             raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {self.stem!r}")
 
     def plain(self) -> dict[str, object]:
         """The configuration as plain values; the class called with them reads it back."""
         return asdict(self)
+
+
+SIZES = {
+    "default": EmbeddingConfig(),
+    "homework": EmbeddingConfig(stem="imagenet"),
+    "narrow": EmbeddingConfig(width=8, stem="strided", hidden=256, predictor_hidden=128),
+}
+"""Sizes of the network: the paper's, the assignment's, and one for two cores."""
 
 
 class Backbone(nn.Module):
@@ -178,9 +185,23 @@ def whole_batch(z: Tensor) -> Tensor:
     """
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return z
-    from torch.distributed.nn.functional import all_gather
+    return _WholeBatch.apply(z)
 
-    return torch.cat(all_gather(z))
+
+class _WholeBatch(torch.autograd.Function):
+    """Rows of all processes, one below the other; a row's gradient is the sum over processes."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, z: Tensor) -> Tensor:
+        parts = [torch.empty_like(z) for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather(parts, z.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        torch.distributed.all_reduce(total)
+        return total.chunk(torch.distributed.get_world_size())[torch.distributed.get_rank()]
 
 
 class JointEmbedding(nn.Module, ABC):

@@ -23,6 +23,7 @@ from pathlib import Path
 from torch import Tensor, nn, ones
 from torch.nn import functional as F
 
+from core import checks
 from core.bundle import Bundle, load_weights, open_bundle, unusable
 from core.images import SIZE
 
@@ -40,10 +41,11 @@ class JudgeConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))
-        if len(self.channels) != 3 or any(not 1 <= width <= 1024 for width in self.channels):
+        if len(self.channels) != 3 or any(
+            not isinstance(width, int) or not 1 <= width <= 1024 for width in self.channels
+        ):
             raise ValueError(f"channels must be 3 widths from 1 to 1024, got {self.channels}")
-        if not 1 <= self.blocks <= 8:
-            raise ValueError(f"blocks must be 1 to 8, got {self.blocks}")
+        checks.whole("blocks", self.blocks, 1, 8)
 
     def plain(self) -> dict[str, object]:
         """The configuration as plain values; ``JudgeConfig(**plain)`` reads it back."""

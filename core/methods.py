@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from core.barlow_twins import BarlowTwins
-from core.bundle import Bundle, load_weights, open_bundle, unusable
+from core.bundle import Bundle, load_weights, need_weights, open_bundle, unusable
 from core.byol import BYOL
 from core.dssl import DSSL
 from core.joint_embedding import EmbeddingConfig, JointEmbedding
@@ -75,9 +75,10 @@ def from_pretrained(folder_or_repo: str | Path, *, revision: str | None = None) 
 def untrained(bundle: Bundle) -> JointEmbedding:
     """The network of a bundle before its first step: weights from its seed, eval mode.
 
-    Batch statistics are those that the run measured of its initial weights. Raises
-    ``AtelierError`` ``bundle-config`` as ``from_bundle`` does.
+    Batch statistics are those that the run measured of its initial weights, which a record does
+    not keep. Raises ``AtelierError`` as ``from_bundle`` does.
     """
+    need_weights(bundle)
     try:
         method, config = config_from(bundle.config["architecture"])
     except (TypeError, ValueError) as error:

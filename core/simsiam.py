@@ -13,6 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from core.joint_embedding import (
+    SIZES,
     EmbeddingConfig,
     JointEmbedding,
     Outputs,
@@ -44,11 +45,7 @@ class SimSiamConfig(EmbeddingConfig):
             )
 
 
-PRESETS = {
-    "default": SimSiamConfig(),
-    "homework": SimSiamConfig(stem="imagenet"),
-    "narrow": SimSiamConfig(width=16, hidden=512),
-}
+PRESETS = {name: SimSiamConfig(**size.plain()) for name, size in SIZES.items()}
 
 
 def loss(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ class RunRecord:
 
 
 def read_run(bundle: Bundle) -> RunRecord:
-    """The run of a bundle; ``AtelierError`` ``bundle-config`` or ``bundle-damaged`` where it cannot be."""
+    """The run of a bundle; ``AtelierError`` ``bundle-config`` or ``bundle-run`` where it cannot be."""
     try:
         methods.config_from(bundle.config["architecture"])
     except (TypeError, ValueError) as error:
@@ -296,12 +296,23 @@ def with_strength(recipe: Views, strength: float) -> Views:
     """The recipe's changes made ``strength`` times as large, as far as each one goes.
 
     0: the picture itself, mirrored or not; 1: the recipe. The share of the area that a crop keeps
-    falls from 1; factors and turns grow; probabilities stay.
+    falls from 1; factors and turns grow, and so do the probabilities of changes that know no
+    degree: grey, solarize, jigsaw.
     """
     if strength < 0:
         raise ValueError(f"strength must be 0 or more, got {strength}")
-    limits = {"brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.5, "rotation": 180.0}
+    limits = {
+        "brightness": 1.0,
+        "contrast": 1.0,
+        "saturation": 1.0,
+        "hue": 0.5,
+        "rotation": 180.0,
+        "grey": 1.0,
+        "solarize": 1.0,
+        "jigsaw": 1.0,
+        "cutout": 0.9,
+    }
     stretched = {name: min(most, strength * getattr(recipe, name)) for name, most in limits.items()}
-    crop = max(0.02, 1 - strength * (1 - recipe.crop))
+    crop = max(min(0.02, recipe.crop), 1 - strength * (1 - recipe.crop))
     ratio = float(np.clip(recipe.ratio**strength, 1, 4))
     return replace(recipe, crop=crop, ratio=ratio, **stretched)

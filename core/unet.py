@@ -55,14 +55,17 @@ class UNetConfig:
                 f"architecture must be one of {get_args(Architecture)}, got {self.architecture!r}"
             )
         levels = 4 if self.architecture == "homework" else 3
-        if len(self.channels) != levels or any(c < GROUPS or c % GROUPS for c in self.channels):
+        if len(self.channels) != levels or any(
+            not isinstance(c, int) or c < GROUPS or c % GROUPS for c in self.channels
+        ):
             raise ValueError(
                 f"channels of {self.architecture} must be {levels} multiples of {GROUPS},"
                 f" got {self.channels}"
             )
         if max(self.channels) > MAX_WIDTH:
             raise ValueError(f"channels must be at most {MAX_WIDTH}, got {self.channels}")
-        if not 8 <= self.time_width <= MAX_TIME_WIDTH or self.time_width % 8:
+        wide = isinstance(self.time_width, int) and 8 <= self.time_width <= MAX_TIME_WIDTH
+        if not wide or self.time_width % 8:
             raise ValueError(
                 f"time_width must be a multiple of 8 up to {MAX_TIME_WIDTH}, got {self.time_width}"
             )

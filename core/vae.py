@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core import checks
 from core.bundle import Bundle, load_weights, open_bundle, unusable
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0
@@ -132,21 +133,19 @@ class VAEConfig:
                 f"architecture must be one of {get_args(Architecture)}, got {self.architecture!r}"
             )
         levels = 4 if self.architecture == "homework" else 3
-        if len(self.channels) != levels or any(c < 1 for c in self.channels):
+        if len(self.channels) != levels or any(
+            not isinstance(c, int) or not 1 <= c <= 1024 for c in self.channels
+        ):
             raise ValueError(
-                f"channels of {self.architecture} must be {levels} positive widths, got {self.channels}"
+                f"channels of {self.architecture} must be {levels} widths from 1 to 1024, got {self.channels}"
             )
         if self.architecture == "residual" and any(c % GROUPS for c in self.channels):
             raise ValueError(
                 f"channels of residual must be multiples of {GROUPS}, got {self.channels}"
             )
-        if not 1 <= self.latent_dim <= 1024:
-            raise ValueError(f"latent_dim must be 1 to 1024, got {self.latent_dim}")
+        checks.whole("latent_dim", self.latent_dim, 1, 1024)
         most = 1 if self.architecture == "homework" else 8
-        if not 1 <= self.blocks <= most:
-            raise ValueError(
-                f"blocks of {self.architecture} must be 1 to {most}, got {self.blocks}"
-            )
+        checks.whole(f"blocks of {self.architecture}", self.blocks, 1, most)
 
 
 GROUPS = 8

@@ -11,6 +11,7 @@ Source: Bardes et al. 2022, *VICReg* (arXiv:2105.04906).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +37,7 @@ class VICRegConfig(EmbeddingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("invariance", "variance", "covariance"):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
 
 

@@ -172,11 +172,11 @@ def stages(x: Tensor, drawn: Drawn) -> Iterator[tuple[str, Tensor]]:
     Names: ``crop``, ``flip``, ``brightness``, ``contrast``, ``saturation``, ``hue``, ``grey``,
     ``rotation``, ``solarize``, ``jigsaw``, ``cutout``, in this order.
     """
-    if x.ndim != 4 or x.shape[1] != 3 or len(x) != len(drawn.flip):
-        raise ValueError(
-            f"x must be ({len(drawn.flip)}, 3, H, W) as drawn for, got {tuple(x.shape)}"
-        )
     size = x.shape[-1]
+    if x.shape != (len(drawn.flip), 3, size, size):
+        raise ValueError(
+            f"x must be ({len(drawn.flip)}, 3, H, H) as drawn for, got {tuple(x.shape)}"
+        )
     whole = torch.tensor([0, 0, size, size], device=x.device)
     parts = (
         ("crop", (drawn.box != whole).any(), lambda x: crop(x, drawn.box)),

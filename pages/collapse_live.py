@@ -33,7 +33,8 @@ from core.toy_simsiam import (
     train,
     two_views,
 )
-from pages.shared import controls, figures, live
+from pages.shared import controls, figures, live, run_charts, runs
+from pages.shared.findings import SHARE, at, last
 from pages.shared.text import (
     AMBER,
     GREY,
@@ -157,6 +158,14 @@ PAIRS_SHOWN = 30
 # Below so much of 1/sqrt(d), or of d, or above this loss, a run is said to have collapsed to a point, to a
 # few directions, or not to have converged.
 POINT, FEW_DIRECTIONS, UNCONVERGED, TOLD = 0.2, 0.55, -0.8, 0.9
+# Stop-gradient and predictor to the recipe of a real run that has them so.
+RECIPES: dict[tuple[bool, Predictor], str] = {
+    (True, "mlp"): "baseline",
+    (False, "mlp"): "no-stop-gradient",
+    (True, "identity"): "no-predictor",
+    (True, "fixed"): "fixed-predictor",
+    (False, "identity"): "neither",
+}
 
 
 # ---------------------------------------------------------------- switches
@@ -617,6 +626,56 @@ def questions(own: ToyConfig) -> None:
             )
 
 
+def real_runs(own: ToyConfig) -> None:
+    """What became of real networks with the stop-gradient and the predictor of either side."""
+    st.subheader(_("And in a real network?"), anchor=False)
+    with plain_errors():
+        found = runs.chosen_set("toy_set")
+        recipe = RECIPES.get((own.stop_gradient, own.predictor))
+        shown = [found[r] for r in dict.fromkeys(("baseline", recipe)) if r in found]
+        if recipe not in found:
+            st.info(
+                _("No real run here has the stop-gradient and the predictor of the right side.")
+            )
+        rows = [
+            {
+                _("run"): runs.name(record),
+                _("state"): _(
+                    run_charts.STATES[
+                        run_charts.state(record, found.get("baseline"), last(record), SHARE)
+                    ]
+                ),
+                _("loss"): number(at(record, "train_loss"), 2),
+                "std · √d": number(run_charts.spread_of(record, last(record)), 2),
+                _("rank of z"): _("{rank} of {d}").format(
+                    rank=number(at(record, "test_rank_z")), d=number(record.dim, 0)
+                ),
+                _("kNN before"): percent(at(record, "test_knn_accuracy", 0), 1),
+                "kNN": percent(at(record, "test_knn_accuracy"), 1),
+            }
+            for record in shown
+        ]
+        if rows:
+            st.dataframe(rows, hide_index=True, width="stretch")
+            figures.caption(
+                run_charts.provenance(shown, None, run_charts.over(shown[0], "test_knn_accuracy"))
+            )
+            runs.what_they_are(shown)
+    st.markdown(
+        _(
+            "These are residual networks on CIFAR-10, with the same stop-gradient and the same predictor as "
+            "above; the page *Collapse* shows them epoch by epoch. Three "
+            "things differ there. The last layer of z is **batch normalised**, so the std falls gradually "
+            "and the effective rank tells more (take the preset *z normalised* to see why). There are "
+            "hundreds or thousands of directions instead of four. And a random network already tells classes "
+            "a little, so that collapse shows as a kNN accuracy **below** that of random weights.\n\n"
+            "One thing is otherwise here: **without any batch normalisation** this toy collapses even with "
+            "stop-gradient and predictor, at this weight decay. The authors of SimSiam saw poor accuracy "
+            "there, 34.6 instead of 68.1 per cent on ImageNet, but no collapse."
+        )
+    )
+
+
 def data(own: ToyConfig) -> None:
     """What tells a class and what does not, with pairs of views."""
     with st.expander(_("The points and their views"), icon=":material/scatter_plot:"):
@@ -689,23 +748,11 @@ def main() -> None:
                 st.fragment(run_every=controls.pace("toy_step"))(moving)(runs, own)
         questions(own)
         data(own)
+        real_runs(own)
         explained()
 
 
 def explained() -> None:
-    st.subheader(_("And in a real network?"), anchor=False)
-    st.markdown(
-        _(
-            "The page *Collapse* shows the same switches on pictures: residual networks on CIFAR-10. Three "
-            "things differ there. The last layer of z is **batch normalised**, so the std falls gradually "
-            "and the effective rank tells more (take the preset *z normalised* to see why). There are "
-            "hundreds or thousands of directions instead of four. And a random network already tells classes "
-            "a little, so that collapse shows as a kNN accuracy **below** that of random weights.\n\n"
-            "One thing is otherwise here: **without any batch normalisation** this toy collapses even with "
-            "stop-gradient and predictor, at this weight decay. The authors of SimSiam saw poor accuracy "
-            "there, 34.6 instead of 68.1 per cent on ImageNet, but no collapse."
-        )
-    )
     mechanism(
         _(
             "**Two views in, one question:** can the z of one view be predicted from the other? "

@@ -67,6 +67,15 @@ def write_record(source: bundles.Bundle, target: Path) -> None:
             "embed-record", "Bundles of the family {family} keep weights.", family=source.family
         )
     config = {**source.config, "weights_kept": False}
+    try:
+        card = RECORDS[source.family](config, source.metrics, source.history)
+    except KeyError as absent:
+        raise AtelierError(
+            "embed-figures",
+            "The bundle {name} cannot be a record: its figures lack {what}.",
+            name=source.name,
+            what=str(absent).strip("'"),
+        ) from absent
     kept = {
         name: array.astype(np.float16) if array.dtype == np.float32 else array
         for name, array in source.profiles.items()
@@ -81,5 +90,5 @@ def write_record(source: bundles.Bundle, target: Path) -> None:
         profiles=kept,
         golden=None,
         progress={},
-        card=RECORDS[source.family](config, source.metrics, source.history),
+        card=card,
     )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core import methods
 from core.data import PictureSet
-from core.joint_embedding import EmbeddingConfig, JointEmbedding
+from core.joint_embedding import SIZES, EmbeddingConfig, JointEmbedding
 from core.views import HARDER, Views, apply
 from train import diagnosis, distributed, loop, run, simsiam_bundle
 from train.diagnosis import Diagnosis, Protocol
@@ -260,13 +260,6 @@ RECIPES = {
 """Every run differs from ``baseline`` in what it names, and in a learning rate where its loss has
 another scale."""
 
-PRESETS = {
-    "default": EmbeddingConfig(),
-    "homework": EmbeddingConfig(stem="imagenet"),
-    "narrow": EmbeddingConfig(width=8, stem="strided", hidden=256, predictor_hidden=128),
-}
-"""Sizes of the network: the paper's, the assignment's, and one for two cores."""
-
 
 def configured(recipe: Recipe, size: EmbeddingConfig) -> NamedConfig:
     """The recipe's method at a preset's size."""
@@ -278,7 +271,7 @@ def configured(recipe: Recipe, size: EmbeddingConfig) -> NamedConfig:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    run.add_arguments(parser, tuple(PRESETS), SimSiamTraining(), augmented=False)
+    run.add_arguments(parser, tuple(SIZES), SimSiamTraining(), augmented=False)
     parser.add_argument("--recipe", choices=tuple(RECIPES), default="baseline")
     for name in ("bank", "queries"):
         default = getattr(Protocol(), name)
@@ -292,6 +285,6 @@ def main(arguments: argparse.Namespace) -> None:
     )
     training = SimSiamTraining(**recipe.training)
     training = replace(training, recipe=arguments.recipe, protocol=protocol)
-    config = configured(recipe, PRESETS[arguments.preset])
+    config = configured(recipe, SIZES[arguments.preset])
     with distributed.processes(loop.pick_device(arguments.device)) as device:
         run.main(Trainer, config, training, arguments, device)

@@ -67,12 +67,16 @@ def signature(record: RunRecord) -> str:
 def sets() -> list[dict[str, RunRecord]]:
     """All runs at hand by recipe, those of equal data, width and epochs together, longest set first.
 
+    Of two runs of one recipe in one set, the one with weights stands, or else the first by name.
     Raises ``AtelierError`` where there is none.
     """
     found: dict[tuple[object, ...], dict[str, RunRecord]] = {}
     for entry in loaders.some("simsiam"):
         record = loaders.run(entry.name)
-        found.setdefault(record.comparable, {})[record.recipe] = record
+        same = found.setdefault(record.comparable, {})
+        held = same.get(record.recipe)
+        if held is None or record.bundle.has_weights > held.bundle.has_weights:
+            same[record.recipe] = record
     order = list(LOOKS)
 
     def place(recipe: str) -> int:

@@ -26,11 +26,11 @@ from torchvision import transforms
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from core.joint_embedding import SIZES
 from core.methods import build
 from core.simsiam import SimSiamConfig
 from core.views import STANDARD
 from train import loop
-from train.simsiam import PRESETS
 
 LIMIT_VIEWS, LIMIT_TRAINED = 2.0, 1.0
 
@@ -90,7 +90,7 @@ def seconds(
 
 def stepping(device: torch.device):
     """One update of the network, in float32 as in bfloat16 where the trainer uses it."""
-    size = PRESETS["default" if device.type == "cuda" else "narrow"]
+    size = SIZES["default" if device.type == "cuda" else "narrow"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build("simsiam", SimSiamConfig(**size.plain()))

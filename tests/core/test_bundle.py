@@ -350,6 +350,12 @@ def test_weights_beside_a_record_are_not_read(record, bundle, file):
         read.arrays(file)
 
 
+def test_a_bundle_with_weights_never_says_that_it_has_none(record, tmp_path, model):
+    again = written(tmp_path / "vae", model, config={**record.config})
+    assert again.has_weights
+    assert "weights_kept" not in again.config
+
+
 def test_weights_and_golden_output_are_kept_both_or_neither(tmp_path, model):
     for wrong in ({"weights": None}, {"golden": None}):
         with pytest.raises(ValueError, match=r"^weights and golden must be given both, or neither"):

@@ -162,7 +162,9 @@ def test_pictures_of_another_shape_are_refused(tiny_judge, shape):
         ("channels", {"channels": (0, 8, 8)}),
         ("channels", {"channels": (8, 8, 1025)}),
         ("blocks", {"blocks": 0}),
+        ("channels", {"channels": (8, 8, 9.5)}),
         ("blocks", {"blocks": 9}),
+        ("blocks", {"blocks": 1.5}),
     ],
 )
 def test_an_architecture_that_makes_no_sense_is_refused(named, wrong):

@@ -197,11 +197,20 @@ def test_bundles_without_a_usable_network_are_refused(copied, tmp_path, tiny_bun
     kept = record(bundle, tmp_path / "record")
     assert refusal(methods.from_pretrained, kept.folder) == "bundle-record"
     assert refusal(SimSiamExplorer, kept) == "bundle-record"
+    assert refusal(methods.untrained, kept) == "bundle-record"
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"method": "moco"}, {"method": ["a"]}, {"width": 0}, {"stem": 3}, {"depth": 5}, {"dim": "a"}],
+    [
+        {"method": "moco"},
+        {"method": ["a"]},
+        {"width": 0},
+        {"width": 2.5},
+        {"stem": 3},
+        {"depth": 5},
+        {"dim": "a"},
+    ],
 )
 def test_an_architecture_that_does_not_exist_is_refused(copied, wrong):
     altered = copied("config.json", lambda config: config["architecture"].update(wrong))
@@ -568,14 +577,17 @@ def test_changed_weights_do_not_give_the_golden_output(run, tmp_path):
 
 
 def test_strength_one_is_the_recipe():
-    for recipe in (STANDARD, HARDER, replace(STANDARD, crop=0.08, ratio=2.0, hue=0.5)):
+    others = (replace(STANDARD, crop=0.08, ratio=2.0, hue=0.5), Views(crop=0.01))
+    for recipe in (STANDARD, HARDER, *others):
         found = with_strength(recipe, 1.0)
         for name, value in vars(recipe).items():
             assert getattr(found, name) == pytest.approx(value), name
 
 
-def test_strength_nought_is_the_picture_mirrored_or_not():
-    recipe = replace(STANDARD, grey=0.0)
+@pytest.mark.parametrize(
+    "recipe", [STANDARD, replace(HARDER, flip=0.5)], ids=["standard", "harder"]
+)
+def test_strength_nought_is_the_picture_mirrored_or_not(recipe):
     x = images.to_tensor(np.arange(2 * 32 * 32 * 3, dtype=np.uint8).reshape(2, 32, 32, 3))
     found = with_strength(recipe, 0.0)(x.repeat(20, 1, 1, 1), torch.Generator().manual_seed(0))
     flipped = 0
@@ -597,9 +609,11 @@ def test_changes_grow_in_proportion_up_to_their_limits():
     assert far.crop == pytest.approx(0.02)
     assert with_strength(HARDER, 0.5).rotation == pytest.approx(45)
     assert with_strength(HARDER, 5.0).rotation == 180
+    assert (half.grey, twice.grey, far.grey) == pytest.approx((0.1, 0.4, 1))
+    assert with_strength(HARDER, 0.5).jigsaw == pytest.approx(HARDER.jigsaw / 2)
     for recipe in (half, twice, far):
-        for name in ("flip", "jitter", "grey", "solarize", "jigsaw"):
-            assert getattr(recipe, name) == getattr(STANDARD, name)
+        assert (recipe.flip, recipe.jitter) == (STANDARD.flip, STANDARD.jitter)
+        assert (recipe.solarize, recipe.jigsaw, recipe.cutout) == (0, 0, 0)
 
 
 def test_a_strength_below_nought_is_refused():

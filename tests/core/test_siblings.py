@@ -1,4 +1,5 @@
 import copy
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -464,6 +465,9 @@ def test_nothing_holds_the_variance_of_vicreg_but_its_loss(make):
 def test_a_weight_below_zero_is_refused(name):
     with pytest.raises(ValueError, match=rf"^{name} must be 0 or more, got -1"):
         VICRegConfig(**{name: -1.0})
+    for wrong in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=rf"^{name} must be 0 or more, got"):
+            VICRegConfig(**{name: wrong})
     assert getattr(VICRegConfig(**{name: 0.0}), name) == 0
     with pytest.raises(ValueError, match=r"^hidden must"):
         VICRegConfig(hidden=0)

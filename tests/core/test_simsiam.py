@@ -410,7 +410,7 @@ def test_pictures_of_another_size_are_refused(make):
     ("name", "most"), [("width", 512), ("hidden", 8192), ("dim", 8192), ("predictor_hidden", 8192)]
 )
 def test_sizes_have_limits(name, most):
-    for wrong in (0, -3, most + 1):
+    for wrong in (0, -3, most + 1, 2.5, True, math.nan):
         with pytest.raises(ValueError, match=rf"^{name} must be 1 to {most}, got {wrong}"):
             SimSiamConfig(**{name: wrong})
     for right in (1, most):

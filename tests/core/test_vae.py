@@ -146,8 +146,12 @@ def test_a_residual_block_starts_as_the_identity(seeded):
         ({"architecture": "homework", "channels": (8, 8, 8, -1)}, "channels"),
         ({"latent_dim": 0}, "latent_dim"),
         ({"latent_dim": 1025}, "latent_dim"),
+        ({"latent_dim": 2.5}, "latent_dim"),
+        ({"channels": (8, 8.0, 8)}, "channels"),
+        ({"channels": (8, 8, 1032)}, "channels"),
         ({"blocks": 0}, "blocks"),
         ({"blocks": 9}, "blocks"),
+        ({"blocks": 1.5}, "blocks"),
     ],
 )
 def test_a_configuration_names_the_argument_it_refuses(changes, named):

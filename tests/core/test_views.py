@@ -537,11 +537,12 @@ def test_a_part_drawn_alone_is_the_only_stage(drawn, part):
 
 
 @pytest.mark.parametrize(
-    "shape", [(COUNT + 1, 3, 32, 32), (COUNT, 1, 32, 32), (COUNT, 3, 32), (3, 32, 32)]
+    "shape",
+    [(COUNT + 1, 3, 32, 32), (COUNT, 1, 32, 32), (COUNT, 3, 32), (3, 32, 32), (COUNT, 3, 24, 32)],
 )
 def test_other_pictures_than_those_drawn_for_are_refused(drawn, shape):
     for ask in (apply, lambda x, one: list(stages(x, one))):
-        with pytest.raises(ValueError, match=rf"^x must be \({COUNT}, 3, H, W\) as drawn for, got"):
+        with pytest.raises(ValueError, match=rf"^x must be \({COUNT}, 3, H, H\) as drawn for, got"):
             ask(torch.zeros(shape), drawn(STANDARD))
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+import pytest
 
 from core.toy_simsiam import Run, ToyConfig, parameters, sample, side_by_side, stops, train
 
@@ -149,7 +150,9 @@ def test_a_switch_trains_at_once_and_shows_something_else(open_page):
 
 
 def test_a_preset_sets_every_switch(open_page):
-    at = open_page(PAGE, toy_rate="0.05", toy_augmentation="0.5", toy_decay="0.0", **SHORT)
+    at = open_page(
+        "collapse_live.py", toy_rate="0.05", toy_augmentation="0.5", toy_decay="0.0", **SHORT
+    )
     for code, changes in CHANGES.items():
         at.button(key=f"toy_preset_{code}").click().run()
         assert not at.exception
@@ -287,3 +290,31 @@ def test_few_runs_are_kept(open_page):
     kept = list(at.session_state["toy_runs"])
     assert len(kept) == 12
     assert kept[-2:] == [BASE, replace(BASE, stop_gradient=False)]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, ["SimSiam (baseline)", "no stop-gradient"]),
+        ({"toy_stopgrad": "true"}, ["SimSiam (baseline)"]),
+        ({"toy_predictor": "None"}, ["SimSiam (baseline)", "no stop-gradient, no predictor"]),
+        ({"toy_stopgrad": "true", "toy_predictor": "None"}, ["SimSiam (baseline)", "no predictor"]),
+        ({"toy_predictor": "Fixed, random"}, ["SimSiam (baseline)"]),
+    ],
+)
+def test_real_runs_with_the_same_switches_stand_below(open_page, query, expected):
+    at = open_page(PAGE, **query)
+    (table,) = [frame.value for frame in at.dataframe if "kNN before" in frame.value]
+    assert list(table["run"]) == expected
+    missing = any("No real run here" in info.value for info in at.info)
+    assert missing == (query.get("toy_predictor") == "Fixed, random")
+    states = dict(zip(table["run"], table["state"], strict=True))
+    assert states.pop("SimSiam (baseline)") == "spread out"
+    assert set(states.values()) <= {"collapsed"}
+
+
+def test_without_runs_the_toy_still_trains(open_page, monkeypatch, tmp_path):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
+    at = open_page(PAGE)
+    assert any("No bundle of the family simsiam" in error.value for error in at.error)
+    assert len(at.metric) == 8

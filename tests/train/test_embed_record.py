@@ -4,7 +4,7 @@ import torch
 from safetensors.numpy import load_file
 
 from core import methods
-from core.bundle import open_bundle, read_manifest
+from core.bundle import open_bundle, read_manifest, write_bundle
 from core.errors import AtelierError
 from core.simsiam import SimSiamConfig
 from core.simsiam_explorer import read_run
@@ -141,6 +141,26 @@ def test_a_record_is_not_made_onto_its_own_bundle(embed, bundle, tmp_path, capsy
     assert embed(tmp_path / "sim-tiny", "--record") == 1
     assert "already" in capsys.readouterr().err
     assert read_manifest(tmp_path / "manifest.json").open("sim-tiny").has_weights
+
+
+def test_a_bundle_without_the_figures_of_a_record_is_refused(embed, bundle, tmp_path, capsys):
+    metrics = {key: value for key, value in bundle.metrics.items() if key != "test"}
+    poor = write_bundle(
+        tmp_path / "poor",
+        config=bundle.config,
+        weights=bundle.arrays("model.safetensors"),
+        history=bundle.history,
+        metrics=metrics,
+        profiles=bundle.profiles,
+        golden=bundle.arrays("golden.safetensors"),
+        progress={},
+        card="",
+    )
+    assert embed(poor.folder, "--record") == 1
+    said = capsys.readouterr().err
+    assert "its figures lack test" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "sim-tiny").exists()
 
 
 def test_families_whose_pages_need_weights_make_no_records(embed, tiny_bundle, tmp_path, capsys):

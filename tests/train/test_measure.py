@@ -435,7 +435,7 @@ def test_every_family_knows_its_figures_and_no_other(
         family = verify.family_of(bundle)
         assert family.golden(bundle) <= 1e-4
         assert (family.judged is not None) is judges
-    assert set(verify.FAMILIES) == {"vae", "ddpm", "judge"}
+    assert set(verify.FAMILIES) == {"vae", "ddpm", "judge", "simsiam"}
 
 
 def test_an_unknown_family_has_a_code_of_its_own(copy):

@@ -113,8 +113,8 @@ def test_every_recipe_takes_a_step_and_changes_what_it_names(recipe):
 
 def test_recipes_differ_from_the_baseline_in_what_they_name_alone():
     for name, recipe in simsiam.RECIPES.items():
-        _method, config = simsiam.configured(recipe, simsiam.PRESETS["narrow"])
-        assert config.width == simsiam.PRESETS["narrow"].width
+        _method, config = simsiam.configured(recipe, simsiam.SIZES["narrow"])
+        assert config.width == simsiam.SIZES["narrow"].width
         assert (config.dim == 4096) == ("dim-4096" in name)
         assert (recipe.training.get("batch_size") == 4096) == name.endswith("batch-4096")
         assert recipe.training.get("heavy", False) == name.startswith("heavy")
@@ -351,7 +351,7 @@ def test_the_card_says_what_was_trained_on_what(bundle):
 
 
 def test_the_command_trains_a_recipe_on_part_of_the_pictures(tmp_path, monkeypatch):
-    monkeypatch.setitem(simsiam.PRESETS, "narrow", SIZE)
+    monkeypatch.setitem(simsiam.SIZES, "narrow", SIZE)
     run = tmp_path / "run"
     command = ["simsiam", "--run", str(run), "--preset", "narrow", "--recipe", "no-predictor"]
     settings = ["--epochs", "1", "--batch-size", "32", "--pictures", "96", "--device", "cpu"]
