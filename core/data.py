@@ -166,8 +166,8 @@ def count_split(name: str, split: str) -> int:
     )
 
 
-def load_split(name: str, split: str) -> PictureSet:
-    """A split that is at hand, decoded.
+def load_split(name: str, split: str, most: int = 0) -> PictureSet:
+    """A split that is at hand, decoded; of its pictures only the first ``most``, all where it is 0.
 
     Raises ``AtelierError``: ``data-missing``, ``data-incomplete``, ``data-damaged``,
     ``data-layout``, ``data-labels``, ``data-picture-unreadable``, ``data-picture-size``.
@@ -188,9 +188,13 @@ def load_split(name: str, split: str) -> PictureSet:
     labels: list[np.ndarray] = []
     for file in files:
         table = _read_table(file, source)
+        if most:
+            table = table.slice(0, most - len(pictures))
         rows = table.column(source.image_column).to_pylist()
         pictures += [_decode(row, file, number) for number, row in enumerate(rows)]
         labels.append(_labels(table, source, file))
+        if len(pictures) == most:
+            break
     return PictureSet(name, split, np.stack(pictures), np.concatenate(labels), source.class_names)
 
 

@@ -81,8 +81,10 @@ def source_of_profiles(explorer: VAEExplorer) -> Source:
             0,
             key="profiles_pictures",
             bind="query-params",
-            format_func=lambda n: number(n, 0) if n else _("as stored"),
-            help=_("Few pictures: the profile is noisy. Watch which peaks stay."),
+            help=_(
+                "0: the profile as it is stored with the bundle. Few pictures: the profile is noisy. "
+                "Watch which peaks stay."
+            ),
         )
         if chosen:
             found = loaders.profiles(explorer.bundle.name, settings["name"], split, chosen)

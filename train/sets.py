@@ -70,7 +70,7 @@ def load(
         for part in (split, test_split):
             if data.find_split(name, part) is None:
                 data.download_split(name, part)
-    return first(data.load_split(name, split), pictures), data.load_split(name, test_split)
+    return data.load_split(name, split, pictures), data.load_split(name, test_split)
 
 
 def first(pictures: PictureSet, count: int) -> PictureSet:

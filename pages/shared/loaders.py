@@ -58,10 +58,11 @@ GOLDEN = {
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def use_all_cores() -> int:
-    """Threads of a computation: as many as cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    torch.set_num_threads(cores or 1)
-    return cores or 1
+    """Threads of a computation: as many as cores this process may use, or as OMP_NUM_THREADS says."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        torch.set_num_threads(cores or 1)
+    return torch.get_num_threads()
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
@@ -222,8 +223,8 @@ def warm_up() -> None:
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _split(files: tuple[tuple[str, float], ...], name: str, split: str) -> PictureSet:
-    return data.load_split(name, split)
+def _split(files: tuple[tuple[str, float], ...], name: str, split: str, most: int) -> PictureSet:
+    return data.load_split(name, split, most)
 
 
 def split_at_hand(name: str, split: str) -> bool:
@@ -241,10 +242,10 @@ def _files(name: str, split: str) -> tuple[tuple[str, float], ...]:
     return tuple((str(file), file.stat().st_mtime) for file in found)
 
 
-def picture_set(name: str, split: str) -> PictureSet:
-    """A split that is at hand; raises ``AtelierError`` where it is not."""
+def picture_set(name: str, split: str, most: int = 0) -> PictureSet:
+    """A split that is at hand, or its first ``most`` pictures; ``AtelierError`` where it is not."""
     with st.spinner(_("Reading the pictures …")):
-        return _split(_files(name, split), name, split)
+        return _split(_files(name, split), name, split, most)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

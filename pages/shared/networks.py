@@ -134,28 +134,17 @@ def training_set_at_hand(record: RunRecord) -> bool:
 
 
 def bank_pictures(record: RunRecord) -> PictureSet | None:
-    """The training split whose first pictures are those of the run; None where it is another one.
+    """The pictures that a run was trained on; None where those at hand are others.
 
-    Reads the whole split, which takes seconds the first time.
+    Reading them takes seconds the first time.
     """
     settings = record.bundle.config["data"]
     with plain_errors():
-        found = loaders.picture_set(settings["name"], settings["split"])
+        found = loaders.picture_set(settings["name"], settings["split"], settings["pictures"])
         _features, labels = explorer(record).bank
-        first = _first(found, settings["pictures"])
         request = ("fingerprint", record.bundle.digest, id(found))
-        same = kept("bank", request, first.fingerprint).value == settings["fingerprint"]
+        same = kept("bank", request, found.fingerprint).value == settings["fingerprint"]
         if same and np.array_equal(found.labels[: len(labels)], labels):
             return found
         st.caption(_("The training set at hand is not the one that this network was trained on."))
     return None
-
-
-def _first(found: PictureSet, count: int) -> PictureSet:
-    return PictureSet(
-        found.name,
-        found.split,
-        found.pictures[:count],
-        found.labels[:count],
-        found.class_names,
-    )

@@ -63,6 +63,25 @@ def test_shards_are_read_in_order(folder, write_shard, digits):
     assert np.array_equal(found.labels, labels)
 
 
+@pytest.mark.parametrize("most", [1, 3, 4, 5, 6, 7])
+def test_the_first_pictures_alone_are_read(folder, write_shard, digits, most):
+    pictures, labels = digits
+    write_shard(folder / "train-00000-of-00002.parquet", pictures[:4], labels[:4])
+    write_shard(folder / "train-00001-of-00002.parquet", pictures[4:], labels[4:])
+    found = load_split("svhn", "train", most)
+    assert np.array_equal(found.pictures, pictures[:most])
+    assert np.array_equal(found.labels, labels[:most])
+
+
+def test_pictures_behind_the_first_are_not_decoded(folder, write_shard, digits):
+    pictures, labels = digits
+    rows = [*pictures[:3], b"no picture", *pictures[4:]]
+    write_shard(folder / "train-00000-of-00001.parquet", rows, labels)
+    assert len(load_split("svhn", "train", 3)) == 3
+    with pytest.raises(AtelierError):
+        load_split("svhn", "train", 4)
+
+
 def test_cifar_is_read_from_its_own_columns(tmp_path, folder, write_shard, digits):
     pictures, labels = digits
     file = tmp_path / "uoft-cs/cifar10/plain_text/test-00000-of-00001.parquet"
