@@ -18,7 +18,7 @@ from train.diagnosis import Protocol
 SOURCE = SOURCES["cifar10"]
 DRAWN = ("airplane", "automobile", "bird", "cat", "frog", "ship", "truck")
 COLOURS = ("#b3261e", "#e8b923", "#2f6db3", "#5c8a3a")
-SIZE = replace(training.PRESETS["narrow"], width=2, hidden=12, dim=16, predictor_hidden=6)
+SIZE = replace(training.SIZES["narrow"], width=2, hidden=12, dim=16, predictor_hidden=6)
 TRAIN, TEST = 64, 40
 NAMES = {recipe: f"simsiam-cifar10-{recipe}" for recipe in ("baseline", "no-stop-gradient")}
 

@@ -22,7 +22,7 @@ from train.diagnosis import Protocol
 PAGE = "collapse.py"
 TRAINED = ("baseline", "no-stop-gradient")
 SIZE = replace(
-    training.PRESETS["narrow"], width=2, stem="strided", hidden=12, dim=16, predictor_hidden=6
+    training.SIZES["narrow"], width=2, stem="strided", hidden=12, dim=16, predictor_hidden=6
 )
 EPOCHS = 3
 COLLAPSED = {

@@ -60,7 +60,7 @@ def tiny_siblings(make_digits, write_shard, tmp_path_factory):
 
 def one_run(root, folder, name):
     recipe = training.RECIPES[name]
-    size = replace(training.PRESETS["narrow"], **SMALL)
+    size = replace(training.SIZES["narrow"], **SMALL)
     settings = training.SimSiamTraining(
         **{**recipe.training, "batch_size": 8, "learning_rate": 0.05},
         recipe=name,
