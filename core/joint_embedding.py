@@ -27,7 +27,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
-from torchvision.models.resnet import BasicBlock
 
 from core import checks
 from core.images import SIZE
@@ -88,6 +87,9 @@ class Backbone(nn.Module):
 
     def __init__(self, width: int, stem: Stem) -> None:
         super().__init__()
+        # Takes longer than torch itself: only who makes a network waits for it.
+        from torchvision.models.resnet import BasicBlock
+
         if stem in ("small", "strided"):
             self.stem = nn.Sequential(
                 nn.Conv2d(3, width, 3, 1 if stem == "small" else 2, padding=1, bias=False),

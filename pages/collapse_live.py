@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import sqrt
 from typing import Literal
@@ -286,9 +286,13 @@ def runs_of(*configs: ToyConfig) -> tuple[Run, ...]:
     return tuple(kept[config] for config in configs)
 
 
-def to_the_end(runs: Sequence[Run]) -> None:
+def to_the_end(runs: Sequence[Run], show: Callable[[Together], None] | None = None) -> None:
+    """Trains runs; ``show`` is called with their beginning, to look at while they do."""
+    steps = live.one_at_a_time(side_by_side(runs), "toy")
+    if show is not None:
+        show(next(steps))
     with st.spinner(_("Training …")):
-        for _now in live.one_at_a_time(side_by_side(runs), "toy"):
+        for _now in steps:
             pass
 
 
@@ -298,7 +302,9 @@ def trained(runs: Sequence[Run], place: live.Place) -> bool:
         return True
     steps = runs[0].config.steps
     if steps <= AT_ONCE:
-        to_the_end(runs)
+        with place.container():
+            to_the_end(runs, newest)
+        place.empty()
         return True
     behind = min(runs, key=lambda run: len(run.states)).states
     if behind:

@@ -6,7 +6,9 @@ Needs playwright and /usr/bin/chromium (tests/requirements.txt). The limits are 
 ``streamlit run`` to the first page with a picture, 300 milliseconds from a key pressed on a slider to
 the new picture on the screen, 1 second from a click to the first picture of a way back by DDIM in 20
 steps and to the first rows of a sweep for t*, 5 seconds to 16 pictures by DDIM in 50 steps, 6 seconds
-to a whole sweep (12 levels, 4 draws, DDIM 50), and 1.5 GiB of memory with every page visited.
+to a whole sweep (12 levels, 4 draws, DDIM 50), 2 seconds from a switch of the toy SimSiam to its
+trained network and from opening any page to its first picture or chart, and 1.5 GiB of memory with
+every page visited.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).parents[2]
 PORT = 8733
 URL = f"http://127.0.0.1:{PORT}"
-STARTUP_LIMIT, SLIDER_LIMIT = 5.0, 0.3
+STARTUP_LIMIT, SLIDER_LIMIT, PAGE_LIMIT = 5.0, 0.3, 2.0
 MEMORY_LIMIT = 1536
 ROUNDS, CLICKS = 15, 5
 LIVE = "img[alt^='The noisy pictures, and below them']"
 MADE = "img[alt='Pictures made from noise']"
 ROWS = "img[alt^='The noisy picture at every level']"
 SWEPT = "text=/sampler: DDIM 50 ·/"
+SWITCHED = "text=/on the right predictor: None/"
+FIRST = "[data-testid=stImage] img, .js-plotly-plot, [data-testid=stDataFrame]"
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 PAGES = (
     "",
@@ -45,16 +49,23 @@ PAGES = (
     "ddpm-lengths",
     "inside-the-unet",
     "ddpm-training",
+    "two-views",
+    "collapse",
+    "collapse-live",
+    "neighbours",
+    "siblings",
     "checkpoints",
 )
 DENOISE = "denoising?lang=en&denoise_count=16&denoise_seed={seed}&denoise_steps="
 SWEEP = "t-star?lang=en&tstar_seed={seed}"
+TOY = "collapse-live?lang=en&toy_seed={seed}"
 CLICKED = (
     # What is timed, the page, the button, what is waited for, the first seed, the limit in seconds.
     ("click to first picture, DDIM 20", f"{DENOISE}20", "denoise_go", f"{LIVE}, {MADE}", 100, 1.0),
     ("click to 16 pictures, DDIM 50", f"{DENOISE}50", "denoise_go", MADE, 200, 5.0),
     ("click to first rows of a sweep", SWEEP, "tstar_go", ROWS, 300, 1.0),
     ("click to a whole sweep", SWEEP, "tstar_go", SWEPT, 400, 6.0),
+    ("a switch of the toy to its network", TOY, "toy_preset_no-predictor", SWITCHED, 500, 2.0),
 )
 NOW = "img[alt='What the decoder makes of z as the sliders say']"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -122,11 +133,16 @@ def report(what: str, seconds: list[float], limit: float) -> None:
     )
 
 
-def visit_all(page: Page) -> None:
+def visit_all(page: Page) -> dict[str, float]:
+    """Seconds from opening every page, as a new visitor, to its first picture, chart or table."""
+    seconds = {}
     for path in PAGES:
+        start = time.perf_counter()
         page.goto(f"{URL}/{path}?lang=en")
-        page.wait_for_selector("h1", timeout=60_000)
+        page.wait_for_selector(FIRST, timeout=60_000)
+        seconds[path or "home"] = time.perf_counter() - start
         page.wait_for_selector(QUIET, timeout=60_000)
+    return seconds
 
 
 def peak_memory(process: int) -> float | None:
@@ -154,7 +170,11 @@ def main() -> None:
             report("slider to picture", slider_to_picture(page), SLIDER_LIMIT)
             for words, link, button, shown, seed, limit in CLICKED:
                 report(words, clicks(page, link, button, shown, seed), limit)
-            visit_all(page)
+            visits = visit_all(page)
+            slowest = max(visits, key=visits.get)
+            report(
+                f"page to its first picture (slowest: {slowest})", [*visits.values()], PAGE_LIMIT
+            )
             memory = peak_memory(server.pid)
             if memory is not None:
                 print(
