@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import fields, replace
 
 import numpy as np
@@ -296,7 +297,7 @@ def alike(
 
 def broken(name: str) -> str:
     """A network's name in short lines, for a narrow axis."""
-    return name.replace(", ", ",<br>").replace(" (", "<br>(")
+    return "<br>".join(textwrap.wrap(name, 17, break_on_hyphens=False))
 
 
 def told(names: list[str], values: np.ndarray) -> str:
