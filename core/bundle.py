@@ -87,6 +87,8 @@ class Bundle:
     history: list[dict] = field(repr=False)
     metrics: dict = field(repr=False)
     card: str = field(repr=False)
+    reached: bool = True
+    """False for the cached copy of a bundle whose Hub could not be reached."""
 
     @cached_property
     def digest(self) -> str:
@@ -145,16 +147,15 @@ def open_bundle(
     """A bundle by folder, or by Hub repository ``user/name`` at ``revision``.
 
     Raises ``AtelierError``: ``bundle-missing``, ``bundle-incomplete``, ``bundle-damaged``,
-    ``bundle-config``, ``bundle-family``, and those of ``core.hub``.
+    ``bundle-config``, ``bundle-family``, and those of ``core.remote``.
     """
     folder = Path(folder_or_repo)
     if folder.is_dir():
         bundle = read_bundle(folder)
     elif isinstance(folder_or_repo, str) and REPOSITORY.fullmatch(folder_or_repo):
-        fetched = hub.fetch_bundle(folder_or_repo, revision)
-        bundle = read_bundle(
-            fetched, name=folder_or_repo, origin="hub", revision=revision or fetched.name
-        )
+        from core import remote  # which knows the families, and they read bundles
+
+        bundle = remote.fetch(folder_or_repo, revision)
     else:
         raise AtelierError(
             "bundle-missing",
@@ -179,6 +180,7 @@ def read_bundle(
     expected: Mapping[str, str] | None = None,
     origin: Origin = "folder",
     revision: str | None = None,
+    reached: bool = True,
 ) -> Bundle:
     """Read and check a folder; ``expected`` maps each file to the sha256 it must have."""
     folder = Path(folder)
@@ -208,10 +210,11 @@ def read_bundle(
         revision=revision,
         sha256=hashes,
         verified=expected is not None,
-        config=_read_json(folder, name, "config.json", dict),
-        history=_read_json(folder, name, "history.json", list),
-        metrics=_read_json(folder, name, "metrics.json", dict),
+        config=read_json(folder, name, "config.json", dict),
+        history=read_json(folder, name, "history.json", list),
+        metrics=read_json(folder, name, "metrics.json", dict),
         card=(folder / "README.md").read_text(encoding="utf-8"),
+        reached=reached,
     )
     _check_config(bundle)
     return bundle
@@ -245,7 +248,8 @@ def _damaged(name: str, file: str) -> AtelierError:
     )
 
 
-def _read_json(folder: Path, name: str, file: str, kind: type) -> dict | list:
+def read_json(folder: Path, name: str, file: str, kind: type) -> dict | list:
+    """A JSON file of a bundle; raises ``AtelierError`` ``bundle-damaged``, also for another kind."""
     try:
         value = json.loads((folder / file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -255,12 +259,12 @@ def _read_json(folder: Path, name: str, file: str, kind: type) -> dict | list:
     return value
 
 
-def unusable(bundle: Bundle, field: str) -> AtelierError:
+def unusable(name: str, field: str) -> AtelierError:
     """What to raise where a part of ``config.json`` makes no sense."""
     return AtelierError(
         "bundle-config",
         "config.json of the bundle {name} has no usable {field}.",
-        name=bundle.name,
+        name=name,
         field=field,
     )
 
@@ -268,7 +272,7 @@ def unusable(bundle: Bundle, field: str) -> AtelierError:
 def _check_config(bundle: Bundle) -> None:
     for key, kind in CONFIG_FIELDS.items():
         if not isinstance(bundle.config.get(key), kind):
-            raise unusable(bundle, key)
+            raise unusable(bundle.name, key)
     if bundle.config["format"] != FORMAT:
         raise AtelierError(
             "bundle-format",
@@ -437,18 +441,48 @@ class Manifest:
     def of_family(self, family: str) -> list[ManifestEntry]:
         return [entry for entry in self.entries if entry.family == family]
 
-    def open(self, name: str) -> Bundle:
-        """The verified bundle of an entry, embedded where there is a folder, else from the Hub."""
-        entry = self.entry(name)
-        if entry.folder is not None and (self.root / entry.folder).is_dir():
-            return read_bundle(
-                self.root / entry.folder, name=name, expected=entry.sha256, origin="embedded"
-            )
+    def embedded(self, entry: ManifestEntry) -> Path | None:
+        """The folder of an entry, where there is one."""
+        if entry.folder is None or not (self.root / entry.folder).is_dir():
+            return None
+        return self.root / entry.folder
+
+    def at_hand(self, entry: ManifestEntry) -> bool:
+        """Whether an entry can be opened without asking the network."""
+        if self.embedded(entry) is not None:
+            return True
+        folder = None if entry.repo is None else hub.cached_folder(entry.repo, entry.revision)
+        return folder is not None and all((folder / file).is_file() for file in entry.sha256)
+
+    def open(self, name: str, progress: Callable[[int, int], None] | None = None) -> Bundle:
+        """The verified bundle of an entry: embedded, else from the cache, else from the Hub.
+
+        Where the embedded folder is damaged, that of the Hub takes its place. ``progress`` is told
+        bytes done and bytes in all of a download. Raises what ``read_bundle`` and
+        ``core.remote.fetch`` raise, and ``bundle-missing-embedded``.
+        """
+        entry, refused = self.entry(name), None
+        folder = self.embedded(entry)
+        if folder is not None:
+            try:
+                return read_bundle(folder, name=name, expected=entry.sha256, origin="embedded")
+            except AtelierError as error:
+                refused = error
         if entry.repo is not None:
-            folder = hub.fetch_bundle(entry.repo, entry.revision)
-            return read_bundle(
-                folder, name=name, expected=entry.sha256, origin="hub", revision=entry.revision
-            )
+            from core import remote  # which knows the families, and they read bundles
+
+            try:
+                return remote.fetch(
+                    entry.repo,
+                    entry.revision,
+                    name=name,
+                    expected=entry.sha256,
+                    progress=progress,
+                )
+            except AtelierError as error:
+                raise refused or error from error
+        if refused is not None:
+            raise refused
         raise AtelierError(
             "bundle-missing-embedded",
             "The folder of the bundle {name} is missing from checkpoints/.",

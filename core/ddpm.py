@@ -192,6 +192,6 @@ class DDPM:
         try:
             model = cls.build(DDPMConfig.read(bundle.config["architecture"]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise unusable(bundle, "architecture") from error
+            raise unusable(bundle.name, "architecture") from error
         load_weights(model.unet, bundle)
         return model

@@ -7,11 +7,24 @@ Everything goes through ``huggingface_hub``: its cache, retries, resumed downloa
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    EvalResult,
+    HfApi,
+    ModelCardData,
+    get_token,
+    hf_hub_download,
+    scan_cache_dir,
+    snapshot_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -19,6 +32,7 @@ from huggingface_hub.errors import (
     HFValidationError,
     HTTPError,
     LocalEntryNotFoundError,
+    LocalTokenNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -26,8 +40,8 @@ from tqdm import tqdm
 
 from core.errors import AtelierError
 
-BUNDLE_PATTERNS = ["*.json", "*.safetensors", "README.md", "progress/*.jpg"]
-"""The only files ever fetched from a bundle's repository: no pickle, no code."""
+SECONDS_TO_ANSWER = 10.0
+KEPT_FILE = ".gitattributes"
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -58,9 +72,13 @@ def _progress_bar(progress: Progress) -> type[tqdm]:
 
 
 @contextmanager
-def _plain_errors(repo: str) -> Iterator[None]:
+def _plain_errors(repo: str, *, writing: bool = False) -> Iterator[None]:
     try:
         yield
+    except LocalTokenNotFoundError as error:
+        raise AtelierError(
+            "hub-token", "No token for the Hub is here: run `hf auth login`, or set HF_TOKEN."
+        ) from error
     except GatedRepoError as error:
         raise AtelierError(
             "hub-forbidden",
@@ -69,9 +87,11 @@ def _plain_errors(repo: str) -> Iterator[None]:
         ) from error
     except LocalEntryNotFoundError as error:
         if isinstance(error.__cause__, HfHubHTTPError):
-            raise _answer(repo, error.__cause__) from error
-        raise _unreachable(repo) from error
+            raise _answer(repo, error.__cause__, writing) from error
+        raise _unreachable(repo, writing) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+        if writing:
+            raise _answer(repo, error, writing) from error
         raise AtelierError(
             "hub-not-found",
             "The Hub has no public {repo} with this revision and file; check the name.",
@@ -82,18 +102,26 @@ def _plain_errors(repo: str) -> Iterator[None]:
             "hub-name", "{repo} is not a name of the form user/name.", repo=repo
         ) from error
     except HfHubHTTPError as error:
-        raise _answer(repo, error) from error
+        raise _answer(repo, error, writing) from error
     except HTTPError as error:
-        raise _unreachable(repo) from error
+        raise _unreachable(repo, writing) from error
     except OSError as error:
+        if error.errno is None and "Consistency" in str(error):  # fewer bytes came than were said
+            raise AtelierError(
+                "hub-partial", "The Hub sent a file of {repo} only in part.", repo=repo
+            ) from error
         if error.errno == errno.ENOSPC:
             raise AtelierError(
                 "disk-full", "The disk is full: {repo} could not be stored.", repo=repo
             ) from error
-        raise _unreachable(repo) from error
+        raise _unreachable(repo, writing) from error
 
 
-def _unreachable(repo: str) -> AtelierError:
+def _unreachable(repo: str, writing: bool = False) -> AtelierError:
+    if writing:
+        return AtelierError(
+            "hub-unreachable", "The Hub could not be reached; run the command again later."
+        )
     return AtelierError(
         "hub-unreachable",
         "The Hub could not be reached and {repo} is not in the cache.",
@@ -101,8 +129,21 @@ def _unreachable(repo: str) -> AtelierError:
     )
 
 
-def _answer(repo: str, error: HfHubHTTPError) -> AtelierError:
+def _answer(repo: str, error: HfHubHTTPError, writing: bool = False) -> AtelierError:
     status = error.response.status_code if error.response is not None else "?"
+    if status == 429:
+        return AtelierError(
+            "hub-busy",
+            "The Hub has had too many requests from here; wait a minute, then try again.",
+        )
+    if writing and status == 401:
+        return AtelierError(
+            "hub-token", "The Hub does not accept this token: run `hf auth login`, or set HF_TOKEN."
+        )
+    if writing and status in (403, 404):
+        return AtelierError(
+            "hub-write", "This token may not write to {repo} on the Hub.", repo=repo
+        )
     return AtelierError(
         "hub-answer",
         "The Hub answered {status} for {repo}; try again later.",
@@ -124,7 +165,143 @@ def cached_dataset_file(repo: str, filename: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def fetch_bundle(repo: str, revision: str | None = None) -> Path:
-    """The folder of a bundle ``user/name`` at ``revision``, in the standard cache."""
+# ---------------------------------------------------------------- bundles
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a repository: its ``size`` in bytes, and the hash that the Hub has of it.
+
+    ``sha256`` of a large file, of a small one git's ``blob``: sha1 of its length and content.
+    """
+
+    size: int
+    sha256: str | None = None
+    blob: str | None = None
+
+    def is_(self, path: Path) -> bool:
+        """Whether a file on the disk is this one."""
+        content = path.read_bytes()
+        if self.sha256 is not None:
+            return hashlib.sha256(content).hexdigest() == self.sha256
+        if self.blob is not None:
+            return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == self.blob
+        return len(content) == self.size
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a repository holds at a commit (40 hexadecimal digits)."""
+
+    commit: str
+    files: Mapping[str, RemoteFile]
+
+
+def list_repository(repo: str, revision: str | None = None) -> Listing:
+    """The files of ``user/name`` at a branch, tag or commit; asks the Hub, and downloads nothing."""
     with _plain_errors(repo):
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=BUNDLE_PATTERNS))
+        found = HfApi().model_info(
+            repo, revision=revision, files_metadata=True, timeout=SECONDS_TO_ANSWER
+        )
+        return Listing(
+            found.sha or "",
+            {
+                file.rfilename: RemoteFile(
+                    file.size or 0, file.lfs.sha256 if file.lfs else None, file.blob_id
+                )
+                for file in found.siblings or ()
+            },
+        )
+
+
+def fetch_file(
+    repo: str, commit: str, name: str, progress: Progress | None = None, *, again: bool = False
+) -> Path:
+    """A file at a commit, in the standard cache; ``again``: downloaded though it is there."""
+    with _plain_errors(repo):
+        bar = _progress_bar(progress) if progress else None
+        found = hf_hub_download(repo, name, revision=commit, force_download=again, tqdm_class=bar)
+        return Path(found)
+
+
+def cached_folder(repo: str, revision: str | None = None) -> Path | None:
+    """What the standard cache has of a repository, be it whole or not; never asks the network."""
+    try:
+        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return None
+
+
+def forget(repo: str, commit: str) -> int:
+    """Delete a commit of a repository from the standard cache; the bytes that are free now."""
+    plan = scan_cache_dir().delete_revisions(
+        *(
+            revision.commit_hash
+            for held in scan_cache_dir().repos
+            if held.repo_id == repo and held.repo_type == "model"
+            for revision in held.revisions
+            if revision.commit_hash == commit
+        )
+    )
+    plan.execute()
+    return plan.expected_freed_size
+
+
+@dataclass(frozen=True)
+class Published:
+    """The commit that holds what was uploaded, and where people see it."""
+
+    commit: str
+    url: str
+
+
+def publish(repo: str, files: Mapping[str, Path], message: str, *, private: bool) -> Published:
+    """``files`` by their names there, in one commit; the repository is made where there is none.
+
+    Files of the repository that are not among them are deleted, but for its ``.gitattributes``. Where
+    nothing differs no commit is made. Raises ``AtelierError``: ``hub-token``, ``hub-write`` and
+    those of reading.
+    """
+    api = HfApi()
+    with _plain_errors(repo, writing=True):
+        if get_token() is None:
+            raise LocalTokenNotFoundError
+        api.create_repo(repo, private=private, exist_ok=True)
+        there = api.list_repo_files(repo)
+        gone = [CommitOperationDelete(name) for name in there if name not in {*files, KEPT_FILE}]
+        added = [CommitOperationAdd(name, str(path)) for name, path in files.items()]
+        made = api.create_commit(repo, [*added, *gone], commit_message=message)
+        return Published(made.oid, f"{api.endpoint}/{repo}/tree/{made.oid}")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A figure for a card's ``model-index``."""
+
+    task: str
+    dataset: str
+    split: str
+    metric: str
+    words: str
+    value: float
+
+
+def model_card(words: str, front: Mapping[str, object], results: Sequence[Result]) -> str:
+    """A card as the Hub reads it: ``front`` and the results as ``model-index``, then the words.
+
+    ``front`` has at least ``model_name``.
+    """
+    evaluated = [
+        EvalResult(
+            task_type=one.task,
+            dataset_type=one.dataset,
+            dataset_name=one.dataset,
+            dataset_split=one.split,
+            metric_type=one.metric,
+            metric_name=one.words,
+            metric_value=one.value,
+        )
+        for one in results
+    ]
+    data = ModelCardData(**front, eval_results=evaluated or None)
+    return f"---\n{data.to_yaml()}\n---\n{words}"

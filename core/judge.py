@@ -122,6 +122,6 @@ class Judge(nn.Module):
         try:
             model = cls(JudgeConfig(**bundle.config["architecture"]))
         except (TypeError, ValueError) as error:
-            raise unusable(bundle, "architecture") from error
+            raise unusable(bundle.name, "architecture") from error
         load_weights(model, bundle)
         return model.eval()

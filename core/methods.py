@@ -57,7 +57,7 @@ def from_bundle(bundle: Bundle) -> JointEmbedding:
     try:
         method, config = config_from(bundle.config["architecture"])
     except (TypeError, ValueError) as error:
-        raise unusable(bundle, "architecture") from error
+        raise unusable(bundle.name, "architecture") from error
     model = build(method, config)
     load_weights(model, bundle)
     return model.eval()
@@ -82,7 +82,7 @@ def untrained(bundle: Bundle) -> JointEmbedding:
     try:
         method, config = config_from(bundle.config["architecture"])
     except (TypeError, ValueError) as error:
-        raise unusable(bundle, "architecture") from error
+        raise unusable(bundle.name, "architecture") from error
     with torch.random.fork_rng(devices=[]):  # the global generator is put back
         torch.manual_seed(bundle.config["seed"])
         model = build(method, config)

@@ -97,7 +97,7 @@ def read_run(bundle: Bundle) -> RunRecord:
     try:
         methods.config_from(bundle.config["architecture"])
     except (TypeError, ValueError) as error:
-        raise unusable(bundle, "architecture") from error
+        raise unusable(bundle.name, "architecture") from error
     try:
         rows = [{**bundle.metrics["before"], "train_loss": np.nan}, *bundle.history]
         figures = {name: np.array([row[name] for row in rows]) for name in (*FIGURES, "train_loss")}

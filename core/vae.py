@@ -383,7 +383,7 @@ class VAE(nn.Module):
         try:
             model = cls(VAEConfig(**bundle.config["architecture"]))
         except (TypeError, ValueError) as error:
-            raise unusable(bundle, "architecture") from error
+            raise unusable(bundle.name, "architecture") from error
         load_weights(model, bundle)
         return model.eval()
 

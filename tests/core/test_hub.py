@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from core.bundle import open_bundle, read_manifest
 from core.errors import AtelierError
 from core.files import write_json
-from core.hub import _progress_bar, cached_dataset_file, fetch_bundle
+from core.hub import _progress_bar, cached_dataset_file
 from core.vae import VAE
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -59,14 +59,14 @@ def test_a_manifest_opens_a_cached_bundle_verified(cached, tmp_path):
 @pytest.mark.parametrize("revision", [None, COMMIT])
 def test_a_bundle_that_is_not_cached_is_reported_as_unreachable(revision):
     with pytest.raises(AtelierError) as caught:
-        fetch_bundle("user/elsewhere", revision)
+        open_bundle("user/elsewhere", revision=revision)
     assert caught.value.code == "hub-unreachable"
 
 
 @pytest.mark.parametrize("name", ["a--b/c", "user/.name", "-user/name", "../up"])
 def test_a_name_the_hub_does_not_allow_is_reported(name):
     with pytest.raises(AtelierError) as caught:
-        fetch_bundle(name)
+        open_bundle(name)
     assert caught.value.code == "hub-name"
 
 

@@ -1,0 +1,276 @@
+"""A small server with the Hub's routes, for the real client: repositories, large files, faults."""
+
+import base64
+import hashlib
+import json
+import re
+import secrets
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+WRITER, READER = "hf_writer", "hf_reader"
+LARGE = (".safetensors", ".jpg")
+"""Kept as large files, which the Hub knows by their sha256."""
+
+
+class Repository:
+    """Commits of a repository, the newest last: each its name and its files."""
+
+    def __init__(self):
+        self.commits = []
+        self.commit({})
+
+    def commit(self, files):
+        name = secrets.token_hex(20)
+        self.commits.append((name, dict(files)))
+        return name
+
+    def at(self, revision):
+        """The commit of a branch (``main``) or of a name; None where there is none."""
+        if revision == "main":
+            return self.commits[-1]
+        return next((one for one in self.commits if one[0] == revision), None)
+
+
+def blob(content):
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def entity(name, content):
+    return hashlib.sha256(content).hexdigest() if name.endswith(LARGE) else blob(content)
+
+
+class Hub:
+    """The server. ``fault(method, path)`` may answer with a status, or with what to do:
+    ``cut`` (half of the content, then the connection ends), ``garble`` (as many other bytes),
+    ``shorten`` (half of the content, said to be all), ``slow`` (a pause before the answer).
+    """
+
+    def __init__(self):
+        self.repositories, self.stored, self.seen = {}, {}, []
+        self.fault = lambda method, path: None
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def put(self, repo, files, kind="models"):
+        """A commit that holds ``files``, and no others."""
+        return self.repositories.setdefault((kind, repo), Repository()).commit(files)
+
+    def files(self, repo, kind="models"):
+        return self.repositories[kind, repo].at("main")[1]
+
+    def commits(self, repo, kind="models"):
+        return len(self.repositories[kind, repo].commits) - 1
+
+    def downloads(self, name=""):
+        return [p for m, p in self.seen if m == "GET" and "/resolve/" in p and p.endswith(name)]
+
+    def handler(self):
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *arguments):
+                pass
+
+            def do_HEAD(self):
+                hub.answer(self, "HEAD")
+
+            def do_GET(self):
+                hub.answer(self, "GET")
+
+            def do_POST(self):
+                hub.answer(self, "POST")
+
+            def do_PUT(self):
+                hub.answer(self, "PUT")
+
+        return Handler
+
+    # ------------------------------------------------------------ answers
+
+    def answer(self, to, method):
+        path, query = unquote(urlsplit(to.path).path), parse_qs(urlsplit(to.path).query)
+        body = to.rfile.read(int(to.headers.get("Content-Length", 0)))
+        self.seen.append((method, path))
+        fault = self.fault(method, path)
+        if fault == "slow":
+            time.sleep(2)
+        if isinstance(fault, int):
+            return send(to, fault, b"")
+        writing = method in ("POST", "PUT") and "/verify" not in path
+        token = to.headers.get("Authorization", "").removeprefix("Bearer ")
+        if writing and not path.startswith("/store/"):
+            if token not in (WRITER, READER):
+                return send(to, 401, b"")
+            if token == READER:
+                return send(to, 403, b"")
+        for pattern, route in ROUTES:
+            match = re.fullmatch(pattern, f"{method} {path}")
+            if match:
+                return route(self, to, query, body, fault, **match.groupdict())
+        return send(to, 404, b"", {"X-Error-Code": "EntryNotFound"})
+
+    def found(self, kind, repo, revision):
+        held = self.repositories.get((kind, repo))
+        return held.at(revision) if held else None
+
+    def info(self, to, query, body, fault, kind, repo, revision="main"):
+        commit = self.found(kind, repo, revision)
+        if commit is None:
+            known = (kind, repo) in self.repositories
+            return send(
+                to, 404, b"", {"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"}
+            )
+        name, files = commit
+        siblings = [
+            {"rfilename": file, "size": len(content), "blobId": blob(content)}
+            | (
+                {"lfs": {"sha256": entity(file, content), "size": len(content), "pointerSize": 1}}
+                if file.endswith(LARGE)
+                else {}
+            )
+            for file, content in files.items()
+        ]
+        about = {"id": repo, "modelId": repo, "sha": name, "siblings": siblings, "tags": []}
+        return send_json(to, about | {"private": False, "downloads": 0, "likes": 0})
+
+    def tree(self, to, query, body, fault, kind, repo, revision):
+        commit = self.found(kind, repo, revision)
+        if commit is None:
+            return send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
+        rows = [
+            {"type": "file", "path": file, "size": len(content), "oid": blob(content)}
+            for file, content in commit[1].items()
+        ]
+        return send_json(to, rows)
+
+    def resolve(self, to, query, body, fault, repo, revision, file, kind="models"):
+        commit = self.found(kind, repo, revision)
+        if commit is None or file not in commit[1]:
+            return send(to, 404, b"", {"X-Error-Code": "EntryNotFound"})
+        content = commit[1][file]
+        headers = {"ETag": f'"{entity(file, content)}"', "X-Repo-Commit": commit[0]}
+        if fault == "garble":
+            content = bytes(len(content))
+        if fault == "shorten":
+            content = content[: len(content) // 2]
+        asked = re.match(r"bytes=(\d+)-", to.headers.get("Range", ""))
+        start = int(asked[1]) if asked else 0
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        return send(to, 206 if start else 200, content[start:], headers, cut=fault == "cut")
+
+    def create(self, to, query, body, fault):
+        wanted = json.loads(body)
+        kind = {"model": "models", "space": "spaces"}[wanted.get("type") or "model"]
+        user = wanted.get("organization") or "user"
+        repo = f"{user}/{wanted['name']}"
+        url = {"url": f"{self.address}/{repo}"}
+        if (kind, repo) in self.repositories:
+            return send_json(to, url, 409)
+        self.repositories[kind, repo] = Repository()
+        return send_json(to, url)
+
+    def preupload(self, to, query, body, fault, kind, repo, revision):
+        held = self.found(kind, repo, revision)
+        if held is None:
+            return send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
+        return send_json(
+            to,
+            {
+                "files": [
+                    {
+                        "path": file["path"],
+                        "uploadMode": "lfs" if file["path"].endswith(LARGE) else "regular",
+                        "shouldIgnore": False,
+                        "oid": blob(held[1][file["path"]])
+                        if file["path"] in held[1] and not file["path"].endswith(LARGE)
+                        else entity(file["path"], held[1][file["path"]])
+                        if file["path"] in held[1]
+                        else None,
+                    }
+                    for file in json.loads(body)["files"]
+                ]
+            },
+        )
+
+    def batch(self, to, query, body, fault, **repo):
+        objects = []
+        for one in json.loads(body)["objects"]:
+            actions = {"upload": {"href": f"{self.address}/store/{one['oid']}"}}
+            objects.append(one if one["oid"] in self.stored else one | {"actions": actions})
+        return send_json(to, {"transfer": "basic", "objects": objects})
+
+    def store(self, to, query, body, fault, oid):
+        if hashlib.sha256(body).hexdigest() != oid:
+            return send(to, 422, b"")
+        self.stored[oid] = body
+        return send(to, 200, b"")
+
+    def commit(self, to, query, body, fault, kind, repo, revision):
+        held = self.repositories.get((kind, repo))
+        if held is None:
+            return send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
+        files = dict(held.at("main")[1])
+        for line in body.decode().splitlines():
+            step = json.loads(line)
+            value = step["value"]
+            if step["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif step["key"] == "lfsFile":
+                files[value["path"]] = self.stored[value["oid"]]
+            elif step["key"] == "deletedFile":
+                del files[value["path"]]
+        name = held.commit(files)
+        url = f"{self.address}/{repo}/commit/{name}"
+        return send_json(to, {"success": True, "commitOid": name, "commitUrl": url})
+
+    def whoami(self, to, query, body, fault):
+        return send_json(to, {"name": "user", "type": "user", "orgs": []})
+
+
+REPO, REVISION = r"(?P<repo>[\w.-]+/[\w.-]+)", r"(?P<revision>[\w.-]+)"
+KIND = r"(?P<kind>models|spaces)"
+ROUTES = (
+    (r"GET /api/whoami-v2", Hub.whoami),
+    (rf"GET /api/{KIND}/{REPO}", Hub.info),
+    (rf"GET /api/{KIND}/{REPO}/revision/{REVISION}", Hub.info),
+    (rf"GET /api/{KIND}/{REPO}/tree/{REVISION}", Hub.tree),
+    (r"POST /api/repos/create", Hub.create),
+    (rf"POST /api/{KIND}/{REPO}/preupload/{REVISION}", Hub.preupload),
+    (rf"POST /api/{KIND}/{REPO}/commit/{REVISION}", Hub.commit),
+    (rf"POST /(spaces/)?{REPO}.git/info/lfs/objects/batch", Hub.batch),
+    (r"PUT /store/(?P<oid>\w+)", Hub.store),
+    (rf"(GET|HEAD) /{REPO}/resolve/{REVISION}/(?P<file>.+)", Hub.resolve),
+)
+
+
+def send_json(to, value, status=200):
+    return send(to, status, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+
+def send(to, status, content, headers=None, *, cut=False):
+    to.send_response(status)
+    for name, value in (headers or {}).items():
+        to.send_header(name, value)
+    to.send_header("Content-Length", str(len(content)))
+    to.end_headers()
+    if to.command == "HEAD":
+        return
+    to.wfile.write(content[: len(content) // 2] if cut else content)
+    if cut:
+        to.wfile.flush()
+        to.close_connection = True
