@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from json import JSONDecodeError
 from pathlib import Path
 
 from huggingface_hub import (
@@ -18,7 +19,7 @@ from huggingface_hub import (
     CommitOperationDelete,
     EvalResult,
     HfApi,
-    ModelCardData,
+    ModelCard,
     get_token,
     hf_hub_download,
     scan_cache_dir,
@@ -101,8 +102,21 @@ def _plain_errors(repo: str, *, writing: bool = False) -> Iterator[None]:
         raise AtelierError(
             "hub-name", "{repo} is not a name of the form user/name.", repo=repo
         ) from error
+    except JSONDecodeError as error:
+        raise AtelierError(
+            "hub-answer",
+            "The Hub answered {status} for {repo}; try again later.",
+            repo=repo,
+            status="–",
+        ) from error
     except HfHubHTTPError as error:
         raise _answer(repo, error, writing) from error
+    except RuntimeError as error:  # how the client says that an upload failed
+        if isinstance(error.__cause__, HfHubHTTPError):
+            raise _answer(repo, error.__cause__, writing) from error
+        if isinstance(error.__cause__, HTTPError):
+            raise _unreachable(repo, writing) from error
+        raise
     except HTTPError as error:
         raise _unreachable(repo, writing) from error
     except OSError as error:
@@ -276,26 +290,26 @@ def publish(repo: str, files: Mapping[str, Path], message: str, *, private: bool
 
 @dataclass(frozen=True)
 class Result:
-    """A figure for a card's ``model-index``."""
+    """A figure for a card's ``model-index``, with the data set's name there and in words."""
 
     task: str
     dataset: str
+    words_of_data: str
     split: str
     metric: str
     words: str
     value: float
 
 
-def model_card(words: str, front: Mapping[str, object], results: Sequence[Result]) -> str:
-    """A card as the Hub reads it: ``front`` and the results as ``model-index``, then the words.
-
-    ``front`` has at least ``model_name``.
-    """
-    evaluated = [
+def model_card(card: str, title: str, results: Sequence[Result]) -> str:
+    """The card of a bundle with ``results`` in its front matter, as ``model-index`` of ``title``."""
+    found = ModelCard(card, ignore_metadata_errors=True)
+    found.data.model_name = title
+    found.data.eval_results = [
         EvalResult(
             task_type=one.task,
             dataset_type=one.dataset,
-            dataset_name=one.dataset,
+            dataset_name=one.words_of_data,
             dataset_split=one.split,
             metric_type=one.metric,
             metric_name=one.words,
@@ -303,5 +317,4 @@ def model_card(words: str, front: Mapping[str, object], results: Sequence[Result
         )
         for one in results
     ]
-    data = ModelCardData(**front, eval_results=evaluated or None)
-    return f"---\n{data.to_yaml()}\n---\n{words}"
+    return str(found)

@@ -238,6 +238,9 @@ class Hub:
         url = f"{self.address}/{repo}/commit/{name}"
         return send_json(to, {"success": True, "commitOid": name, "commitUrl": url})
 
+    def validate(self, to, query, body, fault):
+        return send_json(to, {"errors": [], "warnings": []})
+
     def whoami(self, to, query, body, fault):
         return send_json(to, {"name": "user", "type": "user", "orgs": []})
 
@@ -246,6 +249,7 @@ REPO, REVISION = r"(?P<repo>[\w.-]+/[\w.-]+)", r"(?P<revision>[\w.-]+)"
 KIND = r"(?P<kind>models|spaces)"
 ROUTES = (
     (r"GET /api/whoami-v2", Hub.whoami),
+    (r"POST /api/validate-yaml", Hub.validate),
     (rf"GET /api/{KIND}/{REPO}", Hub.info),
     (rf"GET /api/{KIND}/{REPO}/revision/{REVISION}", Hub.info),
     (rf"GET /api/{KIND}/{REPO}/tree/{REVISION}", Hub.tree),

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from core.errors import AtelierError
-from train import ddpm, embed, judge, measure, simsiam, vae, verify
+from train import ddpm, embed, judge, measure, publish, simsiam, vae, verify
 
 COMMANDS = {
     "vae": (vae, "train a variational autoencoder"),
@@ -16,6 +16,7 @@ COMMANDS = {
     "measure": (measure, "measure a bundle anew, the judge's figures included"),
     "embed": (embed, "put a bundle into checkpoints/ and name it in the manifest"),
     "verify": (verify, "recompute every figure of a bundle"),
+    "publish": (publish, "put a bundle on the Hugging Face Hub"),
 }
 
 
