@@ -335,7 +335,7 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        names = [entry.name for entry in loaders.some("ddpm")]
+        names = [entry.name for entry in loaders.some("ddpm", own=True)]
         names.sort(key=lambda name: loaders.ddpm(name).T)
         explorers = [loaders.ddpm(name) for name in names]
         left, right = st.columns([3, 2], gap="large")

@@ -12,7 +12,7 @@ ROOT = str(Path(__file__).parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from pages.shared import loaders, site  # noqa: E402
+from pages.shared import guests, loaders, site  # noqa: E402
 from pages.shared.text import _, choose_language  # noqa: E402
 
 
@@ -35,7 +35,10 @@ def main() -> None:
         ]
         for section, pages in site.SECTIONS.items()
     }
-    st.navigation(navigation, expanded=True).run()
+    page = st.navigation(navigation, expanded=True)
+    guests.from_link()
+    guests.keep_in_link()
+    page.run()
 
 
 main()

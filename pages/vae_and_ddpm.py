@@ -480,7 +480,7 @@ def main() -> None:
                 ("vae", _("VAE"), loaders.bundle(vae_name)),
                 *(
                     ("ddpm", f"DDPM, T = {loaders.ddpm(e.name).T}", loaders.bundle(e.name))
-                    for e in loaders.entries("ddpm")
+                    for e in loaders.entries("ddpm", own=True)
                 ),
             ]
         )

@@ -17,7 +17,7 @@ from core.bundle import Bundle
 from core.data import PictureSet
 from core.images import Pictures
 from core.vae_explorer import VAEExplorer
-from pages.shared import figures, loaders
+from pages.shared import figures, guests, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import LANGUAGES, N_, _, in_language, language, number, plain_errors
 
@@ -601,7 +601,8 @@ def download(name: str, split: str) -> bool:
 
 
 def bundle_name(family: str, key: str) -> str:
-    """The bundle to look at: the only one, or a choice where the manifest names several.
+    """The bundle to look at: the only one, or a choice where there are several, first the visitor's
+    own.
 
     Raises ``AtelierError`` where there is none.
     """
@@ -610,9 +611,13 @@ def bundle_name(family: str, key: str) -> str:
     if len(names) == 1:
         return names[0]
     titles = {entry.name: _(entry.title) for entry in entries}
+    theirs = [name for name in names if guests.is_guest(name)]
+    if key in st.session_state and st.session_state[key] not in names:
+        del st.session_state[key]
     return st.selectbox(
         _("Model"),
         names,
+        names.index(theirs[-1]) if theirs else 0,
         format_func=lambda name: titles.get(name, name),
         key=key,
         bind="query-params",

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -40,6 +40,7 @@ from core.simsiam_explorer import RunRecord, SimSiamExplorer, read_run
 from core.simsiam_explorer import golden_deviation as simsiam_golden_deviation
 from core.vae_explorer import Evidence, VAEExplorer
 from core.vae_explorer import golden_deviation as vae_golden_deviation
+from pages.shared import guests
 from pages.shared.text import _
 
 CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
@@ -54,6 +55,17 @@ GOLDEN = {
     "judge": judge_golden_deviation,
     "simsiam": simsiam_golden_deviation,
 }
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Timed(Generic[T]):
+    """A result and the seconds that it took to compute, however long ago."""
+
+    value: T
+    seconds: float
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -71,19 +83,32 @@ def icon() -> Pictures:
     return draw(HouseNumber(text="8", wall="#0b5c8f", noise=0.0))
 
 
-def manifest() -> Manifest:
+def named() -> Manifest:
     """The manifest of ``checkpoints/``, or of the folder named by ``ATELIER_CHECKPOINTS``."""
     return read_manifest(Path(os.environ.get(CHECKPOINTS_VARIABLE, CHECKPOINTS)) / "manifest.json")
 
 
-def entries(family: str) -> list[ManifestEntry]:
-    """Bundles of a family that the manifest names."""
-    return manifest().of_family(family)
+def manifest() -> Manifest:
+    """All that this visitor may open: what the manifest names, then the visitor's own guests."""
+    found = named()
+    return replace(found, entries=(*found.entries, *guests.entries()))
 
 
-def some(family: str) -> list[ManifestEntry]:
+def entries(family: str, *, own: bool = False) -> list[ManifestEntry]:
+    """Bundles of a family that can be opened without a download; ``own``: without guests."""
+    found = named() if own else manifest()
+    return [entry for entry in found.of_family(family) if found.at_hand(entry)]
+
+
+def some(family: str, *, own: bool = False) -> list[ManifestEntry]:
     """Bundles of a family, at least one; raises ``AtelierError`` where there is none."""
-    found = entries(family)
+    found = entries(family, own=own)
+    if not found and manifest().of_family(family):
+        raise AtelierError(
+            "no-bundle-fetched",
+            "The bundles of the family {family} are on the Hub: fetch one on the page Checkpoints.",
+            family=family,
+        )
     if not found:
         raise AtelierError(
             "no-bundle", "No bundle of the family {family} is here yet.", family=family
@@ -97,13 +122,37 @@ def _identity(entry: ManifestEntry) -> str:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _bundle(identity: str, name: str) -> Bundle:
-    return manifest().open(name)
+def _bundle(identity: str, name: str) -> Timed[Bundle]:
+    return _opened(name)
+
+
+@st.cache_resource(max_entries=guests.MOST, show_spinner=False)
+def _guest(identity: str, name: str) -> Timed[Bundle]:
+    return _opened(name)
+
+
+def _opened(name: str) -> Timed[Bundle]:
+    begun = time.perf_counter()
+    return Timed(manifest().open(name), time.perf_counter() - begun)
+
+
+def opened(name: str) -> Timed[Bundle]:
+    """A verified bundle, and the seconds that reading and hashing its files took."""
+    entry = manifest().entry(name)
+    cached = _guest if entry in guests.entries() else _bundle
+    return cached(_identity(entry), name)
+
+
+def drop(name: str) -> None:
+    """Forgets an opened bundle, whose files may be gone."""
+    entry = manifest().entry(name)
+    for cached in (_guest, _bundle):
+        cached.clear(_identity(entry), name)
 
 
 def bundle(name: str) -> Bundle:
-    """A verified bundle of the manifest."""
-    return _bundle(_identity(manifest().entry(name)), name)
+    """A verified bundle of the manifest or of this visitor's guests."""
+    return opened(name).value
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -264,16 +313,6 @@ def test_set_of(of: Bundle) -> PictureSet | None:
 
 
 # ---------------------------------------------------------------- results
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Timed(Generic[T]):
-    """A result and the seconds that it took to compute, however long ago."""
-
-    value: T
-    seconds: float
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -15,7 +15,7 @@ from core.errors import AtelierError
 from core.images import Pictures
 from core.simsiam_explorer import RunRecord, SimSiamExplorer, with_strength
 from core.views import Views
-from pages.shared import controls, loaders, runs
+from pages.shared import controls, guests, loaders, runs
 from pages.shared.loaders import Timed
 from pages.shared.text import _, plain_errors
 
@@ -66,7 +66,10 @@ def pair(key: str) -> Pair:
         code: runs.look(run).name if names.count(runs.look(run).name) == 1 else runs.signature(run)
         for code, run in records.items()
     }
-    code = controls.choice(_("Network"), labels, key) if len(labels) > 1 else next(iter(labels))
+    first = next((code for code in reversed(labels) if guests.is_guest(code)), None)
+    code = next(iter(labels))
+    if len(labels) > 1:
+        code = controls.choice(_("Network"), labels, key, default=first)
     chosen = records[code]
     together = next(one for one in found if any(run is chosen for run in one))
     others = [run for run in together if run is not chosen]

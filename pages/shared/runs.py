@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.simsiam_explorer import RunRecord
-from pages.shared import controls, loaders
+from pages.shared import controls, guests, loaders
 from pages.shared.text import N_, _, number
 
 
@@ -67,13 +67,13 @@ def signature(record: RunRecord) -> str:
 def sets() -> list[dict[str, RunRecord]]:
     """All runs at hand by recipe, those of equal data, width and epochs together, longest set first.
 
-    Of two runs of one recipe in one set, the one with weights stands, or else the first by name.
-    Raises ``AtelierError`` where there is none.
+    A visitor's guests make sets of their own. Of two runs of one recipe in one set, the one with
+    weights stands, or else the first by name. Raises ``AtelierError`` where there is none.
     """
     found: dict[tuple[object, ...], dict[str, RunRecord]] = {}
     for entry in loaders.some("simsiam"):
         record = loaders.run(entry.name)
-        same = found.setdefault(record.comparable, {})
+        same = found.setdefault((guests.is_guest(entry.name), *record.comparable), {})
         held = same.get(record.recipe)
         if held is None or record.bundle.has_weights > held.bundle.has_weights:
             same[record.recipe] = record

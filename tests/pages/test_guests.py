@@ -1,0 +1,226 @@
+"""Bundles of others: opened from a field or a link, offered on the pages, deleted from the cache."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from core.bundle import CHECKPOINTS, open_bundle
+from pages.shared import guests
+
+COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
+PLACE = f"user/vae@{COMMIT}"
+NAME = "user/vae@0123456"
+KEY = "checkpoints_bundle"
+
+
+@pytest.fixture
+def cached(tiny_bundle):
+    """A bundle in the standard cache, from when the Hub could be reached."""
+    repository = Path(constants.HF_HUB_CACHE) / "models--user--vae"
+    folder = repository / "snapshots" / COMMIT
+    shutil.copytree(tiny_bundle, folder)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    yield folder
+    shutil.rmtree(repository, ignore_errors=True)
+
+
+def said(at):
+    return " ".join(
+        str(e.value) for e in (*at.error, *at.info, *at.warning, *at.success, *at.caption)
+    )
+
+
+def submitted(at, place):
+    at.text_input(key="checkpoints_place").set_value(place)
+    return next(b for b in at.button if b.label == "Open").click().run()
+
+
+def manifest_of(tmp_path, bundle, **changes):
+    """A manifest that names a bundle of the Hub, beside the embedded VAE."""
+    shutil.copytree(CHECKPOINTS / "vae-svhn", tmp_path / "vae-svhn")
+    own = next(
+        entry
+        for entry in json.loads((CHECKPOINTS / "manifest.json").read_text())["bundles"]
+        if entry["name"] == "vae-svhn"
+    )
+    entry = {
+        "name": "vae-hub",
+        "family": "vae",
+        "title": "VAE of the Hub",
+        "repo": "user/vae",
+        "revision": COMMIT,
+        "sha256": dict(open_bundle(bundle).sha256),
+    } | changes
+    (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "bundles": [own, entry]}))
+    return tmp_path
+
+
+# ---------------------------------------------------------------- opening
+
+
+def test_a_link_opens_a_bundle_and_it_is_the_model_of_its_pages(open_page, cached):
+    at = open_page("latent_space.py", bundle=PLACE)
+    assert at.selectbox[0].value == NAME
+    assert open_bundle(cached).digest in said(at)
+    assert at.query_params.get_all("bundle") == [PLACE]
+
+
+def test_the_address_names_the_commit_that_a_branch_stood_for(open_page, cached):
+    at = open_page("latent_space.py", bundle="user/vae")
+    assert at.query_params.get_all("bundle") == [PLACE]
+
+
+def test_a_guest_stays_when_the_page_changes(open_page, cached):
+    at = open_page("latent_space.py", bundle=PLACE)
+    at.switch_page("interpolation.py").run()
+    assert at.query_params.get_all("bundle") == [PLACE]
+    assert at.selectbox[0].value == NAME
+
+
+def test_the_field_opens_a_bundle_and_shows_it(open_page, cached):
+    at = submitted(open_page("checkpoints.py"), PLACE)
+    assert f"{NAME} is open" in said(at)
+    assert at.selectbox(key=KEY).value == NAME
+    assert at.metric[0].value == open_bundle(cached).digest
+    assert f"Hub: user/vae, revision {COMMIT}" in said(at)
+    assert at.dataframe[0].value["name"][0] == NAME
+    assert at.query_params.get_all("bundle") == [PLACE]
+
+
+def test_a_copy_of_the_cache_says_that_it_is_one(open_page, cached):
+    at = submitted(open_page("checkpoints.py"), PLACE)
+    assert "The Hub could not be reached: this is the copy in the cache." in said(at)
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("nonsense", "nonsense is not a name of the form user/name"),
+        ("user/../x", "is not a name of the form"),
+        ("user/elsewhere", "The Hub could not be reached"),
+        ("", "is not a name of the form"),
+    ],
+)
+def test_what_cannot_be_opened_is_one_sentence_and_loses_nothing(open_page, place, words):
+    at = submitted(open_page("checkpoints.py"), place)
+    assert not at.exception
+    (error,) = at.error
+    assert words in error.value
+    assert len(at.dataframe[0].value) > 5
+    assert at.text_input(key="checkpoints_place").value == place
+
+
+def test_a_link_to_nowhere_is_said_once_and_the_page_goes_on(open_page):
+    at = open_page("latent_space.py", bundle="user/elsewhere@main")
+    assert "user/elsewhere@main: The Hub could not be reached" in said(at)
+    assert at.image
+    assert "user/elsewhere" not in said(at.run())
+
+
+def test_a_bundle_that_is_no_bundle_is_refused(open_page, cached):
+    config = json.loads((cached / "config.json").read_text())
+    config["architecture"]["latent_dim"] = 10**9
+    (cached / "config.json").write_text(json.dumps(config))
+    at = submitted(open_page("checkpoints.py"), PLACE)
+    assert "config.json of the bundle user/vae has no usable architecture." in said(at)
+
+
+def test_only_a_few_guests_are_kept(open_page, cached, tiny_bundle):
+    at = open_page("checkpoints.py")
+    commits = [f"{i:040x}" for i in range(guests.MOST + 1)]
+    for commit in commits:
+        shutil.copytree(tiny_bundle, cached.parent / commit)
+        submitted(at, f"user/vae@{commit}")
+    assert at.query_params.get_all("bundle") == [f"user/vae@{commit}" for commit in commits[1:]]
+
+
+def test_french_is_spoken_too(open_page, cached):
+    at = open_page("checkpoints.py", lang="fr")
+    at.text_input(key="checkpoints_place").set_value(PLACE)
+    next(b for b in at.button if b.label == "Ouvrir").click().run()
+    assert not at.exception
+    assert "est ouvert" in said(at)
+
+
+# ---------------------------------------------------------------- the manifest's own
+
+
+def test_a_bundle_on_the_hub_is_not_fetched_unasked(open_page, monkeypatch, tmp_path, tiny_bundle):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(manifest_of(tmp_path, tiny_bundle)))
+    at = open_page("latent_space.py")
+    assert not at.selectbox or "VAE of the Hub" not in at.selectbox[0].options
+    at = open_page("checkpoints.py", checkpoints_bundle="vae-hub")
+    assert "On the Hub as user/vae" in said(at)
+    at.button(key="checkpoints_fetch_vae-hub").click().run()
+    assert "The Hub could not be reached" in said(at)
+    assert not at.exception
+
+
+def test_a_bundle_of_the_manifest_in_the_cache_is_offered(open_page, monkeypatch, tmp_path, cached):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(manifest_of(tmp_path, cached)))
+    at = open_page("latent_space.py")
+    assert "VAE of the Hub" in at.selectbox[0].options
+    table = open_page("checkpoints.py").dataframe[0].value.set_index("name")
+    assert table.loc["vae-hub", "origin"] == "Hub, cached"
+    assert table.loc["vae-hub", "hash"] == "verified"
+    assert table.loc["vae-hub", "revision"] == COMMIT[:12]
+
+
+def test_a_family_that_is_only_on_the_hub_says_where_to_fetch_it(
+    open_page, monkeypatch, tmp_path, tiny_bundle
+):
+    folder = manifest_of(tmp_path, tiny_bundle, family="ddpm")
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(folder))
+    assert "fetch one on the page Checkpoints" in said(open_page("denoising.py"))
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_a_guest_is_deleted_from_the_cache(open_page, cached):
+    at = submitted(open_page("checkpoints.py"), PLACE)
+    at.button(key=f"checkpoints_forget_{NAME}").click().run()
+    assert not at.exception
+    assert "Deleted from the cache" in said(at)
+    assert not cached.exists()
+    assert NAME not in at.selectbox(key=KEY).options
+    assert at.query_params.get_all("bundle") == []
+
+
+def test_embedded_bundles_cannot_be_deleted(open_page):
+    at = open_page("checkpoints.py", checkpoints_bundle="vae-svhn")
+    assert not [b for b in at.button if b.label == "Delete from the cache"]
+
+
+def test_two_bundles_stand_side_by_side(open_page):
+    at = open_page(
+        "checkpoints.py", checkpoints_bundle="ddpm-svhn-500", checkpoints_beside="ddpm-svhn-1000"
+    )
+    figures, configuration = (frame.value.set_index("") for frame in at.dataframe[-2:])
+    first, second = "1. ddpm-svhn-500", "2. ddpm-svhn-1000"
+    stored = [
+        json.loads((CHECKPOINTS / name / "metrics.json").read_text())["test"]["eps_mse"]
+        for name in ("ddpm-svhn-500", "ddpm-svhn-1000")
+    ]
+    shown = figures.loc["test.eps_mse", [first, second]]
+    assert list(shown) == [f"{value:.4f}" for value in stored]
+    assert configuration.loc["architecture.schedule.T", first] == "500"
+    assert configuration.loc["architecture.schedule.T", second] == "1,000"
+    assert "family" not in configuration.index
+    (chart,) = at.get("plotly_chart")
+    assert len(json.loads(chart.proto.spec)["data"]) == 2
+
+
+def test_the_history_is_that_of_the_bundle(open_page):
+    at = open_page("checkpoints.py", checkpoints_bundle="vae-svhn", checkpoints_column="test_kl")
+    (chart,) = at.get("plotly_chart")
+    drawn = json.loads(chart.proto.spec)["data"][0]
+    rows = json.loads((CHECKPOINTS / "vae-svhn" / "history.json").read_text())
+    kept = drawn["y"] if isinstance(drawn["y"], list) else None
+    if kept is not None:
+        assert kept == [row["test_kl"] for row in rows]
+    assert f"vae-svhn · {open_bundle(CHECKPOINTS / 'vae-svhn').digest[:6]}" == drawn["name"]
