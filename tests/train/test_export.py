@@ -181,7 +181,7 @@ def fresh(kind):
         return export.graphs_of_embedding(methods.build("simsiam", config).eval(), golden)
 
 
-@pytest.mark.parametrize("kind", ["vae", "ddpm", "small", "imagenet"])
+@pytest.mark.parametrize("kind", ["vae", "ddpm", "imagenet"])
 def test_other_architectures_agree_too(kind, tmp_path):
     graph = fresh(kind)[0]
     export.write_graph(graph, tmp_path / graph.file, {}, opset=export.OPSET, batch=None)
