@@ -334,7 +334,6 @@ def write_graph(
             input_names=list(graph.takes),
             output_names=list(graph.gives),
             opset_version=opset,
-            external_data=False,
             verbose=False,
         )
         model = program.model_proto
@@ -587,6 +586,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    bundle = bundles.open_bundle(arguments.bundle)
-    for one in export(bundle, arguments.to, opset=arguments.opset, batch=arguments.batch):
-        print(f"{arguments.to / one.file}: {one.bytes / 2**20:.2f} MiB, off by {one.deviation:.1e}")
+    bundle, folder = bundles.open_bundle(arguments.bundle), arguments.to
+    try:
+        written = export(bundle, folder, opset=arguments.opset, batch=arguments.batch)
+    except OSError as error:
+        raise AtelierError(
+            "export-unwritable",
+            "{folder} cannot be written: {reason}.",
+            folder=folder,
+            reason=error.strerror or error,
+        ) from error
+    for one in written:
+        print(f"{folder / one.file}: {one.bytes / 2**20:.2f} MiB, off by {one.deviation:.1e}")

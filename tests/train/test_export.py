@@ -366,6 +366,16 @@ def test_a_folder_of_something_else_is_left_alone(exported, name, tmp_path, caps
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+def test_a_place_that_cannot_be_a_folder_is_refused(exported, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    for target in (tmp_path / "file", tmp_path / "file" / "onnx"):
+        assert main(["export", str(exported.bundles["vae"]), "--to", str(target)]) == 1
+        said = capsys.readouterr().err
+        assert str(target) in said
+        assert said.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_bundle_is_not_exported_onto_itself(exported, capsys):
     bundle = exported.bundles["vae"]
     before = open_bundle(bundle).digest
