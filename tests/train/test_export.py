@@ -296,6 +296,17 @@ def test_a_deviation_is_a_share_of_the_output():
     assert export._share(np.float32([0.25]), np.float32([0])) == 0.25
 
 
+def test_the_check_tries_several_batches_and_all_depths_of_noise():
+    (graph,) = fresh("ddpm")
+    trials = list(export._trials(graph, None))
+    assert [len(x_t) for x_t, _ in trials] == [len(graph.golden[0]), 1, 3, 8]
+    assert torch.equal(trials[0][0], graph.golden[0])
+    for _, t in trials[2:]:
+        assert len(set(t.tolist())) == len(t)
+        assert (int(t.min()), int(t.max())) == (0, 19)
+    assert [len(x_t) for x_t, _ in export._trials(graph, 5)] == [5, 5]
+
+
 def test_outputs_that_are_no_numbers_are_refused(exported, tmp_path):
     folder, _ = exported("vae")
     model = VAE.from_pretrained(exported.bundles["vae"])
@@ -349,21 +360,25 @@ def test_a_missing_package_is_named(exported, package, monkeypatch, tmp_path, ca
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_record_is_refused(exported, tmp_path, capsys):
+def test_a_record_is_refused_before_anything_else(exported, monkeypatch, tmp_path, capsys):
     place = ["--name", "record", "--title", "Record", "--checkpoints", str(tmp_path / "kept")]
     assert main(["embed", str(exported.bundles["simsiam"]), *place, "--record"]) == 0
     target = tmp_path / "onnx"
+    monkeypatch.setitem(sys.modules, "onnx", None)
     assert main(["export", str(tmp_path / "kept" / "record"), "--to", str(target)]) == 1
     assert "and no weights" in capsys.readouterr().err
     assert not target.exists()
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "README.md"])
-def test_a_folder_of_something_else_is_left_alone(exported, name, tmp_path, capsys):
-    (tmp_path / name).write_text("mine")
+@pytest.mark.parametrize("names", [["notes.txt"], ["README.md"], ["encoder.onnx", "notes.txt"]])
+def test_a_folder_of_something_else_is_left_alone(exported, names, tmp_path, capsys):
+    for name in names:
+        (tmp_path / name).write_text("mine")
     assert main(["export", str(exported.bundles["vae"]), "--to", str(tmp_path)]) == 1
     assert "name another folder" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        names, "mine"
+    )
 
 
 def test_a_place_that_cannot_be_a_folder_is_refused(exported, tmp_path, capsys):
