@@ -359,7 +359,7 @@ class UNet(nn.Module):
         """
         if x.ndim != 4 or tuple(x.shape[1:]) != (PICTURE_CHANNELS, 32, 32):
             raise ValueError(f"x must be (B, 3, 32, 32), got {tuple(x.shape)}")
-        if t.shape != (len(x),):
+        if t.shape != x.shape[:1]:  # len(x) would bind an exported graph to one batch size
             raise ValueError(f"t must be ({len(x)},), got {tuple(t.shape)}")
         show = tap or (lambda _name, _features: None)
         time = self.time(t)  # (B, time_width)

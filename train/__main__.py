@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from core.errors import AtelierError
-from train import ddpm, embed, judge, measure, publish, simsiam, vae, verify
+from train import ddpm, embed, export, judge, measure, publish, simsiam, vae, verify
 
 COMMANDS = {
     "vae": (vae, "train a variational autoencoder"),
@@ -15,6 +15,7 @@ COMMANDS = {
     "judge": (judge, "train a judge of digits"),
     "measure": (measure, "measure a bundle anew, the judge's figures included"),
     "embed": (embed, "put a bundle into checkpoints/ and name it in the manifest"),
+    "export": (export, "write a bundle's networks as ONNX files"),
     "verify": (verify, "recompute every figure of a bundle"),
     "publish": (publish, "put a bundle on the Hugging Face Hub"),
 }
