@@ -90,6 +90,11 @@ def details(entry: ManifestEntry, found: Bundle) -> None:
         st.caption(
             _("Hub: {repo}, revision {revision}").format(repo=entry.repo, revision=entry.revision)
         )
+    if entry.folder is not None and found.origin == "hub":
+        st.warning(
+            _("The embedded files are damaged: these are the ones of the Hub."),
+            icon=":material/healing:",
+        )
     if guests.is_copy(entry.name) or not found.reached:
         st.warning(
             _("The Hub could not be reached: this is the copy in the cache."),

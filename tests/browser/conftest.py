@@ -112,7 +112,19 @@ PROBE = re.compile("status of 404")
 
 
 @pytest.fixture
-def fresh_server(tmp_path):
-    running = Server(tmp_path / "log")
-    yield running
-    running.stop()
+def start(tmp_path):
+    """Starts an app of its own, with variables of its environment."""
+    running = []
+
+    def start_(**environment):
+        running.append(Server(tmp_path / "log", **environment))
+        return running[-1]
+
+    yield start_
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def fresh_server(start):
+    return start()
