@@ -81,7 +81,7 @@ def opener() -> None:
 
 
 def details(entry: ManifestEntry, found: Bundle) -> None:
-    cells = st.columns(4)
+    cells = st.columns([3, 2, 2, 3])
     cells[0].metric(_("Identity"), found.digest)
     cells[1].metric(_("Size"), megabytes(found.bytes))
     cells[2].metric(_("Opened in"), seconds_to_open(entry))
@@ -208,7 +208,10 @@ def written(value: float | str | None) -> str:
         return value
     if isinstance(value, int):
         return number(value, 0)
-    return number(value, 4) if 1e-2 <= abs(value) < 1e5 or value == 0 else f"{value:.3e}"
+    if value == 0 or 1e-2 <= abs(value) < 1e5:
+        return number(value, 4)
+    mantissa, exponent = f"{value:.3e}".split("e")
+    return f"{number(float(mantissa), 3)}e{exponent}"
 
 
 def side_by_side(pair: Sequence[Bundle]) -> None:
