@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from core.errors import AtelierError
-from train import ddpm, embed, judge, measure, simsiam, vae, verify
+from train import ddpm, download, embed, judge, measure, simsiam, space, vae, verify
 
 COMMANDS = {
     "vae": (vae, "train a variational autoencoder"),
@@ -16,6 +16,8 @@ COMMANDS = {
     "measure": (measure, "measure a bundle anew, the judge's figures included"),
     "embed": (embed, "put a bundle into checkpoints/ and name it in the manifest"),
     "verify": (verify, "recompute every figure of a bundle"),
+    "data": (download, "fetch whole data sets from the Hub"),
+    "space": (space, "put the app on a Hugging Face Space"),
 }
 
 
