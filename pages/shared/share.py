@@ -24,7 +24,7 @@ _CSS = """
   align-items: center;
   display: flex;
   flex-wrap: wrap;
-  font: 400 var(--st-base-font-size) var(--st-font);
+  font: 400 calc(0.9 * var(--st-base-font-size)) var(--st-font);
   gap: 0.5rem;
 }
 button {
@@ -42,7 +42,7 @@ button:focus-visible, input:focus-visible {
   outline: 2px solid var(--st-primary-color);
   outline-offset: 2px;
 }
-span { color: var(--st-text-color); font-size: 0.875em; }
+span { color: var(--st-text-color); }
 input {
   background: var(--st-background-color);
   border: 1px solid var(--st-border-color);
@@ -51,7 +51,6 @@ input {
   color: var(--st-text-color);
   flex: 1 0 100%;
   font: inherit;
-  font-size: 0.875em;
   min-width: 0;
   padding: 0.5rem;
 }
