@@ -357,6 +357,7 @@ def test_the_image_serves_the_app_and_changes_none_of_its_files(image):
         assert not {"exception", "alert"} & set(kinds), texts
         assert in_language("Checkpoints", "fr") in texts
         assert "Latent Atelier" not in texts
+    assert not container.healthy()
     assert sorted(files_of(image.folder)) == before
 
 
@@ -409,6 +410,11 @@ def test_the_container_is_no_root_and_uses_every_core():
     assert given("USER") == ["user"]
     assert words_.index("USER") > max(n for n, word in enumerate(words_) if word == "COPY")
     assert "OMP_NUM_THREADS" not in " ".join(given("ENV") + given("RUN") + given("ARG"))
+
+
+def test_health_is_asked_where_streamlit_tells_it():
+    """Any other address answers 200 too, with the page."""
+    assert "/_stcore/health'" in given("HEALTHCHECK")[0]
 
 
 def test_protection_is_off_in_the_image_alone():

@@ -67,7 +67,6 @@ class Hub:
         return None, ()
 
     def answer(self, name, parts, body, address):
-        self.asked.append(name)
         if name in self.refuse:
             return self.refuse[name], {"error": "refused"}
         return getattr(self, f"on_{name}")(*parts, body=body, address=address)
@@ -172,6 +171,7 @@ def serving(hub):
         def answer(self):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             name, parts = hub.route(self.command, self.path.split("?")[0])
+            hub.asked.append(name)
             if name is None:
                 status, said = 404, {"error": f"no route {self.command} {self.path}"}
             elif (
