@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import (
     CommitOperationAdd,
@@ -33,9 +34,13 @@ from huggingface_hub.errors import (
     HFValidationError,
     HTTPError,
     LocalEntryNotFoundError,
-    LocalTokenNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
+)
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
 )
 from tqdm import tqdm
 
@@ -43,6 +48,7 @@ from core.errors import AtelierError
 
 SECONDS_TO_ANSWER = 10.0
 KEPT_FILE = ".gitattributes"
+"""The Hub's own file, which says what is stored apart from git."""
 
 Progress = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
@@ -73,13 +79,9 @@ def _progress_bar(progress: Progress) -> type[tqdm]:
 
 
 @contextmanager
-def _plain_errors(repo: str, *, writing: bool = False) -> Iterator[None]:
+def _plain_errors(repo: str) -> Iterator[None]:
     try:
         yield
-    except LocalTokenNotFoundError as error:
-        raise AtelierError(
-            "hub-token", "No token for the Hub is here: run `hf auth login`, or set HF_TOKEN."
-        ) from error
     except GatedRepoError as error:
         raise AtelierError(
             "hub-forbidden",
@@ -88,11 +90,9 @@ def _plain_errors(repo: str, *, writing: bool = False) -> Iterator[None]:
         ) from error
     except LocalEntryNotFoundError as error:
         if isinstance(error.__cause__, HfHubHTTPError):
-            raise _answer(repo, error.__cause__, writing) from error
-        raise _unreachable(repo, writing) from error
+            raise _answer(repo, error.__cause__) from error
+        raise _unreachable(repo) from error
     except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
-        if writing:
-            raise _answer(repo, error, writing) from error
         raise AtelierError(
             "hub-not-found",
             "The Hub has no public {repo} with this revision and file; check the name.",
@@ -110,15 +110,9 @@ def _plain_errors(repo: str, *, writing: bool = False) -> Iterator[None]:
             status="–",
         ) from error
     except HfHubHTTPError as error:
-        raise _answer(repo, error, writing) from error
-    except RuntimeError as error:  # how the client says that an upload failed
-        if isinstance(error.__cause__, HfHubHTTPError):
-            raise _answer(repo, error.__cause__, writing) from error
-        if isinstance(error.__cause__, HTTPError):
-            raise _unreachable(repo, writing) from error
-        raise
+        raise _answer(repo, error) from error
     except HTTPError as error:
-        raise _unreachable(repo, writing) from error
+        raise _unreachable(repo) from error
     except OSError as error:
         if error.errno is None and "Consistency" in str(error):  # fewer bytes came than were said
             raise AtelierError(
@@ -128,14 +122,10 @@ def _plain_errors(repo: str, *, writing: bool = False) -> Iterator[None]:
             raise AtelierError(
                 "disk-full", "The disk is full: {repo} could not be stored.", repo=repo
             ) from error
-        raise _unreachable(repo, writing) from error
+        raise _unreachable(repo) from error
 
 
-def _unreachable(repo: str, writing: bool = False) -> AtelierError:
-    if writing:
-        return AtelierError(
-            "hub-unreachable", "The Hub could not be reached; run the command again later."
-        )
+def _unreachable(repo: str) -> AtelierError:
     return AtelierError(
         "hub-unreachable",
         "The Hub could not be reached and {repo} is not in the cache.",
@@ -143,20 +133,12 @@ def _unreachable(repo: str, writing: bool = False) -> AtelierError:
     )
 
 
-def _answer(repo: str, error: HfHubHTTPError, writing: bool = False) -> AtelierError:
+def _answer(repo: str, error: HfHubHTTPError) -> AtelierError:
     status = error.response.status_code if error.response is not None else "?"
     if status == 429:
         return AtelierError(
             "hub-busy",
             "The Hub has had too many requests from here; wait a minute, then try again.",
-        )
-    if writing and status == 401:
-        return AtelierError(
-            "hub-token", "The Hub does not accept this token: run `hf auth login`, or set HF_TOKEN."
-        )
-    if writing and status in (403, 404):
-        return AtelierError(
-            "hub-write", "This token may not write to {repo} on the Hub.", repo=repo
         )
     return AtelierError(
         "hub-answer",
@@ -262,33 +244,6 @@ def forget(repo: str, commit: str) -> int:
 
 
 @dataclass(frozen=True)
-class Published:
-    """The commit that holds what was uploaded, and where people see it."""
-
-    commit: str
-    url: str
-
-
-def publish(repo: str, files: Mapping[str, Path], message: str, *, private: bool) -> Published:
-    """``files`` by their names there, in one commit; the repository is made where there is none.
-
-    Files of the repository that are not among them are deleted, but for its ``.gitattributes``. Where
-    nothing differs no commit is made. Raises ``AtelierError``: ``hub-token``, ``hub-write`` and
-    those of reading.
-    """
-    api = HfApi()
-    with _plain_errors(repo, writing=True):
-        if get_token() is None:
-            raise LocalTokenNotFoundError
-        api.create_repo(repo, private=private, exist_ok=True)
-        there = api.list_repo_files(repo)
-        gone = [CommitOperationDelete(name) for name in there if name not in {*files, KEPT_FILE}]
-        added = [CommitOperationAdd(name, str(path)) for name, path in files.items()]
-        made = api.create_commit(repo, [*added, *gone], commit_message=message)
-        return Published(made.oid, f"{api.endpoint}/{repo}/tree/{made.oid}")
-
-
-@dataclass(frozen=True)
 class Result:
     """A figure for a card's ``model-index``, with the data set's name there and in words."""
 
@@ -318,3 +273,161 @@ def model_card(card: str, title: str, results: Sequence[Result]) -> str:
         for one in results
     ]
     return str(found)
+
+
+# ---------------------------------------------------------------- writing
+
+SENT_ALONE = 2**20
+"""Files of so many bytes and more are sent one by one, so that progress can be told."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """The commit that holds what was uploaded, and the address where people see it."""
+
+    commit: str
+    url: str
+
+
+def publish(
+    repo: str,
+    files: Mapping[str, Path | bytes],
+    *,
+    message: str,
+    private: bool = False,
+    progress: Progress | None = None,
+) -> Published:
+    """Makes ``files`` all that the model repository ``user/name`` holds.
+
+    As ``upload_space``, of which it differs in the kind of repository alone.
+    """
+    return _upload(repo, files, "model", message, private, progress)
+
+
+def upload_space(
+    repo: str,
+    files: Mapping[str, Path | bytes],
+    *,
+    message: str,
+    private: bool = False,
+    progress: Progress | None = None,
+) -> Published:
+    """Makes ``files`` all that the Docker Space ``user/name`` holds.
+
+    The Space is created where there is none (``private`` matters only then). ``files`` maps paths
+    in the Space to files or contents; what it held besides them is deleted, all in one commit. Where
+    nothing differs there is no new commit, and the last one is returned.
+
+    Raises ``AtelierError``: ``hub-name``, ``hub-login`` (no token, or an expired one),
+    ``hub-forbidden-to-write``, ``hub-paid``, ``hub-not-reached``, ``hub-not-found``, ``hub-answer``.
+    """
+    return _upload(repo, files, "space", message, private, progress)
+
+
+def _upload(
+    repo: str,
+    files: Mapping[str, Path | bytes],
+    kind: Literal["model", "space"],
+    message: str,
+    private: bool,
+    progress: Progress | None,
+) -> Published:
+    if repo.count("/") != 1:
+        raise AtelierError("hub-name", "{repo} is not a name of the form user/name.", repo=repo)
+    if get_token() is None:
+        raise _who_are_you(repo)
+    api = HfApi()
+    additions = [CommitOperationAdd(path, content) for path, content in sorted(files.items())]
+    total = sum(addition.upload_info.size for addition in additions)
+    done = 0
+    with _plain_errors(repo), _plain_upload_errors(repo), _no_bars():
+        # None, not False: an organisation may have private as its own default.
+        api.create_repo(
+            repo,
+            repo_type=kind,
+            space_sdk="docker" if kind == "space" else None,
+            private=private or None,
+            exist_ok=True,
+        )
+        kept = {*files, KEPT_FILE}
+        there = api.list_repo_files(repo, repo_type=kind)
+        deletions = [CommitOperationDelete(path) for path in there if path not in kept]
+        for addition in additions:
+            if addition.upload_info.size >= SENT_ALONE:
+                api.preupload_lfs_files(repo, [addition], repo_type=kind, free_memory=False)
+                done += addition.upload_info.size
+                if progress:
+                    progress(done, total)
+        made = api.create_commit(
+            repo, [*additions, *deletions], commit_message=message, repo_type=kind
+        )
+        if progress:
+            progress(total, total)
+    return Published(made.oid, made.commit_url)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """The client draws its bars on the terminal and takes no other; progress is told here."""
+    drawn = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if drawn:
+            enable_progress_bars()
+
+
+@contextmanager
+def _plain_upload_errors(repo: str) -> Iterator[None]:
+    """What goes wrong in writing alone; ``_plain_errors`` around it knows the rest."""
+    try:
+        yield
+    except HfHubHTTPError as error:
+        refused = _upload_refused(repo, error)
+        if refused is None:
+            raise
+        raise refused from error
+    except RuntimeError as error:  # a file's own upload, which runs in a thread of the client
+        if isinstance(error.__cause__, HfHubHTTPError):
+            refused = _upload_refused(repo, error.__cause__)
+            raise refused or _answer(repo, error.__cause__) from error
+        raise _not_reached(repo) from error
+    except (HTTPError, ConnectionError) as error:
+        raise _not_reached(repo) from error
+
+
+def _upload_refused(repo: str, error: HfHubHTTPError) -> AtelierError | None:
+    status = error.response.status_code if error.response is not None else None
+    if status == 401:
+        return _who_are_you(repo)
+    if status == 402:
+        return AtelierError(
+            "hub-paid",
+            "The Hub asks for a subscription or paid hardware before it runs {repo} with Docker.",
+            repo=repo,
+        )
+    if status == 403:
+        return AtelierError(
+            "hub-forbidden-to-write",
+            "Your token may not write to {repo}: it needs write access, and the name must be yours.",
+            repo=repo,
+        )
+    return None
+
+
+def _who_are_you(repo: str) -> AtelierError:
+    return AtelierError(
+        "hub-login",
+        "The Hub does not know who wants to write to {repo}: log in with hf auth login, or set "
+        "HF_TOKEN to a token with write access.",
+        repo=repo,
+    )
+
+
+def _not_reached(repo: str) -> AtelierError:
+    return AtelierError(
+        "hub-not-reached",
+        "The Hub could not be reached: {repo} is as it was before.",
+        repo=repo,
+    )

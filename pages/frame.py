@@ -12,7 +12,7 @@ ROOT = str(Path(__file__).parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from pages.shared import guests, loaders, site  # noqa: E402
+from pages.shared import guests, loaders, share, site  # noqa: E402
 from pages.shared.text import _, choose_language  # noqa: E402
 
 
@@ -22,6 +22,7 @@ def main() -> None:
     )
     with st.sidebar:
         choose_language()
+        share.copy_link()
     navigation = {
         _(section): [
             st.Page(

@@ -61,6 +61,17 @@ def test_the_training_commands_are_understood():
         build_parser().parse_args(shlex.split(command)[3:])
 
 
+@pytest.mark.parametrize("file", ["README.md", "docs/deploy.md"])
+def test_the_commands_that_deploy_are_understood(file):
+    from train.__main__ import build_parser
+
+    text = (ROOT / file).read_text(encoding="utf-8")
+    commands = re.findall(r"python -m train ((?:data|space) [^#`\n]*)", text)
+    assert commands
+    for command in commands:
+        build_parser().parse_args(shlex.split(command))
+
+
 def test_the_figures_are_those_of_the_bundle():
     test, linear = BUNDLE.metrics["test"], BUNDLE.metrics["linear_model"]
     section = README[README.index("## The embedded models") : README.index("## Training")]
@@ -106,7 +117,9 @@ def test_pictures_are_there():
         assert (ROOT / name).is_file()
 
 
-@pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md", "checkpoints/README.md"])
+@pytest.mark.parametrize(
+    "file", ["README.md", "CONTRIBUTING.md", "checkpoints/README.md", "docs/deploy.md"]
+)
 def test_links_lead_somewhere(file):
     text = (ROOT / file).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):

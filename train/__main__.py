@@ -6,7 +6,19 @@ import argparse
 import sys
 
 from core.errors import AtelierError
-from train import ddpm, embed, export, judge, measure, publish, simsiam, vae, verify
+from train import (
+    ddpm,
+    download,
+    embed,
+    export,
+    judge,
+    measure,
+    publish,
+    simsiam,
+    space,
+    vae,
+    verify,
+)
 
 COMMANDS = {
     "vae": (vae, "train a variational autoencoder"),
@@ -18,6 +30,8 @@ COMMANDS = {
     "export": (export, "write a bundle's networks as ONNX files"),
     "verify": (verify, "recompute every figure of a bundle"),
     "publish": (publish, "put a bundle on the Hugging Face Hub"),
+    "data": (download, "fetch whole data sets from the Hub"),
+    "space": (space, "put the app on a Hugging Face Space"),
 }
 
 

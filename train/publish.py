@@ -19,7 +19,7 @@ from core.data import PictureSet
 from core.errors import AtelierError
 from core.images import Pictures
 from core.nearest import nearest
-from train import sets, verify
+from train import sets, space, verify
 
 COPY = 4.0
 """A picture closer than so many grey levels (root mean square) to one of a data set is a copy: the
@@ -91,7 +91,9 @@ def main(arguments: argparse.Namespace) -> None:
             return
         files = {file: staged.folder / file for file in staged.sha256}
         words = f"{title} ({staged.digest})"
-        published = hub.publish(repo, files, words, private=arguments.private)
+        published = hub.publish(
+            repo, files, message=words, private=arguments.private, progress=space.show
+        )
         arrived(staged, repo, published.commit)
     print(f"{published.url}\ncommit {published.commit}")
     print(json.dumps(entry(staged, repo, published.commit, name, title), indent=1))

@@ -104,7 +104,6 @@ def choice(
     """
     codes = list(options)
     default = default or codes[0]
-    foreign = False
     if key not in st.session_state and key in st.query_params:
         labels = {
             in_language(label_, spoken): code
@@ -112,14 +111,18 @@ def choice(
             for code, label_ in options.items()
         } | {code: code for code in codes}
         wanted = labels.get(st.query_params[key])
+        if wanted is not None and st.query_params[key] != _(options[wanted]):
+            # Streamlit would drop a label of the other language from the URL: the link of what is
+            # shown would lack it.
+            st.query_params[key] = _(options[wanted])
+            st.rerun()
         if wanted is not None:
             st.session_state[key] = wanted
-            foreign = st.query_params[key] != _(options[wanted])
     spoken = st.session_state.get(f"{key}_language", language())
     if key in st.session_state and spoken != language():
         # Setting the value anew makes Streamlit write the label of this language to the URL.
         st.session_state[key] = st.session_state[key]
-    st.session_state[f"{key}_language"] = "other" if foreign else language()
+    st.session_state[f"{key}_language"] = language()
     if st.session_state.get(key, default) not in codes:
         st.session_state[key] = default
     return st.segmented_control(

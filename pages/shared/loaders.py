@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import OrderedDict
@@ -43,6 +44,7 @@ from core.vae_explorer import golden_deviation as vae_golden_deviation
 from pages.shared import guests
 from pages.shared.text import _
 
+CONTROL_GROUP = Path("/sys/fs/cgroup")
 CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
 GALLERY_SEED = 2026
 GALLERY_SIZE = 24
@@ -68,12 +70,25 @@ class Timed(Generic[T]):
     seconds: float
 
 
+def granted_cores(control_group: Path) -> float:
+    """Cores that a container may use of its machine; infinite where it has no quota.
+
+    A container sees all cores of its host. As many threads as those on two granted cores wait for one
+    another.
+    """
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):  # v2, v1
+        with suppress(OSError, ValueError):
+            quota, period = " ".join((control_group / file).read_text() for file in files).split()
+            return math.inf if quota in ("max", "-1") else int(quota) / int(period)
+    return math.inf
+
+
 @st.cache_resource(max_entries=1, show_spinner=False)
 def use_all_cores() -> int:
     """Threads of a computation: as many as cores this process may use, or as OMP_NUM_THREADS says."""
     if "OMP_NUM_THREADS" not in os.environ:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        torch.set_num_threads(cores or 1)
+        torch.set_num_threads(max(1, math.ceil(min(cores or 1, granted_cores(CONTROL_GROUP)))))
     return torch.get_num_threads()
 
 

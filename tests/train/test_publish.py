@@ -167,9 +167,9 @@ def test_names_and_titles_can_be_chosen(put, tiny_bundle):
 @pytest.mark.parametrize(
     ("token", "words"),
     [
-        (None, "No token for the Hub is here"),
-        (READER, "This token may not write to"),
-        ("hf_unknown", "The Hub does not accept this token"),
+        (None, "The Hub does not know who wants to write to"),
+        (READER, "Your token may not write to"),
+        ("hf_unknown", "The Hub does not know who wants to write to"),
     ],
 )
 def test_who_may_not_write_is_told(put, hub, repo, tiny_bundle, token, words):

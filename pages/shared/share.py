@@ -1,0 +1,112 @@
+"""The link of what is shown, to hand out.
+
+On a Space the app stands in a frame, and the browser's address bar shows the page around it: what
+the controls say is in the frame's own address only. That address opens the app by itself and
+restores them.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.shared.text import _
+
+_HTML = """
+<div class="share">
+  <button type="button"></button>
+  <span role="status"></span>
+  <input type="text" readonly hidden />
+</div>
+"""
+
+_CSS = """
+.share {
+  align-items: center;
+  display: flex;
+  flex-wrap: wrap;
+  font: 400 calc(0.9 * var(--st-base-font-size)) var(--st-font);
+  gap: 0.5rem;
+}
+button {
+  background: var(--st-background-color);
+  border: 1px solid var(--st-border-color);
+  border-radius: var(--st-button-radius);
+  color: var(--st-text-color);
+  cursor: pointer;
+  font: inherit;
+  min-height: 2.5rem;
+  padding: 0.25rem 0.75rem;
+}
+button:hover { border-color: var(--st-primary-color); color: var(--st-primary-color); }
+button:focus-visible, input:focus-visible {
+  outline: 2px solid var(--st-primary-color);
+  outline-offset: 2px;
+}
+span { color: var(--st-text-color); }
+input {
+  background: var(--st-background-color);
+  border: 1px solid var(--st-border-color);
+  border-radius: var(--st-base-radius);
+  box-sizing: border-box;
+  color: var(--st-text-color);
+  flex: 1 0 100%;
+  font: inherit;
+  min-width: 0;
+  padding: 0.5rem;
+}
+input[hidden] { display: none; }
+"""
+
+_JS = """
+export default ({ data, parentElement }) => {
+  const [button, status, field] = ["button", "[role=status]", "input"].map((part) =>
+    parentElement.querySelector(part)
+  );
+  button.textContent = data.label;
+  field.setAttribute("aria-label", data.field);
+
+  // A link once copied is not that of what is shown later: what was said of it goes.
+  const forget = () => {
+    status.textContent = "";
+    field.hidden = true;
+  };
+  let timer;
+  button.onclick = async () => {
+    const link = window.location.href;
+    clearTimeout(timer);
+    forget();
+    try {
+      await navigator.clipboard.writeText(link);
+      status.textContent = data.copied;
+      timer = setTimeout(forget, 6000);
+    } catch {
+      // No permission in this frame, or no https and therefore no clipboard.
+      field.value = link;
+      field.hidden = false;
+      field.focus();
+      field.select();
+      status.textContent = data.by_hand;
+    }
+  };
+  field.onblur = forget;
+  return () => clearTimeout(timer);
+};
+"""
+
+_COPY_LINK = st.components.v2.component("latent_atelier_copy_link", html=_HTML, css=_CSS, js=_JS)
+
+
+def copy_link() -> None:
+    """A button that copies the address with all that the controls say, for the sidebar.
+
+    Where the browser refuses its clipboard the link stands in a text field, selected.
+    """
+    _COPY_LINK(
+        key="copy_link",
+        data={
+            "label": _("Copy link"),
+            "copied": _("Copied"),
+            "by_hand": _("The browser refuses its clipboard: copy the link from here."),
+            "field": _("Link to what is shown"),
+        },
+    )
