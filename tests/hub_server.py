@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 WRITER, READER = "hf_writer", "hf_reader"
 LARGE = (".safetensors", ".jpg")
 """Kept as large files, which the Hub knows by their sha256."""
+PART = 2**20
+"""Larger contents are uploaded in parts of so many bytes."""
 
 
 class Repository:
@@ -49,7 +51,8 @@ class Hub:
     """
 
     def __init__(self):
-        self.repositories, self.stored, self.seen = {}, {}, []
+        self.repositories, self.stored, self.parts = {}, {}, {}
+        self.seen, self.created, self.summaries = [], [], []
         self.fault = lambda method, path: None
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
         self.server.daemon_threads = True
@@ -112,7 +115,7 @@ class Hub:
             return send(to, fault, b"")
         writing = method in ("POST", "PUT") and "/verify" not in path
         token = to.headers.get("Authorization", "").removeprefix("Bearer ")
-        if writing and not path.startswith("/store/"):
+        if writing and not path.startswith(("/store/", "/complete/")):
             if token not in (WRITER, READER):
                 return send(to, 401, b"")
             if token == READER:
@@ -175,10 +178,11 @@ class Hub:
 
     def create(self, to, query, body, fault):
         wanted = json.loads(body)
+        self.created.append(wanted)
         kind = {"model": "models", "space": "spaces"}[wanted.get("type") or "model"]
         user = wanted.get("organization") or "user"
         repo = f"{user}/{wanted['name']}"
-        url = {"url": f"{self.address}/{repo}"}
+        url = {"url": f"{self.address}/{'spaces/' if kind == 'spaces' else ''}{repo}"}
         if (kind, repo) in self.repositories:
             return send_json(to, url, 409)
         self.repositories[kind, repo] = Repository()
@@ -208,17 +212,37 @@ class Hub:
         )
 
     def batch(self, to, query, body, fault, **repo):
-        objects = []
-        for one in json.loads(body)["objects"]:
-            actions = {"upload": {"href": f"{self.address}/store/{one['oid']}"}}
-            objects.append(one if one["oid"] in self.stored else one | {"actions": actions})
-        return send_json(to, {"transfer": "basic", "objects": objects})
+        objects = json.loads(body)["objects"]
+        return send_json(to, {"objects": [one | self.actions(**one) for one in objects]})
 
-    def store(self, to, query, body, fault, oid):
-        if hashlib.sha256(body).hexdigest() != oid:
+    def actions(self, oid, size):
+        """Where a content goes to; nowhere where it is already."""
+        if oid in self.stored:
+            return {}
+        store = f"{self.address}/store/{oid}"
+        if size <= PART:
+            upload = {"href": f"{store}/1"}
+        else:
+            parts = {str(n + 1): f"{store}/{n + 1}" for n in range(-(-size // PART))}
+            header = {"chunk_size": str(PART), **parts}
+            upload = {"href": f"{self.address}/complete/{oid}", "header": header}
+        return {"actions": {"upload": upload, "verify": {"href": f"{self.address}/verify"}}}
+
+    def store(self, to, query, body, fault, oid, part):
+        self.parts.setdefault(oid, {})[int(part)] = body
+        return send(to, 200, b"", {"ETag": '"part"'})
+
+    def complete(self, to, query, body, fault, oid):
+        numbers = [part["partNumber"] for part in json.loads(body)["parts"]]
+        return send_json(to, {}, 200 if numbers == sorted(self.parts[oid]) else 422)
+
+    def verify(self, to, query, body, fault):
+        oid, size = (json.loads(body)[key] for key in ("oid", "size"))
+        content = b"".join(part for _number, part in sorted(self.parts[oid].items()))
+        if hashlib.sha256(content).hexdigest() != oid or len(content) != size:
             return send(to, 422, b"")
-        self.stored[oid] = body
-        return send(to, 200, b"")
+        self.stored[oid] = content
+        return send_json(to, {})
 
     def commit(self, to, query, body, fault, kind, repo, revision):
         held = self.repositories.get((kind, repo))
@@ -234,8 +258,10 @@ class Hub:
                 files[value["path"]] = self.stored[value["oid"]]
             elif step["key"] == "deletedFile":
                 del files[value["path"]]
+            else:
+                self.summaries.append(value["summary"])
         name = held.commit(files)
-        url = f"{self.address}/{repo}/commit/{name}"
+        url = f"{self.address}/{'spaces/' if kind == 'spaces' else ''}{repo}/commit/{name}"
         return send_json(to, {"success": True, "commitOid": name, "commitUrl": url})
 
     def validate(self, to, query, body, fault):
@@ -257,7 +283,9 @@ ROUTES = (
     (rf"POST /api/{KIND}/{REPO}/preupload/{REVISION}", Hub.preupload),
     (rf"POST /api/{KIND}/{REPO}/commit/{REVISION}", Hub.commit),
     (rf"POST /(spaces/)?{REPO}.git/info/lfs/objects/batch", Hub.batch),
-    (r"PUT /store/(?P<oid>\w+)", Hub.store),
+    (r"PUT /store/(?P<oid>\w+)/(?P<part>\d+)", Hub.store),
+    (r"POST /complete/(?P<oid>\w+)", Hub.complete),
+    (r"POST /verify", Hub.verify),
     (rf"(GET|HEAD) /{REPO}/resolve/{REVISION}/(?P<file>.+)", Hub.resolve),
 )
 

@@ -1,204 +1,64 @@
-"""Uploads through the real client to a small server with the Hub's routes."""
+"""Uploads of a Space through the real client to a small server with the Hub's routes."""
 
-import base64
-import hashlib
 import json
 import os
-import re
 import subprocess
-import sys
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-LARGE, PART = 2_000_000, 3_000_000
-TOKEN = "hf_abcdefghijklmnopqrstuvwxyz"
+from tests.hub_client import Client
+from tests.hub_server import PART, READER, WRITER, Hub
 
+ROOT = Path(__file__).parents[2]
+README = "---\nsdk: docker\n---\né"
 UPLOAD = """
-import json, sys
+import json, os
 from pathlib import Path
 from core import hub
-from core.errors import AtelierError
-folder, repo, private = sys.argv[1:]
+os.environ.pop("HF_TOKEN", None)
+if token:
+    os.environ["HF_TOKEN"] = token
 files = {p.relative_to(folder).as_posix(): p for p in Path(folder).rglob("*") if p.is_file()}
-files["README.md"] = "---\\nsdk: docker\\n---\\né".encode()
+files["README.md"] = readme.encode()
 steps = []
-try:
-    address = hub.upload_space(
-        repo, files, message="a message", private=private == "yes",
-        progress=lambda *step: steps.append(step),
-    ).url
-    print(json.dumps({"address": address, "steps": steps}))
-except AtelierError as error:
-    print(error.code, "|", error)
+made = hub.upload_space(
+    repo, files, message="a message", private=private,
+    progress=lambda *step: steps.append(step),
+)
+print(json.dumps({"address": made.url, "steps": steps}))
 """
 
 
-class Hub:
-    """One Space as the Hub keeps it: its files, large contents by sha256, and what was asked."""
-
-    def __init__(self, exists=False, held=(), refuse=None):
-        self.exists, self.files = exists, dict(held)
-        self.refuse = refuse or {}
-        self.large, self.commits, self.asked, self.created = {}, [], [], []
-
-    def route(self, method, path):
-        """What answers a request, and the parts of its path."""
-        for name, verb, pattern in (
-            ("create", "POST", r"/api/repos/create"),
-            ("info", "GET", r"/api/spaces/([^/]+/[^/]+)"),
-            ("head", "GET", r"/api/spaces/([^/]+/[^/]+)/revision/main"),
-            ("tree", "GET", r"/api/spaces/([^/]+/[^/]+)/tree/main"),
-            ("validate", "POST", r"/api/validate-yaml"),
-            ("preupload", "POST", r"/api/spaces/([^/]+/[^/]+)/preupload/main"),
-            ("batch", "POST", r"/spaces/([^/]+/[^/]+)\.git/info/lfs/objects/batch"),
-            ("put", "PUT", r"/large/(\w+)/(\d+)"),
-            ("complete", "POST", r"/complete/(\w+)"),
-            ("verify", "POST", r"/verify"),
-            ("commit", "POST", r"/api/spaces/([^/]+/[^/]+)/commit/main"),
-        ):
-            match = re.fullmatch(pattern, path)
-            if match and verb == method:
-                return name, match.groups()
-        return None, ()
-
-    def answer(self, name, parts, body, address):
-        if name in self.refuse:
-            return self.refuse[name], {"error": "refused"}
-        return getattr(self, f"on_{name}")(*parts, body=body, address=address)
-
-    def on_create(self, *, body, address):
-        wanted = json.loads(body)
-        self.created.append(wanted)
-        status, self.exists = (409 if self.exists else 200), True
-        return status, {"url": f"{address}/spaces/{wanted['organization']}/{wanted['name']}"}
-
-    def on_info(self, repo, *, body, address):
-        return 200, {"id": repo, "sha": self.sha(), "siblings": []}
-
-    on_head = on_info
-
-    def on_tree(self, repo, *, body, address):
-        return 200, [
-            {"type": "file", "path": path, "size": len(content), "oid": "0" * 40}
-            for path, content in self.files.items()
-        ]
-
-    def on_validate(self, *, body, address):
-        assert json.loads(body)["repoType"] == "space"
-        return 200, {"errors": [], "warnings": []}
-
-    def on_preupload(self, repo, *, body, address):
-        def about(file):
-            large = file["size"] > LARGE
-            content = self.files.get(file["path"])
-            if content is None:
-                oid = None
-            elif large:
-                oid = hashlib.sha256(content).hexdigest()
-            else:
-                oid = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-            mode = "lfs" if large else "regular"
-            return {"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid}
-
-        return 200, {"files": [about(file) for file in json.loads(body)["files"]]}
-
-    def on_batch(self, repo, *, body, address):
-        def actions(item):
-            oid, size = item["oid"], item["size"]
-            verify = {"href": f"{address}/verify"}
-            if size <= PART:
-                return {"upload": {"href": f"{address}/large/{oid}/1"}, "verify": verify}
-            parts = {str(n + 1): f"{address}/large/{oid}/{n + 1}" for n in range(-(-size // PART))}
-            header = {"chunk_size": str(PART), **parts}
-            upload = {"href": f"{address}/complete/{oid}", "header": header}
-            return {"upload": upload, "verify": verify}
-
-        objects = json.loads(body)["objects"]
-        return 200, {"objects": [{**item, "actions": actions(item)} for item in objects]}
-
-    def on_put(self, oid, part, *, body, address):
-        self.large.setdefault(oid, {})[int(part)] = body
-        return 200, {}
-
-    def on_complete(self, oid, *, body, address):
-        assert [part["partNumber"] for part in json.loads(body)["parts"]] == sorted(self.large[oid])
-        return 200, {}
-
-    def content(self, oid):
-        return b"".join(part for _, part in sorted(self.large[oid].items()))
-
-    def on_verify(self, *, body, address):
-        item = json.loads(body)
-        content = self.content(item["oid"])
-        right = hashlib.sha256(content).hexdigest() == item["oid"] and len(content) == item["size"]
-        return (200 if right else 422), {}
-
-    def on_commit(self, repo, *, body, address):
-        lines = [json.loads(line) for line in body.splitlines()]
-        for line in lines:
-            value = line["value"]
-            if line["key"] == "file":
-                self.files[value["path"]] = base64.b64decode(value["content"])
-            elif line["key"] == "lfsFile":
-                self.files[value["path"]] = self.content(value["oid"])
-            elif line["key"] == "deletedFile":
-                del self.files[value["path"]]
-            else:
-                assert line["key"] == "header"
-        self.commits.append(lines)
-        return 200, {
-            "commitUrl": f"{address}/spaces/{repo}/commit/{self.sha()}",
-            "commitOid": self.sha(),
-        }
-
-    def sha(self):
-        return f"{len(self.commits):040x}"
+@pytest.fixture(scope="module")
+def served():
+    running = Hub()
+    yield running
+    running.close()
 
 
-@contextmanager
-def serving(hub):
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+@pytest.fixture
+def hub(served):
+    """The server without repositories, faults and memory."""
+    served.fault = lambda method, path: None
+    for kept in (
+        served.repositories,
+        served.stored,
+        served.parts,
+        served.seen,
+        served.created,
+        served.summaries,
+    ):
+        kept.clear()
+    return served
 
-        def log_message(self, *arguments):
-            pass
 
-        def answer(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            name, parts = hub.route(self.command, self.path.split("?")[0])
-            hub.asked.append(name)
-            if name is None:
-                status, said = 404, {"error": f"no route {self.command} {self.path}"}
-            elif (
-                name not in ("put", "complete")
-                and self.headers.get("Authorization") != f"Bearer {TOKEN}"
-            ):
-                status, said = 401, {"error": "Invalid credentials"}
-            else:
-                address = f"http://{self.headers['Host']}"
-                status, said = hub.answer(name, parts, body, address)
-            content = json.dumps(said).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("ETag", '"part"')
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_PUT = answer
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+@pytest.fixture(scope="module")
+def client(served, tmp_path_factory):
+    one = Client(served.address, tmp_path_factory.mktemp("home"))
+    one.run("import time\ntime.sleep = lambda seconds: None")  # the client waits between its tries
+    yield one
+    one.close()
 
 
 @pytest.fixture
@@ -207,7 +67,7 @@ def files(tmp_path):
     contents = {
         "app.py": b"print('hello')\n",
         "core/empty.py": b"",
-        "checkpoints/one.safetensors": os.urandom(LARGE + 1),
+        "checkpoints/one.safetensors": os.urandom(PART - 1),
         "checkpoints/many parts.safetensors": os.urandom(2 * PART + 5),
     }
     for path, content in contents.items():
@@ -216,28 +76,23 @@ def files(tmp_path):
     return folder
 
 
-def environment(address, home, token=TOKEN):
-    """For a process with the real client, whose address is read at import."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "ATELIER_"))}
-    about = {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
-    return kept | about | ({"HF_TOKEN": token} if token else {})
+@pytest.fixture
+def upload(client, files):
+    def run(repo="user/name", private=False, token=WRITER):
+        values = {"repo": repo, "private": private, "token": token}
+        return json.loads(client.run(UPLOAD, folder=str(files), readme=README, **values))
+
+    return run
 
 
-def run(command, address, home, token=TOKEN):
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env=environment(address, home, token),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+@pytest.fixture
+def refused(upload):
+    def run(**options):
+        with pytest.raises(RuntimeError) as caught:
+            upload(**options)
+        return str(caught.value)
 
-
-def upload(folder, address, *, repo="user/name", private="no", token=TOKEN):
-    done = run(["-c", UPLOAD, str(folder), repo, private], address, folder.parent / "home", token)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run
 
 
 def contents(folder):
@@ -245,61 +100,56 @@ def contents(folder):
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file()
-    } | {"README.md": "---\nsdk: docker\n---\né".encode()}
+    } | {"README.md": README.encode()}
 
 
-def test_what_arrives_is_what_was_sent(files):
-    hub = Hub()
-    with serving(hub) as address:
-        said = json.loads(upload(files, address))
-    assert hub.files == contents(files)
-    assert len(hub.commits) == 1
-    assert said["address"] == f"{address}/spaces/user/name/commit/{1:040x}"
-    assert [line["value"]["summary"] for line in hub.commits[0][:1]] == ["a message"]
+def space(hub):
+    return hub.files("user/name", "spaces")
 
 
-def test_large_files_go_apart_and_small_ones_in_the_commit(files):
-    hub = Hub()
-    with serving(hub) as address:
-        upload(files, address)
-    apart = {line["value"]["path"] for line in hub.commits[0] if line["key"] == "lfsFile"}
-    assert apart == {"checkpoints/one.safetensors", "checkpoints/many parts.safetensors"}
-    assert sorted(len(parts) for parts in hub.large.values()) == [1, 3]
+def commits(hub):
+    return hub.commits("user/name", "spaces")
 
 
-def test_progress_ends_at_the_bytes_of_all_files(files):
-    hub = Hub()
-    with serving(hub) as address:
-        steps = json.loads(upload(files, address))["steps"]
+def test_what_arrives_is_what_was_sent(hub, upload, files):
+    said = upload()
+    assert space(hub) == contents(files)
+    assert commits(hub) == 1
+    commit = hub.repositories["spaces", "user/name"].at("main")[0]
+    assert said["address"] == f"{hub.address}/spaces/user/name/commit/{commit}"
+    assert hub.summaries == ["a message"]
+
+
+def test_large_files_go_apart_and_in_parts(hub, upload):
+    upload()
+    assert sorted(len(parts) for parts in hub.parts.values()) == [1, 3]
+
+
+def test_progress_ends_at_the_bytes_of_all_files(upload, files):
+    steps = upload()["steps"]
     total = sum(len(content) for content in contents(files).values())
     assert steps[-1] == [total, total]
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
     assert [2 * PART + 5, total] in steps
 
 
-def test_files_that_are_no_longer_there_go(files):
+def test_files_that_are_no_longer_there_go(hub, upload, files):
     held = {"old.py": b"old", ".gitattributes": b"*.bin filter=lfs", "app.py": b"old"}
-    hub = Hub(exists=True, held=held)
-    with serving(hub) as address:
-        upload(files, address)
-    assert hub.files == contents(files) | {".gitattributes": b"*.bin filter=lfs"}
-    assert len(hub.commits) == 1
+    hub.put("user/name", held, "spaces")
+    upload()
+    assert space(hub) == contents(files) | {".gitattributes": b"*.bin filter=lfs"}
+    assert commits(hub) == 2
 
 
-def test_the_same_files_again_make_no_commit(files):
-    hub = Hub()
-    with serving(hub) as address:
-        first = json.loads(upload(files, address))
-        again = json.loads(upload(files, address))
-    assert len(hub.commits) == 1
-    assert again["address"] == first["address"]
+def test_the_same_files_again_make_no_commit(hub, upload):
+    first, again = upload(), upload()
+    assert commits(hub) == 1
+    assert again["address"].split("/")[-1] == first["address"].split("/")[-1]
 
 
-@pytest.mark.parametrize(("private", "visibility"), [("yes", "private"), ("no", None)])
-def test_the_space_is_made_for_docker(files, private, visibility):
-    hub = Hub()
-    with serving(hub) as address:
-        upload(files, address, private=private)
+@pytest.mark.parametrize(("private", "visibility"), [(True, "private"), (False, None)])
+def test_the_space_is_made_for_docker(hub, upload, private, visibility):
+    upload(private=private)
     [created] = hub.created
     assert (created["type"], created["sdk"]) == ("space", "docker")
     assert (created["organization"], created["name"]) == ("user", "name")
@@ -307,62 +157,84 @@ def test_the_space_is_made_for_docker(files, private, visibility):
 
 
 @pytest.mark.parametrize(
-    ("where", "status", "code"),
+    ("place", "status", "code"),
     [
-        ("create", 401, "hub-login"),
-        ("create", 402, "hub-paid"),
-        ("create", 403, "hub-forbidden-to-write"),
-        ("preupload", 403, "hub-forbidden-to-write"),
-        ("put", 403, "hub-forbidden-to-write"),
-        ("put", 418, "hub-answer"),
-        ("commit", 403, "hub-forbidden-to-write"),
+        ("/preupload/", 403, "hub-forbidden-to-write"),
+        ("/store/", 403, "hub-forbidden-to-write"),
+        ("/store/", 418, "hub-answer"),
+        ("/commit/", 403, "hub-forbidden-to-write"),
     ],
 )
-def test_a_refusal_is_told_and_leaves_the_space_as_it_was(files, where, status, code):
-    refuse = {where: status} | ({"info": status} if where == "create" else {})
-    hub = Hub(held={"app.py": b"old"}, refuse=refuse)
-    with serving(hub) as address:
-        said = upload(files, address)
+def test_a_refusal_is_told_and_leaves_the_space_as_it_was(hub, refused, place, status, code):
+    hub.put("user/name", {"app.py": b"old"}, "spaces")
+    hub.fault = lambda method, path: status if place in path else None
+    said = refused()
     assert said.startswith(f"{code} | ")
     assert "user/name" in said
-    assert hub.files == {"app.py": b"old"}
+    assert space(hub) == {"app.py": b"old"}
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "hub-login"), (402, "hub-paid")])
+def test_a_space_that_may_not_be_made_is_told(hub, refused, status, code):
+    hub.fault = lambda method, path: status if "/api/repos/create" in path else None
+    assert refused().startswith(f"{code} | ")
+    assert hub.repositories == {}
+
+
+def test_a_token_that_may_only_read_makes_no_space(hub, refused):
+    assert refused(token=READER).startswith("hub-forbidden-to-write | ")
+    assert hub.repositories == {}
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not in a git repository")
-def test_the_command_sends_the_repository(tmp_path):
-    hub = Hub()
-    with serving(hub) as address:
-        done = run(["-m", "train", "space", "--repo", "user/name", "--private"], address, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert f"{address}/spaces/user/name\n" in done.stdout
+def test_the_command_sends_the_repository(hub, client):
+    code = """
+import os
+from train.__main__ import main
+os.environ["HF_TOKEN"] = token
+print("status", main(["space", "--repo", "user/name", "--private"]))
+"""
+    said = client.run(code, token=WRITER)
+    assert "status 0" in said
+    assert f"{hub.address}/spaces/user/name\n" in said
     assert hub.created[0]["visibility"] == "private"
     listed = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
-    sent = {path: content for path, content in hub.files.items() if path != "README.md"}
+    files = space(hub)
+    sent = {path: content for path, content in files.items() if path != "README.md"}
     assert sent == {path: (ROOT / path).read_bytes() for path in sent}
-    assert set(hub.files) < set(listed)
+    assert set(files) < set(listed)
     assert {"Dockerfile", "app.py", "checkpoints/vae-svhn/model.safetensors"} < set(sent)
-    assert hub.files["README.md"].endswith((ROOT / "README.md").read_bytes())
+    assert files["README.md"].endswith((ROOT / "README.md").read_bytes())
 
 
-def test_without_a_token_nothing_is_asked(files):
-    hub = Hub()
-    with serving(hub) as address:
-        assert upload(files, address, token=None).startswith("hub-login | ")
-    assert hub.asked == []
+def test_without_a_token_nothing_is_asked(hub, refused):
+    assert refused(token=None).startswith("hub-login | ")
+    assert hub.seen == []
 
 
-def test_an_expired_token_is_told(files):
-    with serving(Hub()) as address:
-        assert upload(files, address, token="hf_old").startswith("hub-login | ")
+def test_an_expired_token_is_told(hub, refused):
+    assert refused(token="hf_old").startswith("hub-login | ")
 
 
-def test_a_hub_that_is_down_is_told(files):
-    with serving(Hub()) as address:
-        pass
-    assert upload(files, address).startswith("hub-not-reached | ")
+def test_a_hub_that_is_down_is_told(files, tmp_path):
+    gone = Hub()
+    gone.close()
+    client = Client(gone.address, tmp_path / "home")
+    try:
+        client.run("import time\ntime.sleep = lambda seconds: None")
+        with pytest.raises(RuntimeError, match=r"^hub-not-reached \| "):
+            client.run(
+                UPLOAD,
+                folder=str(files),
+                readme=README,
+                repo="user/name",
+                private=False,
+                token=WRITER,
+            )
+    finally:
+        client.close()
 
 
 @pytest.mark.parametrize("repo", ["name", "a/b/c", "user/.name"])
-def test_a_name_that_is_none_is_told(files, repo):
-    with serving(Hub()) as address:
-        assert upload(files, address, repo=repo).startswith("hub-name | ")
+def test_a_name_that_is_none_is_told(hub, refused, repo):
+    assert refused(repo=repo).startswith("hub-name | ")

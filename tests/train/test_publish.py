@@ -36,6 +36,7 @@ def repo(hub, request):
     hub.fault = lambda method, path: None
     hub.seen.clear()
     hub.stored.clear()
+    hub.parts.clear()
     return f"user/{abs(hash(request.node.nodeid))}"
 
 
