@@ -78,7 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
             "publish-revision", "{repo}: name the repository alone.", repo=arguments.repo
         )
     name = arguments.name or re.sub(r"[^a-z0-9-]+", "-", repo.split("/")[1].lower())
-    source = bundles.open_bundle(arguments.bundle)
+    source = opened(arguments.bundle)
     title = arguments.title or heading(source)
     check(source, without_data=arguments.without_data)
     with tempfile.TemporaryDirectory() as folder:
@@ -97,6 +97,16 @@ def main(arguments: argparse.Namespace) -> None:
         arrived(staged, repo, published.commit)
     print(f"{published.url}\ncommit {published.commit}")
     print(json.dumps(entry(staged, repo, published.commit, name, title), indent=1))
+
+
+def opened(folder: Path) -> bundles.Bundle:
+    """The bundle of a folder; verified where a manifest beside it names its hashes."""
+    manifest = bundles.read_manifest(folder.resolve().parent / "manifest.json")
+    for named in manifest.entries:
+        if named.folder == folder.resolve().name:
+            print("hashes: those of the manifest", flush=True)
+            return bundles.read_bundle(folder, expected=named.sha256)
+    return bundles.open_bundle(folder)
 
 
 def heading(source: bundles.Bundle) -> str:

@@ -257,6 +257,19 @@ def test_without_the_data_it_asks(put, hub, repo, tiny_bundle):
     assert hub.commits(repo) == 1
 
 
+def test_a_bundle_that_is_not_the_one_of_its_manifest_stays_here(put, hub, repo, copy):
+    entry = {"name": "copy", "family": "vae", "title": "Copy", "folder": "copy"}
+    entry["sha256"] = dict(open_bundle(copy).sha256)
+    manifest = {"format": 1, "bundles": [entry]}
+    (copy.parent / "manifest.json").write_text(json.dumps(manifest))
+    assert "hashes: those of the manifest" in put(copy, "--dry-run")[1]
+    (copy / "metrics.json").write_text((copy / "metrics.json").read_text() + " ")
+    status, said = put(copy)
+    assert status == 1
+    assert "error: metrics.json of the bundle copy is not the file that was published" in said
+    assert hub.repositories.get(("models", repo)) is None
+
+
 def test_a_revision_is_not_published_to(put, tiny_bundle, client):
     code = "from train.__main__ import main\nprint(main(['publish', folder, '--repo', 'a/b@main']))"
     assert "name the repository alone" in client.run(code, folder=str(tiny_bundle))
