@@ -24,6 +24,8 @@ from core.ddpm import DDPMConfig, ScheduleConfig, UNetConfig
 from core.house_number import HouseNumber, draw
 from core.judge import JudgeConfig
 from core.vae import VAEConfig
+from tests.hub_client import Client
+from tests.hub_server import Hub
 
 TINY = VAEConfig(channels=(8, 8, 8), latent_dim=4)
 TINY_JUDGE = JudgeConfig(channels=(8, 8, 8), blocks=1)
@@ -152,3 +154,26 @@ def tiny_judge_bundle(svhn_folder, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
         return judge.train(run, TINY_JUDGE, training, device=torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def hub_server():
+    running = Hub()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def hub(hub_server):
+    """A server with the Hub's routes, without repositories and faults."""
+    hub_server.forget()
+    return hub_server
+
+
+@pytest.fixture(scope="session")
+def client(hub_server, tmp_path_factory):
+    """The real client of the Hub, which talks to that server, and does not wait between its tries."""
+    one = Client(hub_server.address, tmp_path_factory.mktemp("home"))
+    one.run("import time\ntime.sleep = lambda seconds: None")
+    yield one
+    one.close()

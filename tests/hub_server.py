@@ -51,12 +51,16 @@ class Hub:
     """
 
     def __init__(self):
-        self.repositories, self.stored, self.parts = {}, {}, {}
-        self.seen, self.created, self.summaries = [], [], []
-        self.fault = lambda method, path: None
+        self.forget()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def forget(self):
+        """As it was at its beginning: no repositories, no faults, nothing seen."""
+        self.repositories, self.stored, self.parts = {}, {}, {}
+        self.seen, self.created, self.summaries = [], [], []
+        self.fault = lambda method, path: None
 
     @property
     def address(self):

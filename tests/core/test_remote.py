@@ -11,8 +11,6 @@ from core import remote
 from core.bundle import open_bundle
 from core.errors import AtelierError
 from core.files import sha256
-from tests.hub_client import Client
-from tests.hub_server import Hub
 
 OPEN = """
 from core import remote
@@ -23,25 +21,9 @@ if steps: print("steps", len(steps) > 1, steps == sorted(steps), steps[-1][0] ==
 """
 
 
-@pytest.fixture(scope="module")
-def hub():
-    with_hub = Hub()
-    yield with_hub
-    with_hub.close()
-
-
-@pytest.fixture(scope="module")
-def client(hub, tmp_path_factory):
-    one = Client(hub.address, tmp_path_factory.mktemp("home"))
-    one.run("import time\ntime.sleep = lambda seconds: None")  # the client waits between its tries
-    yield one
-    one.close()
-
-
 @pytest.fixture
 def repo(hub, request, tiny_bundle):
     """A repository of its own with the files of a bundle, and no faults."""
-    hub.fault = lambda method, path: None
     name = f"user/{abs(hash(request.node.nodeid))}"
     hub.put(name, contents(tiny_bundle))
     hub.seen.clear()

@@ -30,37 +30,6 @@ print(json.dumps({"address": made.url, "steps": steps}))
 """
 
 
-@pytest.fixture(scope="module")
-def served():
-    running = Hub()
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def hub(served):
-    """The server without repositories, faults and memory."""
-    served.fault = lambda method, path: None
-    for kept in (
-        served.repositories,
-        served.stored,
-        served.parts,
-        served.seen,
-        served.created,
-        served.summaries,
-    ):
-        kept.clear()
-    return served
-
-
-@pytest.fixture(scope="module")
-def client(served, tmp_path_factory):
-    one = Client(served.address, tmp_path_factory.mktemp("home"))
-    one.run("import time\ntime.sleep = lambda seconds: None")  # the client waits between its tries
-    yield one
-    one.close()
-
-
 @pytest.fixture
 def files(tmp_path):
     folder = tmp_path / "files"

@@ -11,32 +11,12 @@ from safetensors.numpy import load_file, save_file
 
 from core.bundle import open_bundle
 from core.images import sheet_bytes
-from tests.hub_client import Client
-from tests.hub_server import READER, WRITER, Hub
+from tests.hub_server import READER, WRITER
 from train import publish
-
-
-@pytest.fixture(scope="module")
-def hub():
-    with_hub = Hub()
-    yield with_hub
-    with_hub.close()
-
-
-@pytest.fixture(scope="module")
-def client(hub, tmp_path_factory):
-    one = Client(hub.address, tmp_path_factory.mktemp("home"))
-    one.run("import time\ntime.sleep = lambda seconds: None")  # the client waits between its tries
-    yield one
-    one.close()
 
 
 @pytest.fixture
 def repo(hub, request):
-    hub.fault = lambda method, path: None
-    hub.seen.clear()
-    hub.stored.clear()
-    hub.parts.clear()
     return f"user/{abs(hash(request.node.nodeid))}"
 
 
