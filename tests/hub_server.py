@@ -59,7 +59,7 @@ class Hub:
     def forget(self):
         """As it was at its beginning: no repositories, no faults, nothing seen."""
         self.repositories, self.stored, self.parts = {}, {}, {}
-        self.seen, self.created, self.summaries = [], [], []
+        self.seen, self.ranges, self.created, self.summaries = [], [], [], []
         self.fault = lambda method, path: None
 
     @property
@@ -71,7 +71,7 @@ class Hub:
         self.server.server_close()
 
     def put(self, repo, files, kind="models"):
-        """A commit that holds ``files``, and no others."""
+        """A commit that holds ``files``, and no others; ``kind``: also ``datasets``, ``spaces``."""
         return self.repositories.setdefault((kind, repo), Repository()).commit(files)
 
     def files(self, repo, kind="models"):
@@ -164,8 +164,8 @@ class Hub:
         ]
         return send_json(to, rows)
 
-    def resolve(self, to, query, body, fault, repo, revision, file, kind="models"):
-        commit = self.found(kind, repo, revision)
+    def resolve(self, to, query, body, fault, repo, revision, file, kind=None):
+        commit = self.found(kind or "models", repo, revision)
         if commit is None or file not in commit[1]:
             return send(to, 404, b"", {"X-Error-Code": "EntryNotFound"})
         content = commit[1][file]
@@ -177,6 +177,7 @@ class Hub:
         asked = re.match(r"bytes=(\d+)-", to.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
         if start:
+            self.ranges.append(start)
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         return send(to, 206 if start else 200, content[start:], headers, cut=fault == "cut")
 
@@ -290,7 +291,7 @@ ROUTES = (
     (r"PUT /store/(?P<oid>\w+)/(?P<part>\d+)", Hub.store),
     (r"POST /complete/(?P<oid>\w+)", Hub.complete),
     (r"POST /verify", Hub.verify),
-    (rf"(GET|HEAD) /{REPO}/resolve/{REVISION}/(?P<file>.+)", Hub.resolve),
+    (rf"(GET|HEAD) /((?P<kind>datasets)/)?{REPO}/resolve/{REVISION}/(?P<file>.+)", Hub.resolve),
 )
 
 
