@@ -230,10 +230,11 @@ def cached_folder(repo: str, revision: str | None = None) -> Path | None:
 
 def forget(repo: str, commit: str) -> int:
     """Delete a commit of a repository from the standard cache; the bytes that are free now."""
-    plan = scan_cache_dir().delete_revisions(
+    cache = scan_cache_dir()
+    plan = cache.delete_revisions(
         *(
             revision.commit_hash
-            for held in scan_cache_dir().repos
+            for held in cache.repos
             if held.repo_id == repo and held.repo_type == "model"
             for revision in held.revisions
             if revision.commit_hash == commit
