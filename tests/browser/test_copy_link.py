@@ -9,9 +9,14 @@ CHOSEN = "[role=radio][aria-checked=true]:has-text('{label}')"
 FRAMED = '<iframe src="{address}" allow="{allow}" style="width: 100%; height: 850px"></iframe>'
 
 
+LOADED = "[...document.images].every((image) => image.complete)"
+"""A picture that is still on its way when the next run of the page takes its place is an error."""
+
+
 def ready(page):
     page.wait_for_selector("h1")
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_function(LOADED)
     return page
 
 
@@ -66,6 +71,7 @@ def test_a_copied_link_shows_another_visitor_the_same(tab, browser):
     ready_at(tab, f"{tab.base}/latent-space?lang=en")
     tab.get_by_role("radio", name="Generated").click()
     tab.wait_for_function("location.search.includes('Generated')")
+    ready(tab)
     tab.get_by_role("button", name="Copy link").press("Enter")
     tab.wait_for_selector("[role=status]:has-text('Copied')")
     link = tab.evaluate("navigator.clipboard.readText()")

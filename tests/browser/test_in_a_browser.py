@@ -8,9 +8,10 @@ NOW = "img[alt='What the decoder makes of z as the sliders say']"
 
 
 def ready(tab):
-    """Waits until the page's script has run."""
+    """Waits until the page's script has run and its pictures are there."""
     tab.wait_for_selector("h1")
     tab.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    tab.wait_for_function("[...document.images].every((image) => image.complete)")
     return tab
 
 
