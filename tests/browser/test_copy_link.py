@@ -16,6 +16,8 @@ LOADED = "[...document.images].every((image) => image.complete)"
 def ready(page):
     page.wait_for_selector("h1")
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    if "latent-space" in page.url:
+        page.wait_for_selector("[data-testid=stImage] img >> nth=4")  # the last one
     page.wait_for_function(LOADED)
     return page
 
