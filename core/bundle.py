@@ -101,6 +101,12 @@ class Bundle:
         return self.config["family"]
 
     @property
+    def heading(self) -> str:
+        """The first heading of the card; the name where it has none."""
+        found = re.search(r"^# (.+)$", self.card, re.MULTILINE)
+        return found.group(1) if found else self.name
+
+    @property
     def has_weights(self) -> bool:
         """False for a record, of which history and statistics alone were kept."""
         return keeps_weights(self.config)
@@ -117,7 +123,7 @@ class Bundle:
         try:
             arrays = load_arrays(self.folder / file)
         except (SafetensorError, OSError) as error:
-            raise _damaged(self.name, file) from error
+            raise damaged(self.name, file) from error
         return {
             key: value.astype(np.float32) if value.dtype == np.float16 else value
             for key, value in arrays.items()
@@ -189,20 +195,12 @@ def read_bundle(
     missing = [file for file in required if not (folder / file).is_file()]
     missing += [file for file in expected or () if not (folder / file).is_file()]
     if missing:
-        raise AtelierError(
-            "bundle-incomplete", "The bundle {name} lacks {file}.", name=name, file=missing[0]
-        )
+        raise incomplete(name, missing[0])
     files = bundle_files(folder) if expected is None else sorted({*required, *expected})
     hashes = {file: sha256(folder / file) for file in files}
     for file, value in hashes.items():
         if expected is not None and expected.get(file) != value:
-            raise AtelierError(
-                "bundle-hash",
-                "{file} of the bundle {name} is not the file that was published: its sha256 "
-                "differs, so it is not used.",
-                name=name,
-                file=file,
-            )
+            raise altered(name, file)
     bundle = Bundle(
         name=name,
         folder=folder,
@@ -242,7 +240,26 @@ def bundle_files(folder: Path) -> list[str]:
     return [*required_files(folder), *sorted(filter(PROGRESS_FILE.fullmatch, progress))]
 
 
-def _damaged(name: str, file: str) -> AtelierError:
+def incomplete(name: str, file: str) -> AtelierError:
+    """What to raise where a file is missing."""
+    return AtelierError(
+        "bundle-incomplete", "The bundle {name} lacks {file}.", name=name, file=file
+    )
+
+
+def altered(name: str, file: str) -> AtelierError:
+    """What to raise where a file is not the one whose hash was given."""
+    return AtelierError(
+        "bundle-hash",
+        "{file} of the bundle {name} is not the file that was published: its sha256 "
+        "differs, so it is not used.",
+        name=name,
+        file=file,
+    )
+
+
+def damaged(name: str, file: str) -> AtelierError:
+    """What to raise where a file cannot be read."""
     return AtelierError(
         "bundle-damaged", "{file} of the bundle {name} is damaged.", name=name, file=file
     )
@@ -253,9 +270,9 @@ def read_json(folder: Path, name: str, file: str, kind: type) -> dict | list:
     try:
         value = json.loads((folder / file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _damaged(name, file) from error
+        raise damaged(name, file) from error
     if not isinstance(value, kind):
-        raise _damaged(name, file)
+        raise damaged(name, file)
     return value
 
 
@@ -326,7 +343,7 @@ def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float
     outputs, expected = compute(_part(stored, "input.")), _part(stored, "output.")
     fits = [key in outputs and outputs[key].shape == expected[key].shape for key in expected]
     if not fits or not all(fits):
-        raise _damaged(bundle.name, "golden.safetensors")
+        raise damaged(bundle.name, "golden.safetensors")
     deviations = [(outputs[key] - value).abs().max() for key, value in expected.items()]
     deviation = float(torch.stack(deviations).max())  # NaN where any is NaN
     if not deviation <= GOLDEN_TOLERANCE:

@@ -19,6 +19,9 @@ from core.bundle import (
     REQUIRED_FILES,
     WEIGHT_FILES,
     Bundle,
+    altered,
+    damaged,
+    incomplete,
     keeps_weights,
     read_bundle,
     read_json,
@@ -145,9 +148,7 @@ def _wanted(
     wanted = [*required, *sheets] if expected is None else sorted({*required, *expected})
     missing = [file for file in wanted if file not in listing.files]
     if missing:
-        raise AtelierError(
-            "bundle-incomplete", "The bundle {name} lacks {file}.", name=name, file=missing[0]
-        )
+        raise incomplete(name, missing[0])
     for file in wanted:
         _check_size(listing, file, name)
     if len(sheets) > MOST_SHEETS:
@@ -181,9 +182,7 @@ def _one(
 ) -> Path:
     """One file, fetched again once where it is not what the manifest and the Hub say it is."""
     if file not in listing.files:
-        raise AtelierError(
-            "bundle-incomplete", "The bundle {name} lacks {file}.", name=name, file=file
-        )
+        raise incomplete(name, file)
     _check_size(listing, file, name)
     try:
         path = hub.fetch_file(repo, listing.commit, file, progress)
@@ -195,13 +194,7 @@ def _one(
     if not sound:
         path = hub.fetch_file(repo, listing.commit, file, progress, again=True)
     if not _sound(path, listing.files[file], file, expected):
-        raise AtelierError(
-            "bundle-hash",
-            "{file} of the bundle {name} is not the file that was published: its sha256 "
-            "differs, so it is not used.",
-            name=name,
-            file=file,
-        )
+        raise altered(name, file)
     return path
 
 
@@ -241,9 +234,7 @@ def check_weights(bundle: Bundle) -> None:
         with safe_open(bundle.folder / file, "numpy") as stored:
             found = {key: tuple(stored.get_slice(key).get_shape()) for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise AtelierError(
-            "bundle-damaged", "{file} of the bundle {name} is damaged.", name=bundle.name, file=file
-        ) from error
+        raise damaged(bundle.name, file) from error
     strangers = sorted({*wanted.items()} ^ {*found.items()})
     if strangers:
         raise AtelierError(

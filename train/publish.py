@@ -79,7 +79,7 @@ def main(arguments: argparse.Namespace) -> None:
         )
     name = arguments.name or re.sub(r"[^a-z0-9-]+", "-", repo.split("/")[1].lower())
     source = opened(arguments.bundle)
-    title = arguments.title or heading(source)
+    title = arguments.title or source.heading
     check(source, without_data=arguments.without_data)
     with tempfile.TemporaryDirectory() as folder:
         staged = stage(source, Path(folder) / name, repo, title)
@@ -107,12 +107,6 @@ def opened(folder: Path) -> bundles.Bundle:
             print("hashes: those of the manifest", flush=True)
             return bundles.read_bundle(folder, expected=named.sha256)
     return bundles.open_bundle(folder)
-
-
-def heading(source: bundles.Bundle) -> str:
-    """The first heading of the card."""
-    found = re.search(r"^# (.+)$", source.card, re.MULTILINE)
-    return found.group(1) if found else source.name
 
 
 # ---------------------------------------------------------------- checks

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
@@ -62,7 +60,7 @@ def add(found: Bundle, repo: str) -> str:
     entry = ManifestEntry(
         name=name,
         family=found.family,
-        title=f"{heading(found)} · {name}",
+        title=f"{found.heading[:60]} · {name}",
         sha256=dict(found.sha256),
         repo=repo,
         revision=found.revision,
@@ -75,12 +73,6 @@ def add(found: Bundle, repo: str) -> str:
     copies = st.session_state.setdefault(COPIES, set())
     copies.discard(name) if found.reached else copies.add(name)
     return name
-
-
-def heading(found: Bundle) -> str:
-    """The first heading of a card, cut to a line."""
-    match = re.search(r"^# (.+)$", found.card, re.MULTILINE)
-    return (match.group(1) if match else found.family)[:60]
 
 
 def leave(name: str) -> None:

@@ -98,9 +98,16 @@ def icon() -> Pictures:
     return draw(HouseNumber(text="8", wall="#0b5c8f", noise=0.0))
 
 
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _named(path: str, changed: int) -> Manifest:
+    return read_manifest(Path(path))
+
+
 def named() -> Manifest:
     """The manifest of ``checkpoints/``, or of the folder named by ``ATELIER_CHECKPOINTS``."""
-    return read_manifest(Path(os.environ.get(CHECKPOINTS_VARIABLE, CHECKPOINTS)) / "manifest.json")
+    path = Path(os.environ.get(CHECKPOINTS_VARIABLE, CHECKPOINTS)) / "manifest.json"
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return _named(str(path), changed)
 
 
 def manifest() -> Manifest:
