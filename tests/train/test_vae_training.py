@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,6 +173,51 @@ def test_a_run_is_not_overwritten(uninterrupted, tiny):
     with pytest.raises(AtelierError) as caught:
         trained(uninterrupted, tiny)
     assert caught.value.code == "run-exists"
+    assert (uninterrupted / "state.pt").read_bytes() == before
+
+
+def test_a_lengthened_run_is_the_one_that_was_long_from_the_start(tmp_path, tiny, monkeypatch):
+    """At a constant rate; with a falling one the rates of the epochs behind differ."""
+    for name in ("IMPORTANCE_PICTURES", "IMPORTANCE_SAMPLES"):
+        few = {"IMPORTANCE_PICTURES": 4, "IMPORTANCE_SAMPLES": (1,)}[name]
+        monkeypatch.setattr(vae.vae_bundle, name, few)
+    steady = replace(THREE_EPOCHS, cosine=False)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    vae.train(whole, tiny, steady, device=CPU)
+    vae.train(parts, tiny, replace(steady, epochs=1), device=CPU)
+    vae.train(parts, None, None, resume=True, lengthen=2, device=CPU)
+    bundle = vae.train(parts, None, None, resume=True, lengthen=3, device=CPU)
+    same_run(state(parts), state(whole))
+    said = json.loads((bundle / "config.json").read_text())["training"]
+    assert (said["epochs"], said["epochs_done"]) == (3, 3)
+    assert said["lengthened"] == [[1, 1], [2, 2]]
+    assert json.loads((parts / "run.json").read_text())["training"]["epochs"] == 3
+
+
+def test_a_lengthened_run_falls_along_the_longer_cosine(uninterrupted, tiny, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted, run)
+    rates = []
+    whole = vae.Trainer.run_epoch
+
+    def watched(trainer, bar=None):
+        row = whole(trainer, bar)
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+        return row
+
+    monkeypatch.setattr(vae.Trainer, "run_epoch", watched)
+    trained(run, tiny, resume=True, lengthen=6)
+    steps = state(run)["optimizer"]["state"][0]["step"] / 6
+    peak = THREE_EPOCHS.learning_rate
+    last = [loop.cosine_rate(int(steps * epoch) - 1, int(steps * 6), 2) for epoch in (4, 5, 6)]
+    assert rates == pytest.approx([peak * share for share in last])
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_run_is_not_made_shorter(uninterrupted, tiny, epochs):
+    before = (uninterrupted / "state.pt").read_bytes()
+    with pytest.raises(ValueError, match=rf"must exceed the 3 .* got {epochs}"):
+        trained(uninterrupted, tiny, resume=True, lengthen=epochs)
     assert (uninterrupted / "state.pt").read_bytes() == before
 
 
