@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.data import PictureSet
 from core.errors import AtelierError
@@ -69,13 +70,12 @@ class MovingAverage:
     def update(self, model: nn.Module) -> None:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.decay else 0.0
-        current = model.state_dict()
-        parameters = {key for key, _ in model.named_parameters()}
-        for key, value in current.items():
-            if key in parameters:
-                self.values[key].lerp_(value, 1 - decay)
-            else:
-                self.values[key].copy_(value)
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        averaged = [self.values[name] for name in names]
+        get_ema_multi_avg_fn(decay)(averaged, parameters, None)  # all of them in a few kernels
+        for name, buffer in model.named_buffers():
+            if name in self.values:
+                self.values[name].copy_(buffer)
 
 
 def save_state(path: Path, state: dict[str, object]) -> None:

@@ -272,19 +272,20 @@ def configured(recipe: Recipe, size: EmbeddingConfig) -> NamedConfig:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_arguments(parser, tuple(SIZES), SimSiamTraining(), augmented=False)
-    parser.add_argument("--recipe", choices=tuple(RECIPES), default="baseline")
+    parser.add_argument("--recipe", choices=tuple(RECIPES), help="default: baseline")
     for name in ("bank", "queries"):
         default = getattr(Protocol(), name)
         parser.add_argument(f"--{name}", type=int, help=f"pictures of the kNN, default: {default}")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    recipe = RECIPES[arguments.recipe]
+    name = arguments.recipe or "baseline"
+    recipe = RECIPES[name]
     protocol = Protocol(
         **{key: getattr(arguments, key) for key in ("bank", "queries") if getattr(arguments, key)}
     )
     training = SimSiamTraining(**recipe.training)
-    training = replace(training, recipe=arguments.recipe, protocol=protocol)
+    training = replace(training, recipe=name, protocol=protocol)
     config = configured(recipe, SIZES[arguments.preset])
     with distributed.processes(loop.pick_device(arguments.device)) as device:
         run.main(Trainer, config, training, arguments, device)

@@ -179,6 +179,15 @@ def test_the_command_judge_takes_no_wrong_setting(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: learning_rate must")
 
 
+@pytest.mark.parametrize("name", ["vae", "ddpm", "simsiam", "judge"])
+def test_a_run_is_resumed_and_finished_by_its_folder_alone(name, tmp_path, capsys):
+    for option in ("--resume", "--finish"):
+        assert main([name, "--run", str(tmp_path / "run"), option]) == 1
+        assert "no run that could be resumed" in capsys.readouterr().err
+        assert main([name, "--run", str(tmp_path / "run"), option, "--seed", "3"]) == 1
+        assert "leave out --seed" in capsys.readouterr().err
+
+
 def test_measure_asks_what_verify_asks_and_how_many_pictures_for_t_star():
     parser = build_parser()
     given = ["some/folder", "--folder", "mine", "--device", "cpu"]

@@ -361,6 +361,15 @@ def test_the_command_trains_a_recipe_on_part_of_the_pictures(tmp_path, monkeypat
     assert found.config["training"]["recipe"] == "no-predictor"
     assert found.config["training"]["protocol"]["bank"] == 50
     assert found.config["data"]["pictures"] == 96
+    on = ["simsiam", "--run", str(run), "--resume", "--device", "cpu"]
+    assert main([*on, "--recipe", "byol"]) == 1  # a run keeps its recipe
+    assert main([*on, "--epochs", "2"]) == 0
+    longer = open_bundle(run / "bundle").config["training"]
+    assert longer == found.config["training"] | {
+        "epochs": 2,
+        "epochs_done": 2,
+        "lengthened": [[1, 1]],
+    }
 
 
 def test_standard_views_are_those_of_the_default_recipe():
