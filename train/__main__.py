@@ -18,6 +18,7 @@ from train import (
     publish,
     simsiam,
     space,
+    tables,
     vae,
     verify,
 )
@@ -32,6 +33,7 @@ COMMANDS = {
     "plan": (plan, "work through a list of runs, for as long as there is time"),
     "embed": (embed, "put a bundle into checkpoints/ and name it in the manifest"),
     "export": (export, "write a bundle's networks as ONNX files"),
+    "tables": (tables, "write the README's tables from the bundles"),
     "verify": (verify, "recompute every figure of a bundle"),
     "publish": (publish, "put a bundle on the Hugging Face Hub"),
     "data": (download, "fetch whole data sets from the Hub"),

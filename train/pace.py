@@ -118,7 +118,10 @@ def measure(
 ) -> Pace:
     """The pace of a family's trainer on ``device``, whose matrix products reach ``peak``."""
     kind, settings = FAMILIES[family]
-    config, training = settings(preset)
+    try:
+        config, training = settings(preset)
+    except KeyError:
+        raise ValueError(f"preset must be one that {family} has, got {preset!r}") from None
     training = replace(training, batch_size=batch_size or training.batch_size)
     trained = random_pictures(training.batch_size, device, 0)
     tested = random_pictures(TESTED, device, 1)

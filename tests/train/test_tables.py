@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from core.bundle import CHECKPOINTS, read_manifest
+from core.errors import AtelierError
+from train import tables
+from train.__main__ import main
+
+MANIFEST = read_manifest(CHECKPOINTS / "manifest.json")
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_every_table_has_as_many_cells_in_every_row(name):
+    lines = tables.TABLES[name](MANIFEST).splitlines()
+    assert len(lines) > 2
+    assert len({line.count(" | ") for line in lines}) == 1
+    assert all(line.startswith("| ") and line.endswith(" |") for line in lines)
+
+
+def test_tables_are_made_anew_and_the_rest_stays(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "before\n<!-- table judge -->\nold | figures\n<!-- end of table -->\nafter\n"
+        "<!-- table vae -->\n<!-- end of table -->\nend\n"
+    )
+    assert main(["tables", str(page)]) == 0
+    text = page.read_text()
+    test = MANIFEST.open("judge-svhn").metrics["test"]
+    assert f"| right | {test['accuracy']:.1%} |" in text
+    assert "old" not in text
+    assert [line for line in text.splitlines() if line in ("before", "after", "end")] == [
+        "before",
+        "after",
+        "end",
+    ]
+    stamp = page.stat().st_mtime_ns
+    assert main(["tables", str(page)]) == 0
+    assert page.stat().st_mtime_ns == stamp
+    assert capsys.readouterr().out.splitlines()[-1].endswith("nothing new")
+
+
+def test_a_table_that_does_not_exist_is_refused_and_the_page_kept(tmp_path):
+    page = tmp_path / "page.md"
+    text = "<!-- table gan -->\n<!-- end of table -->\n"
+    page.write_text(text)
+    assert main(["tables", str(page)]) == 1
+    assert page.read_text() == text
+    with pytest.raises(AtelierError) as caught:
+        tables.rewritten(text, MANIFEST)
+    assert caught.value.code == "table-unknown"
+
+
+def test_t_star_beyond_the_highest_level_is_said_as_such(monkeypatch):
+    """Quartiles that no level reached are stored as T."""
+    rows = tables.of_t_star(MANIFEST).splitlines()[2:]
+    bundle = MANIFEST.open("ddpm-svhn-1000")
+    highest = int(bundle.profiles["t_star_levels"].max()) + 1
+    for row, measure in zip(rows, tables.T_STAR, strict=True):
+        beyond = sum(t >= 1000 for t in bundle.metrics["judged"]["t_star"][measure]["quartiles"])
+        assert row.count(f"> {highest}") == beyond
+
+
+def test_the_pace_is_that_of_a_file():
+    assert Path(tables.PACE).is_file()
+    assert "convolution" in tables.of_pace(MANIFEST)

@@ -1,0 +1,234 @@
+"""Writes the tables of the README from the bundles and measurements that they speak of.
+
+A table stands between ``<!-- table NAME -->`` and ``<!-- end of table -->``; what is between them is
+made anew, the rest of the page is left as it is. So no figure of a model is ever typed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from core.bundle import CHECKPOINTS, Bundle, Manifest, read_manifest
+from core.errors import AtelierError
+from core.files import replacing
+from train.simsiam import RECIPES
+
+ROOT = Path(__file__).parents[1]
+PACE = ROOT / "docs" / "pace-two-cores.json"
+BLOCK = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.S)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def of_vae(manifest: Manifest) -> str:
+    """Nats of the VAE on the test digits, beside the linear model and the tighter bounds."""
+    metrics = manifest.open("vae-svhn").metrics
+    test, linear, tighter = metrics["test"], metrics["linear_model"], metrics["importance_weighted"]
+    return table(
+        ["on test digits", "nats"],
+        [
+            ["negative ELBO", f"{test['negative_elbo']:,.1f}"],
+            ["of which reconstruction / KL", f"{test['nll']:,.1f} / {test['kl']:.1f}"],
+            [
+                f"probabilistic PCA with the same noise, {linear['components']} components, exact",
+                f"{linear['nll']:,.1f}",
+            ],
+            [
+                f"importance-weighted bound, {tighter[0]['pictures']} digits, "
+                f"K = {' / '.join(str(row['K']) for row in tighter)}",
+                " / ".join(f"{row['nll']:,.1f}" for row in tighter),
+            ],
+        ],
+    )
+
+
+def diffusion(manifest: Manifest) -> list[tuple[int, Bundle]]:
+    """The diffusion bundles by their number of levels."""
+    opened = [manifest.open(entry.name) for entry in manifest.of_family("ddpm")]
+    named = [(one.config["architecture"]["schedule"]["T"], one) for one in opened]
+    return sorted(named, key=lambda pair: pair[0])
+
+
+def of_ddpm(manifest: Manifest) -> str:
+    """What every length of the diffusion came to, and what it took."""
+    rows = []
+    for T, bundle in diffusion(manifest):
+        metrics, history = bundle.metrics, bundle.history
+        samples, timing = metrics["samples"], metrics["timing"]
+        rows.append(
+            [
+                str(T),
+                f"{metrics['schedule']['alpha_bar_end']:.1e}",
+                f"{metrics['test']['eps_mse']:.4f}",
+                f"{samples['frechet_pixel_components']:.1f}",
+                f"{samples['sharpness']:.1f}",
+                f"{timing['seconds_a_picture_all_steps']:.2f}",
+                f"{timing['seconds_a_picture_50_steps']:.2f}",
+                str(len(history)),
+                f"{history[-1]['seconds_total'] / 60:.0f}",
+            ]
+        )
+    head = "T, ᾱ at the end, squared error of the noise, Frechet distance, sharpness"
+    head += ", a picture by all steps (s), by 50 steps (s), epochs, training (min)"
+    return table(head.split(", "), rows)
+
+
+def of_judged(manifest: Manifest) -> str:
+    """What the judge says of samples, and of real digits."""
+
+    def row(name: str, found: dict, end: str) -> list[str]:
+        return [
+            name,
+            f"{found[f'sure{end}']:.1%}",
+            f"{found[f'sharpness{end}']:.2f}",
+            "1.000" if end else f"{found['diversity']:.3f}",
+            f"{found['frechet_real_against_real' if end else 'frechet']:.2f}",
+            f"{found[f'nearest_training{end}']:.1f}",
+        ]
+
+    vae = manifest.open("vae-svhn").metrics["judged"]["samples"]
+    rows = [row("VAE", vae, "")]
+    for T, bundle in diffusion(manifest):
+        rows.append(row(f"DDPM, T = {T}", bundle.metrics["judged"]["samples"], ""))
+    rows.append(row("test digits", vae, "_of_test"))
+    head = "samples of, the judge is sure, sharpness, diversity"
+    head += ", Frechet distance in its features, nearest training picture"
+    return table(head.split(", "), rows)
+
+
+T_STAR = {
+    "digit": "the judge keeps the digit in half the draws",
+    "psnr": "PSNR of {threshold:g} dB",
+    "ssim": "SSIM of {threshold:g}",
+    "features": "distance in the judge's features",
+}
+
+
+def of_t_star(manifest: Manifest) -> str:
+    """Quartiles of t* over the test digits under every measure."""
+    bundle = manifest.open("ddpm-svhn-1000")
+    highest = int(bundle.profiles["t_star_levels"].max())
+    rows = []
+    for measure, name in T_STAR.items():
+        one = bundle.metrics["judged"]["t_star"][measure]
+        shown = [f"> {highest + 1}" if t > highest else f"{t + 1:.0f}" for t in one["quartiles"]]
+        rows.append([name.format(threshold=one["threshold"]), *shown])
+    return table(["restored means", "lower quartile", "median", "upper quartile"], rows)
+
+
+def of_judge(manifest: Manifest) -> str:
+    """How often the judge is right, and whether it knows."""
+    test = manifest.open("judge-svhn").metrics["test"]
+    return table(
+        ["on test digits", ""],
+        [
+            ["right", f"{test['accuracy']:.1%}"],
+            ["expected calibration error", f"{test['calibration_error']:.3f}"],
+            ["sure (p ≥ 0.9)", f"{test['sure']:.0%}"],
+            ["right where it is sure", f"{test['accuracy_of_sure']:.1%}"],
+        ],
+    )
+
+
+def of_purification(manifest: Manifest) -> str:
+    """The judge on attacked digits, and on the same after noise and back."""
+    bundle = manifest.open("ddpm-svhn-1000")
+    found, arrays = bundle.metrics["judged"]["purification"], bundle.profiles
+    best = int(arrays["purified_pgd"][1:].argmax())  # the first entry is without purification
+    level = int(arrays["purified_levels"][best]) + 1
+    rows = []
+    for kind, name in (("clean", "none"), ("fgsm", "FGSM"), ("pgd", "PGD")):
+        purified = arrays[f"purified_{kind}"][1 + best]
+        rows.append([name, f"{found[f'accuracy_{kind}']:.1%}", f"{purified:.1%}"])
+    head = f"attack of {found['grey_levels']}/255"
+    return table([head, "right", f"right after noise to t′ = {level} and back"], rows)
+
+
+def of_simsiam(manifest: Manifest) -> str:
+    """What every self-supervised run came to."""
+    titles = {entry.name: entry.title for entry in manifest.of_family("simsiam")}
+    rows = []
+    for recipe in RECIPES:
+        name = f"simsiam-cifar10-{recipe}"
+        bundle = manifest.open(name)
+        test, dim = bundle.metrics["test"], bundle.config["architecture"]["dim"]
+        rows.append(
+            [
+                titles[name],
+                f"{bundle.history[-1]['train_loss']:.3g}",
+                f"{test['knn_accuracy']:.1%}",
+                f"{test['linear_accuracy']:.1%}",
+                f"{test['std_z'] * dim**0.5:.2f}",
+                f"{test['rank_z']:.1f}" if test["rank_z"] < 10 else f"{test['rank_z']:.0f}",
+                f"{test['rank_h']:.1f}" if test["rank_h"] < 10 else f"{test['rank_h']:.0f}",
+            ]
+        )
+    head = "run, training loss, kNN, linear probe, std of z × √d, effective rank of z, of h"
+    return table(head.split(", "), rows)
+
+
+def of_pace(_manifest: Manifest) -> str:
+    """How fast trainers go on two cores, from the file that ``python -m train pace`` wrote."""
+    measured = json.loads(PACE.read_text(encoding="utf-8"))
+    rows = []
+    for one in measured["paces"]:
+        name, share = one["operations"][0]
+        rows.append(
+            [
+                one["family"],
+                f"{one['batch_size']}",
+                f"{one['pictures_a_second']:,.0f}",
+                f"{one['gflop_a_picture']:.2f}",
+                f"{one['share_of_peak']:.0%}",
+                f"{name.removeprefix('aten::')} {share:.0%}",
+            ]
+        )
+    head = "trainer, batch, pictures a second, GFLOP a picture, share of the matrix peak"
+    return table([*head.split(", "), "longest operation"], rows)
+
+
+TABLES: dict[str, Callable[[Manifest], str]] = {
+    "vae": of_vae,
+    "ddpm": of_ddpm,
+    "judge": of_judge,
+    "judged": of_judged,
+    "t-star": of_t_star,
+    "purification": of_purification,
+    "simsiam": of_simsiam,
+    "pace": of_pace,
+}
+
+
+def rewritten(text: str, manifest: Manifest) -> str:
+    """``text`` with every table made anew.
+
+    Raises ``AtelierError`` ``table-unknown`` for a name that is not in ``TABLES``.
+    """
+
+    def made(found: re.Match) -> str:
+        begin, name, end = found.groups()
+        if name not in TABLES:
+            raise AtelierError("table-unknown", "There is no table {name}.", name=name)
+        return f"{begin}\n{TABLES[name](manifest)}\n\n{end}"
+
+    return BLOCK.sub(made, text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, nargs="?", default=ROOT / "README.md")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    before = arguments.file.read_text(encoding="utf-8")
+    after = rewritten(before, read_manifest(CHECKPOINTS / "manifest.json"))
+    if after != before:
+        with replacing(arguments.file) as temporary:
+            temporary.write_text(after, encoding="utf-8")
+    print(f"{arguments.file}: {'written' if after != before else 'nothing new'}")
