@@ -1,4 +1,4 @@
-"""T = 500, 1000, 1500: three models that differ in the number of steps and in nothing else."""
+"""T = 500, 1000, 1500: three models of the same network and data that differ in the number of steps."""
 
 from __future__ import annotations
 
@@ -33,6 +33,23 @@ ALIGNMENTS = {
 }
 COLOURS = (SYMBOL_COLOURS["eps"], SYMBOL_COLOURS["x"], SYMBOL_COLOURS["x_t"])
 SHEET = 24
+
+
+def unequal(explorers: list[DDPMExplorer]) -> None:
+    """Says so where more than T differs between the models: passes over the data."""
+    epochs = {e.T: e.bundle.config["training"]["epochs_done"] for e in explorers}
+    if len(set(epochs.values())) > 1:
+        st.warning(
+            _(
+                "**Not trained for equally long**: {epochs}. Samples and errors of these models differ "
+                "for that reason too; where the levels lie and where they end does not."
+            ).format(
+                epochs=", ".join(
+                    _("{epochs} epochs with T = {T}").format(epochs=number(count, 0), T=T)
+                    for T, count in epochs.items()
+                )
+            )
+        )
 
 
 # ---------------------------------------------------------------- which level
@@ -329,8 +346,8 @@ def main() -> None:
     head(
         "T = 500, 1000, 1500",
         _(
-            "Three models, the same network, data and training time; only the number of noise "
-            "levels differs. **Is more better?** Align them by t and they disagree; align them by "
+            "Three models, the same network and the same data; what differs is the number of noise "
+            "levels. **Is more better?** Align them by t and they disagree; align them by "
             "noise and they see the same."
         ),
     )
@@ -338,6 +355,7 @@ def main() -> None:
         names = [entry.name for entry in loaders.some("ddpm", own=True)]
         names.sort(key=lambda name: loaders.ddpm(name).T)
         explorers = [loaders.ddpm(name) for name in names]
+        unequal(explorers)
         left, right = st.columns([3, 2], gap="large")
         with left:
             picked = controls.picture("lengths", explorers[0].bundle, default="maker")
