@@ -1,8 +1,12 @@
 """The diffusion pages: what they show is what the core computes."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
+from core.bundle import open_bundle, read_manifest, register
 from core.ddpm import NoiseSchedule
 from core.ddpm_explorer import Way
 from core.house_number import HouseNumber, draw
@@ -184,14 +188,33 @@ def test_the_error_of_each_model_is_its_own(open_page):
         )
 
 
-def test_the_runs_compared_have_the_same_network_data_and_length():
+def test_the_runs_compared_have_the_same_network_and_data():
     configs = [loaders.bundle(f"ddpm-svhn-{T}").config for T in (500, 1000, 1500)]
     for config in configs:
         config["architecture"]["schedule"].pop("T")
     assert all(config["architecture"] == configs[0]["architecture"] for config in configs)
     assert all(config["data"] == configs[0]["data"] for config in configs)
-    assert len({config["training"]["epochs_done"] for config in configs}) == 1
     assert len({config["training"]["batch_size"] for config in configs}) == 1
+
+
+@pytest.mark.parametrize(("of_500", "equal"), [(50, True), (12, False)])
+def test_runs_that_are_not_equally_long_are_compared_with_a_warning(
+    open_page, tmp_path, monkeypatch, of_500, equal
+):
+    """Bundles whose configurations say how long they were trained, weights as embedded."""
+    shutil.copytree(loaders.CHECKPOINTS, tmp_path / "checkpoints")
+    manifest = tmp_path / "checkpoints/manifest.json"
+    for T in (500, 1000, 1500):
+        folder = tmp_path / f"checkpoints/ddpm-svhn-{T}"
+        config = json.loads((folder / "config.json").read_text())
+        config["training"]["epochs_done"] = of_500 if T == 500 else 50
+        (folder / "config.json").write_text(json.dumps(config))
+        entry = next(e for e in read_manifest(manifest).entries if e.name == folder.name)
+        register(manifest, open_bundle(folder), name=entry.name, title=entry.title)
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    at = open_page("ddpm_lengths.py")
+    warned = [str(element.value) for element in at.warning]
+    assert warned == [] if equal else "12 epochs with T = 500, 50 epochs with" in warned[0]
 
 
 # ---------------------------------------------------------------- inside the U-Net
