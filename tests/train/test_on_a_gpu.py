@@ -7,10 +7,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.bundle import open_bundle
 from core.data import load_split
+from core.ddpm_explorer import golden_deviation as ddpm_deviation
 from core.joint_embedding import EmbeddingConfig
+from core.judge_explorer import golden_deviation as judge_deviation
 from core.simsiam_explorer import golden_deviation as simsiam_deviation
 from core.vae_explorer import golden_deviation
-from train import simsiam, vae
+from train import ddpm, judge, pace, simsiam, vae
 from train.diagnosis import Protocol
 from train.loop import Resident
 
@@ -26,6 +28,29 @@ def test_a_run_on_a_gpu_learns_and_leaves_a_bundle_that_a_cpu_reads(tmp_path, ti
     losses = [row["train_negative_elbo"] for row in bundle.history]
     assert losses[-1] < losses[0]
     assert golden_deviation(bundle) <= 1e-4
+
+
+def test_a_diffusion_run_on_a_gpu_leaves_a_bundle_that_a_cpu_reads(
+    tmp_path, tiny_ddpm, few_ddpm_figures, monkeypatch
+):
+    few_ddpm_figures(monkeypatch)
+    training = ddpm.DDPMTraining(epochs=2, batch_size=16, warmup_steps=2, compile=True)
+    folder = ddpm.train(tmp_path / "run", tiny_ddpm, training, device=torch.device("cuda"))
+    assert ddpm_deviation(open_bundle(folder)) <= 1e-4
+
+
+def test_a_judge_from_a_gpu_is_read_by_a_cpu(tmp_path, tiny_judge):
+    training = judge.JudgeTraining(epochs=2, batch_size=16, warmup_steps=2, compile=True)
+    folder = judge.train(tmp_path / "run", tiny_judge, training, device=torch.device("cuda"))
+    assert judge_deviation(open_bundle(folder)) <= 1e-4
+
+
+@pytest.mark.parametrize("family", pace.FAMILIES)
+def test_the_device_is_seen_at_work(family):
+    device = torch.device("cuda")
+    found = pace.measure(family, "default", device, pace.matrix_peak(device), 64)
+    assert 0 < found.busy <= 1
+    assert 0 < found.share_of_peak < 1
 
 
 @pytest.fixture
