@@ -194,7 +194,9 @@ class Restoration:
 
     ``t`` (L,) rising levels; D draws of noise a level. ``noised``: where they started. ``glance``:
     what the network sees in those in one look. ``now``: what it sees at present; where a picture
-    still waits, its noised self. ``done`` of ``total`` steps taken, in ``seconds``.
+    still waits, its noised self. ``done`` of ``total`` steps taken, in ``seconds``; ``worked``, in
+    [0, 1]: the share of all calls of the network that they were, since at later steps more
+    pictures are on their way.
     """
 
     t: np.ndarray
@@ -203,6 +205,7 @@ class Restoration:
     now: Pictures
     done: int
     total: int
+    worked: float
     seconds: float
 
     @property
@@ -366,14 +369,17 @@ class DDPMExplorer:
             clip_x0=way.clip_x0,
             generators=backward,
         )
-        total = int((way.grid(self.T) <= t.max()).sum()) - 1
+        grid = way.grid(self.T)
+        on_the_way = (grid[grid <= t.max()][:-1, None] <= t).sum(dim=1)  # levels, step by step
+        worked = [0.0, *(on_the_way.cumsum(0) / on_the_way.sum()).tolist()]
+        total = len(worked) - 1
         seconds = time.perf_counter() - begun
         begun = time.perf_counter()
         for done, step in enumerate(steps):
             waits = step.x0_hat.isnan()
             now = shaped(torch.where(waits, flat, step.x0_hat))
             seconds += time.perf_counter() - begun
-            yield Restoration(t.numpy(), noisy, glance, now, done, total, seconds)
+            yield Restoration(t.numpy(), noisy, glance, now, done, total, worked[done], seconds)
             begun = time.perf_counter()
 
     # ------------------------------------------------------------ one look

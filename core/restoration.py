@@ -19,6 +19,7 @@ bootstrap.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -32,7 +33,10 @@ from core.noise_schedule import EpsModel, NoiseSchedule, draw_noise
 from core.samplers import Sampler, Step, sample, times_from
 
 COVERAGE = 0.9
-"""Every interval holds the true value this often."""
+"""What every interval is made for. A bootstrap of few draws holds the true value less often."""
+
+FEWEST_DRAWS = 4
+"""Of fewer draws no interval is made: resampling two or three of them says next to nothing."""
 
 RESAMPLES = 1000
 
@@ -143,10 +147,11 @@ def _crossings(levels: np.ndarray, curves: np.ndarray, rule: Rule) -> np.ndarray
 
 @dataclass(frozen=True)
 class TStar:
-    """t* with the interval that it lies in 90 % of the time, and the curve it was read from.
+    """t* with its bootstrap interval, and the curve it was read from.
 
-    ``t``, ``low``, ``high`` are -inf below the lowest level tried, inf above the highest. ``curve``,
-    ``curve_low``, ``curve_high`` (L,): mean over draws and its interval.
+    ``t``, ``low``, ``high`` are -inf below the lowest level tried, inf above the highest; ``low``
+    and ``high`` are NaN for fewer than ``FEWEST_DRAWS`` draws. ``curve``, ``curve_low``,
+    ``curve_high`` (L,): mean over draws and its interval.
     """
 
     t: float
@@ -161,9 +166,10 @@ def find_t_star(levels: np.ndarray, scores: np.ndarray, rule: Rule, *, seed: int
     """t* of scores (L, D) at rising levels (L,).
 
     Intervals come from drawing the D draws anew, with replacement, ``RESAMPLES`` times: whole
-    columns, since a draw is the same noise at every level. The interval of a share is Wilson's,
-    which is honest for few draws. Levels at which the threshold is crossed more than once: the
-    first crossing counts.
+    columns, since a draw is the same noise at every level. What a resampled curve is off by is
+    stretched by sqrt(D / (D - 1)): the variance of resampled means is too small by that (Efron &
+    Tibshirani 1993, section 5.3). The interval of a share is Wilson's, which is honest for few
+    draws. Levels at which the threshold is crossed more than once: the first crossing counts.
     """
     levels, scores = np.asarray(levels), np.asarray(scores, dtype=np.float64)
     if scores.ndim != 2 or scores.shape[0] != len(levels) or scores.shape[1] < 1:
@@ -174,12 +180,17 @@ def find_t_star(levels: np.ndarray, scores: np.ndarray, rule: Rule, *, seed: int
     draws = scores.shape[1]
     chosen = np.random.default_rng(seed).integers(draws, size=(RESAMPLES, draws))
     curves = scores[:, chosen].mean(axis=2).T  # (RESAMPLES, L)
+    with np.errstate(invalid="ignore"):  # an infinite PSNR has no deviation
+        stretched = curve + math.sqrt(draws / max(1, draws - 1)) * (curves - curve)
+    curves = np.where(np.isfinite(curve), stretched, curves)
     tail = 100 * (1 - COVERAGE) / 2
     # "lower" and "higher" never average two values: one of them may be infinite.
     low, high = (
         np.percentile(_crossings(levels.astype(np.float64), curves, rule), at, method=method)
         for at, method in ((tail, "lower"), (100 - tail, "higher"))
     )
+    if draws < FEWEST_DRAWS:
+        low, high = np.nan, np.nan
     if rule.share:
         curve_low, curve_high = wilson(curve, draws)
     else:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.ddpm_explorer import DDPMExplorer, Restoration, Way
 from core.images import Pictures
+from core.judge_explorer import Comparison
 from core.restoration import (
     crossing,
     find_t_star,
@@ -127,8 +128,11 @@ def rows(now: Restoration) -> None:
 
 def swept(
     explorer: DDPMExplorer, request: restored.Request, pictures: Pictures
-) -> restored.Sweep | None:
-    """Buttons and progress; how far the sweep of this request has come, if it was asked for."""
+) -> tuple[restored.Sweep | None, live.Place]:
+    """Buttons and progress; how far the sweep of this request has come, if it was asked for.
+
+    Also the place of what follows from it, which is empty while the sweep goes on.
+    """
     kept: dict[restored.Request, restored.Sweep] = st.session_state.setdefault("tstar_sweeps", {})
     zero_based = [level - 1 for level in request.levels]
     grid = request.way.grid(explorer.T).numpy()
@@ -143,7 +147,7 @@ def swept(
         type="primary",
         icon=":material/play_arrow:",
     )
-    place = st.empty()
+    place, below = st.empty(), st.empty()
     if clicked:
         kept.pop(request, None)
         way_back = explorer.restore(request.way, pictures, zero_based, request.draws, request.seed)
@@ -152,15 +156,16 @@ def swept(
             kept.pop(next(iter(kept)))
     mine = kept.get(request)
     if mine is None:
-        return None
+        return None, below
     going = clicked
     if mine.now is not None and not mine.now.finished:
         going = live.stopped(mine.now, place, "tstar")
     if going:
-        live.watch(mine.advance(), place, "tstar", rows)
-    if mine.now is not None and mine.compared is None:
+        below.empty()
+        live.watch(mine.advance(), place, "tstar", rows, lambda now: now.worked)
+    if mine.now is not None and mine.now.finished and mine.compared is None:
         mine.compared = loaders.judge().compare(pictures, mine.now.now)
-    return mine
+    return mine, below
 
 
 # ---------------------------------------------------------------- the page
@@ -180,26 +185,51 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
         seed,
         tuple(picture.tobytes() for picture in pictures),
     )
-    judge = loaders.judge()
-    done = swept(explorer, request, pictures)
-    if done is not None and done.now is not None:
-        back, compared, way = done.now, done.compared, words(code)
-    else:
-        st.info(
-            _(
-                "A quick look: {quick}, draws: {few}. Press the button for {way}, draws: {draws}."
-            ).format(quick=words(None), few=QUICK_DRAWS, way=words(code), draws=draws)
+    done, below = swept(explorer, request, pictures)
+    with below.container():
+        if done is not None and done.now is not None:
+            if done.compared is None:
+                unfinished(done.now)
+                return
+            back, compared, way = done.now, done.compared, words(code)
+        else:
+            back, compared = quick_look(explorer, request, pictures, words(code))
+            way = words(None)
+        if len(back.t) < 2:
+            st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
+            return
+        found = restored.Found(explorer, loaders.judge(), picked, back, compared, way, seed)
+        restored.result(found)
+        st.fragment(run_every=controls.pace("three_t"))(restored.three_ways)(found)
+
+
+def unfinished(now: Restoration) -> None:
+    """How far the pictures of a stopped sweep have come; nothing follows from them."""
+    st.info(_("There is no t\\* before the last step: these pictures are still on their way."))
+    rows(now)
+
+
+def quick_look(
+    explorer: DDPMExplorer, request: restored.Request, pictures: Pictures, way: str
+) -> tuple[Restoration, Comparison]:
+    """Few steps and draws at once, before the button is pressed."""
+    zero_based = [level - 1 for level in request.levels]
+    back = loaders.restored(
+        explorer.bundle.name, QUICK, pictures, zero_based, QUICK_DRAWS, request.seed
+    )
+    st.info(
+        _(
+            "A quick look: {quick}, {levels} levels, draws: {few}. Press the button for {way}, "
+            "draws: {draws}."
+        ).format(
+            quick=words(None),
+            levels=number(len(back.t), 0),
+            few=QUICK_DRAWS,
+            way=way,
+            draws=request.draws,
         )
-        zero_based = [level - 1 for level in levels]
-        name = explorer.bundle.name
-        back = loaders.restored(name, QUICK, pictures, zero_based, QUICK_DRAWS, seed)
-        compared, way = judge.compare(pictures, back.now), words(None)
-    if len(back.t) < 2:
-        st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
-        return
-    found = restored.Found(explorer, judge, picked, back, compared, way, seed)
-    restored.result(found)
-    st.fragment(run_every=controls.pace("three_t"))(restored.three_ways)(found)
+    )
+    return back, loaders.judge().compare(pictures, back.now)
 
 
 def main() -> None:

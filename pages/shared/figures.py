@@ -255,8 +255,10 @@ def line(
     )
 
 
-def band(x: Sequence[float], low: np.ndarray, high: np.ndarray, colour: str) -> go.Scatter:
-    """A shaded band between two curves, without a legend entry."""
+def band(
+    x: Sequence[float], low: np.ndarray, high: np.ndarray, colour: str, name: str = ""
+) -> go.Scatter:
+    """A shaded band between two curves; in the legend where it has a name."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return go.Scatter(
         x=[*x, *reversed(x)],
@@ -266,7 +268,8 @@ def band(x: Sequence[float], low: np.ndarray, high: np.ndarray, colour: str) -> 
         fillcolor=f"rgba({red},{green},{blue},0.18)",
         line={"width": 0},
         hoverinfo="skip",
-        showlegend=False,
+        name=name,
+        showlegend=bool(name),
     )
 
 

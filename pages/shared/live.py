@@ -49,9 +49,20 @@ def one_at_a_time(steps: Iterator[Work], prefix: str) -> Iterator[Work]:
         yield now
 
 
-def watch(steps: Iterator[Work], place: Place, prefix: str, show: Callable[[Work], None]) -> None:
+def share_of_steps(now: Progress) -> float:
+    """How much is done where every step takes as long."""
+    return now.done / max(1, now.total)
+
+
+def watch(
+    steps: Iterator[Work],
+    place: Place,
+    prefix: str,
+    show: Callable[[Work], None],
+    worked: Callable[[Work], float] = share_of_steps,
+) -> None:
     """Go on to the end, calling ``show`` a few times a second; a click on Stop ends the run of the
-    page between two steps.
+    page between two steps. ``worked``: the share of the whole work that is done, in [0, 1].
     """
     with place.container():
         st.button(_("Stop"), key=f"{prefix}_stop", icon=":material/stop:")
@@ -62,11 +73,16 @@ def watch(steps: Iterator[Work], place: Place, prefix: str, show: Callable[[Work
         if time.perf_counter() - shown < SECONDS_A_FRAME and not now.finished:
             continue
         shown = time.perf_counter()
-        left = now.seconds * (now.total - now.done) / max(1, now.done)
-        words = _("step {done} of {total}, {left} s left").format(
-            done=number(now.done, 0), total=number(now.total, 0), left=number(left, 0)
+        share = worked(now)
+        words = _("step {done} of {total}").format(
+            done=number(now.done, 0), total=number(now.total, 0)
         )
-        bar.progress(now.done / now.total, text=words)
+        if share > 0:
+            left = now.seconds * (1 - share) / share
+            words = _("step {done} of {total}, {left} s left").format(
+                done=number(now.done, 0), total=number(now.total, 0), left=number(left, 0)
+            )
+        bar.progress(share, text=words)
         with live.container():
             show(now)
         time.sleep(pause)

@@ -113,6 +113,15 @@ def one_picture(explorer: DDPMExplorer, one: Picked) -> None:
             _("seed"): seed,
         }
         figures.caption(Provenance(judge.bundle, True, settings=settings))
+        tiles = np.stack([one.picture, louder(one.picture, attacked), attacked])
+        figures.downloads(
+            "attacked",
+            png=lambda: figures.grid(tiles, len(tiles)),
+            rows=lambda: [
+                {"picture": name, "digit": int(seen.digit[0]), "p": float(seen.confidence[0])}
+                for name, seen in (("clean", clean), ("attacked", fooled))
+            ],
+        )
         if fooled.digit[0] == label:
             st.markdown(
                 _("The judge still reads a {digit}: try a larger change, or PGD.").format(
@@ -155,7 +164,8 @@ def purified(
     figures.caption(provenance)
     low, high = wilson(right, DRAWS)
     figure = go.Figure()
-    figure.add_trace(figures.band(t, low, high, SYMBOL_COLOURS["x_hat"]))
+    interval = _("90% interval (Wilson)")
+    figure.add_trace(figures.band(t, low, high, SYMBOL_COLOURS["x_hat"], interval))
     figure.add_trace(
         figures.line(
             t,
@@ -167,7 +177,6 @@ def purified(
     )
     figure.update_xaxes(title="t′")
     figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", title=_("draws read as before"))
-    figure.update_layout(showlegend=False)
     rows = [
         {
             "t": int(level),
@@ -188,14 +197,21 @@ def purified(
         lambda: rows,
         height=320,
     )
-    good = t[right >= 0.75]
+    share = controls.real(
+        _("Undone means at least this share of draws"), 0.25, 1.0, 0.75, "purify_share", step=0.25
+    )
+    good = t[right >= share]
     words = (
-        _("At least three of four draws are read as a {digit} again at t′ = {levels}.")
+        _("At least {share} of the draws are read as a {digit} again at t′ = {levels}.")
         if len(good)
-        else _("At no level are at least three of four draws read as a {digit} again.")
+        else _("At no level are at least {share} of the draws read as a {digit} again.")
     )
     st.markdown(
-        words.format(digit=judge.class_names[label], levels=", ".join(str(one) for one in good))
+        words.format(
+            share=percent(share),
+            digit=judge.class_names[label],
+            levels=", ".join(str(one) for one in good),
+        )
     )
 
 
@@ -213,9 +229,9 @@ def over_test_set(explorer: DDPMExplorer) -> None:
     t = np.concatenate([[0], arrays["purified_levels"] + 1])
     figure = go.Figure()
     for kind, title in CURVES.items():
-        figure.add_trace(
-            figures.line(t, arrays[f"purified_{kind}"], _(title), COLOURS[kind], markers=True)
-        )
+        right = arrays[f"purified_{kind}"]
+        figure.add_trace(figures.band(t, *wilson(right, stored["pictures"]), COLOURS[kind]))
+        figure.add_trace(figures.line(t, right, _(title), COLOURS[kind], markers=True))
     figure.update_xaxes(title=_("t′ of the purification; 0: none"))
     figure.update_yaxes(title=_("accuracy of the judge"), range=[-0.03, 1.03], tickformat=".0%")
     figures.chart(
@@ -241,13 +257,15 @@ def over_test_set(explorer: DDPMExplorer) -> None:
     best = int(arrays["purified_pgd"].argmax())
     st.markdown(
         _(
-            "Without purification the judge is right about {clean} of the clean digits, {fgsm} of "
-            "those attacked by FGSM and {pgd} of those attacked by PGD. Best against PGD is "
+            "Without purification the judge is right about {clean} of these {count} clean digits, "
+            "{fgsm} of those attacked by FGSM and {pgd} of those attacked by PGD; shaded: 90% "
+            "intervals (Wilson). Best against PGD is "
             "t′ = {t}: the judge is right about {back} of the attacked digits and {price} of the "
             "clean ones. Too little noise leaves "
             "the attack, too much loses the digit."
         ).format(
             clean=percent(stored["accuracy_clean"], 1),
+            count=number(stored["pictures"], 0),
             fgsm=percent(stored["accuracy_fgsm"], 1),
             pgd=percent(stored["accuracy_pgd"], 1),
             t=t[best],

@@ -12,7 +12,7 @@ import streamlit as st
 from core.ddpm_explorer import DDPMExplorer, Restoration, Way
 from core.images import Pictures
 from core.judge_explorer import Comparison, JudgeExplorer
-from core.restoration import Criterion, Rule, TStar, find_t_star, spread
+from core.restoration import FEWEST_DRAWS, Criterion, Rule, TStar, find_t_star, spread
 from pages.shared import controls, figures, loaders
 from pages.shared.controls import Picked
 from pages.shared.figures import Provenance
@@ -32,6 +32,8 @@ AXES: dict[Criterion, str] = {
 }
 COLOUR = SYMBOL_COLOURS["x_hat"]
 STRIP_TILE = 92
+UNRELATED = 32
+"""Samples of the bundle's last sheet that stand for pictures which know nothing of this one."""
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,23 @@ def place_words(t: float, levels: np.ndarray) -> str:
     return number(t, 0)
 
 
+def interval_words(found: TStar, levels: np.ndarray) -> str:
+    """The interval of t*, or a dash where so few draws give none."""
+    if np.isnan(found.low):
+        return "–"
+    low, high = (place_words(end, levels) for end in (found.low, found.high))
+    return low if low == high else _("{low} to {high}").format(low=low, high=high)
+
+
 def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
     """t* in words."""
     where = place_words(found.t, levels)
-    if draws < 2:
-        return _("**t\\* is {t}** of {T}; one draw gives no interval.").format(t=where, T=T)
-    low, high = (place_words(end, levels) for end in (found.low, found.high))
-    return _("**t\\* is {t}** of {T}; interval (90%): {low} to {high}.").format(
-        t=where, T=T, low=low, high=high
+    if np.isnan(found.low):
+        return _("**t\\* is {t}** of {T}; fewer than {few} draws give no interval.").format(
+            t=where, T=T, few=FEWEST_DRAWS
+        )
+    return _("**t\\* is {t}** of {T}; interval (bootstrap over {draws} draws): {interval}.").format(
+        t=where, T=T, draws=draws, interval=interval_words(found, levels)
     )
 
 
@@ -148,12 +159,13 @@ def result(found: Found) -> None:
         t_star = find_t_star(found.t, scores, rule)
         st.markdown(f"### {said(t_star, found.t, found.explorer.T, scores.shape[1])}")
         meaning(found, index, t_star)
+        too_easy(found, index, criterion, rule)
         grid(found, index, t_star, criterion)
-        curves, around = st.columns([3, 2], gap="large")
+        curves, beside = st.columns([3, 2], gap="large")
         with curves:
             curve(found, index, criterion, rule, t_star)
-            others(found, index, criterion)
-        with around:
+            others(found, index, criterion, rule)
+        with beside:
             strips(found, index, t_star)
         differing(found, index)
         if len(found.picked) > 1:
@@ -173,6 +185,30 @@ def meaning(found: Found, index: int, t_star: TStar) -> None:
             share=percent(kept, 1)
         )
     st.markdown(words)
+
+
+def unrelated(found: Found, index: int, criterion: Criterion) -> float | None:
+    """The mean score of samples of this model that know nothing of the picture; None: no sheet."""
+    bundle = found.explorer.bundle
+    sheets = bundle.progress("samples")
+    if not sheets:
+        return None
+    samples = loaders.sheet(bundle, "samples", max(sheets), UNRELATED)
+    compared = found.judge.compare(found.picked[index].picture[None], samples[None, None])
+    return float(compared.scores[criterion].mean())
+
+
+def too_easy(found: Found, index: int, criterion: Criterion, rule: Rule) -> None:
+    """Says so where even an unrelated sample counts as the picture, restored."""
+    floor = unrelated(found, index, criterion)
+    if floor is not None and (floor >= rule.threshold) == rule.higher:
+        st.warning(
+            _(
+                "**By this measure and threshold an unrelated sample of this model counts as "
+                "restored too** ({floor} on average): t\\* says nothing here. Move the threshold, "
+                "or take another measure."
+            ).format(floor=number(floor, 2))
+        )
 
 
 def grid(found: Found, index: int, t_star: TStar, criterion: Criterion) -> None:
@@ -240,8 +276,9 @@ def table(found: Found, index: int) -> list[dict]:
 def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TStar) -> None:
     """The chosen measure against t', with its interval, its threshold and t*."""
     figure = go.Figure()
-    figure.add_trace(figures.band(found.t, t_star.curve_low, t_star.curve_high, COLOUR))
     scores = found.compared.scores[criterion][index]
+    kind = _("90% interval (Wilson)") if rule.share else _("90% interval (bootstrap)")
+    figure.add_trace(figures.band(found.t, t_star.curve_low, t_star.curve_high, COLOUR, kind))
     if not rule.share:
         figure.add_trace(
             go.Scatter(
@@ -255,14 +292,28 @@ def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TS
     figure.add_trace(
         figures.line(found.t, t_star.curve, _("mean over draws"), COLOUR, markers=True)
     )
-    figure.add_hline(y=rule.threshold, line_dash="dash", line_color=GREY)
+    figure.add_hline(
+        y=rule.threshold, line_dash="dash", line_color=GREY, annotation_text=_("threshold")
+    )
+    floor = unrelated(found, index, criterion)
+    if floor is not None:
+        figure.add_hline(
+            y=floor,
+            line_dash="dot",
+            line_color=GREY,
+            annotation_text=_("unrelated samples of this model"),
+            annotation_position="bottom right",
+        )
     if np.isfinite(t_star.t):
         figure.add_vline(x=t_star.t, line_color=figures.MARK_COLOUR, line_width=3)
         figure.add_annotation(
             x=t_star.t, y=1, yref="paper", text="t*", showarrow=False, yshift=12, font_size=18
         )
-        low, high = max(t_star.low, found.t[0]), min(t_star.high, found.t[-1])
-        figure.add_vrect(x0=low, x1=high, fillcolor=figures.MARK_COLOUR, opacity=0.12, line_width=0)
+        if not np.isnan(t_star.low):
+            low, high = max(t_star.low, found.t[0]), min(t_star.high, found.t[-1])
+            figure.add_vrect(
+                x0=low, x1=high, fillcolor=figures.MARK_COLOUR, opacity=0.12, line_width=0
+            )
     figure.update_xaxes(title="t′")
     figure.update_yaxes(title=_(AXES[criterion]))
     if rule.share:
@@ -281,48 +332,61 @@ def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TS
     )
 
 
-def others(found: Found, index: int, criterion: Criterion) -> None:
-    """t* by every measure, and the other curves."""
-    rules = found.judge.rules()
-    draws = found.back.now.shape[2]
-    rows = []
-    for name, title in CRITERIA.items():
-        t_star = find_t_star(found.t, found.compared.scores[name][index], rules[name])
-        sign = "≥" if rules[name].higher else "≤"
-        interval = "–".join(place_words(end, found.t) for end in (t_star.low, t_star.high))
-        rows.append(
-            {
-                _("measure"): _(title),
-                _("threshold"): f"{sign} {number(rules[name].threshold, 2)}",
-                "t*": place_words(t_star.t, found.t),
-                _("interval (90%)"): interval if draws > 1 else "",
-            }
-        )
-    st.dataframe(rows, hide_index=True, width="stretch")
-    with st.expander(_("The curves of the other measures")):
-        for name in CRITERIA:
+def others(found: Found, index: int, criterion: Criterion, rule: Rule) -> None:
+    """t* by every measure, and the other curves, each with its own threshold to move."""
+    summary = st.container()
+    rules, found_by = {criterion: rule}, {}
+    with st.expander(_("The other measures: their curves and thresholds")):
+        for name, title in CRITERIA.items():
+            scores = found.compared.scores[name][index]
             if name != criterion:
-                rule = rules[name]
-                scores = found.compared.scores[name][index]
-                curve(found, index, name, rule, find_t_star(found.t, scores, rule))
+                st.markdown(f"**{_(title)}**")
+                rules[name] = threshold(found.judge, name)
+            found_by[name] = find_t_star(found.t, scores, rules[name])
+            if name != criterion:
+                curve(found, index, name, rules[name], found_by[name])
+    rows = [
+        {
+            _("measure"): _(title),
+            "t*": place_words(found_by[name].t, found.t),
+            _("interval"): interval_words(found_by[name], found.t),
+            _("threshold"): ("≥" if rules[name].higher else "≤")
+            + f" {number(rules[name].threshold, 2)}",
+        }
+        for name, title in CRITERIA.items()
+    ]
+    summary.dataframe(rows, hide_index=True, width="stretch")
+
+
+def around(t: float, levels: np.ndarray) -> list[tuple[int, str]]:
+    """Places of the levels (L,) next to t*, each with where it lies."""
+    last = len(levels) - 1
+    if np.isneginf(t):
+        return [(place, _("above t*")) for place in (0, 1)]
+    if np.isposinf(t):
+        return [(place, _("below t*")) for place in (last - 1, last)]
+    nearest = int(np.abs(levels - t).argmin())
+    places = [
+        (nearest - 1, _("just below t*")),
+        (nearest, _("the level nearest to t*")),
+        (nearest + 1, _("just above t*")),
+    ]
+    return [(place, words) for place, words in places if 0 <= place <= last]
 
 
 def strips(found: Found, index: int, t_star: TStar) -> None:
     """The draws just below, at and above t*."""
     st.markdown(_("**Around t\\***"))
-    after = int(np.searchsorted(found.t, t_star.t, side="right"))
-    at = [place for place in (after - 1, after, after + 1) if 0 <= place < len(found.t)]
     names = found.judge.class_names
-    for place in at:
-        verdicts = found.compared.after
+    verdicts = found.compared.after
+    for place, words in around(t_star.t, found.t):
         labels = [
             f"{names[digit]} · {percent(p)}"
             for digit, p in zip(
                 verdicts.digit[index, place], verdicts.confidence[index, place], strict=True
             )
         ]
-        side = _("restored") if place < after else _("another picture")
-        st.caption(f"t′ = {found.t[place]} · {side}")
+        st.caption(f"t′ = {found.t[place]} · {words}")
         figures.strip(
             found.back.now[index, place],
             labels,

@@ -10,10 +10,13 @@ import streamlit as st
 
 from core.ddpm_explorer import DDPMExplorer
 from core.restoration import Criterion
-from pages.shared import controls, figures
+from pages.shared import controls, figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.restored import AXES, COLOUR, CRITERIA, place_words
 from pages.shared.text import GREY, N_, _, number, percent, plain_errors
+
+MOST = 0.5
+"""Where more pictures than this are never lost, the measure says little about them."""
 
 
 def bins(values: np.ndarray, levels: np.ndarray, T: int) -> tuple[list[str], np.ndarray]:
@@ -90,6 +93,15 @@ def show(explorer: DDPMExplorer) -> None:
                 last=number(levels[-1] + 1, 0),
             )
         )
+        if figures_[criterion]["above"] > MOST:
+            st.warning(
+                _(
+                    "By this measure hardly any picture is lost at the levels that were tried. That "
+                    "does not mean that the pictures come back: its threshold may be one that "
+                    "other samples of this model meet as well. See what an unrelated sample "
+                    "scores in the chart of one picture above."
+                )
+            )
 
 
 def by_class(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, object]) -> None:
@@ -127,6 +139,24 @@ def by_class(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, o
             for name, (a, b, c) in zip(names, quartiles.tolist(), strict=True)
         ],
         height=320,
+    )
+    if criterion == "digit":
+        of_nothing()
+
+
+def of_nothing() -> None:
+    """What the judge reads in pictures without a digit, live: t* of that digit is too high."""
+    judge = loaders.judge()
+    greys = np.linspace(0, 255, 16).astype(np.uint8)
+    flat = np.broadcast_to(greys[:, None, None, None], (16, 32, 32, 3))
+    seen = judge.judge(np.ascontiguousarray(flat)).digit
+    digit, count = max(zip(*np.unique(seen, return_counts=True), strict=True), key=lambda p: p[1])
+    st.markdown(
+        _(
+            "In {count} of 16 plain grey pictures the judge reads a **{digit}**. Where a {digit} "
+            "has dissolved into nothing it is therefore still *kept*: its t\\* by this measure is "
+            "too high."
+        ).format(count=number(int(count), 0), digit=judge.class_names[int(digit)])
     )
 
 

@@ -340,8 +340,25 @@ def test_draws_that_agree_leave_no_doubt():
     assert found.high == pytest.approx(found.t)
     np.testing.assert_allclose(found.curve_low, scores[:, 0])
     np.testing.assert_allclose(found.curve_high, scores[:, 0])
-    single = find_t_star(LEVELS, scores[:, :1], HIGHER)
-    assert single.low == single.high == single.t
+
+
+@pytest.mark.parametrize("draws", [1, 2, 3])
+def test_few_draws_give_no_interval(draws):
+    found = find_t_star(LEVELS, falling(draws, 0), HIGHER)
+    assert np.isfinite(found.t)
+    assert np.isnan(found.low)
+    assert np.isnan(found.high)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says():
+    """Draws from a known world; without the stretching four of them hold it 74 times in 100."""
+    truth = crossing(LEVELS, falling(1, 0, noise=0, shared=0)[:, 0], HIGHER)
+    for draws, least in ((4, 0.78), (16, 0.86)):
+        held = 0
+        for seed in range(400):
+            found = find_t_star(LEVELS, falling(draws, seed, shared=3), HIGHER, seed=seed)
+            held += found.low <= truth <= found.high
+        assert least <= held / 400 < 0.95
 
 
 def test_more_draws_are_surer():
@@ -374,8 +391,11 @@ def test_the_interval_is_that_of_nine_in_ten_resamples():
         wide = 3 * math.sqrt(0.05 * 0.95 / RESAMPLES)
         lows = {hits.ppf(0.05 - wide), low, hits.ppf(0.05 + wide)}
         tops = {hits.ppf(0.95 - wide), top, hits.ppf(0.95 + wide)}
-        assert round(found.curve_low[0] * draws, 9) in lows  # so many draws are drawn anew
-        assert round(found.curve_high[0] * draws, 9) in tops
+        # Deviations are stretched, so that resampled means have the variance of means.
+        mean, stretch = high / draws, math.sqrt(draws / (draws - 1))
+        drawn = [mean + (end[0] - mean) / stretch for end in (found.curve_low, found.curve_high)]
+        assert round(drawn[0] * draws, 9) in lows  # so many draws are drawn anew
+        assert round(drawn[1] * draws, 9) in tops
         assert found.curve_low[1] == -found.curve_high[0]
 
 
@@ -409,15 +429,16 @@ def test_ends_of_the_interval_may_lie_beyond_the_levels():
     assert (found.t, found.low, found.high) == (INF, INF, INF)
     found = find_t_star([0, 1, 2], 0 * always, HIGHER)
     assert (found.t, found.low, found.high) == (-INF, -INF, -INF)
-    half = np.array([[20.0, 20], [12, 12], [14, 2]])  # one draw is never lost
+    half = np.array([[20.0] * 4, [12] * 4, [14, 14, 2, 2]])  # half of the draws are never lost
     found = find_t_star([0, 1, 2], half, HIGHER)
     assert found.t == 2 - 0.5
     with_luck = find_t_star([0, 1, 2], half + np.array([[0], [0], [3]]), HIGHER)
     assert with_luck.high == INF
     assert 1 < with_luck.low < 2
-    doubtful = find_t_star([0, 1], np.array([[18.0, 4], [0, 0]]), HIGHER)
+    doubtful = find_t_star([0, 1], np.array([[18.0, 18, 4, 4], [0] * 4]), HIGHER)
+    best = 11 + math.sqrt(4 / 3) * 7  # all four draws the better one, stretched from their mean
     assert doubtful.low == -INF
-    assert 0 < doubtful.t < doubtful.high == 8 / 18
+    assert 0 < doubtful.t < doubtful.high == pytest.approx((best - 10) / best)
 
 
 def test_infinite_scores_leave_numbers_everywhere():

@@ -131,7 +131,7 @@ def test_t_star_of_ddim_is_that_of_its_recursion(steps, eta, seeded):
     grid = time_grid(1000, steps)
     levels = grid[:-1].flip(0)[:: max(1, steps // 20)]  # rising
     x0 = data((2, 3, 48, 48), seeded(1))
-    found = scores(schedule, x0, levels, grid, 3, seeded, sampler="ddim", eta=eta)
+    found = scores(schedule, x0, levels, grid, 4, seeded, sampler="ddim", eta=eta)
     expected = world.curve(grid.tolist(), levels.tolist(), noisy=eta == 1)
     assert (np.diff(expected) < 0).all()
     check_t_star(levels.numpy(), found, expected, (16, 18, 20), x0[0].numel(), agree=40)
@@ -143,7 +143,7 @@ def test_t_star_of_the_ancestral_sampler_is_that_of_its_recursion(seeded):
     grid = time_grid(T, T)
     levels = torch.arange(0, T, 4)
     x0 = data((2, 3, 48, 48), seeded(2))
-    found = scores(schedule, x0, levels, grid, 3, seeded, sampler="ddpm")
+    found = scores(schedule, x0, levels, grid, 4, seeded, sampler="ddpm")
     expected = world.curve(grid.tolist(), levels.tolist(), noisy=True)
     check_t_star(levels.numpy(), found, expected, (16, 20, 25), x0[0].numel(), agree=3)
 

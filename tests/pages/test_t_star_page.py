@@ -9,6 +9,7 @@ from core.ddpm_explorer import Way
 from core.house_number import HouseNumber, draw
 from core.restoration import find_t_star
 from pages.shared import loaders
+from pages.shared.restored import around
 from pages.shared.t_star_of_set import bins
 
 NAME = "ddpm-svhn-1000"
@@ -50,7 +51,9 @@ def sweep(way, levels, draws, seed=0, pictures=PICTURE[None]):
 
 def test_a_quick_look_is_there_at_once(open_page):
     at = open_page("t_star.py")
-    assert said(at, "A quick look: DDIM 10, draws: 2. Press the button for DDIM 50, draws: 4.")
+    assert said(
+        at, "A quick look: DDIM 10, 8 levels, draws: 2. Press the button for DDIM 50, draws: 4."
+    )
     whole, compared = sweep(Way("ddim", 10), np.linspace(40, 800, 12).round().astype(int), 2)
     found = find_t_star(whole.t + 1, compared.scores["digit"][0], loaders.judge().rules()["digit"])
     assert headline(at) == round(found.t)
@@ -79,7 +82,44 @@ def test_every_measure_has_its_own_t_star(open_page):
         loaders.judge().rules().items(), table["t*"].tolist(), strict=True
     ):
         found = find_t_star(whole.t + 1, compared.scores[name][0], rule)
-        assert row == f"{found.t:,.0f}" or not np.isfinite(found.t), name
+        beyond = {-np.inf: f"< {whole.t[0] + 1}", np.inf: f"> {whole.t[-1] + 1}"}
+        assert row == (beyond.get(found.t) or f"{found.t:,.0f}"), name
+    assert set(table["interval"]) == {"–"}  # two draws give none
+
+
+def test_a_moved_threshold_is_that_of_the_table_too(open_page):
+    at = open_page("t_star.py")
+    at.slider(key="tstar_rule_digit").set_value(0.9).run()
+    at.slider(key="tstar_rule_psnr").set_value(20.0).run()
+    table = next(t.value for t in at.dataframe if "t*" in t.value.columns)
+    assert table["t*"][0] == f"{headline(at):,d}"
+    assert table["threshold"].tolist()[:2] == ["≥ 0.90", "≥ 20.00"]
+    at.button_group(key="tstar_by").set_value("psnr").run()
+    assert at.slider(key="tstar_rule_digit").value == 0.9
+    table = next(t.value for t in at.dataframe if "t*" in t.value.columns)
+    assert table["t*"][1] == f"{headline(at):,d}"
+
+
+def test_a_threshold_that_unrelated_samples_meet_is_called_too_easy(open_page):
+    assert not said(open_page("t_star.py"), "unrelated sample")
+    at = open_page("t_star.py", tstar_by="PSNR", tstar_rule_psnr="5")
+    assert said(at, "an unrelated sample of this model counts as restored too")
+
+
+@pytest.mark.parametrize(
+    ("t", "expected"),
+    [
+        (150.0, [(0, "just below"), (1, "nearest"), (2, "just above")]),
+        (200.0, [(1, "just below"), (2, "nearest"), (3, "just above")]),
+        (290.0, [(2, "just below"), (3, "nearest")]),
+        (-np.inf, [(0, "above"), (1, "above")]),
+        (np.inf, [(2, "below"), (3, "below")]),
+    ],
+)
+def test_strips_are_next_to_t_star(t, expected):
+    found = around(t, np.array([90, 160, 200, 300]))
+    assert [place for place, _words in found] == [place for place, _part in expected]
+    assert all(part in words for (_p, words), (_q, part) in zip(found, expected, strict=True))
 
 
 def test_a_stricter_threshold_gives_an_earlier_t_star(open_page):
@@ -102,6 +142,9 @@ def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
     at.session_state["tstar_sweeps"] = {request: whole}
     at.run()
     assert said(at, "Stopped after 0 of")
+    assert said(at, "There is no t\\* before the last step")
+    assert not said(at, "t\\* is")
+    assert not shown(at, GRID)
     at.button(key="tstar_on").click().run()
     assert not at.exception
     assert not said(at, "Stopped after")
@@ -117,8 +160,9 @@ def test_several_pictures_have_their_own_t_star(open_page):
 
 
 def test_one_level_is_too_few(open_page):
-    at = open_page("t_star.py", tstar_span_1000="500,520")
-    assert said(at, "Fewer than two levels") or at.slider(key="tstar_span_1000").value != (500, 520)
+    at = open_page("t_star.py", tstar_span_1000=["500", "520"])
+    assert at.slider(key="tstar_span_1000").value == (500, 520)
+    assert said(at, "Fewer than two levels")
 
 
 def test_every_stored_t_star_falls_into_one_bin():
