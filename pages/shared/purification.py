@@ -164,7 +164,7 @@ def purified(
     figures.caption(provenance)
     low, high = wilson(right, DRAWS)
     figure = go.Figure()
-    interval = _("90% interval (Wilson)")
+    interval = _("Wilson interval (90%)")
     figure.add_trace(figures.band(t, low, high, SYMBOL_COLOURS["x_hat"], interval))
     figure.add_trace(
         figures.line(
@@ -258,8 +258,8 @@ def over_test_set(explorer: DDPMExplorer) -> None:
     st.markdown(
         _(
             "Without purification the judge is right about {clean} of these {count} clean digits, "
-            "{fgsm} of those attacked by FGSM and {pgd} of those attacked by PGD; shaded: 90% "
-            "intervals (Wilson). Best against PGD is "
+            "{fgsm} of those attacked by FGSM and {pgd} of those attacked by PGD; shaded: "
+            "Wilson intervals (90%). Best against PGD is "
             "t′ = {t}: the judge is right about {back} of the attacked digits and {price} of the "
             "clean ones. Too little noise leaves "
             "the attack, too much loses the digit."

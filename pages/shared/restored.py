@@ -277,7 +277,7 @@ def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TS
     """The chosen measure against t', with its interval, its threshold and t*."""
     figure = go.Figure()
     scores = found.compared.scores[criterion][index]
-    kind = _("90% interval (Wilson)") if rule.share else _("90% interval (bootstrap)")
+    kind = _("Wilson interval (90%)") if rule.share else _("bootstrap interval (90%)")
     figure.add_trace(figures.band(found.t, t_star.curve_low, t_star.curve_high, COLOUR, kind))
     if not rule.share:
         figure.add_trace(
