@@ -278,7 +278,8 @@ def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TS
     figure = go.Figure()
     scores = found.compared.scores[criterion][index]
     kind = _("Wilson interval (90%)") if rule.share else _("bootstrap interval (90%)")
-    figure.add_trace(figures.band(found.t, t_star.curve_low, t_star.curve_high, COLOUR, kind))
+    if rule.share or not np.isnan(t_star.low):
+        figure.add_trace(figures.band(found.t, t_star.curve_low, t_star.curve_high, COLOUR, kind))
     if not rule.share:
         figure.add_trace(
             go.Scatter(
@@ -297,13 +298,9 @@ def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TS
     )
     floor = unrelated(found, index, criterion)
     if floor is not None:
-        figure.add_hline(
-            y=floor,
-            line_dash="dot",
-            line_color=GREY,
-            annotation_text=_("unrelated samples of this model"),
-            annotation_position="bottom right",
-        )
+        ends = [found.t[0], found.t[-1]]
+        name = _("unrelated samples of this model")
+        figure.add_trace(figures.line(ends, [floor, floor], name, GREY, dash="dot"))
     if np.isfinite(t_star.t):
         figure.add_vline(x=t_star.t, line_color=figures.MARK_COLOUR, line_width=3)
         figure.add_annotation(
