@@ -85,6 +85,22 @@ class DigitAugmentation:
         return ((x + 1) * tint - 1).clamp(-1, 1)
 
 
+def without_digit(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures with the colours of ``x`` and no digit in them, the shape of ``x``.
+
+    Half are one colour, half a blend of four from corner to corner; of each half some are grey. A
+    little noise lies over all, of a strength that each draws for itself.
+    """
+    one, four = F.adaptive_avg_pool2d(x, 1), F.adaptive_avg_pool2d(x, 2)
+    plain = one.expand_as(x)
+    blend = F.interpolate(four, x.shape[-2:], mode="bilinear", align_corners=True)
+    made = torch.where(_uniform(x, generator, 0, 1) < 0.5, plain, blend)
+    grey = made.mean(dim=1, keepdim=True).expand_as(made)
+    made = torch.where(_uniform(x, generator, 0, 1) < 0.3, grey, made)
+    noise = torch.randn(x.shape, generator=generator, device=x.device)
+    return (made + _uniform(x, generator, 0, 0.1) * noise).clamp(-1, 1)
+
+
 def _uniform(
     x: Tensor, generator: torch.Generator, low: float, high: float, channels: int = 1
 ) -> Tensor:

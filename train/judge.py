@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from core.data import PictureSet
 from core.judge import PRESETS, Judge, JudgeConfig
 from train import judge_bundle, loop, run
-from train.augment import DigitAugmentation
+from train.augment import DigitAugmentation, without_digit
 from train.run import Training
 
 
@@ -23,7 +23,9 @@ class JudgeTraining(Training):
     """How a judge is trained; the defaults are the recipe of the default preset.
 
     ``mixup``: share of the pictures that are blended with another one, in random proportion; their
-    loss is blended alike (Zhang et al. 2018, arXiv:1710.09412, with alpha = 1).
+    loss is blended alike (Zhang et al. 2018, arXiv:1710.09412, with alpha = 1). ``digitless``:
+    share of the pictures that lose their digit; of those every answer is as good as another, or
+    the judge would be sure of what it never saw (Hendrycks et al. 2019, arXiv:1812.04606).
     """
 
     epochs: int = 36
@@ -33,6 +35,7 @@ class JudgeTraining(Training):
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     mixup: float = 0.3
+    digitless: float = 0.1
     augmentation: DigitAugmentation = field(
         default_factory=lambda: DigitAugmentation(
             shift=0.05,
@@ -64,14 +67,21 @@ class Trainer(run.Trainer):
     def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One update on the given rows: mean cross-entropy, and share of right answers.
 
-        An answer is right where it is the picture's own digit, or of two that of the stronger.
+        An answer is right where it is the picture's own digit, or of two that of the stronger;
+        pictures without a digit have none.
         """
         x, labels = self.augmented(rows, generator), self.trained.labels[rows]
         chance, share = torch.rand(2, len(x), generator=generator, device=x.device)
         share = torch.where(chance < self.training.mixup, share, torch.ones_like(share))
         other = torch.randperm(len(x), generator=generator, device=x.device)
         weight = share[:, None, None, None]
-        x = (weight * x + (1 - weight) * x[other]).contiguous(memory_format=torch.channels_last)
+        x = weight * x + (1 - weight) * x[other]
+        empty = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        if self.training.digitless:
+            drawn = torch.rand(len(x), generator=generator, device=x.device)
+            empty = drawn < self.training.digitless
+            x = torch.where(empty[:, None, None, None], without_digit(x, generator), x)
+        x = x.contiguous(memory_format=torch.channels_last)
         with loop.autocast(self.device):
             logits = self.model(x)
         losses = [
@@ -83,10 +93,13 @@ class Trainer(run.Trainer):
             )
             for goal in (labels, labels[other])
         ]
-        loss = (share * losses[0] + (1 - share) * losses[1]).mean()
+        of_digits = share * losses[0] + (1 - share) * losses[1]
+        of_none = -F.log_softmax(logits.float(), dim=1).mean(dim=1)  # every class as likely
+        loss = torch.where(empty, of_none, of_digits).mean()
         self.descend(loss, number)
         stronger = torch.where(share >= 0.5, labels, labels[other])
-        right = (logits.argmax(dim=1) == stronger).float().mean()
+        hits = (logits.argmax(dim=1) == stronger) & ~empty
+        right = hits.sum() / (~empty).sum().clamp(min=1)
         return loss.detach(), right
 
     def summary(self, steps: list[tuple[Tensor, Tensor]]) -> dict[str, float]:

@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 from dataclasses import replace
 from itertools import combinations
@@ -18,7 +19,7 @@ from core.judge import Judge
 from core.judge_explorer import JudgeExplorer, golden_deviation
 from train import judge, judge_bundle, loop, verify
 from train.__main__ import main
-from train.augment import DigitAugmentation
+from train.augment import DigitAugmentation, without_digit
 
 CPU = torch.device("cpu")
 SECONDS = {"seconds", "seconds_train", "seconds_total"}
@@ -31,6 +32,7 @@ LEARNS = judge.JudgeTraining(
     average_decay=0.8,
     label_smoothing=0.1,
     mixup=0.0,
+    digitless=0.0,
     augmentation=DigitAugmentation(),
 )
 
@@ -599,3 +601,28 @@ def test_the_temperature_is_found_as_core_finds_it(model):
     logits, _, labels = of_test(model)
     raw = logits * float(model.temperature)
     assert best_temperature(raw, labels) == pytest.approx(fit_temperature(raw, labels), rel=1e-4)
+
+
+def test_a_picture_without_a_digit_has_its_colours_and_nothing_else(seeded):
+    x = (torch.rand(200, 3, 1, 1, generator=seeded(1)) * 1.6 - 0.8).repeat(1, 1, 32, 32)
+    x[:, :, 8:24, 14:18] = 1  # a stroke
+    made = without_digit(x, seeded(0))
+    assert made.shape == x.shape
+    greys = (made.mean(dim=(2, 3)).std(dim=1) < 0.02).double().mean()
+    assert 0.2 < greys < 0.4
+    kept = made.mean(dim=(2, 3)).mean(dim=1)
+    torch.testing.assert_close(kept, x.mean(dim=(1, 2, 3)), atol=0.06, rtol=0)
+    # The stroke is gone: its place is no brighter than where it was not, but for the blend.
+    middle, sides = made[:, :, 12:20, 14:18].mean(), made[:, :, 12:20, [2, 3, 28, 29]].mean()
+    assert abs(middle - sides) < 0.05
+
+
+def test_pictures_without_a_digit_are_taught_every_answer(tiny_judge, seeded):
+    """With nothing else to learn from, the loss ends at that of the uniform guess, log 10."""
+    trainer = new_trainer(tiny_judge, replace(LEARNS, digitless=1.0))
+    rows = torch.arange(64)
+    losses = [trainer.step(rows, number, seeded(number)) for number in range(60)]
+    loss, right = losses[-1]
+    assert float(right) == 0  # none of them has a right answer
+    assert float(loss) == pytest.approx(math.log(10), abs=0.05)
+    assert float(losses[0][0]) >= math.log(10)
