@@ -39,6 +39,15 @@ class Gaussian:
         spread = traces - 2 * np.sqrt(eigenvalues).sum()
         return float(np.square(self.mean - other.mean).sum() + max(0.0, spread))
 
+    def distance_of_draws(self, count: int, repeats: int = 5) -> float:
+        """Mean distance of ``count`` draws of this very Gaussian to it, ``count`` at least 2.
+
+        What a small number of samples alone does to the distance.
+        """
+        draws, root = np.random.default_rng(0), _square_root(self.covariance)
+        sets = draws.standard_normal((repeats, count, len(self.mean))) @ root + self.mean
+        return float(np.mean([Gaussian.of(one).distance(self) for one in sets]))
+
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Between two sets of features (N, d) and (M, d), N and M at least 2.

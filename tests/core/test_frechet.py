@@ -12,6 +12,20 @@ def features(count, width, seed, scale=1.0, shift=0.0):
     return scale * rng.normal(size=(count, width)) @ mixing + shift
 
 
+def test_draws_of_a_gaussian_come_nearer_to_it_the_more_there_are():
+    real = Gaussian.of(features(400, 12, 0, shift=3.0))
+    of_few, of_more, of_many = (real.distance_of_draws(count) for count in (4, 16, 4000))
+    assert of_few > of_more > of_many > 0
+    assert of_many < 0.01 * np.trace(real.covariance)
+
+
+def test_the_distance_of_draws_is_that_of_so_many_real_pictures():
+    many = features(4000, 12, 0, shift=3.0)
+    real = Gaussian.of(many)
+    parts = [Gaussian.of(many[first : first + 16]).distance(real) for first in range(0, 4000, 16)]
+    assert real.distance_of_draws(16, repeats=250) == pytest.approx(np.mean(parts), rel=0.1)
+
+
 @pytest.mark.parametrize("width", [2, 7, 40])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_it_is_the_formula_with_the_matrix_root_of_scipy(width, dtype):
