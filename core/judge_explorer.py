@@ -200,6 +200,13 @@ def mean_distance(features: np.ndarray) -> float:
     return float(torch.pdist(rows).mean())
 
 
+def flat_pictures() -> Pictures:
+    """One colour all over, four levels a channel: uint8 (64, 32, 32, 3), and no digit in any."""
+    levels = np.linspace(0, 255, 4).astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 1, 1, 3)
+    return np.tile(colours, (1, images.SIZE, images.SIZE, 1))
+
+
 # ---------------------------------------------------------------- golden output
 
 

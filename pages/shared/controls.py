@@ -5,6 +5,7 @@ A link restores what its sender saw, except for what only its sender has: an upl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -603,24 +604,31 @@ def download(name: str, split: str) -> bool:
     return False
 
 
+def in_numbers(title: str) -> list[tuple[str, int]]:
+    """What sorts titles as one counts: T = 500 before T = 1000."""
+    return [(words, int(count or 0)) for words, count in re.findall(r"(\D*)(\d*)", title)]
+
+
 def bundle_name(family: str, key: str) -> str:
-    """The bundle to look at: the only one, or a choice where there are several, first the visitor's
-    own.
+    """The bundle to look at: the only one, or a choice where there are several, in the order of the
+    numbers in their titles; first the visitor's own, else the manifest's first.
 
     Raises ``AtelierError`` where there is none.
     """
     entries = loaders.some(family)
+    first = entries[0].name
+    entries = sorted(entries, key=lambda entry: in_numbers(entry.title))
     names = [entry.name for entry in entries]
     if len(names) == 1:
-        return names[0]
+        return first
     titles = {entry.name: _(entry.title) for entry in entries}
-    theirs = [name for name in names if guests.is_guest(name)]
+    theirs = [entry.name for entry in guests.entries() if entry.name in names]
     if key in st.session_state and st.session_state[key] not in names:
         del st.session_state[key]
     return st.selectbox(
         _("Model"),
         names,
-        names.index(theirs[-1]) if theirs else 0,
+        names.index(theirs[-1] if theirs else first),
         format_func=lambda name: titles.get(name, name),
         key=key,
         bind="query-params",

@@ -174,12 +174,13 @@ def matrix(
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a figure comes from: shown under it."""
+    """Where a figure comes from: shown under it. ``also``: the other bundles in it."""
 
     of: Bundle
     live: bool
     seconds: float | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
+    also: Sequence[Bundle] = ()
 
 
 Rows = Callable[[], Sequence[Mapping[str, object]]]
@@ -278,9 +279,11 @@ def band(
 
 def caption(provenance: Provenance) -> None:
     """Bundle and revision, settings, live or precomputed, seconds: under every figure."""
-    of = provenance.of
     colon = _("{name}: {value}")
-    parts = [f"{of.name} · {of.revision[:12] if of.revision else of.digest}"]
+    parts = [
+        f"{of.name} · {of.revision[:12] if of.revision else of.digest}"
+        for of in (provenance.of, *provenance.also)
+    ]
     parts += [colon.format(name=name, value=value) for name, value in provenance.settings.items()]
     if provenance.live:
         took = "" if provenance.seconds is None else f" · {number(provenance.seconds, 2)} s"

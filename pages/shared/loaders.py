@@ -33,7 +33,7 @@ from core.ddpm_explorer import golden_deviation as ddpm_golden_deviation
 from core.errors import AtelierError
 from core.house_number import HouseNumber, draw
 from core.images import Pictures, read_sheet
-from core.judge_explorer import Attack, JudgeExplorer
+from core.judge_explorer import Attack, JudgeExplorer, Verdicts, flat_pictures
 from core.judge_explorer import golden_deviation as judge_golden_deviation
 from core.latent_profiles import ClassProfiles
 from core.nearest import Nearest, nearest
@@ -395,11 +395,15 @@ def drawn(name: str, way: Way, seeds: Sequence[int]) -> Timed[Pictures]:
     """Only the pictures at the end of a way back, picture i from seed i."""
     ways, request = _drawn_ways(), (bundle(name).digest, way, tuple(seeds))
     found = ways.get(request)
-    if found is None:
-        path = ddpm(name).denoise(way, seeds)
-        ways[request] = found = Timed(path.result, path.seconds)
-        while len(ways) > WAYS_KEPT:
-            ways.popitem(last=False)
+    return keep_drawn(name, way, seeds, ddpm(name).denoise(way, seeds)) if found is None else found
+
+
+def keep_drawn(name: str, way: Way, seeds: Sequence[int], path: WayBack) -> Timed[Pictures]:
+    """The end of a way that was gone, kept for ``drawn``."""
+    ways, found = _drawn_ways(), Timed(path.result, path.seconds)
+    ways[bundle(name).digest, way, tuple(seeds)] = found
+    while len(ways) > WAYS_KEPT:
+        ways.popitem(last=False)
     return found
 
 
@@ -457,6 +461,26 @@ def _nearest(
 def nearest_pictures(name: str, split: str, pictures: Pictures) -> Nearest:
     """The nearest pictures of a split that is at hand."""
     return _nearest(_files(name, split), name, split, pictures)
+
+
+@st.cache_data(max_entries=2, show_spinner=False)
+def _flat(digest: str) -> Verdicts:
+    return judge().judge(flat_pictures())
+
+
+def flat() -> Verdicts:
+    """What the judge says of flat pictures, which hold no digit."""
+    return _flat(judge().bundle.digest)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _frechet_of_count(digest: str, count: int) -> float:
+    return judge().test_digits().distance_of_draws(count)
+
+
+def frechet_of_count(count: int) -> float:
+    """The Frechet distance that ``count`` pictures as good as test digits have on average."""
+    return _frechet_of_count(judge().bundle.digest, count)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
