@@ -248,7 +248,7 @@ def test_the_figures_are_those_of_the_samples(open_page):
     row = table[table["samples of"] == "VAE"].iloc[0]
     assert row["sharpness"] == f"{found.sharpness:.1f}"
     assert row["diversity"] == f"{found.diversity:.2f}"
-    assert row["Frechet distance"] == f"{found.frechet:.2f}"
+    assert row["Frechet, judge's features"] == f"{found.frechet:.2f}"
 
 
 def test_the_final_figures_are_stored_over_two_thousand_samples(open_page):
@@ -261,8 +261,8 @@ def test_the_final_figures_are_stored_over_two_thousand_samples(open_page):
     vae = loaders.bundle("vae-svhn").metrics["judged"]["samples"]
     row = table[table["samples of"] == "VAE"].iloc[0]
     assert row["pictures"] == "2,000"
-    assert row["Frechet distance"] == f"{vae['frechet']:.2f}"
-    assert len(table) == 5  # the VAE, three diffusion models, the test digits
+    assert row["Frechet, judge's features"] == f"{vae['frechet']:.2f}"
+    assert len(table) == 6  # the VAE, three diffusion models, test and training digits
 
 
 def test_the_nearest_training_picture_is_shown_where_the_data_is(
@@ -278,6 +278,6 @@ def test_the_nearest_training_picture_is_shown_where_the_data_is(
 def test_the_answer_is_computed_from_the_samples(open_page):
     at = open_page("vae_and_ddpm.py")
     quality = loaders.judge().quality(loaders.vae_samples("vae-svhn", 0, 16).value)
-    words = said(at, "**VAE**: the judge is sure")
+    words = said(at, "**VAE, digits:")
     assert f"differ by {quality.sharpness:.1f} grey levels" in words
-    assert "blurred" in words
+    assert "**Blurred: yes**" in words
