@@ -339,16 +339,17 @@ def digits_seen(
         *((True, one) for one in drawn_series),
     ]:
         name = words.format(model=title, sure=number(int(digits.sum()), 0), count=number(count, 0))
-        look = {"x": names, "y": digits / max(1, digits.sum()), "name": name}
-        look["offsetgroup"] = family
+        shares = digits / max(1, digits.sum())
+        look = {"x": names, "name": name, "offsetgroup": family}
         if above:
             marker = {"color": COLOURS[family], "symbol": "diamond-open", "size": 11}
-            figure.add_scatter(**look, mode="markers", marker=marker | {"line_width": 2})
+            seen = np.where(digits > 0, shares, np.nan)
+            figure.add_scatter(**look, y=seen, mode="markers", marker=marker | {"line_width": 2})
         else:
-            figure.add_bar(**look, marker_color=COLOURS[family])
+            figure.add_bar(**look, y=shares, marker_color=COLOURS[family])
         rows += [
             {"set": name, "digit": digit, "share": float(share), "pictures": int(n)}
-            for digit, share, n in zip(names, look["y"], digits, strict=True)
+            for digit, share, n in zip(names, shares, digits, strict=True)
         ]
     figure.update_xaxes(title=_("digit that the judge is sure of"), type="category")
     figure.update_yaxes(title=_("share"), tickformat=".0%")
@@ -360,7 +361,7 @@ def digits_seen(
         _("Which digits the judge is sure to see in the samples and in the test set"),
         Provenance(first, live=False, also=[of for *_words, of in others]),
         lambda: rows,
-        height=360,
+        height=420,
     )
     named = {family for family, *_rest in series}
     warn_of_blanks([*series, *(one for one in drawn_series if one[0] not in named)])
