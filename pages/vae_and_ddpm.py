@@ -753,7 +753,7 @@ def main() -> None:
             st.subheader(_("VAE"), anchor=False)
             shown(vae, judge, marks, sure_from)
         with second:
-            st.subheader("DDPM", anchor=False)
+            st.subheader(_("DDPM"), anchor=False)
             if ddpm is None:
                 st.info(_("This takes a moment: press the button."))
             else:
@@ -762,7 +762,7 @@ def main() -> None:
         found = live_figures(both, judge, sure_from)
         limit = answers(both, found, sure_from)
         chosen = loaders.bundle(ddpm_name)
-        models = [("vae", _("VAE"), vae.of), ("ddpm", "DDPM", chosen)]
+        models = [("vae", _("VAE"), vae.of), ("ddpm", _("DDPM"), chosen)]
         digits_seen(models, both, found)
         copies(both, models, limit)
         final([models[0], *diffusion_models(chosen)], [vae.of, chosen], vae, judge)

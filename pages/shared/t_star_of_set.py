@@ -146,17 +146,19 @@ def by_class(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, o
 
 def of_nothing() -> None:
     """What the judge reads in pictures without a digit, live: t* of that digit is too high."""
-    judge = loaders.judge()
-    greys = np.linspace(0, 255, 16).astype(np.uint8)
-    flat = np.broadcast_to(greys[:, None, None, None], (16, 32, 32, 3))
-    seen = judge.judge(np.ascontiguousarray(flat)).digit
-    digit, count = max(zip(*np.unique(seen, return_counts=True), strict=True), key=lambda p: p[1])
+    seen = loaders.flat().digit
+    digits, counts = np.unique(seen, return_counts=True)
+    most = int(counts.argmax())
     st.markdown(
         _(
-            "In {count} of 16 plain grey pictures the judge reads a **{digit}**. Where a {digit} "
-            "has dissolved into nothing it is therefore still *kept*: its t\\* by this measure is "
-            "too high."
-        ).format(count=number(int(count), 0), digit=judge.class_names[int(digit)])
+            "In {count} of {all} flat pictures, one colour all over, the judge reads a **{digit}**. "
+            "Where a {digit} has dissolved into nothing it is therefore still *kept*: its t\\* by "
+            "this measure is too high."
+        ).format(
+            count=number(int(counts[most]), 0),
+            all=number(len(seen), 0),
+            digit=loaders.judge().class_names[int(digits[most])],
+        )
     )
 
 

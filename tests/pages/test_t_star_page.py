@@ -179,8 +179,12 @@ def test_the_histogram_is_the_stored_one(open_page):
     at = open_page("t_star.py")
     median = bundle.metrics["judged"]["t_star"]["digit"]["quartiles"][1] + 1
     assert said(at, f"The median t\\* of the test digits is **{median:,.0f}**")
+    most = np.bincount(loaders.flat().digit).max()
+    assert said(at, f"In {most} of 64 flat pictures")
     at.button_group(key="tstar_set_by").set_value("psnr").run()
     assert said(at, "The median t\\* of the test digits is **> 600**")
+    assert said(at, "hardly any picture is lost")
+    assert not said(at, "flat pictures")
 
 
 # ---------------------------------------------------------------- an attack
