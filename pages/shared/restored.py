@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -449,8 +449,18 @@ def together(found: Found, criterion: Criterion, rule: Rule) -> None:
         }
         for one, found_one in zip(found.picked, all_found, strict=True)
     ]
-    figures.caption(found.provenance(0))
-    figures.downloads("t_star_pictures", rows=lambda: rows)
+    last = found.seed + len(found.picked) * found.back.now.shape[2] - 1
+    every = {
+        _("picture"): ", ".join(one.words for one in found.picked),
+        _("seeds"): f"{found.seed} – {last}",
+    }
+    provenance = found.provenance(0)
+    figures.caption(replace(provenance, settings={**provenance.settings, **every}))
+    figures.downloads(
+        "t_star_pictures",
+        png=lambda: figures.grid(np.stack([one.picture for one in found.picked]), 4),
+        rows=lambda: rows,
+    )
 
 
 # ---------------------------------------------------------------- three ways to restore
@@ -473,15 +483,16 @@ def three_ways(found: Found) -> None:
             (_("one look"), back.glance[index, place, 0]),
             (_("many steps"), back.now[index, place, 0]),
         ]
-        for entry in loaders.entries("vae")[:1]:
-            explorer = loaders.vae(entry.name)
+        vaes = [loaders.vae(entry.name) for entry in loaders.entries("vae")[:1]]
+        for explorer in vaes:
             z = explorer.encode(original[None]).mean
             ways.append((_("VAE"), explorer.decode(z)[0]))
         tiles = [(original, _("original"), _("The original picture"))]
         tiles.append((back.noised[index, place, 0], f"x_t, t = {t}", _("The noised picture")))
         tiles += [(pixels, title, _("Restored: {way}").format(way=title)) for title, pixels in ways]
         figures.row(tiles, width=figures.WIDE)
-        figures.caption(found.provenance(index))
+        also = [explorer.bundle for explorer in vaes]
+        figures.caption(replace(found.provenance(index), also=also))
         stack = np.stack([pixels for _title, pixels in ways])[None, :, None]
         compared = found.judge.compare(original[None], stack)
         rows = [

@@ -74,6 +74,11 @@ def all_steps(model: DDPM, picture: np.ndarray, levels: np.ndarray, draws: int) 
     return time.perf_counter() - begun
 
 
+def tell(line: str) -> None:
+    """Prints at once: what comes next takes minutes."""
+    print(line, flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", nargs="?", default=str(ROOT / "checkpoints" / "ddpm-svhn-1000"))
@@ -88,23 +93,21 @@ def main() -> int:
     rounds = [batched(explorer, picture, wanted) for _ in range(ROUNDS)]
     pictures, levels, _first, _seconds = rounds[0]
     first, seconds = (float(np.median([r[i] for r in rounds])) for i in (2, 3))
+    tell(f"{len(levels)} levels x {DRAWS} draws, {STEPS} steps, {torch.get_num_threads()} threads")
+    tell(f"{'one reverse pass':<34}{seconds:8.2f} s   limit {LIMIT_SECONDS:g} s")
+    tell(f"{'  first rows':<34}{first:8.2f} s   limit {LIMIT_FIRST:g} s")
     alone, plain = one_by_one(model, picture, levels)
     off = int(np.abs(pictures.astype(int) - alone).max())
+    tell(f"{'one picture after the other':<34}{plain:8.2f} s   {plain / seconds:.1f} times as long")
+    tell(f"largest difference of the pictures: {off} grey levels")
     draws = DRAWS if arguments.whole else 1
     thorough = all_steps(model, picture, levels, draws) * DRAWS / draws
-    print(f"{len(levels)} levels x {DRAWS} draws, {STEPS} steps, {torch.get_num_threads()} threads")
-    print(f"{'one reverse pass':<34}{seconds:8.2f} s   limit {LIMIT_SECONDS:g} s")
-    print(f"{'  first rows':<34}{first:8.2f} s   limit {LIMIT_FIRST:g} s")
-    print(
-        f"{'one picture after the other':<34}{plain:8.2f} s   {plain / seconds:.1f} times as long"
-    )
-    print(
+    tell(
         f"{'every level by all its steps':<34}{thorough:8.1f} s   "
         f"{thorough / seconds:.0f} times as long"
     )
-    print(f"largest difference of the pictures: {off} grey levels")
     met = seconds <= LIMIT_SECONDS and first <= LIMIT_FIRST and plain / seconds >= LIMIT_RATIO
-    print("limits met" if met and off <= 1 else "LIMITS MISSED")
+    tell("limits met" if met and off <= 1 else "LIMITS MISSED")
     return 0 if met and off <= 1 else 1
 
 

@@ -155,6 +155,9 @@ def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
 def test_several_pictures_have_their_own_t_star(open_page):
     at = open_page("t_star.py", tstar_count="3")
     assert shown(at, "The pictures with their t*")
+    draws, pictures = 2, 3
+    assert said(at, f"seeds: 0 – {draws * pictures - 1}")
+    assert said(at, f"vae-svhn · {loaders.bundle('vae-svhn').digest}")  # beside the DDPM's
     at.slider(key="tstar_which").set_value(2).run()
     assert said(at, "drawn house number 8")
 
