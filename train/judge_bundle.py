@@ -17,11 +17,15 @@ from core.frechet import Gaussian, frechet_distance
 from core.judge import CLASSES, SURE, Judge, JudgeConfig
 from core.judge_explorer import golden_deviation, golden_outputs, mean_distance
 from train import loop, sets
+from train.augment import without_digit
 from train.run import Measured, bundle_config, rounded, shown_rows
 
 BATCH = 256
 FRECHET_PICTURES = 2000
 SPLITS = 10
+CLOUDS = 2000
+CLOUD_PATCHES = 4
+"""A cloud is so many patches of colour a side, drawn at random and enlarged smoothly."""
 
 
 # ---------------------------------------------------------------- what it says
@@ -89,6 +93,29 @@ def test_figures(model: Judge, levels: Tensor, labels: Tensor) -> tuple[dict, di
     return figures, arrays
 
 
+@torch.no_grad()
+def digitless_figures(model: Judge, levels: Tensor) -> dict:
+    """How often it is sure of a digit, and says which most, where there is none.
+
+    Once in test pictures uint8 (N, 3, 32, 32) without their digit, the kind that it may have been
+    trained on, and once in clouds of colour, which it was not.
+    """
+    draws, device = torch.Generator().manual_seed(0), next(model.parameters()).device
+    emptied = without_digit(loop.as_float(levels).cpu(), draws)
+    patches = torch.rand(CLOUDS, 3, CLOUD_PATCHES, CLOUD_PATCHES, generator=draws) * 2 - 1
+    clouds = F.interpolate(patches, levels.shape[-2:], mode="bicubic").clamp(-1, 1)
+    figures: dict[str, float | int] = {"pictures": len(emptied), "clouds": len(clouds)}
+    for name, pictures in (("", emptied), ("_of_clouds", clouds)):
+        p = torch.cat([model(part.to(device)).cpu() for part in pictures.split(BATCH)]).softmax(1)
+        read = torch.bincount(p.argmax(dim=1), minlength=CLASSES)
+        figures |= {
+            f"sure{name}": float((p.max(dim=1).values >= SURE).double().mean()),
+            f"most_read{name}": int(read.argmax()),
+            f"share_of_most_read{name}": float(read.max() / len(pictures)),
+        }
+    return figures
+
+
 def feature_figures(
     model: Judge, trained: Tensor, tested: Tensor, labels: Tensor
 ) -> tuple[dict, dict]:
@@ -131,7 +158,12 @@ def measure(
         model, loop.resident(train_set.pictures, device), tested.levels, tested.labels
     )
     return Measured(
-        metrics={"test": figures, "features": of_features, "protocol": protocol(about)},
+        metrics={
+            "test": figures,
+            "digitless": digitless_figures(model, tested.levels),
+            "features": of_features,
+            "protocol": protocol(about),
+        },
         profiles={**arrays, **statistics},
         sheets={},
     )
@@ -185,7 +217,9 @@ def protocol(about: dict) -> str:
         "float32. The temperature is fitted on the test digits; accuracy does not depend on it, and "
         "for all else each half of the digits is judged with the temperature of the other half. "
         "Calibration error: expected, 15 bins of equal width. Sure: a probability of "
-        f"{SURE:g} or more. Features: mean over places of the last layer; distances are "
+        f"{SURE:g} or more. Without a digit: every test picture as its mean colour or a blend of four, "
+        f"and {CLOUDS:,} clouds, {CLOUD_PATCHES} by {CLOUD_PATCHES} random colours enlarged "
+        "smoothly. Features: mean over places of the last layer; distances are "
         "Euclidean. Frechet distance of real to real: mean over "
         f"{SPLITS} splits of the test digits into halves, and of {FRECHET_PICTURES:,} training "
         "pictures, which the judge was trained on, to all test digits."
@@ -198,7 +232,7 @@ def card(config: dict, metrics: dict, history: list[dict]) -> str:
     parameters = sum(p.numel() for p in Judge(JudgeConfig(**config["architecture"])).parameters())
     terms, test, features = sets.TERMS[config["data"]["name"]], metrics["test"], metrics["features"]
     minutes = history[-1]["seconds_total"] / 60 if history else 0.0
-    floor = features["frechet_halves_of_test"]
+    floor, empty = features["frechet_halves_of_test"], metrics["digitless"]
     return f"""---
 library_name: latent-atelier
 tags: [image-classification, calibration, education]
@@ -224,11 +258,14 @@ No picture of the data set is in this folder.
 | temperature | {test["temperature"]:.3f} |
 | sure of (p at least {SURE:g}) | {test["sure"]:.1%} |
 | accuracy of those | {test["accuracy_of_sure"]:.2%} |
+| sure of a digit in test pictures that have lost theirs | {empty["sure"]:.1%} |
+| sure of a digit in clouds of colour | {empty["sure_of_clouds"]:.1%} |
 | Frechet distance in its features, half of the test digits to the other half | {floor:.2f} |
 
 Those distances are in the {features["dimension"]} features of this judge: they are not FID, and compare
-with no figure of another classifier. It was trained on digits alone: of a picture that holds none
-it still says one.
+with no figure of another classifier. Of a picture that holds no digit it still says one,
+most often {empty["most_read"]} ({empty["share_of_most_read"]:.0%} of the test pictures that have lost
+theirs): look at how sure it is.
 
 {metrics["protocol"]}
 

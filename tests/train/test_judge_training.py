@@ -402,6 +402,34 @@ def test_a_judge_that_is_sure_of_nothing_has_no_accuracy_there(tiny_judge):
     assert figures["cross_entropy"] == pytest.approx(np.log(10))
 
 
+def test_a_judge_of_brightness_alone_is_sure_where_no_digit_is(tiny_judge):
+    """Digits gone, colours kept: a judge that reads brightness says there what it said before."""
+    grey = torch.cat([torch.full((30, 3, 32, 32), 40), torch.full((10, 3, 32, 32), 220)]).byte()
+
+    class Brightness(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(100.0))
+
+        def forward(self, x):
+            bright = x.mean(dim=(1, 2, 3)) * self.scale
+            return torch.nn.functional.pad(bright[:, None], (1, 8))  # 1 where bright, else 0 or more
+
+    found = judge_bundle.digitless_figures(Brightness(), grey)
+    assert found["pictures"] == 40
+    assert found["sure"] == 0.25
+    assert (found["most_read"], found["share_of_most_read"]) == (0, 0.75)
+    assert found["clouds"] == 2000
+    assert 0.2 < found["sure_of_clouds"] < 0.5  # half are bright, some of them only just
+
+
+def test_the_bundle_says_how_sure_it_is_without_a_digit(bundle, model):
+    tested = loop.resident(load_split("svhn", "test").pictures, CPU)
+    assert bundle.metrics["digitless"] == judge_bundle.digitless_figures(model, tested)
+    share = f"{bundle.metrics['digitless']['sure_of_clouds']:.1%}"
+    assert f"| sure of a digit in clouds of colour | {share} |" in bundle.card
+
+
 def test_pictures_are_judged_alike_in_batches_of_any_size(model, monkeypatch):
     logits, features, _ = of_test(model)
     levels = loop.resident(load_split("svhn", "test").pictures, CPU)
