@@ -23,6 +23,8 @@ from train.run import Measured, bundle_config, rounded, shown_rows
 BATCH = 256
 FRECHET_PICTURES = 2000
 SPLITS = 10
+PATCH = 8
+"""Pixels a side of the patches that a picture is cut into and that change places."""
 CLOUDS = 2000
 CLOUD_PATCHES = 4
 """A cloud is so many patches of colour a side, drawn at random and enlarged smoothly."""
@@ -93,25 +95,38 @@ def test_figures(model: Judge, levels: Tensor, labels: Tensor) -> tuple[dict, di
     return figures, arrays
 
 
+def scrambled(x: Tensor, draws: torch.Generator) -> Tensor:
+    """Pictures (N, 3, H, W) whose patches have changed places at random, the same shape."""
+    patches = F.unfold(x, PATCH, stride=PATCH)  # (N, 3 * PATCH^2, places)
+    order = torch.rand(len(x), 1, patches.shape[2], generator=draws).argsort(dim=2)
+    moved = patches.gather(2, order.expand_as(patches))
+    return F.fold(moved, x.shape[-2:], PATCH, stride=PATCH)
+
+
 @torch.no_grad()
 def digitless_figures(model: Judge, levels: Tensor) -> dict:
     """How often it is sure of a digit, and says which most, where there is none.
 
-    Once in test pictures uint8 (N, 3, 32, 32) without their digit, the kind that it may have been
-    trained on, and once in clouds of colour, which it was not.
+    In test pictures uint8 (N, 3, 32, 32) that have lost their digit, the kind that it may have been
+    trained on; in the same scrambled, and in clouds of colour, which it was not trained on.
     """
     draws, device = torch.Generator().manual_seed(0), next(model.parameters()).device
-    emptied = without_digit(loop.as_float(levels).cpu(), draws)
-    patches = torch.rand(CLOUDS, 3, CLOUD_PATCHES, CLOUD_PATCHES, generator=draws) * 2 - 1
-    clouds = F.interpolate(patches, levels.shape[-2:], mode="bicubic").clamp(-1, 1)
-    figures: dict[str, float | int] = {"pictures": len(emptied), "clouds": len(clouds)}
-    for name, pictures in (("", emptied), ("_of_clouds", clouds)):
+    x = loop.as_float(levels).cpu()
+    colours = torch.rand(CLOUDS, 3, CLOUD_PATCHES, CLOUD_PATCHES, generator=draws) * 2 - 1
+    kinds = {
+        "wiped": without_digit(x, draws),
+        "scrambled": scrambled(x, draws),
+        "clouds": F.interpolate(colours, x.shape[-2:], mode="bicubic").clamp(-1, 1),
+    }
+    figures = {}
+    for name, pictures in kinds.items():
         p = torch.cat([model(part.to(device)).cpu() for part in pictures.split(BATCH)]).softmax(1)
         read = torch.bincount(p.argmax(dim=1), minlength=CLASSES)
-        figures |= {
-            f"sure{name}": float((p.max(dim=1).values >= SURE).double().mean()),
-            f"most_read{name}": int(read.argmax()),
-            f"share_of_most_read{name}": float(read.max() / len(pictures)),
+        figures[name] = {
+            "pictures": len(pictures),
+            "sure": float((p.max(dim=1).values >= SURE).double().mean()),
+            "most_read": int(read.argmax()),
+            "share_of_most_read": float(read.max() / len(pictures)),
         }
     return figures
 
@@ -218,8 +233,9 @@ def protocol(about: dict) -> str:
         "for all else each half of the digits is judged with the temperature of the other half. "
         "Calibration error: expected, 15 bins of equal width. Sure: a probability of "
         f"{SURE:g} or more. Without a digit: every test picture as its mean colour or a blend of four, "
-        f"and {CLOUDS:,} clouds, {CLOUD_PATCHES} by {CLOUD_PATCHES} random colours enlarged "
-        "smoothly. Features: mean over places of the last layer; distances are "
+        f"the same scrambled, patches of {PATCH} pixels in another order, and {CLOUDS:,} clouds, "
+        f"{CLOUD_PATCHES} by {CLOUD_PATCHES} random colours enlarged smoothly. "
+        "Features: mean over places of the last layer; distances are "
         "Euclidean. Frechet distance of real to real: mean over "
         f"{SPLITS} splits of the test digits into halves, and of {FRECHET_PICTURES:,} training "
         "pictures, which the judge was trained on, to all test digits."
@@ -258,14 +274,14 @@ No picture of the data set is in this folder.
 | temperature | {test["temperature"]:.3f} |
 | sure of (p at least {SURE:g}) | {test["sure"]:.1%} |
 | accuracy of those | {test["accuracy_of_sure"]:.2%} |
-| sure of a digit in test pictures that have lost theirs | {empty["sure"]:.1%} |
-| sure of a digit in clouds of colour | {empty["sure_of_clouds"]:.1%} |
+| sure of a digit in test pictures that have lost theirs | {empty["wiped"]["sure"]:.1%} |
+| in test pictures, scrambled | {empty["scrambled"]["sure"]:.1%} |
+| in clouds of random colour | {empty["clouds"]["sure"]:.1%} |
 | Frechet distance in its features, half of the test digits to the other half | {floor:.2f} |
 
 Those distances are in the {features["dimension"]} features of this judge: they are not FID, and compare
 with no figure of another classifier. Of a picture that holds no digit it still says one,
-most often {empty["most_read"]} ({empty["share_of_most_read"]:.0%} of the test pictures that have lost
-theirs): look at how sure it is.
+most often {empty["wiped"]["most_read"]} where the digit is gone: look at how sure it is.
 
 {metrics["protocol"]}
 

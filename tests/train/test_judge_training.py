@@ -413,21 +413,38 @@ def test_a_judge_of_brightness_alone_is_sure_where_no_digit_is(tiny_judge):
 
         def forward(self, x):
             bright = x.mean(dim=(1, 2, 3)) * self.scale
-            return torch.nn.functional.pad(bright[:, None], (1, 8))  # 1 where bright, else 0 or more
+            return torch.nn.functional.pad(
+                bright[:, None], (1, 8)
+            )  # 1 where bright, else 0 or more
 
     found = judge_bundle.digitless_figures(Brightness(), grey)
-    assert found["pictures"] == 40
-    assert found["sure"] == 0.25
-    assert (found["most_read"], found["share_of_most_read"]) == (0, 0.75)
-    assert found["clouds"] == 2000
-    assert 0.2 < found["sure_of_clouds"] < 0.5  # half are bright, some of them only just
+    for kind in ("wiped", "scrambled"):  # both keep the brightness
+        expected = {"pictures": 40, "sure": 0.25, "most_read": 0, "share_of_most_read": 0.75}
+        assert found[kind] == expected
+    assert found["clouds"]["pictures"] == 2000
+    assert 0.2 < found["clouds"]["sure"] < 0.5  # half are bright, some of them only just
+
+
+def test_a_scrambled_picture_has_the_same_patches_in_other_places(seeded):
+    x = torch.rand(20, 3, 32, 32, generator=seeded(0))
+    made = judge_bundle.scrambled(x, seeded(1))
+
+    def patches(pictures):
+        cut = pictures.unfold(2, 8, 8).unfold(3, 8, 8)  # (N, 3, 4, 4, 8, 8)
+        return cut.permute(0, 2, 3, 1, 4, 5).reshape(len(pictures), 16, -1)
+
+    before, after = patches(x), patches(made)
+    same = (before[:, :, None] == after[:, None]).all(dim=3)  # (N, before, after)
+    assert (same.sum(dim=1) == 1).all()
+    assert (same.sum(dim=2) == 1).all()
+    assert same.diagonal(dim1=1, dim2=2).double().mean() < 0.2  # few stay where they were
 
 
 def test_the_bundle_says_how_sure_it_is_without_a_digit(bundle, model):
     tested = loop.resident(load_split("svhn", "test").pictures, CPU)
     assert bundle.metrics["digitless"] == judge_bundle.digitless_figures(model, tested)
-    share = f"{bundle.metrics['digitless']['sure_of_clouds']:.1%}"
-    assert f"| sure of a digit in clouds of colour | {share} |" in bundle.card
+    share = f"{bundle.metrics['digitless']['clouds']['sure']:.1%}"
+    assert f"| in clouds of random colour | {share} |" in bundle.card
 
 
 def test_pictures_are_judged_alike_in_batches_of_any_size(model, monkeypatch):
