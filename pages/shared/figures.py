@@ -24,6 +24,8 @@ MARK_COLOUR = "#D55E00"
 MARK = np.array([213, 94, 0], dtype=np.uint8)
 HEIGHT = 360
 STRIP_FACTOR = 4
+PART, PART_FONT = 6, 28
+"""A table of more columns is shown in parts of so many, in letters of so many pixels."""
 
 
 # ---------------------------------------------------------------- pictures
@@ -142,11 +144,44 @@ def matrix(
 ) -> Pictures:
     """Pictures (R, C, H, W, 3) as a table with a label a row and a column; returns the sheet.
 
-    ``divided`` draws a line before that column (0 to C): what lies left of it differs in kind.
+    ``divided`` draws a line before that column (0 to C): what lies left of it differs in kind. A wide
+    table is shown in parts, two side by side, which stand below one another on a narrow screen.
     """
+    whole = labelled(pictures, rows, columns, factor, divided)
+    if len(columns) <= PART:
+        st.image(whole, alt=alt, width="stretch", output_format="PNG")
+        return whole
+    parts = np.array_split(np.arange(len(columns)), -(-len(columns) // PART))
+    for index, part in enumerate(parts):
+        if index % 2 == 0:
+            beside = st.columns(2, gap="small")
+        first, past = int(part[0]), int(part[-1]) + 1
+        line = None
+        if divided is not None and (first < divided <= past or first == divided == 0):
+            line = divided - first
+        names = columns[first:past]
+        made = labelled(pictures[:, first:past], rows, names, factor, line, size=PART_FONT)
+        # As wide as the others, or its pictures would be larger.
+        missing = (len(parts[0]) - len(part)) * (pictures.shape[3] + 1) * factor
+        made = np.pad(made, ((0, 0), (0, missing), (0, 0)), constant_values=255)
+        words = f"{alt} ({names[0]} – {names[-1]})"
+        beside[index % 2].image(made, alt=words, width="stretch", output_format="PNG")
+    return whole
+
+
+def labelled(
+    pictures: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    factor: int,
+    divided: int | None,
+    *,
+    size: int | None = None,
+) -> Pictures:
+    """The sheet of ``matrix``, its labels in letters of ``size`` pixels."""
     across, down = pictures.shape[1], pictures.shape[0]
     tile, gap = pictures.shape[3] * factor, factor
-    font = ImageFont.load_default(size=max(tile // 8, 24))
+    font = ImageFont.load_default(size=size or max(tile // 8, 24))
     margin = int(max(font.getlength(drawable(label)) for label in rows)) + 2 * font.size // 2
     above = int(1.7 * font.size)
     body = grid(enlarge(pictures.reshape(-1, *pictures.shape[2:]), factor), across, gap=gap)
@@ -164,9 +199,7 @@ def matrix(
         at, width = margin + divided * (tile + gap) - gap // 2 - 1, max(gap + 4, 8)
         right = min(at + width // 2, made.shape[1] - 1)
         pen.rectangle((max(right - width, 0), 0, right, made.shape[0]), fill=tuple(MARK.tolist()))
-    made = np.asarray(drawn)
-    st.image(made, alt=alt, width="stretch", output_format="PNG")
-    return made
+    return np.asarray(drawn)
 
 
 # ---------------------------------------------------------------- charts

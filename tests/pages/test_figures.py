@@ -1,0 +1,100 @@
+"""Tables of pictures: in one piece where they are narrow, in parts where they are wide."""
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.images import png_bytes
+from pages.shared.figures import MARK
+
+ALT = "Pictures by level"
+
+
+def page():
+    import numpy as np
+    import streamlit as st
+
+    from pages.shared import figures
+
+    columns, divided = int(st.query_params["columns"]), st.query_params.get("divided")
+    pictures = np.arange(3 * columns, dtype=np.uint8).reshape(3, columns, 1, 1, 1) * 5
+    st.session_state["whole"] = figures.matrix(
+        np.broadcast_to(pictures, (3, columns, 32, 32, 3)),
+        ["original", "noised", "restored"],
+        [str(100 * (place + 1)) for place in range(columns)],
+        alt="Pictures by level",
+        divided=None if divided is None else int(divided),
+    )
+
+
+@pytest.fixture
+def table(monkeypatch):
+    """The parts of a table as (alt, picture), and the whole of it."""
+    shown = []
+
+    def image(_self, made, *, alt, width, output_format):
+        shown.append((alt, made))
+
+    def run(columns, divided=None):
+        import streamlit as st
+        from streamlit.delta_generator import DeltaGenerator
+
+        shown.clear()
+        monkeypatch.setattr(DeltaGenerator, "image", image)
+        monkeypatch.setattr(st, "image", lambda made, **kwargs: image(None, made, **kwargs))
+        at = AppTest.from_function(page)
+        at.query_params["columns"] = str(columns)
+        if divided is not None:
+            at.query_params["divided"] = str(divided)
+        at.run()
+        assert not at.exception
+        return list(shown), at.session_state["whole"]
+
+    return run
+
+
+def marked(picture):
+    return (picture == MARK).all(axis=2).any()
+
+
+def colours(picture):
+    """The grey levels that the table is made of: 0, 5, 10 and so on."""
+    return {value for value in range(0, 250, 5) if (picture == value).all(axis=2).sum() > 5000}
+
+
+def test_a_narrow_table_is_shown_in_one_piece(table):
+    ((alt, picture),), whole = table(6)
+    assert alt == ALT
+    assert png_bytes(picture) == png_bytes(whole)
+    assert colours(whole) == set(range(0, 5 * 18, 5))
+
+
+@pytest.mark.parametrize(("columns", "ends"), [(8, [4, 8]), (12, [6, 12]), (13, [5, 9, 13])])
+def test_a_wide_table_is_shown_in_parts_of_one_size(table, columns, ends):
+    parts, whole = table(columns)
+    starts = [0, *ends[:-1]]
+    assert [alt for alt, _ in parts] == [
+        f"{ALT} ({100 * (start + 1)} – {100 * end})"
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    assert len({picture.shape for _, picture in parts}) == 1
+    for (_, picture), start, end in zip(parts, starts, ends, strict=True):
+        expected = {5 * (row * columns + at) for row in range(3) for at in range(start, end)}
+        assert colours(picture) == expected
+    assert colours(whole) == {5 * place for place in range(3 * columns)}
+    assert not any(marked(picture) for _, picture in parts)
+
+
+@pytest.mark.parametrize(
+    ("divided", "where"), [(0, 0), (1, 0), (5, 0), (6, 0), (7, 1), (11, 1), (12, 1)]
+)
+def test_the_line_is_drawn_in_one_part(table, divided, where):
+    parts, whole = table(12, divided)
+    assert [marked(picture) for _, picture in parts] == [where == 0, where == 1]
+    assert marked(whole)
+    picture = parts[where][1]
+    across = (picture == MARK).all(axis=2).all(axis=0).nonzero()[0].mean()
+    within = divided - 6 * where
+    tile = 132
+    assert across == pytest.approx(picture.shape[1] - (6 - within) * tile, abs=8)
+    assert np.diff((picture == MARK).all(axis=2).all(axis=0).nonzero()[0]).max() == 1
