@@ -124,11 +124,12 @@ def crossing(levels: np.ndarray, curve: np.ndarray, rule: Rule) -> float:
 
     -inf where it is not restored at the lowest level already, inf where it is at all of them.
     """
-    return float(_crossings(np.asarray(levels, dtype=np.float64), np.asarray(curve)[None], rule)[0])
+    return float(crossings(np.asarray(levels), np.asarray(curve)[None], rule)[0])
 
 
-def _crossings(levels: np.ndarray, curves: np.ndarray, rule: Rule) -> np.ndarray:
-    """``crossing`` of each row of curves (N, L)."""
+def crossings(levels: np.ndarray, curves: np.ndarray, rule: Rule) -> np.ndarray:
+    """``crossing`` of each row of curves (N, L): (N,)."""
+    levels = levels.astype(np.float64)
     above = curves - rule.threshold if rule.higher else rule.threshold - curves
     if np.isnan(above).any():
         raise ValueError("curve must hold numbers, got NaN")
@@ -186,7 +187,7 @@ def find_t_star(levels: np.ndarray, scores: np.ndarray, rule: Rule, *, seed: int
     tail = 100 * (1 - COVERAGE) / 2
     # "lower" and "higher" never average two values: one of them may be infinite.
     low, high = (
-        np.percentile(_crossings(levels.astype(np.float64), curves, rule), at, method=method)
+        np.percentile(crossings(levels, curves, rule), at, method=method)
         for at, method in ((tail, "lower"), (100 - tail, "higher"))
     )
     if draws < FEWEST_DRAWS:

@@ -55,6 +55,8 @@ MUCH, LITTLE = 0.5, 0.2
 BLURRED = 0.85
 NOTHING = "–"
 MANY_BLANKS = 0.4
+FEW_SURE = 0.05
+"""Of how many flat pictures the judge may be sure before its sureness of samples is doubted."""
 # By so much two models differ at least where one is said to be ahead in a final figure.
 MARGIN = 0.05
 
@@ -368,8 +370,11 @@ def digits_seen(
 
 
 def warn_of_blanks(series: list[tuple[str, str, str, np.ndarray, int]]) -> None:
-    """Says so where many answers are the one that the judge also gives to flat pictures."""
-    blank = int(np.bincount(loaders.flat().digit).argmax())
+    """Says so where many answers are the one that the judge gives to flat pictures, sure of it."""
+    flat = loaders.flat()
+    if flat.sure.mean() <= FEW_SURE:
+        return
+    blank = int(np.bincount(flat.digit[flat.sure]).argmax())
     shares = {family: digits[blank] / max(1, digits.sum()) for family, _t, _n, digits, _c in series}
     for family, title, _name, _digits, _count in series:
         if family != "test" and shares[family] > MANY_BLANKS:
@@ -646,20 +651,32 @@ def trust(judge: JudgeExplorer) -> None:
                 right=percent(test["accuracy_of_sure"], 1),
             )
         )
-        flat = loaders.flat()
-        blank = int(np.bincount(flat.digit).argmax())
+        empty = judge.bundle.metrics["digitless"]
         st.markdown(
             _(
-                "**Flat pictures**, one colour and no digit: of {count} it reads {share} as {digit}, "
-                "and it is sure of {sure} of them. So a high share of {digit} among the samples that "
-                "it is sure of is a warning: part of them may show nothing."
-            ).format(
-                count=len(flat.digit),
-                share=percent((flat.digit == blank).mean()),
-                digit=blank,
-                sure=percent(flat.sure.mean()),
-            )
+                "**Without a digit**: of test pictures that have lost theirs, left as smooth "
+                "colour, it is sure in {wiped} of cases, of test pictures cut into patches and "
+                "scrambled in {scrambled}, and of clouds of random colours in {clouds}. So much "
+                "of *sure* even a model that makes no digits would reach."
+            ).format(**{kind: percent(found["sure"], 1) for kind, found in empty.items()})
         )
+        flat = loaders.flat()
+        blank = int(np.bincount(flat.digit).argmax())
+        words = _(
+            "**Flat pictures**, one colour and no digit: of {count} it reads {share} as {digit}, "
+            "and it is sure of {sure} of them."
+        ).format(
+            count=len(flat.digit),
+            share=percent((flat.digit == blank).mean()),
+            digit=blank,
+            sure=percent(flat.sure.mean()),
+        )
+        if flat.sure.mean() > FEW_SURE:
+            words += " " + _(
+                "So a high share of {digit} among the samples that it is sure of is a warning: "
+                "part of them may show nothing."
+            ).format(digit=int(np.bincount(flat.digit[flat.sure]).argmax()))
+        st.markdown(words)
         count = arrays["reliability_count"]
         full = count > 0
         confidence = arrays["reliability_confidence"][full]

@@ -20,7 +20,7 @@ from core.images import Pictures, to_pictures, to_tensor
 from core.judge_explorer import Attack, JudgeExplorer
 from core.nearest import nearest
 from core.noise_schedule import EpsModel, NoiseSchedule
-from core.restoration import Criterion, crossing, noised, sweep
+from core.restoration import Criterion, crossings, noised, sweep
 from core.samplers import time_grid
 from core.vae import VAE
 from train import ddpm_bundle
@@ -32,7 +32,8 @@ TOLD_APART = 500
 """Of so many test pictures the nearest training picture is sought, to compare samples with."""
 
 T_STAR_STEPS = 20
-T_STAR_LEVELS = 12
+T_STAR_LEVELS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
+"""In steps of the grid: with T = 1000 and 20 steps 50 to 1000."""
 T_STAR_DRAWS = 4
 T_STAR_PICTURES: int | None = None
 """Of how many test pictures t* is sought where nothing else is said; None: of all."""
@@ -113,6 +114,11 @@ def restored(
         yield rows, to_pictures(result).reshape(*x_t.shape[:3], *pictures.shape[1:])
 
 
+def contrast(pictures: Pictures) -> np.ndarray:
+    """Standard deviation over the places of pictures uint8 (N, H, W, 3), in grey levels: (N,)."""
+    return pictures.mean(axis=3).std(axis=(1, 2)).astype(np.float32)
+
+
 def t_star_figures(
     eps_model: EpsModel,
     schedule: NoiseSchedule,
@@ -124,10 +130,12 @@ def t_star_figures(
     """t* of ``count`` test pictures spread over the set by every criterion.
 
     Arrays ``t_star_…`` (N,) count as code does, from 0; -1 is below the lowest level tried, T above
-    the highest.
+    the highest. ``t_star_curves_…`` (N, L): the mean over draws of every picture, from which t* by
+    any other threshold follows. ``t_star_contrast`` (N,): of every picture, in grey levels.
     """
     grid = time_grid(schedule.T, min(T_STAR_STEPS, schedule.T))
-    levels = grid[:-1].flip(0)[:T_STAR_LEVELS]  # rising, the clean picture left out
+    rising = grid[:-1].flip(0)  # the clean picture left out
+    levels = rising[[place - 1 for place in T_STAR_LEVELS if place <= len(rising)]]
     chosen = shown_rows(len(test_set), count or T_STAR_PICTURES or len(test_set))
     pictures, rules = test_set.pictures[chosen], judge.rules()
     curves: dict[Criterion, list[np.ndarray]] = {name: [] for name in rules}
@@ -143,12 +151,13 @@ def t_star_figures(
     arrays = {
         "t_star_levels": levels.cpu().numpy(),
         "t_star_labels": test_set.labels[chosen].astype(np.int64),
+        "t_star_contrast": contrast(pictures),
     }
     for name, rule in rules.items():
-        every = np.concatenate(curves[name])  # (N, L)
-        found = np.array([crossing(levels.cpu().numpy(), curve, rule) for curve in every])
+        kept = np.concatenate(curves[name]).astype(np.float16)  # (N, L), as the bundle keeps them
+        found = crossings(levels.cpu().numpy(), kept.astype(np.float64), rule)
         arrays[f"t_star_{name}"] = found.clip(-1, schedule.T).astype(np.float32)
-        arrays[f"t_star_curve_{name}"] = every.mean(axis=0).astype(np.float32)
+        arrays[f"t_star_curves_{name}"] = kept
         figures[name] = {
             "threshold": rule.threshold,
             "quartiles": [float(q) for q in np.percentile(arrays[f"t_star_{name}"], (25, 50, 75))],
@@ -267,11 +276,11 @@ def sample_protocol(how: str) -> str:
 def way_protocol(T: int) -> str:
     """The same for the way there and back."""
     return (
-        f"t*: test pictures noised to {T_STAR_LEVELS} levels up to "
-        f"{T_STAR_LEVELS / T_STAR_STEPS:.0%} of T = {T}, {T_STAR_DRAWS} draws each, back by DDIM with "
-        f"{T_STAR_STEPS} steps. Purification: {PURIFIED_PICTURES} test digits, attacks of "
-        f"{ATTACKED_LEVELS}/255 on the judge alone (PGD {PGD_STEPS} steps), back by DDIM with "
-        f"{PURIFIED_STEPS} steps; the attacker does not know of the purification."
+        f"t*: test pictures noised to {len(T_STAR_LEVELS)} levels up to T = {T}, {T_STAR_DRAWS} "
+        f"draws each, back by DDIM with {T_STAR_STEPS} steps. Purification: {PURIFIED_PICTURES} "
+        f"test digits, attacks of {ATTACKED_LEVELS}/255 on the judge alone (PGD {PGD_STEPS} "
+        f"steps), back by DDIM with {PURIFIED_STEPS} steps; the attacker does not know of the "
+        "purification."
     )
 
 

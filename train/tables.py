@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.bundle import CHECKPOINTS, Bundle, Manifest, read_manifest
 from core.errors import AtelierError
+from core.families import weight_shapes
 from core.files import replacing
 from train.simsiam import RECIPES
 
@@ -25,6 +27,43 @@ BLOCK = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end of table -->)", re
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def span(values: Sequence[float], form: str) -> str:
+    """The least and the largest of the values, or the one that they all are."""
+    ends = list(dict.fromkeys(format(end, form) for end in (min(values), max(values))))
+    return " to ".join(ends)
+
+
+def of_made(manifest: Manifest) -> str:
+    """What the bundles were trained on, for how long and on what; the runs compared in one row."""
+    groups: dict[str, list[Bundle]] = {}
+    for entry in manifest.entries:
+        together = entry.family == "simsiam"
+        groups.setdefault("simsiam-cifar10-*" if together else entry.name, []).append(
+            manifest.open(entry.name)
+        )
+    rows = []
+    for name, bundles in groups.items():
+        configs = [bundle.config for bundle in bundles]
+        weights = [
+            sum(
+                math.prod(shape)
+                for shape in weight_shapes(bundle.family, bundle.config["architecture"]).values()
+            )
+            for bundle in bundles
+        ]
+        rows.append(
+            [
+                f"`{name}`",
+                span([count / 1e6 for count in weights], ".2f"),
+                span([config["data"]["pictures"] for config in configs], ",d"),
+                span([config["training"]["epochs_done"] for config in configs], "d"),
+                span([bundle.history[-1]["seconds_total"] / 60 for bundle in bundles], ".0f"),
+                ", ".join(dict.fromkeys(config["training"]["device"] for config in configs)),
+            ]
+        )
+    return table(["bundle", "million weights", "pictures", "epochs", "minutes", "on"], rows)
 
 
 def of_vae(manifest: Manifest) -> str:
@@ -60,7 +99,7 @@ def of_ddpm(manifest: Manifest) -> str:
     """What every length of the diffusion came to, and what it took."""
     rows = []
     for T, bundle in diffusion(manifest):
-        metrics, history = bundle.metrics, bundle.history
+        metrics = bundle.metrics
         samples, timing = metrics["samples"], metrics["timing"]
         rows.append(
             [
@@ -71,12 +110,11 @@ def of_ddpm(manifest: Manifest) -> str:
                 f"{samples['sharpness']:.1f}",
                 f"{timing['seconds_a_picture_all_steps']:.2f}",
                 f"{timing['seconds_a_picture_50_steps']:.2f}",
-                str(len(history)),
-                f"{history[-1]['seconds_total'] / 60:.0f}",
+                str(bundle.config["training"]["epochs_done"]),
             ]
         )
     head = "T, ᾱ at the end, squared error of the noise, Frechet distance, sharpness"
-    head += ", a picture by all steps (s), by 50 steps (s), epochs, training (min)"
+    head += ", a picture by all steps (s), by 50 steps (s), epochs"
     return table(head.split(", "), rows)
 
 
@@ -120,12 +158,15 @@ def of_t_star(manifest: Manifest) -> str:
         one = bundle.metrics["judged"]["t_star"][measure]
         shown = [f"> {highest + 1}" if t > highest else f"{t + 1:.0f}" for t in one["quartiles"]]
         rows.append([name.format(threshold=one["threshold"]), *shown])
-    return table(["restored means", "lower quartile", "median", "upper quartile"], rows)
+    said = bundle.metrics["judged"]["t_star"]
+    head = f"{said['pictures']:,} digits, {said['draws']} draws, DDIM with {said['steps']} steps: "
+    return table([f"{head}restored means", "lower quartile", "median", "upper quartile"], rows)
 
 
 def of_judge(manifest: Manifest) -> str:
     """How often the judge is right, and whether it knows."""
-    test = manifest.open("judge-svhn").metrics["test"]
+    metrics = manifest.open("judge-svhn").metrics
+    test, empty = metrics["test"], metrics["digitless"]
     return table(
         ["on test digits", ""],
         [
@@ -133,6 +174,14 @@ def of_judge(manifest: Manifest) -> str:
             ["expected calibration error", f"{test['calibration_error']:.3f}"],
             ["sure (p ≥ 0.9)", f"{test['sure']:.0%}"],
             ["right where it is sure", f"{test['accuracy_of_sure']:.1%}"],
+            *[
+                [f"sure of a digit in {words}", f"{empty[kind]['sure']:.1%}"]
+                for kind, words in (
+                    ("wiped", "pictures that have lost theirs"),
+                    ("scrambled", "scrambled pictures"),
+                    ("clouds", "clouds of random colour"),
+                )
+            ],
         ],
     )
 
@@ -147,27 +196,38 @@ def of_purification(manifest: Manifest) -> str:
     for kind, name in (("clean", "none"), ("fgsm", "FGSM"), ("pgd", "PGD")):
         purified = arrays[f"purified_{kind}"][1 + best]
         rows.append([name, f"{found[f'accuracy_{kind}']:.1%}", f"{purified:.1%}"])
-    head = f"attack of {found['grey_levels']}/255"
+    head = f"attack of {found['grey_levels']}/255 on {found['pictures']} digits"
     return table([head, "right", f"right after noise to t′ = {level} and back"], rows)
 
 
 def of_simsiam(manifest: Manifest) -> str:
-    """What every self-supervised run came to."""
+    """What every self-supervised run came to, and what the first one started from."""
     titles = {entry.name: entry.title for entry in manifest.of_family("simsiam")}
+
+    def measured(figures: dict, dim: int, begin: str = "") -> list[str]:
+        ranks = [figures[f"{begin}rank_{layer}"] for layer in "zh"]
+        return [
+            f"{figures[f'{begin}std_z'] * dim**0.5:.2f}",
+            *(f"{rank:.1f}" if rank < 10 else f"{rank:.0f}" for rank in ranks),
+        ]
+
     rows = []
     for recipe in RECIPES:
         name = f"simsiam-cifar10-{recipe}"
         bundle = manifest.open(name)
         test, dim = bundle.metrics["test"], bundle.config["architecture"]["dim"]
+        if not rows:
+            before = bundle.metrics["before"]
+            knn = f"{before['test_knn_accuracy']:.1%}"
+            row = ["before training, on fewer pictures", "–", knn, "–"]
+            rows.append(row + measured(before, dim, "test_"))
         rows.append(
             [
                 titles[name],
                 f"{bundle.history[-1]['train_loss']:.3g}",
                 f"{test['knn_accuracy']:.1%}",
                 f"{test['linear_accuracy']:.1%}",
-                f"{test['std_z'] * dim**0.5:.2f}",
-                f"{test['rank_z']:.1f}" if test["rank_z"] < 10 else f"{test['rank_z']:.0f}",
-                f"{test['rank_h']:.1f}" if test["rank_h"] < 10 else f"{test['rank_h']:.0f}",
+                *measured(test, dim),
             ]
         )
     head = "run, training loss, kNN, linear probe, std of z × √d, effective rank of z, of h"
@@ -195,6 +255,7 @@ def of_pace(_manifest: Manifest) -> str:
 
 
 TABLES: dict[str, Callable[[Manifest], str]] = {
+    "made": of_made,
     "vae": of_vae,
     "ddpm": of_ddpm,
     "judge": of_judge,

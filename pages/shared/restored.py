@@ -98,7 +98,7 @@ class Found:
 # ---------------------------------------------------------------- t*
 
 
-def threshold(judge: JudgeExplorer, criterion: Criterion) -> Rule:
+def threshold(judge: JudgeExplorer, criterion: Criterion, key: str = "tstar_rule") -> Rule:
     """The criterion's rule, its threshold as the visitor set it."""
     rule = judge.rules()[criterion]
     low, high, step = {
@@ -109,7 +109,7 @@ def threshold(judge: JudgeExplorer, criterion: Criterion) -> Rule:
     }[criterion]
     words = _("Restored means at least") if rule.higher else _("Restored means at most")
     value = controls.real(
-        words, low, high, round(rule.threshold, 2), f"tstar_rule_{criterion}", step=step
+        words, low, high, round(rule.threshold, 2), f"{key}_{criterion}", step=step
     )
     return Rule(value, rule.higher, rule.share)
 

@@ -8,15 +8,26 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.bundle import Bundle
+from core.ddpm import ScheduleConfig
 from core.ddpm_explorer import DDPMExplorer
-from core.restoration import Criterion
+from core.restoration import Criterion, Rule, crossings
 from pages.shared import controls, figures, loaders
 from pages.shared.figures import Provenance
-from pages.shared.restored import AXES, COLOUR, CRITERIA, place_words
+from pages.shared.restored import AXES, COLOUR, CRITERIA, place_words, threshold
 from pages.shared.text import GREY, N_, _, number, percent, plain_errors
 
+QUARTERS = 4
+"""Into so many parts of rising contrast the test digits are divided."""
+CLASS_WIDTH = 0.6
+"""How wide the bars of one class are, of those of all classes behind them."""
 MOST = 0.5
 """Where more pictures than this are never lost, the measure says little about them."""
+
+
+def held(bundle: Bundle) -> bool:
+    """Whether a bundle has t* of test digits, with the curve of every one."""
+    return "t_star_curves_digit" in bundle.profiles
 
 
 def bins(values: np.ndarray, levels: np.ndarray, T: int) -> tuple[list[str], np.ndarray]:
@@ -27,42 +38,72 @@ def bins(values: np.ndarray, levels: np.ndarray, T: int) -> tuple[list[str], np.
     return [f"< {shown[0]}", *between, f"> {shown[-1]}"], counts / max(1, len(values))
 
 
+def bars(values: np.ndarray, levels: np.ndarray, T: int, width: float) -> dict[str, object]:
+    """A histogram whose areas are shares of stored t*, for bars as wide as ``width`` of their bin.
+
+    Levels are closer where most pictures are lost: so a bar's height is its share per the shortest
+    distance between them. The last bar, of that width, holds all beyond the highest level.
+    """
+    names, shares = bins(values, levels, T)
+    step = int(np.diff(levels).min())
+    edges = np.array([0, *(levels + 1), levels[-1] + 1 + step])
+    wide = np.diff(edges)
+    return {
+        "x": edges[:-1] + wide / 2,
+        "width": wide * width,
+        "y": shares * step / wide,
+        "customdata": [
+            f"{name}: {percent(share, 1)}" for name, share in zip(names, shares, strict=True)
+        ],
+        "hovertemplate": "%{customdata}",
+    }
+
+
 @st.fragment
 def show(explorer: DDPMExplorer) -> None:
     """t* of every test digit, stored with the bundle: runs again by itself."""
     with plain_errors():
         st.subheader(_("t* over the whole test set"), anchor=False)
-        judged = explorer.bundle.metrics.get("judged", {})
-        if "t_star" not in judged:
+        if not held(explorer.bundle):
             st.info(_("This bundle holds no t* of the test digits: choose another model."))
             return
-        figures_, arrays = judged["t_star"], explorer.bundle.profiles
-        left, right = st.columns(2, gap="large")
+        arrays = explorer.bundle.profiles
+        figures_ = explorer.bundle.metrics["judged"]["t_star"]
+        left, middle, right = st.columns([3, 2, 3], gap="large")
         with left:
             criterion = controls.choice(_("By which measure?"), CRITERIA, "tstar_set_by")
+        with middle:
+            rule = threshold(loaders.judge(), criterion, "tstar_set_rule")
         with right:
             classes = {"all": N_("all")} | {str(i): n for i, n in enumerate(explorer.class_names)}
             label = controls.choice(_("Digit"), classes, "tstar_set_class")
-        every, levels = arrays[f"t_star_{criterion}"], arrays["t_star_levels"]
-        labels = arrays["t_star_labels"]
-        names, shares = bins(every, levels, explorer.T)
+        levels, labels = arrays["t_star_levels"], arrays["t_star_labels"]
+        curves = arrays[f"t_star_curves_{criterion}"].astype(np.float64)
+        every = crossings(levels, curves, rule).clip(-1, explorer.T)
+        step = int(np.diff(levels).min())
         figure = go.Figure()
-        figure.add_bar(x=names, y=shares, name=_("all digits"), marker_color=GREY)
+        figure.add_bar(
+            **bars(every, levels, explorer.T, 1.0), name=_("all digits"), marker_color=GREY
+        )
         if label != "all":
             of_class = every[labels == int(label)]
-            _names, of_class_shares = bins(of_class, levels, explorer.T)
             title = _("digit {label}").format(label=explorer.class_names[int(label)])
-            figure.add_bar(x=names, y=of_class_shares, name=title, marker_color=COLOUR)
-        figure.update_xaxes(title="t*", type="category")
-        figure.update_yaxes(title=_("share of the test digits"), tickformat=".0%")
-        figure.update_layout(barmode="group", showlegend=True)
+            look = {"name": title, "marker_color": COLOUR}
+            figure.add_bar(**bars(of_class, levels, explorer.T, CLASS_WIDTH), **look)
+        end = int(levels[-1]) + 1
+        ticks = [*range(0, end, 4 * step), end + step / 2]
+        words = [*(number(t, 0) for t in ticks[:-1]), f"> {number(end, 0)}"]
+        figure.update_xaxes(title="t*", tickvals=ticks, ticktext=words, range=[0, end + step])
+        words = _("share of the test digits per {step} levels").format(step=step)
+        figure.update_yaxes(title=words, tickformat=".0%")
+        figure.update_layout(barmode="overlay", showlegend=True)
         settings = {
             _("over"): _("{count} test pictures").format(count=number(figures_["pictures"], 0)),
             _("draws"): figures_["draws"],
             _("sampler"): _("{sampler}, {steps} steps").format(
                 sampler="DDIM", steps=figures_["steps"]
             ),
-            _("threshold"): number(figures_[criterion]["threshold"], 2),
+            _("threshold"): number(rule.threshold, 2),
         }
         figures.chart(
             figure,
@@ -74,11 +115,11 @@ def show(explorer: DDPMExplorer) -> None:
                 for digit, value in zip(labels, every, strict=True)
             ],
         )
-        by_class(explorer, criterion, settings)
-        curve_of_set(explorer, criterion, settings)
+        by_class(explorer, every, criterion, settings)
+        curve_of_set(explorer, curves.mean(axis=0), rule, criterion, settings)
+        above = float((every >= explorer.T).mean())
         low, median, high = (
-            place_words(t + 1 if 0 <= t < explorer.T else np.copysign(np.inf, t), levels + 1)
-            for t in figures_[criterion]["quartiles"]
+            counted(t, levels, explorer.T) for t in np.percentile(every, (25, 50, 75))
         )
         st.markdown(
             _(
@@ -89,11 +130,12 @@ def show(explorer: DDPMExplorer) -> None:
                 low=low,
                 high=high,
                 median=median,
-                above=percent(figures_[criterion]["above"]),
+                above=percent(above),
                 last=number(levels[-1] + 1, 0),
             )
         )
-        if figures_[criterion]["above"] > MOST:
+        depends(explorer, every, criterion, rule)
+        if above > MOST:
             st.warning(
                 _(
                     "By this measure hardly any picture is lost at the levels that were tried. That "
@@ -104,10 +146,20 @@ def show(explorer: DDPMExplorer) -> None:
             )
 
 
-def by_class(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, object]) -> None:
+def counted(t: float, levels: np.ndarray, T: int) -> str:
+    """A stored t* as pages count it; beyond the levels that were tried only that."""
+    return place_words(t + 1 if 0 <= t < T else np.copysign(np.inf, t), levels + 1)
+
+
+def by_class(
+    explorer: DDPMExplorer,
+    every: np.ndarray,
+    criterion: Criterion,
+    settings: dict[str, object],
+) -> None:
     """Median and quartiles of t* for each digit."""
     arrays = explorer.bundle.profiles
-    every, labels = arrays[f"t_star_{criterion}"], arrays["t_star_labels"]
+    labels = arrays["t_star_labels"]
     present = np.unique(labels)
     quartiles = np.array([np.percentile(every[labels == i], (25, 50, 75)) for i in present])
     # Where the picture is lost below, or kept above, all levels tried, the bar ends there.
@@ -141,37 +193,50 @@ def by_class(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, o
         height=320,
     )
     if criterion == "digit":
-        of_nothing()
+        by_chance(explorer)
 
 
-def of_nothing() -> None:
-    """What the judge reads in pictures without a digit, live: t* of that digit is too high."""
-    seen = loaders.flat().digit
-    digits, counts = np.unique(seen, return_counts=True)
-    most = int(counts.argmax())
+def by_chance(explorer: DDPMExplorer) -> None:
+    """Which digits are kept by chance: those that the judge reads most where no picture is left."""
+    arrays, names = explorer.bundle.profiles, loaders.judge().class_names
+    labels, last = arrays["t_star_labels"], int(arrays["t_star_levels"][-1])
+    at_last = arrays["t_star_curves_digit"][:, -1]
+    kept = {label: float(at_last[labels == label].mean()) for label in np.unique(labels)}
+    most = max(kept, key=lambda label: kept[label])
+    flat = np.bincount(loaders.flat().digit)
     st.markdown(
         _(
-            "In {count} of {all} flat pictures, one colour all over, the judge reads a **{digit}**. "
-            "Where a {digit} has dissolved into nothing it is therefore still *kept*: its t\\* by "
-            "this measure is too high."
+            "**Kept by chance**: at t′ = {last}, where {noise} of the variance of x_t is noise, {kept} "
+            "of the draws that began as {digit} are still read as {digit}, more than of any other "
+            "digit: the judge reads it into many of this model's samples. The t\\* of that digit "
+            "is too high by this measure. Of {count} flat pictures, one colour all over, the judge "
+            "reads {share} as {flat}."
         ).format(
-            count=number(int(counts[most]), 0),
-            all=number(len(seen), 0),
-            digit=loaders.judge().class_names[int(digits[most])],
+            last=number(last + 1, 0),
+            noise=percent(1 - float(explorer.schedule.alphas_cumprod[last]), 1),
+            kept=percent(kept[most]),
+            digit=names[int(most)],
+            count=number(int(flat.sum()), 0),
+            share=percent(float(flat.max() / flat.sum())),
+            flat=names[int(flat.argmax())],
         )
     )
 
 
-def curve_of_set(explorer: DDPMExplorer, criterion: Criterion, settings: dict[str, object]) -> None:
+def curve_of_set(
+    explorer: DDPMExplorer,
+    mean: np.ndarray,
+    rule: Rule,
+    criterion: Criterion,
+    settings: dict[str, object],
+) -> None:
     """The measure against t', mean over the test set."""
-    arrays = explorer.bundle.profiles
-    levels, mean = arrays["t_star_levels"] + 1, arrays[f"t_star_curve_{criterion}"]
+    levels = explorer.bundle.profiles["t_star_levels"] + 1
     figure = go.Figure()
     figure.add_trace(
         figures.line(levels, mean, _("mean over the test digits"), COLOUR, markers=True)
     )
-    limit = explorer.bundle.metrics["judged"]["t_star"][criterion]["threshold"]
-    figure.add_hline(y=limit, line_dash="dash", line_color=GREY)
+    figure.add_hline(y=rule.threshold, line_dash="dash", line_color=GREY)
     figure.update_xaxes(title="t′")
     figure.update_yaxes(title=_(AXES[criterion]))
     figures.chart(
@@ -182,3 +247,56 @@ def curve_of_set(explorer: DDPMExplorer, criterion: Criterion, settings: dict[st
         lambda: [{"t": int(t), "mean": float(m)} for t, m in zip(levels, mean, strict=True)],
         height=300,
     )
+
+
+def depends(explorer: DDPMExplorer, every: np.ndarray, criterion: Criterion, rule: Rule) -> None:
+    """What t* depends on, as far as the stored figures tell: the picture, and the model."""
+    arrays = explorer.bundle.profiles
+    quarters = np.array_split(arrays["t_star_contrast"].argsort(kind="stable"), QUARTERS)
+    faint, bold = (
+        counted(float(np.median(every[part])), arrays["t_star_levels"], explorer.T)
+        for part in (quarters[0], quarters[-1])
+    )
+    st.markdown(_("**What does it depend on?**"))
+    st.markdown(
+        _(
+            "On the **picture**: the quarter of the test digits with the least contrast comes back up "
+            "to a median t\\* of {faint}, the quarter with the most up to {bold}. On the "
+            "**schedule**: the same measure and threshold for every model that holds such curves."
+        ).format(faint=faint, bold=bold)
+    )
+    st.dataframe(
+        [
+            row
+            for entry in loaders.entries("ddpm")
+            if (row := of_model(entry.name, criterion, rule))
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+    st.caption(
+        _(
+            "Noise at t\\*: share of the variance of x_t, 1 − ᾱ. Where models of other T agree in it and "
+            "not in t\\*, the amount of noise decides and not the number of steps."
+        )
+    )
+
+
+def of_model(name: str, criterion: Criterion, rule: Rule) -> dict[str, object] | None:
+    """The median t* of a bundle's test digits, and how much noise that is; None: not stored."""
+    bundle = loaders.bundle(name)
+    if not held(bundle):
+        return None
+    arrays, plain = bundle.profiles, bundle.config["architecture"]["schedule"]
+    schedule = ScheduleConfig(**plain).build()
+    levels, T = arrays["t_star_levels"], schedule.T
+    every = crossings(levels, arrays[f"t_star_curves_{criterion}"], rule).clip(-1, T)
+    median = float(np.median(every))
+    kept = schedule.alphas_cumprod[round(median)] if 0 <= median < T else None
+    return {
+        "T": T,
+        _("epochs"): bundle.config["training"]["epochs_done"],
+        _("test digits"): len(every),
+        _("t*, median"): counted(median, levels, T),
+        _("noise at t*"): "–" if kept is None else percent(1 - float(kept), 1),
+    }

@@ -1,16 +1,17 @@
 """Finding t*, undoing an attack, VAE against DDPM: what the pages show is what the core computes."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from core.ddpm_explorer import Way
 from core.house_number import HouseNumber, draw
-from core.restoration import find_t_star
+from core.restoration import crossing, find_t_star
 from pages.shared import loaders
 from pages.shared.restored import around
-from pages.shared.t_star_of_set import bins
+from pages.shared.t_star_of_set import bars, bins
 
 NAME = "ddpm-svhn-1000"
 PICTURE = draw(HouseNumber())
@@ -19,11 +20,13 @@ GRID = "The picture, noised to rising levels t′ and restored; a line marks t*"
 
 
 def source(at, alt):
-    return next(img.url for image in at.image for img in image.proto.imgs if img.alt == alt)
+    return next(
+        img.url for image in at.image for img in image.proto.imgs if img.alt.startswith(alt)
+    )
 
 
 def shown(at, alt):
-    return [img.url for image in at.image for img in image.proto.imgs if img.alt == alt]
+    return [img.url for image in at.image for img in image.proto.imgs if img.alt.startswith(alt)]
 
 
 def said(at, words):
@@ -175,6 +178,24 @@ def test_every_stored_t_star_falls_into_one_bin():
     assert shares.tolist() == [0.25, 0.25, 0.25, 0.25]
 
 
+def test_the_areas_of_the_bars_are_shares():
+    levels = np.array([49, 99, 199])
+    found = bars(np.array([-1, 49, 60, 99, 120, 150, 180, 1000.0]), levels, 1000, 0.5)
+    assert found["x"].tolist() == [25, 75, 150, 225]
+    assert found["width"].tolist() == [25, 25, 50, 25]
+    assert found["y"].tolist() == [1 / 8, 2 / 8, 4 / 8 / 2, 1 / 8]
+    assert found["customdata"][2] == "100–200: 50.0%"
+
+
+def median_of_set(name, criterion, threshold):
+    """The median t* of a bundle's test digits as the page counts it, picture by picture."""
+    bundle, rule = loaders.bundle(name), loaders.judge().rules()[criterion]
+    levels = bundle.profiles["t_star_levels"]
+    curves = bundle.profiles[f"t_star_curves_{criterion}"]
+    found = [crossing(levels, curve, replace(rule, threshold=threshold)) for curve in curves]
+    return np.median(np.clip(found, -1, loaders.ddpm(name).T)) + 1
+
+
 def test_the_histogram_is_the_stored_one(open_page):
     bundle = loaders.bundle(NAME)
     if "t_star" not in bundle.metrics.get("judged", {}):
@@ -182,12 +203,53 @@ def test_the_histogram_is_the_stored_one(open_page):
     at = open_page("t_star.py")
     median = bundle.metrics["judged"]["t_star"]["digit"]["quartiles"][1] + 1
     assert said(at, f"The median t\\* of the test digits is **{median:,.0f}**")
-    most = np.bincount(loaders.flat().digit).max()
-    assert said(at, f"In {most} of 64 flat pictures")
+    labels, last = bundle.profiles["t_star_labels"], bundle.profiles["t_star_curves_digit"][:, -1]
+    kept = [last[labels == digit].mean() for digit in range(10)]
+    most = np.argmax(kept)
+    words = f"{max(kept):.0%} of the draws that began as {most} are still read as {most}"
+    assert words in said(at, "at t′ = 1,000, where 100.0% of the variance of x_t is noise")
+    flat = np.bincount(loaders.flat().digit)
+    assert said(at, f"the judge reads {flat.max() / 64:.0%} as {flat.argmax()}.")
     at.button_group(key="tstar_set_by").set_value("psnr").run()
-    assert said(at, "The median t\\* of the test digits is **> 600**")
-    assert said(at, "hardly any picture is lost")
-    assert not said(at, "flat pictures")
+    assert not said(at, "Kept by chance")
+
+
+def test_a_stricter_threshold_of_the_test_set_is_crossed_at_lower_levels(open_page):
+    medians = [median_of_set(NAME, "digit", threshold) for threshold in (0.3, 0.5, 0.9)]
+    assert medians[0] > medians[1] > medians[2]
+    at = open_page("t_star.py", tstar_set_rule_digit="0.9")
+    assert said(at, f"The median t\\* of the test digits is **{medians[2]:,.0f}**")
+
+
+def test_where_the_measure_loses_hardly_any_picture_the_page_says_so(open_page):
+    warned = "hardly any picture is lost"
+    at = open_page("t_star.py", tstar_set_by="psnr", tstar_set_rule_psnr="5")
+    curves = loaders.bundle(NAME).profiles["t_star_curves_psnr"]
+    assert (curves >= 5).all(axis=1).mean() > 0.5
+    assert said(at, warned)
+    assert not said(open_page("t_star.py"), warned)
+
+
+def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page):
+    at = open_page("t_star.py")
+    arrays = loaders.bundle(NAME).profiles
+    order = arrays["t_star_contrast"].argsort(kind="stable")
+    ends = order[: len(order) // 4], order[-(len(order) // 4) :]
+    assert arrays["t_star_contrast"][ends[0]].max() <= arrays["t_star_contrast"][ends[1]].min()
+    faint, bold = (np.median(arrays["t_star_digit"][end]) + 1 for end in ends)
+    assert said(
+        at, f"up to a median t\\* of {faint:,.0f}, the quarter with the most up to {bold:,.0f}"
+    )
+    told = next(frame.value for frame in at.dataframe if "noise at t*" in frame.value.columns)
+    assert told["T"].tolist() == [1000, 1500, 500]
+    for at_row, name in enumerate(("ddpm-svhn-1000", "ddpm-svhn-1500", "ddpm-svhn-500")):
+        row, bundle = told.iloc[at_row], loaders.bundle(name)
+        expected = median_of_set(name, "digit", 0.5)
+        assert row["t*, median"] == f"{expected:,.0f}"
+        kept = loaders.ddpm(name).schedule.alphas_cumprod[round(expected - 1)]
+        assert row["noise at t*"] == f"{1 - float(kept):.1%}"
+        assert row["test digits"] == len(bundle.profiles["t_star_labels"])
+        assert row["epochs"] == bundle.config["training"]["epochs_done"]
 
 
 # ---------------------------------------------------------------- an attack

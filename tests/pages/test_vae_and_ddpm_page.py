@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from core.bundle import open_bundle, read_manifest, register
 from core.ddpm_explorer import Way
+from core.judge_explorer import Verdicts
 from core.restoration import wilson
 from pages.shared import loaders
 
@@ -162,7 +163,17 @@ def test_the_chart_is_of_the_stored_samples_and_says_of_how_many(open_page):
     assert above == [f"VAE: {found.digits.sum()} of 32 above"]
 
 
-def test_many_ones_are_warned_of_where_there_are_many(open_page, with_figures):
+@pytest.fixture
+def sure_of_ones(monkeypatch):
+    """A judge that is sure that a third of the flat pictures are ones, and reads twos in the others."""
+    p = np.full((64, 10), 0.05 / 9)
+    p[:20, 1] = 0.95
+    p[20:, 2] = 0.3
+    seen = Verdicts(p, np.zeros((64, 112)))
+    monkeypatch.setattr(loaders, "flat", lambda: seen)
+
+
+def test_many_ones_are_warned_of_where_there_are_many(open_page, with_figures, sure_of_ones):
     with_figures(DDPM, digits=[20, 180, *[20] * 8])
     warned = [str(element.value) for element in open_page(PAGE).warning]
     assert any(words.startswith("**DDPM**: 50% of the samples") for words in warned)
@@ -171,14 +182,34 @@ def test_many_ones_are_warned_of_where_there_are_many(open_page, with_figures):
     assert not any(words.startswith("**DDPM**") for words in warned)
 
 
+def test_a_judge_that_is_sure_of_no_flat_picture_gives_no_reason_to_warn(open_page, with_figures):
+    assert not loaders.flat().sure.any()
+    with_figures(DDPM, digits=[20, 20, 180, *[20] * 7])
+    assert not any(str(w.value).startswith("**DDPM**") for w in open_page(PAGE).warning)
+
+
 def test_what_the_judge_reads_in_flat_pictures_is_said(open_page):
     at = open_page(PAGE)
     flat = loaders.flat()
-    share = np.bincount(flat.digit)[1] / len(flat.digit)
+    counts = np.bincount(flat.digit)
     words = said(at, "**Flat pictures**")
-    assert f"of 64 it reads {100 * share:.0f}% as 1" in words
+    assert f"of 64 it reads {100 * counts.max() / 64:.0f}% as {counts.argmax()}" in words
     assert f"sure of {100 * flat.sure.mean():.0f}% of them" in words
-    assert not said(at, "often without being sure")
+    assert "is a warning" not in words
+
+
+def test_a_judge_that_is_sure_of_flat_pictures_is_told_of(open_page, sure_of_ones):
+    words = said(open_page(PAGE), "**Flat pictures**")
+    assert "of 64 it reads 69% as 2, and it is sure of 31% of them" in words
+    assert "a high share of 1 among the samples" in words
+
+
+def test_how_sure_the_judge_is_without_a_digit_is_said(open_page):
+    empty = loaders.judge().bundle.metrics["digitless"]
+    words = said(open_page(PAGE), "**Without a digit**")
+    assert f"it is sure in {empty['wiped']['sure']:.1%} of cases" in words
+    assert f"scrambled in {empty['scrambled']['sure']:.1%}" in words
+    assert f"in {empty['clouds']['sure']:.1%}. So much" in words
 
 
 # ---------------------------------------------------------------- the final table

@@ -16,7 +16,7 @@ FEW = {
     "SAMPLES": 7,
     "TOLD_APART": 6,
     "T_STAR_STEPS": 6,
-    "T_STAR_LEVELS": 4,
+    "T_STAR_LEVELS": (1, 2, 3, 4),
     "T_STAR_DRAWS": 2,
     "T_STAR_PICTURES": 5,
     "PURIFIED_STEPS": 6,
@@ -28,8 +28,9 @@ OF_SAMPLES = {"judged_digits", "judged_digits_of_test"}
 OF_THE_WAY_BACK = {
     "t_star_levels",
     "t_star_labels",
+    "t_star_contrast",
     *(f"t_star_{name}" for name in ("digit", "psnr", "ssim", "features")),
-    *(f"t_star_curve_{name}" for name in ("digit", "psnr", "ssim", "features")),
+    *(f"t_star_curves_{name}" for name in ("digit", "psnr", "ssim", "features")),
     "purified_levels",
     *(f"purified_{kind}" for kind in ("clean", "fgsm", "pgd")),
 }

@@ -4,6 +4,7 @@ import pytest
 
 from core.bundle import CHECKPOINTS, read_manifest
 from core.errors import AtelierError
+from core.vae import VAE
 from train import tables
 from train.__main__ import main
 
@@ -49,6 +50,24 @@ def test_a_table_that_does_not_exist_is_refused_and_the_page_kept(tmp_path):
     with pytest.raises(AtelierError) as caught:
         tables.rewritten(text, MANIFEST)
     assert caught.value.code == "table-unknown"
+
+
+def test_runs_are_told_with_their_size_and_time():
+    lines = [line.split(" | ") for line in tables.of_made(MANIFEST).splitlines()[2:]]
+    rows = {cells[0].strip("| `"): cells[1:] for cells in lines}
+    vae = MANIFEST.open("vae-svhn")
+    million, pictures, epochs, minutes, device = rows["vae-svhn"]
+    count = sum(p.numel() for p in VAE.from_pretrained(vae.folder).parameters())
+    assert million == f"{count / 1e6:.2f}"
+    assert (pictures, epochs) == ("17,736", str(len(vae.history)))
+    assert minutes == f"{vae.history[-1]['seconds_total'] / 60:.0f}"
+    assert device == f"{vae.config['training']['device']} |"
+    assert rows["simsiam-cifar10-*"][1] == "10,000"  # once, as all runs have as many
+
+
+def test_of_values_that_differ_the_ends_are_told():
+    assert tables.span([4.2, 9.9, 4.0], ".0f") == "4 to 10"
+    assert tables.span([20, 20], "d") == "20"
 
 
 def test_t_star_beyond_the_highest_level_is_said_as_such(monkeypatch):
