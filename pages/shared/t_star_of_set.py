@@ -30,6 +30,17 @@ def held(bundle: Bundle) -> bool:
     return "t_star_curves_digit" in bundle.profiles
 
 
+def headline(bundle: Bundle) -> str:
+    """Over how much of the test set t* is known."""
+    count = bundle.metrics["judged"]["t_star"]["pictures"] if held(bundle) else 0
+    every = bundle.config["data"]["test_pictures"]
+    if 0 < count < every:
+        return _("t* over {count} of {every} test digits").format(
+            count=number(count, 0), every=number(every, 0)
+        )
+    return _("t* over the whole test set")
+
+
 def bins(values: np.ndarray, levels: np.ndarray, T: int) -> tuple[list[str], np.ndarray]:
     """Shares of stored t* between the levels tried, and beyond them: labels as pages count t."""
     counts, _edges = np.histogram(values, [-2, *levels, T + 1])
@@ -63,7 +74,7 @@ def bars(values: np.ndarray, levels: np.ndarray, T: int, width: float) -> dict[s
 def show(explorer: DDPMExplorer) -> None:
     """t* of every test digit, stored with the bundle: runs again by itself."""
     with plain_errors():
-        st.subheader(_("t* over the whole test set"), anchor=False)
+        st.subheader(headline(explorer.bundle), anchor=False)
         if not held(explorer.bundle):
             st.info(_("This bundle holds no t* of the test digits: choose another model."))
             return

@@ -12,6 +12,7 @@ from core.restoration import crossing, find_t_star
 from pages.shared import loaders
 from pages.shared.restored import around
 from pages.shared.t_star_of_set import bars, bins
+from pages.shared.t_star_of_set import headline as headline_of_set
 
 NAME = "ddpm-svhn-1000"
 PICTURE = draw(HouseNumber())
@@ -212,6 +213,14 @@ def test_the_histogram_is_the_stored_one(open_page):
     assert said(at, f"the judge reads {flat.max() / 64:.0%} as {flat.argmax()}.")
     at.button_group(key="tstar_set_by").set_value("psnr").run()
     assert not said(at, "Kept by chance")
+
+
+def test_the_headline_says_over_how_much_of_the_test_set():
+    whole = loaders.bundle(NAME)
+    assert headline_of_set(whole) == "t* over the whole test set"
+    t_star = whole.metrics["judged"]["t_star"] | {"pictures": 1000}
+    part = replace(whole, metrics=whole.metrics | {"judged": {"t_star": t_star}})
+    assert headline_of_set(part) == "t* over 1,000 of 1,952 test digits"
 
 
 def test_a_stricter_threshold_of_the_test_set_is_crossed_at_lower_levels(open_page):
