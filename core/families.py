@@ -47,3 +47,9 @@ def weight_shapes(family: str, architecture: dict) -> dict[str, tuple[int, ...]]
     if count > MOST_PARAMETERS:
         raise ValueError(f"a network must have at most {MOST_PARAMETERS:,} weights, got {count:,}")
     return {name: tuple(weight.shape) for name, weight in weights.items()}
+
+
+def parameter_count(family: str, architecture: dict) -> int:
+    """How many trainable numbers a network has, without memory for any; buffers do not count."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in NETWORKS[family](architecture).parameters())

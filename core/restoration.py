@@ -128,8 +128,8 @@ def crossing(levels: np.ndarray, curve: np.ndarray, rule: Rule) -> float:
 
 
 def crossings(levels: np.ndarray, curves: np.ndarray, rule: Rule) -> np.ndarray:
-    """``crossing`` of each row of curves (N, L): (N,)."""
-    levels = levels.astype(np.float64)
+    """``crossing`` of each row of curves (N, L) over rising levels (L,): (N,), with its -inf and inf."""
+    levels, curves = levels.astype(np.float64), curves.astype(np.float64)
     above = curves - rule.threshold if rule.higher else rule.threshold - curves
     if np.isnan(above).any():
         raise ValueError("curve must hold numbers, got NaN")
@@ -144,6 +144,14 @@ def crossings(levels: np.ndarray, curves: np.ndarray, rule: Rule) -> np.ndarray:
         found = levels[before] + share * (levels[first] - levels[before])
     found = np.where(first == 0, -np.inf, found)
     return np.where(lost.any(axis=1), found, np.inf)
+
+
+def quartiles(t_star: np.ndarray) -> np.ndarray:
+    """Lower quartile, median and upper quartile of t* (N,), infinite ones among them: (3,).
+
+    Each is the value of a picture, never the mean of two: one of them may be infinite.
+    """
+    return np.percentile(t_star, (25, 50, 75), method="lower")
 
 
 @dataclass(frozen=True)

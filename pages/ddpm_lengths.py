@@ -372,15 +372,15 @@ def main() -> None:
         mechanism(
             _(
                 "All three use β from 0.0001 to 0.02, unscaled, as the assignment has it. More "
-                "steps therefore mean more noise in the end: after 500 steps {a} of the variance "
-                "is still picture, after 1000 {b}, after 1500 {c}. **T = 500 does not reach pure "
+                "steps therefore mean more noise in the end: after 500 steps ᾱ is still {a}, "
+                "after 1000 {b}, after 1500 {c}. **T = 500 does not reach pure "
                 "noise**, yet sampling starts from pure noise: the model is shown something there "
                 "that it never saw in training, and colours and brightness drift. T = 1500 spends "
                 "its last third on levels where nothing is left to see."
             ).format(
-                a=percent(float(NoiseSchedule.linear(500).alphas_cumprod[-1]), 2),
-                b=percent(float(NoiseSchedule.linear(1000).alphas_cumprod[-1]), 4),
-                c=percent(float(NoiseSchedule.linear(1500).alphas_cumprod[-1]), 6),
+                a=number(float(NoiseSchedule.linear(500).alphas_cumprod[-1]), 4),
+                b=number(float(NoiseSchedule.linear(1000).alphas_cumprod[-1]), 5),
+                c=number(float(NoiseSchedule.linear(1500).alphas_cumprod[-1]), 7),
             )
         )
         x_t = coloured("x_t")

@@ -22,6 +22,7 @@ from pages.shared import controls, figures, live, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     GREY,
+    N_,
     SYMBOL_COLOURS,
     _,
     coloured,
@@ -56,7 +57,7 @@ BLURRED = 0.85
 NOTHING = "–"
 MANY_BLANKS = 0.4
 FEW_SURE = 0.05
-"""Of how many flat pictures the judge may be sure before its sureness of samples is doubted."""
+"""Of how many pictures without a digit the judge may be sure before its sureness is doubted."""
 # By so much two models differ at least where one is said to be ahead in a final figure.
 MARGIN = 0.05
 
@@ -369,20 +370,34 @@ def digits_seen(
     warn_of_blanks([*series, *(one for one in drawn_series if one[0] not in named)])
 
 
+EMPTY = {
+    "wiped": N_("test pictures that have lost their digit"),
+    "scrambled": N_("scrambled test pictures"),
+    "clouds": N_("clouds of random colours"),
+}
+
+
 def warn_of_blanks(series: list[tuple[str, str, str, np.ndarray, int]]) -> None:
-    """Says so where many answers are the one that the judge gives to flat pictures, sure of it."""
-    flat = loaders.flat()
-    if flat.sure.mean() <= FEW_SURE:
+    """Says so where many answers are the one that the judge also gives where there is no digit."""
+    empty = loaders.judge().bundle.metrics.get("digitless", {})
+    kind = max(empty, key=lambda kind: empty[kind]["sure"], default=None)
+    if kind is None or empty[kind]["sure"] <= FEW_SURE:
         return
-    blank = int(np.bincount(flat.digit[flat.sure]).argmax())
+    blank = empty[kind]["most_read"]
     shares = {family: digits[blank] / max(1, digits.sum()) for family, _t, _n, digits, _c in series}
     for family, title, _name, _digits, _count in series:
         if family != "test" and shares[family] > MANY_BLANKS:
             words = _(
                 "**{model}**: {share} of the samples that the judge is sure of are read as "
-                "{digit}. It reads flat pictures without any digit as {digit} too, so part of these "
-                "may show none."
-            ).format(model=title, share=percent(shares[family]), digit=blank)
+                "{digit}, its most frequent answer to {kind} too, of which it is sure in {sure} of cases: "
+                "part of these samples may show no digit."
+            ).format(
+                model=title,
+                share=percent(shares[family]),
+                digit=blank,
+                kind=_(EMPTY[kind]),
+                sure=percent(empty[kind]["sure"]),
+            )
             if "test" in shares:
                 words += " " + _("Of the test digits it is {share}.").format(
                     share=percent(shares["test"])
@@ -640,8 +655,7 @@ def trust(judge: JudgeExplorer) -> None:
                 "On {count} test digits it is right {accuracy} of the time. Its logits are "
                 "divided by a temperature so that its probabilities mean what they say: the "
                 "expected calibration error is {error} (before: {before}). It is sure (p ≥ 0.9) of {sure}, "
-                "and then right {right} of the time. It knows digits alone: of a picture that "
-                "holds none it still names one."
+                "and then right {right} of the time. Of a picture that holds no digit it still names one."
             ).format(
                 count=number(test["pictures"], 0),
                 accuracy=percent(test["accuracy"], 1),
@@ -651,32 +665,31 @@ def trust(judge: JudgeExplorer) -> None:
                 right=percent(test["accuracy_of_sure"], 1),
             )
         )
-        empty = judge.bundle.metrics["digitless"]
-        st.markdown(
-            _(
-                "**Without a digit**: of test pictures that have lost theirs, left as smooth "
-                "colour, it is sure in {wiped} of cases, of test pictures cut into patches and "
-                "scrambled in {scrambled}, and of clouds of random colours in {clouds}. So much "
-                "of *sure* even a model that makes no digits would reach."
-            ).format(**{kind: percent(found["sure"], 1) for kind, found in empty.items()})
-        )
+        if empty := judge.bundle.metrics.get("digitless"):
+            shares = {kind: percent(found["sure"], 1) for kind, found in empty.items()}
+            most = max(found["sure"] for found in empty.values())
+            st.markdown(
+                _(
+                    "**Without a digit**: of test pictures that have lost theirs, left as smooth "
+                    "colour, it is sure in {wiped} of cases, of test pictures cut into patches and "
+                    "scrambled in {scrambled}, and of clouds of random colours in {clouds}. So "
+                    "shares of up to {most} are no evidence of digits by themselves: look at the "
+                    "samples."
+                ).format(**shares, most=percent(most))
+            )
         flat = loaders.flat()
         blank = int(np.bincount(flat.digit).argmax())
-        words = _(
-            "**Flat pictures**, one colour and no digit: of {count} it reads {share} as {digit}, "
-            "and it is sure of {sure} of them."
-        ).format(
-            count=len(flat.digit),
-            share=percent((flat.digit == blank).mean()),
-            digit=blank,
-            sure=percent(flat.sure.mean()),
+        st.markdown(
+            _(
+                "**Flat pictures**, one colour and no digit: of {count} it reads {share} as {digit}, "
+                "and it is sure of {sure} of them."
+            ).format(
+                count=len(flat.digit),
+                share=percent((flat.digit == blank).mean()),
+                digit=blank,
+                sure=percent(flat.sure.mean()),
+            )
         )
-        if flat.sure.mean() > FEW_SURE:
-            words += " " + _(
-                "So a high share of {digit} among the samples that it is sure of is a warning: "
-                "part of them may show nothing."
-            ).format(digit=int(np.bincount(flat.digit[flat.sure]).argmax()))
-        st.markdown(words)
         count = arrays["reliability_count"]
         full = count > 0
         confidence = arrays["reliability_confidence"][full]

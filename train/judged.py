@@ -6,7 +6,7 @@ judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 import numpy as np
@@ -20,7 +20,7 @@ from core.images import Pictures, to_pictures, to_tensor
 from core.judge_explorer import Attack, JudgeExplorer
 from core.nearest import nearest
 from core.noise_schedule import EpsModel, NoiseSchedule
-from core.restoration import Criterion, crossings, noised, sweep
+from core.restoration import Criterion, Rule, crossings, noised, quartiles, sweep
 from core.samplers import time_grid
 from core.vae import VAE
 from train import ddpm_bundle
@@ -32,15 +32,15 @@ TOLD_APART = 500
 """Of so many test pictures the nearest training picture is sought, to compare samples with."""
 
 T_STAR_STEPS = 20
-T_STAR_LEVELS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
-"""In steps of the grid: with T = 1000 and 20 steps 50 to 1000."""
+T_STAR_PLACES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
+"""Levels in steps of the grid: with T = 1000 and 20 steps 50 to 1000."""
 T_STAR_DRAWS = 4
 T_STAR_PICTURES: int | None = None
 """Of how many test pictures t* is sought where nothing else is said; None: of all."""
 
 PURIFIED_STEPS = 50
-PURIFIED_LEVELS = (1, 2, 3, 4, 5, 7, 9, 12, 16, 20)
-"""In steps of the grid: with T = 1000 and 50 steps 20 to 400."""
+PURIFIED_PLACES = (1, 2, 3, 4, 5, 7, 9, 12, 16, 20)
+"""The same for purification: with T = 1000 and 50 steps 20 to 400."""
 PURIFIED_PICTURES = 256
 ATTACKED_LEVELS = 8
 PGD_STEPS = 10
@@ -88,6 +88,12 @@ def sample_figures(
 # ---------------------------------------------------------------- there and back
 
 
+def levels_at(grid: Tensor, places: Sequence[int]) -> Tensor:
+    """Levels (L,), rising, so many steps of a grid above the clean picture; as far as it reaches."""
+    rising = grid[:-1].flip(0)
+    return rising[[place - 1 for place in places if place <= len(rising)]]
+
+
 @torch.no_grad()
 def restored(
     eps_model: EpsModel,
@@ -119,6 +125,16 @@ def contrast(pictures: Pictures) -> np.ndarray:
     return pictures.mean(axis=3).std(axis=(1, 2)).astype(np.float32)
 
 
+def summary_of(t_star: np.ndarray, rule: Rule, T: int) -> dict:
+    """What ``metrics.json`` says of t* (N,); a quartile of -1 is below, of T above all levels."""
+    return {
+        "threshold": rule.threshold,
+        "quartiles": quartiles(t_star).clip(-1, T).tolist(),
+        "below": float(np.isneginf(t_star).mean()),
+        "above": float(np.isposinf(t_star).mean()),
+    }
+
+
 def t_star_figures(
     eps_model: EpsModel,
     schedule: NoiseSchedule,
@@ -134,8 +150,7 @@ def t_star_figures(
     any other threshold follows. ``t_star_contrast`` (N,): of every picture, in grey levels.
     """
     grid = time_grid(schedule.T, min(T_STAR_STEPS, schedule.T))
-    rising = grid[:-1].flip(0)  # the clean picture left out
-    levels = rising[[place - 1 for place in T_STAR_LEVELS if place <= len(rising)]]
+    levels = levels_at(grid, T_STAR_PLACES)
     chosen = shown_rows(len(test_set), count or T_STAR_PICTURES or len(test_set))
     pictures, rules = test_set.pictures[chosen], judge.rules()
     curves: dict[Criterion, list[np.ndarray]] = {name: [] for name in rules}
@@ -155,15 +170,10 @@ def t_star_figures(
     }
     for name, rule in rules.items():
         kept = np.concatenate(curves[name]).astype(np.float16)  # (N, L), as the bundle keeps them
-        found = crossings(levels.cpu().numpy(), kept.astype(np.float64), rule)
-        arrays[f"t_star_{name}"] = found.clip(-1, schedule.T).astype(np.float32)
         arrays[f"t_star_curves_{name}"] = kept
-        figures[name] = {
-            "threshold": rule.threshold,
-            "quartiles": [float(q) for q in np.percentile(arrays[f"t_star_{name}"], (25, 50, 75))],
-            "below": float(np.isneginf(found).mean()),
-            "above": float(np.isposinf(found).mean()),
-        }
+        found = crossings(arrays["t_star_levels"], kept, rule)
+        arrays[f"t_star_{name}"] = found.clip(-1, schedule.T).astype(np.float32)
+        figures[name] = summary_of(found, rule, schedule.T)
     return figures, arrays
 
 
@@ -179,8 +189,7 @@ def purification_figures(
     ``purified_…`` (1 + L,): first without purification, then at ``purified_levels``.
     """
     grid = time_grid(schedule.T, min(PURIFIED_STEPS, schedule.T))
-    rising = grid[:-1].flip(0)
-    levels = rising[[place - 1 for place in PURIFIED_LEVELS if place <= len(rising)]]
+    levels = levels_at(grid, PURIFIED_PLACES)
     chosen = shown_rows(len(test_set), PURIFIED_PICTURES)
     clean, labels = test_set.pictures[chosen], test_set.labels[chosen]
     sets = {"clean": clean} | {
@@ -252,11 +261,12 @@ def of_ddpm(
         eps_model, schedule, judge, test_set, device, t_star_pictures
     )
     purified, of_purified = purification_figures(eps_model, schedule, judge, test_set, device)
+    way = way_protocol(schedule.T, t_star, of_t_star["t_star_levels"], purified)
     figures = {
         "samples": samples,
         "t_star": t_star,
         "purification": purified,
-        "protocol": f"{sample_protocol(said)} {way_protocol(schedule.T)}",
+        "protocol": f"{sample_protocol(said)} {way}",
     }
     return figures, of_samples | of_t_star | of_purified
 
@@ -273,14 +283,14 @@ def sample_protocol(how: str) -> str:
     )
 
 
-def way_protocol(T: int) -> str:
-    """The same for the way there and back."""
+def way_protocol(T: int, t_star: dict, levels: np.ndarray, purified: dict) -> str:
+    """The same for the way there and back; ``levels`` (L,) of t*, counted from 0."""
     return (
-        f"t*: test pictures noised to {len(T_STAR_LEVELS)} levels up to T = {T}, {T_STAR_DRAWS} "
-        f"draws each, back by DDIM with {T_STAR_STEPS} steps. Purification: {PURIFIED_PICTURES} "
-        f"test digits, attacks of {ATTACKED_LEVELS}/255 on the judge alone (PGD {PGD_STEPS} "
-        f"steps), back by DDIM with {PURIFIED_STEPS} steps; the attacker does not know of the "
-        "purification."
+        f"t*: test pictures noised to {len(levels)} levels up to {levels[-1] + 1} of {T}, "
+        f"{t_star['draws']} draws each, back by DDIM with {t_star['steps']} steps. Purification: "
+        f"{purified['pictures']} test digits, attacks of {purified['grey_levels']}/255 on the "
+        f"judge alone (PGD {purified['pgd_steps']} steps), back by DDIM with {purified['steps']} "
+        "steps; the attacker does not know of the purification."
     )
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.bundle import CHECKPOINTS, Bundle, Manifest, read_manifest
 from core.errors import AtelierError
-from core.families import weight_shapes
+from core.families import parameter_count
 from core.files import replacing
 from train.simsiam import RECIPES
 
@@ -46,24 +45,18 @@ def of_made(manifest: Manifest) -> str:
     rows = []
     for name, bundles in groups.items():
         configs = [bundle.config for bundle in bundles]
-        weights = [
-            sum(
-                math.prod(shape)
-                for shape in weight_shapes(bundle.family, bundle.config["architecture"]).values()
-            )
-            for bundle in bundles
-        ]
+        counts = [parameter_count(b.family, b.config["architecture"]) / 1e6 for b in bundles]
         rows.append(
             [
                 f"`{name}`",
-                span([count / 1e6 for count in weights], ".2f"),
+                span(counts, ".2f"),
                 span([config["data"]["pictures"] for config in configs], ",d"),
                 span([config["training"]["epochs_done"] for config in configs], "d"),
                 span([bundle.history[-1]["seconds_total"] / 60 for bundle in bundles], ".0f"),
                 ", ".join(dict.fromkeys(config["training"]["device"] for config in configs)),
             ]
         )
-    return table(["bundle", "million weights", "pictures", "epochs", "minutes", "on"], rows)
+    return table(["bundle", "million parameters", "pictures", "epochs", "minutes", "on"], rows)
 
 
 def of_vae(manifest: Manifest) -> str:
@@ -134,7 +127,8 @@ def of_judged(manifest: Manifest) -> str:
     vae = manifest.open("vae-svhn").metrics["judged"]["samples"]
     rows = [row("VAE", vae, "")]
     for T, bundle in diffusion(manifest):
-        rows.append(row(f"DDPM, T = {T}", bundle.metrics["judged"]["samples"], ""))
+        name = f"DDPM, T = {T}, {len(bundle.history)} epochs"
+        rows.append(row(name, bundle.metrics["judged"]["samples"], ""))
     rows.append(row("test digits", vae, "_of_test"))
     head = "samples of, the judge is sure, sharpness, diversity"
     head += ", Frechet distance in its features, nearest training picture"
@@ -152,14 +146,19 @@ T_STAR = {
 def of_t_star(manifest: Manifest) -> str:
     """Quartiles of t* over the test digits under every measure."""
     bundle = manifest.open("ddpm-svhn-1000")
-    highest = int(bundle.profiles["t_star_levels"].max())
+    found = bundle.metrics["judged"]["t_star"]
+    lowest, highest = (int(level) + 1 for level in bundle.profiles["t_star_levels"][[0, -1]])
     rows = []
     for measure, name in T_STAR.items():
-        one = bundle.metrics["judged"]["t_star"][measure]
-        shown = [f"> {highest + 1}" if t > highest else f"{t + 1:.0f}" for t in one["quartiles"]]
-        rows.append([name.format(threshold=one["threshold"]), *shown])
-    said = bundle.metrics["judged"]["t_star"]
-    head = f"{said['pictures']:,} digits, {said['draws']} draws, DDIM with {said['steps']} steps: "
+        counted = [t + 1 for t in found[measure]["quartiles"]]
+        ends = [
+            f"> {highest}" if t > highest else f"< {lowest}" if t < lowest else "" for t in counted
+        ]
+        shown = [end or f"{t:.0f}" for end, t in zip(ends, counted, strict=True)]
+        rows.append([name.format(threshold=found[measure]["threshold"]), *shown])
+    head = (
+        f"{found['pictures']:,} digits, {found['draws']} draws, DDIM with {found['steps']} steps: "
+    )
     return table([f"{head}restored means", "lower quartile", "median", "upper quartile"], rows)
 
 
@@ -204,23 +203,21 @@ def of_simsiam(manifest: Manifest) -> str:
     """What every self-supervised run came to, and what the first one started from."""
     titles = {entry.name: entry.title for entry in manifest.of_family("simsiam")}
 
-    def measured(figures: dict, dim: int, begin: str = "") -> list[str]:
-        ranks = [figures[f"{begin}rank_{layer}"] for layer in "zh"]
+    def measured(figures: dict, dim: int, prefix: str = "") -> list[str]:
+        ranks = [figures[f"{prefix}rank_{layer}"] for layer in "zh"]
         return [
-            f"{figures[f'{begin}std_z'] * dim**0.5:.2f}",
+            f"{figures[f'{prefix}std_z'] * dim**0.5:.2f}",
             *(f"{rank:.1f}" if rank < 10 else f"{rank:.0f}" for rank in ranks),
         ]
 
-    rows = []
+    baseline = manifest.open("simsiam-cifar10-baseline")
+    before = baseline.metrics["before"]
+    first = ["before training, on fewer pictures", "–", f"{before['test_knn_accuracy']:.1%}", "–"]
+    rows = [first + measured(before, baseline.config["architecture"]["dim"], "test_")]
     for recipe in RECIPES:
         name = f"simsiam-cifar10-{recipe}"
         bundle = manifest.open(name)
         test, dim = bundle.metrics["test"], bundle.config["architecture"]["dim"]
-        if not rows:
-            before = bundle.metrics["before"]
-            knn = f"{before['test_knn_accuracy']:.1%}"
-            row = ["before training, on fewer pictures", "–", knn, "–"]
-            rows.append(row + measured(before, dim, "test_"))
         rows.append(
             [
                 titles[name],

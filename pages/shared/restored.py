@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.ddpm_explorer import DDPMExplorer, Restoration, Way
-from core.images import Pictures
+from core.images import Pictures, to_tensor
 from core.judge_explorer import Comparison, JudgeExplorer
 from core.restoration import FEWEST_DRAWS, Criterion, Rule, TStar, find_t_star, spread
 from pages.shared import controls, figures, loaders
@@ -180,9 +180,10 @@ def meaning(found: Found, index: int, t_star: TStar) -> None:
         p=number(float(before.confidence[index]), 2),
     )
     if np.isfinite(t_star.t):
-        kept = float(found.explorer.schedule.alphas_cumprod[round(t_star.t) - 1])
-        words += " " + _("At t\\* the picture has {share} of the variance of x_t.").format(
-            share=percent(kept, 1)
+        signal = float(found.explorer.schedule.alphas_cumprod[round(t_star.t) - 1])
+        own = signal * float(to_tensor(found.picked[index].picture[None]).var(unbiased=False))
+        words += " " + _("At t\\* {share} of the variance of x_t is the picture's own.").format(
+            share=percent(own / (own + 1 - signal), 1)
         )
     st.markdown(words)
 

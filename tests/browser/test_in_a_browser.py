@@ -106,7 +106,7 @@ def test_the_bound_is_drawn_and_can_be_stopped(tab):
     tab.get_by_role("button", name="Stop").click()
     tab.wait_for_selector("text=Stopped: the curve ends")
     tab.wait_for_selector("text=draws count")
-    assert tab.get_by_role("button", name="Stop").count() == 0
+    tab.get_by_role("button", name="Stop").wait_for(state="detached")
 
 
 def test_the_timeline_plays_to_its_end(tab):

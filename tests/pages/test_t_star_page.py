@@ -10,9 +10,8 @@ from core.ddpm_explorer import Way
 from core.house_number import HouseNumber, draw
 from core.restoration import crossing, find_t_star
 from pages.shared import loaders
+from pages.shared import t_star_of_set as of_set
 from pages.shared.restored import around
-from pages.shared.t_star_of_set import bars, bins
-from pages.shared.t_star_of_set import headline as headline_of_set
 
 NAME = "ddpm-svhn-1000"
 PICTURE = draw(HouseNumber())
@@ -174,18 +173,42 @@ def test_one_level_is_too_few(open_page):
 
 def test_every_stored_t_star_falls_into_one_bin():
     levels = np.array([49, 99, 149])
-    names, shares = bins(np.array([-1, -1, 49, 60, 99, 120, 1000.0, 1000.0]), levels, 1000)
+    names, shares = of_set.bins(np.array([-np.inf] * 2 + [49, 60, 99, 120] + [np.inf] * 2), levels)
     assert names == ["< 50", "50–100", "100–150", "> 150"]
     assert shares.tolist() == [0.25, 0.25, 0.25, 0.25]
 
 
 def test_the_areas_of_the_bars_are_shares():
     levels = np.array([49, 99, 199])
-    found = bars(np.array([-1, 49, 60, 99, 120, 150, 180, 1000.0]), levels, 1000, 0.5)
+    t_star = np.array([-np.inf, 49, 60, 99, 120, 150, 180, np.inf])
+    found = of_set.histogram_bars(t_star, levels, 0.5)
     assert found["x"].tolist() == [25, 75, 150, 225]
     assert found["width"].tolist() == [25, 25, 50, 25]
     assert found["y"].tolist() == [1 / 8, 2 / 8, 4 / 8 / 2, 1 / 8]
     assert found["customdata"][2] == "100–200: 50.0%"
+    assert of_set.histogram_bars(t_star, np.array([0]), 1.0)["y"].sum() == 1  # one level alone
+
+
+def test_t_star_beyond_the_levels_is_said_to_be_there():
+    levels = np.array([49, 99, 199])
+    shown = [of_set.shown(t, levels) for t in (-np.inf, 49.0, 120.4, np.inf)]
+    assert shown == ["< 50", "50", "121", "> 200"]
+    assert [of_set.beyond(t) for t in (-np.inf, 60.0, np.inf)] == ["below", "", "above"]
+
+
+def with_curves(name, **changed):
+    """A bundle of the manifest with other arrays of t*."""
+    bundle = loaders.bundle(name)
+    bundle = replace(bundle)  # without the arrays that it has read
+    arrays = loaders.bundle(name).profiles | {f"t_star_{key}": a for key, a in changed.items()}
+    object.__setattr__(bundle, "profiles", {k: a for k, a in arrays.items() if a is not None})
+    return bundle
+
+
+def test_a_bundle_that_lacks_an_array_has_no_curves():
+    assert of_set.has_curves(with_curves(NAME))
+    for absent in ("levels", "labels", "contrast", "curves_ssim"):
+        assert not of_set.has_curves(with_curves(NAME, **{absent: None}))
 
 
 def median_of_set(name, criterion, threshold):
@@ -194,7 +217,7 @@ def median_of_set(name, criterion, threshold):
     levels = bundle.profiles["t_star_levels"]
     curves = bundle.profiles[f"t_star_curves_{criterion}"]
     found = [crossing(levels, curve, replace(rule, threshold=threshold)) for curve in curves]
-    return np.median(np.clip(found, -1, loaders.ddpm(name).T)) + 1
+    return sorted(found)[(len(found) - 1) // 2] + 1
 
 
 def test_the_histogram_is_the_stored_one(open_page):
@@ -206,21 +229,19 @@ def test_the_histogram_is_the_stored_one(open_page):
     assert said(at, f"The median t\\* of the test digits is **{median:,.0f}**")
     labels, last = bundle.profiles["t_star_labels"], bundle.profiles["t_star_curves_digit"][:, -1]
     kept = [last[labels == digit].mean() for digit in range(10)]
-    most = np.argmax(kept)
-    words = f"{max(kept):.0%} of the draws that began as {most} are still read as {most}"
-    assert words in said(at, "at t′ = 1,000, where 100.0% of the variance of x_t is noise")
-    flat = np.bincount(loaders.flat().digit)
-    assert said(at, f"the judge reads {flat.max() / 64:.0%} as {flat.argmax()}.")
+    words = f"gives {last.mean():.0%} of the draws the answer that it gave to the original, and of "
+    words += f"the draws of a {np.argmax(kept)} even {max(kept):.0%}"
+    assert words in said(at, "**Kept by chance**: at t′ = 1,000")
     at.button_group(key="tstar_set_by").set_value("psnr").run()
     assert not said(at, "Kept by chance")
 
 
 def test_the_headline_says_over_how_much_of_the_test_set():
     whole = loaders.bundle(NAME)
-    assert headline_of_set(whole) == "t* over the whole test set"
+    assert of_set.headline(whole) == "t* over the whole test set"
     t_star = whole.metrics["judged"]["t_star"] | {"pictures": 1000}
     part = replace(whole, metrics=whole.metrics | {"judged": {"t_star": t_star}})
-    assert headline_of_set(part) == "t* over 1,000 of 1,952 test digits"
+    assert of_set.headline(part) == "t* over 1,000 of 1,952 test digits"
 
 
 def test_a_stricter_threshold_of_the_test_set_is_crossed_at_lower_levels(open_page):
@@ -230,35 +251,71 @@ def test_a_stricter_threshold_of_the_test_set_is_crossed_at_lower_levels(open_pa
     assert said(at, f"The median t\\* of the test digits is **{medians[2]:,.0f}**")
 
 
-def test_where_the_measure_loses_hardly_any_picture_the_page_says_so(open_page):
-    warned = "hardly any picture is lost"
-    at = open_page("t_star.py", tstar_set_by="psnr", tstar_set_rule_psnr="5")
+def test_where_something_of_the_picture_is_left_no_digit_is_kept_by_chance(open_page):
+    """T = 500 ends with a little of the picture in x_t."""
+    at = open_page("t_star.py", tstar_bundle="DDPM on SVHN, T = 500")
+    assert said(at, "The median t")
+    assert not said(at, "Kept by chance")
+
+
+def test_where_the_measure_loses_less_than_half_of_the_pictures_the_page_says_so(open_page):
+    warned = "more than half of the pictures are never lost"
     curves = loaders.bundle(NAME).profiles["t_star_curves_psnr"]
-    assert (curves >= 5).all(axis=1).mean() > 0.5
+    never = {dB: (curves >= dB).all(axis=1).mean() for dB in (10, 15)}
+    assert never[10] > 0.5 > never[15]
+    at = open_page("t_star.py", tstar_set_by="PSNR", tstar_set_rule_psnr="10")
     assert said(at, warned)
-    assert not said(open_page("t_star.py"), warned)
+    assert not said(at, "some of the picture is left")
+    assert said(at, f"{never[10]:.0%} of all test digits are restored at every level")
+    at = open_page("t_star.py", tstar_set_by="PSNR", tstar_set_rule_psnr="15")
+    assert not said(at, warned)
+    short = {"tstar_bundle": "DDPM on SVHN, T = 500", "tstar_set_by": "PSNR"}
+    at = open_page("t_star.py", **short, tstar_set_rule_psnr="10")
+    assert "at 500 some of the picture is left in x_t: ᾱ is 0.0064" in said(at, warned)
 
 
-def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page):
-    at = open_page("t_star.py")
+def of_models(at):
+    frames = [frame.value for frame in at.dataframe]
+    return next(frame for frame in frames if "log SNR at t*" in frame.columns)
+
+
+@pytest.mark.parametrize(("measure", "threshold"), [("digit", 0.5), ("psnr", 15.0)])
+def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page, measure, threshold):
+    title = {"digit": "The judge keeps the digit", "psnr": "PSNR"}[measure]
+    at = open_page("t_star.py", tstar_set_by=title)
     arrays = loaders.bundle(NAME).profiles
     order = arrays["t_star_contrast"].argsort(kind="stable")
     ends = order[: len(order) // 4], order[-(len(order) // 4) :]
     assert arrays["t_star_contrast"][ends[0]].max() <= arrays["t_star_contrast"][ends[1]].min()
-    faint, bold = (np.median(arrays["t_star_digit"][end]) + 1 for end in ends)
-    assert said(
-        at, f"up to a median t\\* of {faint:,.0f}, the quarter with the most up to {bold:,.0f}"
-    )
-    told = next(frame.value for frame in at.dataframe if "noise at t*" in frame.value.columns)
-    assert told["T"].tolist() == [1000, 1500, 500]
-    for at_row, name in enumerate(("ddpm-svhn-1000", "ddpm-svhn-1500", "ddpm-svhn-500")):
-        row, bundle = told.iloc[at_row], loaders.bundle(name)
-        expected = median_of_set(name, "digit", 0.5)
-        assert row["t*, median"] == f"{expected:,.0f}"
-        kept = loaders.ddpm(name).schedule.alphas_cumprod[round(expected - 1)]
-        assert row["noise at t*"] == f"{1 - float(kept):.1%}"
-        assert row["test digits"] == len(bundle.profiles["t_star_labels"])
+    faint, bold = (np.sort(arrays[f"t_star_{measure}"][end])[243] + 1 for end in ends)
+    assert said(at, f"a median t\\* of {faint:,.0f}, the quarter with the most {bold:,.0f}.")
+    told = of_models(at)
+    assert told["T"].tolist() == [500, 1000, 1500]
+    for place, T in enumerate((500, 1000, 1500)):
+        row, bundle = told.iloc[place], loaders.bundle(f"ddpm-svhn-{T}")
+        expected = median_of_set(bundle.name, measure, threshold)
+        assert row["bundle"] == f"{bundle.name} · {bundle.digest}"
         assert row["epochs"] == bundle.config["training"]["epochs_done"]
+        assert row["test digits"] == f"{len(bundle.profiles['t_star_labels']):,}"
+        if np.isinf(expected):
+            assert (row["t*, median"], row["log SNR at t*"]) == (f"> {T:,}", "–")
+            continue
+        assert row["t*, median"] == f"{expected:,.0f}"
+        kept = float(loaders.ddpm(bundle.name).schedule.alphas_cumprod[round(expected - 1)])
+        log_snr = float(row["log SNR at t*"].replace("−", "-"))
+        assert log_snr == pytest.approx(np.log(kept / (1 - kept)), abs=0.051)
+
+
+def test_a_measure_that_loses_nothing_depends_on_nothing(open_page):
+    at = open_page("t_star.py", tstar_set_by="PSNR", tstar_set_rule_psnr="5")
+    assert said(at, "by this measure and threshold, it does not: > 1,000 is the median")
+    assert of_models(at)["t*, median"].tolist() == ["> 500", "> 1,000", "> 1,500"]
+
+
+def test_models_that_another_judge_measured_are_not_compared(open_page, monkeypatch):
+    figures = loaders.bundle("ddpm-svhn-500").metrics["judged"]["t_star"]
+    monkeypatch.setitem(figures, "judge", "another")
+    assert of_models(open_page("t_star.py"))["T"].tolist() == [1000, 1500]
 
 
 # ---------------------------------------------------------------- an attack

@@ -9,7 +9,6 @@ from safetensors.numpy import load_file, save_file
 
 from core.bundle import open_bundle, read_manifest, register
 from core.ddpm_explorer import Way
-from core.judge_explorer import Verdicts
 from core.restoration import wilson
 from pages.shared import loaders
 
@@ -164,44 +163,46 @@ def test_the_chart_is_of_the_stored_samples_and_says_of_how_many(open_page):
 
 
 @pytest.fixture
-def sure_of_ones(monkeypatch):
-    """A judge that is sure that a third of the flat pictures are ones, and reads twos in the others."""
-    p = np.full((64, 10), 0.05 / 9)
-    p[:20, 1] = 0.95
-    p[20:, 2] = 0.3
-    seen = Verdicts(p, np.zeros((64, 112)))
-    monkeypatch.setattr(loaders, "flat", lambda: seen)
+def without_digits(monkeypatch):
+    """Lets the judge's bundle say something else of pictures without a digit."""
+
+    def set_to(sure, most_read):
+        figures = {"pictures": 100, "sure": sure, "most_read": most_read}
+        quiet = {"pictures": 100, "sure": 0.0, "most_read": 8}
+        bundle = loaders.judge().bundle
+        changed = {"wiped": quiet, "scrambled": quiet, "clouds": figures}
+        monkeypatch.setitem(bundle.metrics, "digitless", changed)
+
+    return set_to
 
 
-def test_many_ones_are_warned_of_where_there_are_many(open_page, with_figures, sure_of_ones):
-    with_figures(DDPM, digits=[20, 180, *[20] * 8])
-    warned = [str(element.value) for element in open_page(PAGE).warning]
-    assert any(words.startswith("**DDPM**: 50% of the samples") for words in warned)
-    with_figures(DDPM, digits=[20, 40, *[20] * 8])
-    warned = [str(element.value) for element in open_page(PAGE).warning]
-    assert not any(words.startswith("**DDPM**") for words in warned)
+def test_an_answer_that_the_judge_gives_to_emptiness_is_warned_of(
+    open_page, with_figures, without_digits
+):
+    def warned():
+        said_so = [str(element.value) for element in open_page(PAGE).warning]
+        return next((words for words in said_so if words.startswith("**DDPM**")), "")
 
-
-def test_a_judge_that_is_sure_of_no_flat_picture_gives_no_reason_to_warn(open_page, with_figures):
-    assert not loaders.flat().sure.any()
     with_figures(DDPM, digits=[20, 20, 180, *[20] * 7])
-    assert not any(str(w.value).startswith("**DDPM**") for w in open_page(PAGE).warning)
+    without_digits(sure=0.3, most_read=2)
+    words = warned()
+    assert words.startswith("**DDPM**: 50% of the samples that the judge is sure of are read as 2")
+    assert "clouds of random colours too, of which it is sure in 30% of cases" in words
+    without_digits(sure=0.3, most_read=1)
+    assert not warned()
+    without_digits(sure=0.04, most_read=2)
+    assert not warned()
+    with_figures(DDPM, digits=[20, 20, 40, *[20] * 7])
+    without_digits(sure=0.3, most_read=2)
+    assert not warned()
 
 
 def test_what_the_judge_reads_in_flat_pictures_is_said(open_page):
-    at = open_page(PAGE)
     flat = loaders.flat()
     counts = np.bincount(flat.digit)
-    words = said(at, "**Flat pictures**")
+    words = said(open_page(PAGE), "**Flat pictures**")
     assert f"of 64 it reads {100 * counts.max() / 64:.0f}% as {counts.argmax()}" in words
     assert f"sure of {100 * flat.sure.mean():.0f}% of them" in words
-    assert "is a warning" not in words
-
-
-def test_a_judge_that_is_sure_of_flat_pictures_is_told_of(open_page, sure_of_ones):
-    words = said(open_page(PAGE), "**Flat pictures**")
-    assert "of 64 it reads 69% as 2, and it is sure of 31% of them" in words
-    assert "a high share of 1 among the samples" in words
 
 
 def test_how_sure_the_judge_is_without_a_digit_is_said(open_page):
@@ -209,7 +210,7 @@ def test_how_sure_the_judge_is_without_a_digit_is_said(open_page):
     words = said(open_page(PAGE), "**Without a digit**")
     assert f"it is sure in {empty['wiped']['sure']:.1%} of cases" in words
     assert f"scrambled in {empty['scrambled']['sure']:.1%}" in words
-    assert f"in {empty['clouds']['sure']:.1%}. So much" in words
+    assert f"in {empty['clouds']['sure']:.1%}. So shares of up to" in words
 
 
 # ---------------------------------------------------------------- the final table

@@ -16,11 +16,11 @@ FEW = {
     "SAMPLES": 7,
     "TOLD_APART": 6,
     "T_STAR_STEPS": 6,
-    "T_STAR_LEVELS": (1, 2, 3, 4),
+    "T_STAR_PLACES": (1, 2, 3, 4),
     "T_STAR_DRAWS": 2,
     "T_STAR_PICTURES": 5,
     "PURIFIED_STEPS": 6,
-    "PURIFIED_LEVELS": (1, 3),
+    "PURIFIED_PLACES": (1, 3),
     "PURIFIED_PICTURES": 6,
     "PGD_STEPS": 2,
 }

@@ -70,7 +70,7 @@ def test_of_values_that_differ_the_ends_are_told():
     assert tables.span([20, 20], "d") == "20"
 
 
-def test_t_star_beyond_the_highest_level_is_said_as_such(monkeypatch):
+def test_t_star_beyond_the_highest_level_is_said_as_such():
     """Quartiles that no level reached are stored as T."""
     rows = tables.of_t_star(MANIFEST).splitlines()[2:]
     bundle = MANIFEST.open("ddpm-svhn-1000")
