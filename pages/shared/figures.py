@@ -147,7 +147,7 @@ def matrix(
     ``divided`` draws a line before that column (0 to C): what lies left of it differs in kind. A wide
     table is shown in parts, two side by side, which stand below one another on a narrow screen.
     """
-    whole = labelled(pictures, rows, columns, factor, divided)
+    whole = draw_table(pictures, rows, columns, factor, divided)
     if len(columns) <= PART:
         st.image(whole, alt=alt, width="stretch", output_format="PNG")
         return whole
@@ -160,7 +160,7 @@ def matrix(
         if divided is not None and (first < divided <= past or first == divided == 0):
             line = divided - first
         names = columns[first:past]
-        made = labelled(pictures[:, first:past], rows, names, factor, line, size=PART_FONT)
+        made = draw_table(pictures[:, first:past], rows, names, factor, line, size=PART_FONT)
         # As wide as the others, or its pictures would be larger.
         missing = (len(parts[0]) - len(part)) * (pictures.shape[3] + 1) * factor
         made = np.pad(made, ((0, 0), (0, missing), (0, 0)), constant_values=255)
@@ -169,7 +169,7 @@ def matrix(
     return whole
 
 
-def labelled(
+def draw_table(
     pictures: np.ndarray,
     rows: Sequence[str],
     columns: Sequence[str],

@@ -5,6 +5,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.images import png_bytes
+from pages.shared import figures
 from pages.shared.figures import MARK
 
 ALT = "Pictures by level"
@@ -51,6 +52,23 @@ def table(monkeypatch):
         return list(shown), at.session_state["whole"]
 
     return run
+
+
+def test_every_part_is_labelled_as_its_columns_are(table, monkeypatch):
+    """Each part is drawn as a table of those columns alone would be, in larger letters."""
+    drawn, draw_table = [], figures.draw_table
+
+    def recorded(pictures, rows, columns, *others, **kwargs):
+        drawn.append((list(rows), list(columns), pictures[0, :, 0, 0, 0].tolist()))
+        return draw_table(pictures, rows, columns, *others, **kwargs)
+
+    monkeypatch.setattr(figures, "draw_table", recorded)
+    table(8)
+    names = [str(100 * (place + 1)) for place in range(8)]
+    rows = ["original", "noised", "restored"]
+    levels = [5 * place for place in range(8)]
+    parts = [(rows, names[:4], levels[:4]), (rows, names[4:], levels[4:])]
+    assert drawn == [(rows, names, levels), *parts]
 
 
 def marked(picture):

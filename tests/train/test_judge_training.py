@@ -425,6 +425,25 @@ def test_a_judge_of_brightness_alone_is_sure_where_no_digit_is(tiny_judge):
     assert 0.2 < found["clouds"]["sure"] < 0.5  # half are bright, some of them only just
 
 
+def test_where_the_strokes_are_wiped_out_a_judge_of_strokes_is_not_sure():
+    """Stripes a pixel wide: gone where the digit is, in their place in a scrambled picture."""
+    stripes = torch.zeros(40, 3, 32, 32, dtype=torch.uint8)
+    stripes[..., ::2] = 255
+
+    class Strokes(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.tensor(100.0))
+
+        def forward(self, x):
+            strong = (x.diff(dim=3).abs().mean(dim=(1, 2, 3)) - 0.5) * self.scale
+            return torch.nn.functional.pad(strong[:, None], (7, 2))
+
+    found = judge_bundle.digitless_figures(Strokes(), stripes)
+    assert (found["scrambled"]["sure"], found["scrambled"]["most_read"]) == (1, 7)
+    assert found["wiped"]["sure"] == found["clouds"]["sure"] == 0
+
+
 def test_a_scrambled_picture_has_the_same_patches_in_other_places(seeded):
     x = torch.rand(20, 3, 32, 32, generator=seeded(0))
     made = judge_bundle.scrambled(x, seeded(1))
