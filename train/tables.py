@@ -10,6 +10,7 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.bundle import CHECKPOINTS, Bundle, Manifest, read_manifest
@@ -231,6 +232,74 @@ def of_simsiam(manifest: Manifest) -> str:
     return table(head.split(", "), rows)
 
 
+@dataclass(frozen=True)
+class Goal:
+    """What a figure should come to at full scale, on an accelerator."""
+
+    figure: str
+    limit: float
+    form: str
+    reached: float
+    at_least: bool = True
+
+    @property
+    def met(self) -> bool:
+        return self.reached >= self.limit if self.at_least else self.reached <= self.limit
+
+    def row(self) -> list[str]:
+        sign = "≥" if self.at_least else "≤"
+        limit, reached = format(self.limit, self.form), format(self.reached, self.form)
+        return [self.figure, f"{sign} {limit}", reached, "yes" if self.met else "no"]
+
+
+def goals(manifest: Manifest) -> list[Goal]:
+    """The goals of the runs at full scale, and what the bundles here reached."""
+    vae, ddpm, judge, baseline = (
+        manifest.open(name).metrics
+        for name in ("vae-svhn", "ddpm-svhn-1000", "judge-svhn", "simsiam-cifar10-baseline")
+    )
+    of_vae, of_ddpm = (metrics["judged"]["samples"] for metrics in (vae, ddpm))
+    collapsed = max(
+        manifest.open(f"simsiam-cifar10-{recipe}").metrics["test"]["rank_z"]
+        for recipe in ("no-stop-gradient", "no-predictor", "neither")
+    )
+    return [
+        Goal("VAE: negative ELBO, nats", 2877.0, ",.1f", vae["test"]["negative_elbo"], False),
+        Goal("judge: right", 0.955, ".1%", judge["test"]["accuracy"]),
+        Goal(
+            "DDPM, T = 1000: share of samples that the judge is sure of",
+            0.8,
+            ".1%",
+            of_ddpm["sure"],
+        ),
+        Goal(
+            "the same: Frechet distance in the judge's features over the VAE's",
+            1 / 3,
+            ".2f",
+            of_ddpm["frechet"] / of_vae["frechet"],
+            False,
+        ),
+        Goal(
+            "SimSiam: kNN; the goal is for full width and 200 epochs",
+            0.8,
+            ".1%",
+            baseline["test"]["knn_accuracy"],
+        ),
+        Goal(
+            "collapsed runs: largest effective rank of z over the baseline's",
+            0.1,
+            ".3f",
+            collapsed / baseline["test"]["rank_z"],
+            False,
+        ),
+    ]
+
+
+def of_goals(manifest: Manifest) -> str:
+    """What an accelerator should reach, beside what was reached without one."""
+    return table(["figure", "goal", "reached", "met"], [goal.row() for goal in goals(manifest)])
+
+
 def of_pace(_manifest: Manifest) -> str:
     """How fast trainers go on two cores, from the file that ``python -m train pace`` wrote."""
     measured = json.loads(PACE.read_text(encoding="utf-8"))
@@ -260,6 +329,7 @@ TABLES: dict[str, Callable[[Manifest], str]] = {
     "t-star": of_t_star,
     "purification": of_purification,
     "simsiam": of_simsiam,
+    "goals": of_goals,
     "pace": of_pace,
 }
 

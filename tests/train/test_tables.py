@@ -80,6 +80,36 @@ def test_t_star_beyond_the_highest_level_is_said_as_such():
         assert row.count(f"> {highest}") == beyond
 
 
+def test_a_goal_is_met_on_its_side_of_the_limit():
+    assert tables.Goal("share", 0.8, ".1%", 0.81).row() == ["share", "≥ 80.0%", "81.0%", "yes"]
+    assert tables.Goal("share", 0.8, ".1%", 0.79).row()[-1] == "no"
+    assert tables.Goal("nats", 2877.0, ",.1f", 2876.9, False).row() == [
+        "nats",
+        "≤ 2,877.0",
+        "2,876.9",
+        "yes",
+    ]
+    assert tables.Goal("nats", 2877.0, ",.1f", 2877.2, False).row()[-1] == "no"
+
+
+def test_goals_are_measured_by_the_bundles():
+    reached = {goal.figure: goal.reached for goal in tables.goals(MANIFEST)}
+    vae, ddpm = (MANIFEST.open(name).metrics for name in ("vae-svhn", "ddpm-svhn-1000"))
+    assert reached["VAE: negative ELBO, nats"] == vae["test"]["negative_elbo"]
+    of_vae, of_ddpm = (metrics["judged"]["samples"]["frechet"] for metrics in (vae, ddpm))
+    ratio = reached["the same: Frechet distance in the judge's features over the VAE's"]
+    assert ratio * of_vae == pytest.approx(of_ddpm)
+    ranks = {
+        entry.name.removeprefix("simsiam-cifar10-"): MANIFEST.open(entry.name).metrics["test"][
+            "rank_z"
+        ]
+        for entry in MANIFEST.of_family("simsiam")
+    }
+    worst = reached["collapsed runs: largest effective rank of z over the baseline's"]
+    for collapsed in ("no-stop-gradient", "no-predictor", "neither"):
+        assert ranks[collapsed] <= worst * ranks["baseline"] * (1 + 1e-9)
+
+
 def test_the_pace_is_that_of_a_file():
     assert Path(tables.PACE).is_file()
     assert "convolution" in tables.of_pace(MANIFEST)
