@@ -230,13 +230,17 @@ class Trainer(ABC):
 def longer(training: Training, done: int, epochs: int) -> Training:
     """The settings of a run that goes on to ``epochs`` epochs, ``done`` of them behind it.
 
-    What was planned before is kept in ``lengthened``, so that a bundle tells of every change.
+    What was planned before is kept in ``lengthened``, so that a bundle tells of every change. The
+    number that it was planned for changes nothing: the command that lengthened a run may be
+    repeated after an interruption.
     """
-    if epochs <= training.epochs:
+    if epochs < training.epochs:
         raise ValueError(
-            f"epochs of a run that is resumed must exceed the {training.epochs} it was planned "
-            f"for, got {epochs}"
+            f"epochs of a run that is resumed must be at least the {training.epochs} it was "
+            f"planned for, got {epochs}"
         )
+    if epochs == training.epochs:
+        return training
     return replace(
         training, epochs=epochs, lengthened=(*training.lengthened, (done, training.epochs))
     )
@@ -296,8 +300,10 @@ def train(
         settings = state["settings"]
         config = family.config_of(settings["architecture"])
         training = family.training_class(**settings["training"])
+        planned = training
         if lengthen is not None:
             training = longer(training, state["epoch"], lengthen)
+        if training != planned:
             settings |= {"device": _and_then(settings["device"], loop.device_name(device))}
             settings |= {"code_version": loop.code_version()}
         settings["training"] = asdict(training)  # an older run lacks newer settings
