@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -77,11 +77,25 @@ class Found:
     compared: Comparison
     way_words: str
     seed: int
+    _unrelated: dict[int, dict[Criterion, float]] = field(default_factory=dict, compare=False)
 
     @property
     def t(self) -> np.ndarray:
         """Levels as pages count them, from 1."""
         return self.back.t + 1
+
+    def unrelated(self, index: int) -> dict[Criterion, float]:
+        """Mean scores of samples of this model that know nothing of the picture; none: no sheet.
+
+        The judge looks at them once a picture, not at every move of a threshold.
+        """
+        sheets = self.explorer.bundle.progress("samples")
+        if index not in self._unrelated and sheets:
+            samples = loaders.sheet(self.explorer.bundle, "samples", max(sheets), UNRELATED)
+            picture = self.picked[index].picture[None]
+            scores = self.judge.compare(picture, samples[None, None]).scores
+            self._unrelated[index] = {name: float(score.mean()) for name, score in scores.items()}
+        return self._unrelated.get(index, {})
 
     def provenance(self, index: int) -> Provenance:
         draws = self.back.now.shape[2]
@@ -188,20 +202,9 @@ def meaning(found: Found, index: int, t_star: TStar) -> None:
     st.markdown(words)
 
 
-def unrelated(found: Found, index: int, criterion: Criterion) -> float | None:
-    """The mean score of samples of this model that know nothing of the picture; None: no sheet."""
-    bundle = found.explorer.bundle
-    sheets = bundle.progress("samples")
-    if not sheets:
-        return None
-    samples = loaders.sheet(bundle, "samples", max(sheets), UNRELATED)
-    compared = found.judge.compare(found.picked[index].picture[None], samples[None, None])
-    return float(compared.scores[criterion].mean())
-
-
 def too_easy(found: Found, index: int, criterion: Criterion, rule: Rule) -> None:
     """Says so where even an unrelated sample counts as the picture, restored."""
-    floor = unrelated(found, index, criterion)
+    floor = found.unrelated(index).get(criterion)
     if floor is not None and (floor >= rule.threshold) == rule.higher:
         st.warning(
             _(
@@ -297,7 +300,7 @@ def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TS
     figure.add_hline(
         y=rule.threshold, line_dash="dash", line_color=GREY, annotation_text=_("threshold")
     )
-    floor = unrelated(found, index, criterion)
+    floor = found.unrelated(index).get(criterion)
     if floor is not None:
         ends = [found.t[0], found.t[-1]]
         name = _("unrelated samples of this model")
