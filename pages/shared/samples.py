@@ -1,0 +1,135 @@
+"""Samples of a model: stored or drawn at once, at a click, and shown with the judge's answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.bundle import Bundle
+from core.ddpm_explorer import Path, Way
+from core.images import Pictures
+from core.judge_explorer import JudgeExplorer
+from pages.shared import figures, live, loaders
+from pages.shared.figures import Provenance
+from pages.shared.text import _, number, percent
+
+COLUMNS = 4
+STORED_WAY = Way("ddim", 50)
+# Network calls times pictures that are drawn without being asked for: about a second.
+AT_ONCE = 16 * 20
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples of one model, and how they came about."""
+
+    family: str
+    title: str
+    of: Bundle
+    pictures: Pictures
+    seconds: float | None
+    live: bool
+    settings: Mapping[str, object]
+
+    @property
+    def seconds_a_sample(self) -> float:
+        """As it was just now, or, of stored samples, as the bundle says."""
+        if self.seconds is None:
+            return self.of.metrics["timing"]["seconds_a_picture_50_steps"]
+        return self.seconds / len(self.pictures)
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(self.of, self.live, self.seconds, self.settings)
+
+
+def from_vae(name: str, seed: int, count: int) -> Drawn:
+    loaders.vae(name)  # not part of the seconds that sampling takes
+    timed = loaders.vae_samples(name, seed, count)
+    return Drawn(
+        "vae",
+        _("VAE"),
+        loaders.bundle(name),
+        timed.value,
+        timed.seconds,
+        True,
+        {_("seed"): seed, _("pictures"): count},
+    )
+
+
+def from_ddpm(name: str, way: Way, words: str, seed: int, count: int) -> Drawn | None:
+    """Stored samples where they are the ones that were asked for; None while nothing is drawn."""
+    of = loaders.bundle(name)
+    seeds = [seed + index for index in range(count)]
+    settings = {_("sampler"): words, _("seeds"): f"{seeds[0]} – {seeds[-1]}"}
+    stored = of.progress("final")
+    if stored and way == STORED_WAY and seeds[-1] < loaders.GALLERY_SIZE:
+        sheet = loaders.sheet(of, "final", max(stored), loaders.GALLERY_SIZE)
+        return Drawn("ddpm", "DDPM", of, sheet[seed : seed + count], None, False, settings)
+    calls = (len(way.grid(loaders.ddpm(name).T)) - 1) * count
+    ready = calls <= AT_ONCE or loaders.is_drawn(name, way, seeds)
+    if not ready and not gone(name, way, seeds, calls):
+        return None
+    with st.spinner(_("Denoising …")):
+        timed = loaders.drawn(name, way, seeds)
+    return Drawn("ddpm", "DDPM", of, timed.value, timed.seconds, True, settings)
+
+
+def gone(name: str, way: Way, seeds: list[int], calls: int) -> bool:
+    """The button for many samples, their progress, stop and go on; whether all are drawn now."""
+    explorer = loaders.ddpm(name)
+    request = (explorer.bundle.digest, way, tuple(seeds))
+    button, place = st.empty(), st.empty()
+    clicked = button.button(
+        _("Draw {count} pictures: about {seconds} s").format(
+            count=len(seeds), seconds=number(loaders.seconds_a_picture(name) * calls, 0)
+        ),
+        key="against_go",
+        type="primary",
+        icon=":material/play_arrow:",
+    )
+    if clicked:
+        st.session_state["against_walker"] = (request, explorer.walker(way, seeds))
+    asked, walker = st.session_state.get("against_walker", (None, None))
+    if asked != request:
+        return False
+    going = clicked
+    if not clicked and walker.path is not None and not walker.path.finished:
+        going = live.stopped(walker.path, place, "against")
+    if going:
+        live.watch(explorer.advance(walker), place, "against", newest)
+    if walker.path is None or not walker.path.finished:
+        return False
+    loaders.keep_drawn(name, way, seeds, walker.path)
+    del st.session_state["against_walker"]
+    button.empty()
+    return True
+
+
+def newest(path: Path) -> None:
+    """What the network sees in the noise so far."""
+    figures.live_sheet(
+        path.newest.x0_hat,
+        columns=8,
+        factor=2,
+        alt=_("What the network sees in the noise so far"),
+        width=560,
+    )
+
+
+def shown(drawn: Drawn, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
+    """The samples, with the judge's answer where it is sure."""
+    alt = _("Samples of {model}").format(model=drawn.title)
+    if marks:
+        seen = judge.judge(drawn.pictures)
+        labels = [
+            f"{judge.class_names[digit] if p >= sure_from else '?'} · {percent(p)}"
+            for digit, p in zip(seen.digit, seen.confidence, strict=True)
+        ]
+        sheet = figures.strip(drawn.pictures, labels, columns=COLUMNS, alt=alt)
+    else:
+        sheet = figures.sheet(drawn.pictures, columns=COLUMNS, alt=alt)
+    figures.caption(drawn.provenance)
+    figures.downloads(f"samples_{drawn.family}", png=lambda: sheet)
