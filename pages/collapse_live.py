@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import sqrt
-from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -15,9 +14,6 @@ from plotly.subplots import make_subplots
 from core import simsiam
 from core.representation import effective_rank, std_of_outputs
 from core.toy_simsiam import (
-    CLASSES,
-    MOST_DIM,
-    BatchNorm,
     Networks,
     Predictor,
     Run,
@@ -26,7 +22,6 @@ from core.toy_simsiam import (
     ToyConfig,
     correlation,
     gains_along,
-    parameters,
     sample,
     side_by_side,
     stops,
@@ -36,10 +31,8 @@ from core.toy_simsiam import (
 from pages.shared import controls, figures, live, run_charts, runs
 from pages.shared.findings import SHARE, at, last
 from pages.shared.text import (
-    AMBER,
     GREY,
     N_,
-    SYMBOL_COLOURS,
     _,
     coloured,
     formula,
@@ -49,51 +42,13 @@ from pages.shared.text import (
     percent,
     plain_errors,
 )
+from pages.shared.toy_charts import CURVES, SIDES, class_traces, cloud, curve, rows_of, spectrum
+from pages.shared.toy_settings import PRESETS, baseline, caption, presets, said_of, switches, take
 
-PREDICTORS: dict[Predictor, str] = {
-    "mlp": N_("Learns (MLP)"),
-    "linear": N_("Learns (linear)"),
-    "identity": N_("None"),
-    "fixed": N_("Fixed, random"),
-}
-NORMS: dict[BatchNorm, str] = {
-    "hidden": N_("Hidden layers"),
-    "all": N_("Hidden layers and z"),
-    "none": N_("Nowhere"),
-}
-RATES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-PREDICTOR_RATES = (0.1, 0.5, 1.0, 2.0, 10.0)
-DECAYS = (0.0, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
-STEPS = (100, 200, 400, 1000, 2000, 5000)
 # Both runs of at most so many steps are trained without being asked: about a second.
 AT_ONCE = 400
 KEPT = 12
 
-# What the switches stand at when the page is opened.
-START = ToyConfig(stop_gradient=False)
-# Field of the configuration to key of the widget, for what the two sides may differ in.
-WIDGETS: dict[str, str] = {
-    "stop_gradient": "toy_stopgrad",
-    "predictor": "toy_predictor",
-    "batch_norm": "toy_norm",
-    "augmentation": "toy_augmentation",
-    "learning_rate": "toy_rate",
-    "predictor_rate": "toy_predictor_rate",
-    "weight_decay": "toy_decay",
-}
-
-PRESETS: dict[str, tuple[str, Mapping[str, object]]] = {
-    "nothing": (N_("SimSiam as it is"), {}),
-    "no-stop": (N_("No stop-gradient"), {"stop_gradient": False}),
-    "no-predictor": (N_("No predictor"), {"predictor": "identity"}),
-    "neither": (N_("Neither"), {"stop_gradient": False, "predictor": "identity"}),
-    "fixed": (N_("Fixed random predictor"), {"predictor": "fixed"}),
-    "linear": (N_("Linear predictor"), {"predictor": "linear"}),
-    "norm": (
-        N_("No stop-gradient, z normalised"),
-        {"stop_gradient": False, "batch_norm": "all"},
-    ),
-}
 QUESTIONS: dict[str, tuple[str, str]] = {
     "no-stop": (
         N_("What will happen without stop-gradient?"),
@@ -143,17 +98,7 @@ QUESTIONS: dict[str, tuple[str, str]] = {
     ),
 }
 
-Curve = Literal["loss", "std", "rank", "accuracy"]
-CURVES: dict[Curve, str] = {
-    "loss": N_("loss"),
-    "std": N_("std of z / ‖z‖"),
-    "rank": N_("effective rank of z"),
-    "accuracy": N_("kNN accuracy"),
-}
-SIDES, SUFFIXES = (N_("SimSiam"), N_("Your switches")), ("", "_own")
-COLOURS, DASHES = (SYMBOL_COLOURS["x"], SYMBOL_COLOURS["z"]), ("solid", "dash")
-CLASS_COLOURS = (*(SYMBOL_COLOURS[s] for s in ("x", "z", "x_hat", "eps")), AMBER)
-CLASS_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
+SUFFIXES = ("", "_own")
 PAIRS_SHOWN = 30
 # Below so much of 1/sqrt(d), or of d, or above this loss, a run is said to have collapsed to a point, to a
 # few directions, or not to have converged.
@@ -166,111 +111,6 @@ RECIPES: dict[tuple[bool, Predictor], str] = {
     (True, "fixed"): "fixed-predictor",
     (False, "identity"): "neither",
 }
-
-
-# ---------------------------------------------------------------- switches
-
-
-def baseline(own: ToyConfig) -> ToyConfig:
-    """SimSiam as it is, from the same start and on the same points."""
-    return ToyConfig(dim=own.dim, steps=own.steps, seed=own.seed)
-
-
-def take(changes: Mapping[str, object]) -> None:
-    """Sets every switch to that of SimSiam with ``changes``."""
-    wanted = replace(ToyConfig(), **changes)
-    for name, key in WIDGETS.items():
-        st.session_state[key] = getattr(wanted, name)
-
-
-def presets(own: ToyConfig) -> None:
-    st.markdown(_("**One click:** what shall be different on the right?"))
-    with st.container(horizontal=True, gap="small"):
-        for code, (title, changes) in PRESETS.items():
-            st.button(
-                _(title),
-                key=f"toy_preset_{code}",
-                type="primary" if own == replace(baseline(own), **changes) else "secondary",
-                on_click=take,
-                args=(changes,),
-            )
-
-
-def switches() -> ToyConfig:
-    """The visitor's own settings."""
-    stop = st.toggle(
-        _("Stop-gradient"),
-        START.stop_gradient,
-        key="toy_stopgrad",
-        bind="query-params",
-        help=_("The target z is held constant: no gradient flows through it."),
-    )
-    predictor = controls.choice(_("Predictor"), PREDICTORS, "toy_predictor")
-    with st.expander(_("More switches"), icon=":material/tune:"):
-        norm = controls.choice(_("Batch normalisation"), NORMS, "toy_norm")
-        augmentation = controls.real(
-            _("Strength of augmentation"),
-            0.0,
-            2.0,
-            START.augmentation,
-            "toy_augmentation",
-            step=0.1,
-            help=_("Standard deviation of the fresh noise in every view; points have 1."),
-        )
-        rate, predictor_rate, decay = (
-            float(
-                st.select_slider(label, options, getattr(START, name), key=key, bind="query-params")
-            )
-            for label, options, name, key in (
-                (_("Learning rate"), RATES, "learning_rate", "toy_rate"),
-                (
-                    _("Predictor's rate, times the encoder's"),
-                    PREDICTOR_RATES,
-                    "predictor_rate",
-                    "toy_predictor_rate",
-                ),
-                (_("Weight decay"), DECAYS, "weight_decay", "toy_decay"),
-            )
-        )
-    with st.expander(_("The same on both sides"), icon=":material/balance:"):
-        seed = controls.seed("toy_seed")
-        steps = int(
-            st.select_slider(_("Steps"), STEPS, START.steps, key="toy_steps", bind="query-params")
-        )
-        dim = controls.whole(_("Dimensions of z"), 2, MOST_DIM, START.dim, "toy_dim")
-    return ToyConfig(
-        stop_gradient=stop,
-        predictor=predictor,
-        batch_norm=norm,
-        augmentation=augmentation,
-        learning_rate=rate,
-        predictor_rate=predictor_rate,
-        weight_decay=decay,
-        dim=dim,
-        steps=steps,
-        seed=seed,
-    )
-
-
-def said_of(config: ToyConfig, nothing: str) -> str:
-    """How a run differs from SimSiam, in a few words; ``nothing`` where it does not."""
-    changed = [_("{name}: {value}").format(name=n, value=v) for n, v in differences(config).items()]
-    return ", ".join(changed) or nothing
-
-
-def differences(own: ToyConfig) -> dict[str, str]:
-    """What differs on the right, in words."""
-    base = baseline(own)
-    said = {
-        "stop_gradient": (_("stop-gradient"), _("yes") if own.stop_gradient else _("no")),
-        "predictor": (_("predictor"), _(PREDICTORS[own.predictor])),
-        "batch_norm": (_("batch normalisation"), _(NORMS[own.batch_norm])),
-        "augmentation": (_("augmentation"), number(own.augmentation)),
-        "learning_rate": (_("learning rate"), number(own.learning_rate, 2)),
-        "predictor_rate": (_("predictor's rate"), f"× {number(own.predictor_rate)}"),
-        "weight_decay": (_("weight decay"), number(own.weight_decay, 4)),
-    }
-    return dict(words for name, words in said.items() if getattr(own, name) != getattr(base, name))
 
 
 # ---------------------------------------------------------------- runs
@@ -337,133 +177,6 @@ def newest(now: Together) -> None:
         key=f"toy_live_{now.done}",
         alt=_("The representations of both runs now"),
         config={"displayModeBar": False},
-    )
-
-
-# ---------------------------------------------------------------- figures
-
-
-def class_traces(plane: np.ndarray, labels: np.ndarray) -> list[go.Scatter]:
-    """Points (N, 2), a colour and a shape for each class."""
-    return [
-        go.Scatter(
-            x=plane[labels == c, 0],
-            y=plane[labels == c, 1],
-            mode="markers",
-            marker={
-                "color": CLASS_COLOURS[c],
-                "symbol": CLASS_SYMBOLS[c],
-                "size": 9,
-                "opacity": 0.8,
-                "line": {"color": "white", "width": 0.5},
-            },
-            name=_("class {c}").format(c=c + 1),
-            showlegend=False,
-            hovertemplate=_("class {c}").format(c=c + 1) + "<extra></extra>",
-        )
-        for c in range(CLASSES)
-    ]
-
-
-def cloud(state: State, limit: float) -> go.Figure:
-    """z on its principal plane, on axes that stay the same for the whole run."""
-    figure = go.Figure(class_traces(state.plane, state.labels))
-    figure.add_shape(
-        type="circle", x0=-1, x1=1, y0=-1, y1=1, line={"color": GREY, "width": 1, "dash": "dot"}
-    )
-    axis = {
-        "range": [-limit, limit],
-        "showticklabels": False,
-        "zeroline": False,
-        "showgrid": False,
-    }
-    figure.update_xaxes(**axis, constrain="domain")
-    figure.update_yaxes(**axis, scaleanchor="x", constrain="domain")
-    return figure
-
-
-def mark(figure: go.Figure, step: int) -> None:
-    figure.add_vline(step, line_color=GREY, line_dash="dot")
-
-
-def curve(runs: Sequence[Run], code: Curve, step: int) -> go.Figure:
-    """One quantity of both runs by step."""
-    figure = go.Figure()
-    for run, side, colour, dash in zip(runs, SIDES, COLOURS, DASHES, strict=True):
-        x = [state.step for state in run.states]
-        y = [getattr(state, code) for state in run.states]
-        figure.add_trace(figures.line(x, y, _(side), colour, dash=dash))
-    d = runs[0].config.dim
-    reference, words, span = {
-        "loss": (-1.0, "−1", [-1.25, max(0.1, *(s.loss for run in runs for s in run.states))]),
-        "std": (1 / sqrt(d), "1/√d", [0, 1.3 / sqrt(d)]),
-        "rank": (d, f"d = {d}", [0, 1.3 * d]),
-        "accuracy": (1 / CLASSES, _("chance"), [0, 1.05]),
-    }[code]
-    figure.add_hline(
-        reference,
-        line_color=GREY,
-        line_dash="dash",
-        annotation_text=words,
-        annotation_position="bottom right" if code in ("loss", "accuracy") else "top right",
-        annotation_font_size=15,
-    )
-    mark(figure, step)
-    figure.update_xaxes(title=_("step"))
-    figure.update_yaxes(title=_(CURVES[code]), range=span)
-    if code == "accuracy":
-        figure.update_yaxes(tickformat=".0%")
-    return figure
-
-
-def spectrum(run: Run, name: Literal["eigenvalues", "gains"], step: int, title: str) -> go.Figure:
-    """d numbers of one run by step, the first in the darkest grey-blue."""
-    figure = go.Figure()
-    x = [state.step for state in run.states]
-    values = np.stack([getattr(state, name) for state in run.states])  # (states, d)
-    for j in range(values.shape[1]):
-        shade = int(40 + 150 * j / values.shape[1])
-        colour = f"rgb({shade // 3},{shade},{min(255, shade + 60)})"
-        figure.add_trace(figures.line(x, values[:, j], f"j = {j + 1}", colour))
-    mark(figure, step)
-    figure.update_xaxes(title=_("step"))
-    figure.update_yaxes(title=title)
-    return figure
-
-
-def rows_of(runs: Sequence[Run]) -> list[dict]:
-    """Everything that is drawn by step."""
-    return [
-        {
-            "run": side,
-            "step": state.step,
-            "loss": state.loss,
-            "std": state.std,
-            "std_of_spread_z": 1 / sqrt(run.config.dim),
-            "effective_rank": state.rank,
-            "neighbours_accuracy": state.accuracy,
-            **{f"eigenvalue_{j + 1}": float(s) for j, s in enumerate(state.eigenvalues)},
-        }
-        for run, side in zip(runs, ("simsiam", "own"), strict=True)
-        for state in run.states
-    ]
-
-
-def caption(runs: Sequence[Run], own: ToyConfig) -> None:
-    """What was trained, with which settings, and how long it took."""
-    changed = said_of(own, nothing=_("the same"))
-    seconds = sum(run.states[-1].seconds for run in runs)
-    st.caption(
-        " · ".join(
-            (
-                _("toy SimSiam, {count} parameters").format(count=parameters(own)),
-                _("seed: {seed}").format(seed=own.seed),
-                _("steps: {steps}").format(steps=number(own.steps, 0)),
-                f"d = {own.dim}",
-                _("on the right {changed}").format(changed=changed),
-                _("computed live") + f" · {number(seconds, 2)} s",
-            )
-        )
     )
 
 
