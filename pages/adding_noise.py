@@ -10,10 +10,10 @@ import streamlit as st
 
 from core.ddpm import NoiseSchedule, ScheduleConfig
 from core.ddpm_explorer import NoisyWalk, noisy_walk
-from pages.shared import controls, figures, loaders
-from pages.shared.controls import Picked
+from pages.shared import controls, figures, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
+from pages.shared.picking import Picked
 from pages.shared.text import (
     AMBER,
     GREY,
@@ -299,7 +299,7 @@ def main() -> None:
         explorer = loaders.ddpm(name)
         left, right = st.columns([3, 2], gap="large")
         with left:
-            picked = controls.picture("noise", explorer.bundle, default="maker")
+            picked = picking.picture("noise", explorer.bundle, default="maker")
         with right:
             kind = controls.choice(
                 _("Schedule"),

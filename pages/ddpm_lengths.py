@@ -8,10 +8,10 @@ import streamlit as st
 
 from core.ddpm import NoiseSchedule, ScheduleConfig
 from core.ddpm_explorer import DDPMExplorer, Prediction
-from pages.shared import controls, figures, loaders
-from pages.shared.controls import Picked
+from pages.shared import controls, figures, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
+from pages.shared.picking import Picked
 from pages.shared.text import (
     GREY,
     N_,
@@ -358,7 +358,7 @@ def main() -> None:
         unequal(explorers)
         left, right = st.columns([3, 2], gap="large")
         with left:
-            picked = controls.picture("lengths", explorers[0].bundle, default="maker")
+            picked = picking.picture("lengths", explorers[0].bundle, default="maker")
         with right:
             seed = controls.seed("lengths_seed")
         if picked is None:

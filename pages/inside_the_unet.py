@@ -19,9 +19,9 @@ from core.feature_views import (
     strength,
 )
 from core.unet import UNet
-from pages.shared import controls, figures, loaders
-from pages.shared.controls import Picked
+from pages.shared import controls, figures, loaders, picking
 from pages.shared.figures import Provenance
+from pages.shared.picking import Picked
 from pages.shared.text import (
     N_,
     _,
@@ -310,7 +310,7 @@ def main() -> None:
         explorer = loaders.ddpm(name)
         left, right = st.columns([3, 2], gap="large")
         with left:
-            picked = controls.picture("inside", explorer.bundle, default="maker")
+            picked = picking.picture("inside", explorer.bundle, default="maker")
         with right:
             seed = controls.seed("inside_seed")
             st.caption(

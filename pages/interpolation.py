@@ -9,9 +9,9 @@ import streamlit as st
 
 from core.vae import interpolate, interpolate_latents
 from core.vae_explorer import VAEExplorer, Walk
-from pages.shared import controls, figures, loaders
-from pages.shared.controls import Start
+from pages.shared import controls, figures, loaders, picking
 from pages.shared.figures import Provenance
+from pages.shared.picking import Start
 from pages.shared.text import (
     AMBER,
     N_,
@@ -35,10 +35,10 @@ def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader(_("From"), anchor=False)
-        first = controls.start("interpolation_a", explorer, with_prior=True, default="prior")
+        first = picking.start("interpolation_a", explorer, with_prior=True, default="prior")
     with right:
         st.subheader(_("To"), anchor=False)
-        second = controls.start("interpolation_b", explorer, with_prior=True, first=9)
+        second = picking.start("interpolation_b", explorer, with_prior=True, first=9)
     return first, second
 
 

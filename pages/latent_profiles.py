@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from core.latent_profiles import ClassProfiles
 from core.vae import ACTIVE_VARIANCE, DiagonalGaussianDistribution, active_units
 from core.vae_explorer import VAEExplorer
-from pages.shared import controls, figures, loaders
+from pages.shared import controls, data_sets, figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
@@ -67,10 +67,10 @@ def source_of_profiles(explorer: VAEExplorer) -> Source:
         words=_("all {count} training pictures").format(count=number(total, 0)),
     )
     candidates = dict.fromkeys((settings["split"], "train"))
-    split = next((c for c in candidates if controls.at_hand(settings["name"], c)), None)
+    split = next((c for c in candidates if data_sets.at_hand(settings["name"], c)), None)
     if split is None:
         words = _("Download training pictures to choose how many go in ({megabytes} MB)")
-        controls.offer(settings["name"], "train", words, "profiles_download")
+        data_sets.offer(settings["name"], "train", words, "profiles_download")
         return stored
     with plain_errors():
         most = loaders.count(settings["name"], split)

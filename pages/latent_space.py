@@ -10,9 +10,9 @@ import streamlit as st
 from core.images import difference
 from core.vae import VAE, DiagonalGaussianDistribution
 from core.vae_explorer import VAEExplorer
-from pages.shared import controls, figures, loaders
-from pages.shared.controls import Start
+from pages.shared import controls, figures, loaders, picking
 from pages.shared.figures import Provenance
+from pages.shared.picking import Start
 from pages.shared.text import _, coloured, formula, head, mechanism, number, plain_errors
 
 LIMIT = 4.0
@@ -216,7 +216,7 @@ def main() -> None:
     with plain_errors():
         name = controls.bundle_name("vae", "latent_bundle")
         explorer = loaders.vae(name)
-        start = controls.start("latent", explorer, with_prior=True, default="maker", first=12)
+        start = picking.start("latent", explorer, with_prior=True, default="maker", first=12)
         if start is None:
             st.info(_("Choose a picture to start from."))
         else:

@@ -18,10 +18,10 @@ from core.vae import (
     importance_weighted_bound,
 )
 from core.vae_explorer import BoundCurve, Evidence, VAEExplorer
-from pages.shared import controls, figures, loaders
-from pages.shared.controls import Start
+from pages.shared import controls, data_sets, figures, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
+from pages.shared.picking import Start
 from pages.shared.text import (
     AMBER,
     GREY,
@@ -356,7 +356,7 @@ def extremes(explorer: VAEExplorer, kind: str, title: str) -> None:
     sheets = explorer.bundle.progress(kind)
     rows = explorer.bundle.profiles[f"{kind}_rows"]
     shown = loaders.sheet(explorer.bundle, kind, max(sheets), len(rows))
-    real = controls.measured_test_set(explorer.bundle)
+    real = data_sets.measured_test_set(explorer.bundle)
     if real is not None:
         pairs = [
             np.concatenate([real.pictures[rows[i : i + 8]], shown[i : i + 8]])
@@ -400,7 +400,7 @@ def main() -> None:
         explorer = loaders.vae(name)
         left, right = st.columns([2, 3], gap="large")
         with left:
-            start = controls.start("likelihood", explorer, default="maker")
+            start = picking.start("likelihood", explorer, default="maker")
         if start is None:
             st.info(_("Choose a picture to start from."))
         else:

@@ -12,9 +12,9 @@ import streamlit as st
 from core.neighbours import find, predict, vote
 from core.representation import normalise
 from core.simsiam_explorer import RunRecord, SimSiamExplorer, Vote
-from pages.shared import controls, figures, networks, runs
-from pages.shared.controls import Picked
+from pages.shared import data_sets, figures, networks, picking, runs
 from pages.shared.figures import Provenance
+from pages.shared.picking import Picked
 from pages.shared.text import (
     _,
     coloured,
@@ -107,7 +107,7 @@ def axes_of(pair: networks.Pair, picked: Picked, k: int, temperature: float) -> 
 
 def words_of(names: Sequence[str]) -> list[str]:
     """The classes in the visitor's language."""
-    return [controls.class_word(name) for name in names]
+    return [picking.class_word(name) for name in names]
 
 
 def settings_of(picked: Picked, k: int, temperature: float) -> dict[str, object]:
@@ -277,7 +277,7 @@ def nearest(pair: networks.Pair, picked: Picked, k: int, temperature: float) -> 
     else:
         st.caption(_("The bank holds features and classes; the pictures are not part of it."))
         words = _("Download the training pictures to see them ({megabytes} MB)")
-        controls.offer(settings["name"], settings["split"], words, "near_training_download")
+        data_sets.offer(settings["name"], settings["split"], words, "near_training_download")
     columns = st.columns(len(pair.both), gap="large")
     for column, record in zip(columns, pair.both, strict=True):
         with column:
@@ -346,7 +346,7 @@ def against_k(pair: networks.Pair, picked: Picked, temperature: float) -> None:
 def show(pair: networks.Pair) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
-        picked = controls.picture("near", pair.chosen.bundle, default="shape")
+        picked = picking.picture("near", pair.chosen.bundle, default="shape")
     with right:
         bank = networks.explorer(pair.chosen).bank[1]
         k, temperature = asked(len(bank))

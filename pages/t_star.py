@@ -22,11 +22,12 @@ from pages.shared import (
     figures,
     live,
     loaders,
+    picking,
     purification,
     restored,
     t_star_of_set,
 )
-from pages.shared.controls import Picked
+from pages.shared.picking import Picked
 from pages.shared.text import (
     N_,
     _,
@@ -94,7 +95,7 @@ def chosen_pictures(explorer: DDPMExplorer) -> list[Picked]:
     """One picture or several."""
     left, right = st.columns([3, 2], gap="large")
     with left:
-        picked = controls.picture("tstar", explorer.bundle, default="maker")
+        picked = picking.picture("tstar", explorer.bundle, default="maker")
     with right:
         count = controls.whole(
             _("How many pictures"),
@@ -106,7 +107,7 @@ def chosen_pictures(explorer: DDPMExplorer) -> list[Picked]:
         )
     if picked is None:
         return []
-    return controls.companions("tstar", explorer.bundle, picked, count)
+    return picking.companions("tstar", explorer.bundle, picked, count)
 
 
 # ---------------------------------------------------------------- going the way
@@ -252,7 +253,7 @@ def main() -> None:
             t_star_of_set.show(explorer)
             explained()
         else:
-            purification.show(explorer, controls.picture("tstar", explorer.bundle, default="maker"))
+            purification.show(explorer, picking.picture("tstar", explorer.bundle, default="maker"))
 
 
 def explained() -> None:

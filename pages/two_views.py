@@ -14,10 +14,10 @@ from core.joint_embedding import cosine_similarity
 from core.simsiam import SimSiam
 from core.simsiam_explorer import RunRecord, View, with_strength
 from core.views import HARDER, STANDARD, Views, apply, stages
-from pages.shared import controls, figures, networks, runs
-from pages.shared.controls import Picked
+from pages.shared import controls, figures, networks, picking, runs
 from pages.shared.figures import Provenance
 from pages.shared.networks import DRAWS, STRENGTHS, Pair
+from pages.shared.picking import Picked
 from pages.shared.text import (
     GREY,
     N_,
@@ -204,9 +204,9 @@ def steps(picked: Picked, views: list[View], provenance: Provenance) -> None:
 
 def other_pictures(picked: Picked, of: RunRecord) -> Pictures:
     """Pictures of something else: those after the chosen one, or drawn objects."""
-    found = controls.companions("views", of.bundle, picked, OTHERS + 1)[1:]
+    found = picking.companions("views", of.bundle, picked, OTHERS + 1)[1:]
     if not found:
-        found = controls.drawn_objects()
+        found = picking.drawn_objects()
     return np.stack([one.picture for one in found])
 
 
@@ -427,7 +427,7 @@ def verdict(found: dict[str, np.ndarray]) -> str:
 def show(pair: Pair) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
-        picked = controls.picture("views", pair.chosen.bundle, default="shape")
+        picked = picking.picture("views", pair.chosen.bundle, default="shape")
     with right:
         seed = controls.seed("views_seed")
         presets()

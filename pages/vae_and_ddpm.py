@@ -15,7 +15,7 @@ from core.judge_explorer import JudgeExplorer, SampleQuality, mean_distance
 from core.nearest import nearest
 from core.restoration import COVERAGE, wilson
 from core.vae import VAE
-from pages.shared import controls, figures, final_figures, judge_trust, loaders, samples
+from pages.shared import controls, data_sets, figures, final_figures, judge_trust, loaders, samples
 from pages.shared.figures import Provenance
 from pages.shared.final_figures import classes_seen, stored_figures
 from pages.shared.samples import Drawn
@@ -278,14 +278,14 @@ def copies(both: list[Drawn], models: list[tuple[str, str, Bundle]], limit: floa
         st.subheader(_("Is it a copy?"), anchor=False)
         about = both[0].of.config["data"]
         split = next(
-            (s for s in (about["split"], "train") if controls.at_hand(about["name"], s)), None
+            (s for s in (about["split"], "train") if data_sets.at_hand(about["name"], s)), None
         )
         if split is None:
             st.caption(
                 _("The nearest training picture is shown where the training set is at hand.")
             )
             words = _("Download the training digits ({megabytes} MB)")
-            controls.offer(about["name"], "train", words, "against_download")
+            data_sets.offer(about["name"], "train", words, "against_download")
         else:
             beside_nearest(both, about["name"], split)
         distances(models, limit)

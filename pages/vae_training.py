@@ -12,7 +12,7 @@ from core.bundle import Bundle
 from core.images import Pictures, sharpness
 from core.vae import VAE, DiagonalGaussianDistribution
 from core.vae_explorer import VAEExplorer
-from pages.shared import controls, figures, loaders, training
+from pages.shared import controls, data_sets, figures, loaders, training
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     GREY,
@@ -152,7 +152,7 @@ def show_epoch(explorer: VAEExplorer) -> None:
         training.sheet_of_epoch(
             bundle, "reconstructions", epoch, alt, "vae_reconstructions_by_epoch"
         )
-        real = controls.measured_test_set(bundle)
+        real = data_sets.measured_test_set(bundle)
         if real is not None and st.toggle(
             _("Show the test digits"), key="training_real", bind="query-params"
         ):

@@ -15,7 +15,7 @@ from core.errors import AtelierError
 from core.images import Pictures
 from core.simsiam_explorer import RunRecord, SimSiamExplorer, with_strength
 from core.views import Views
-from pages.shared import controls, guests, loaders, runs
+from pages.shared import controls, data_sets, guests, loaders, runs
 from pages.shared.loaders import Timed
 from pages.shared.text import _, plain_errors
 
@@ -133,7 +133,7 @@ def by_strength(
 def training_set_at_hand(record: RunRecord) -> bool:
     """Whether there is a training split of that name; whether it is the run's own is not known."""
     settings = record.bundle.config["data"]
-    return controls.at_hand(settings["name"], settings["split"])
+    return data_sets.at_hand(settings["name"], settings["split"])
 
 
 def bank_pictures(record: RunRecord) -> PictureSet | None:

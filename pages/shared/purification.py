@@ -12,8 +12,8 @@ from core.images import Pictures
 from core.judge_explorer import Attack, JudgeExplorer
 from core.restoration import wilson
 from pages.shared import controls, figures, loaders
-from pages.shared.controls import Picked
 from pages.shared.figures import Provenance
+from pages.shared.picking import Picked
 from pages.shared.text import (
     GREY,
     N_,

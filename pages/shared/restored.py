@@ -14,8 +14,8 @@ from core.images import Pictures, to_tensor
 from core.judge_explorer import Comparison, JudgeExplorer
 from core.restoration import FEWEST_DRAWS, Criterion, Rule, TStar, find_t_star, spread
 from pages.shared import controls, figures, loaders
-from pages.shared.controls import Picked
 from pages.shared.figures import Provenance
+from pages.shared.picking import Picked
 from pages.shared.text import GREY, N_, SYMBOL_COLOURS, _, number, percent, plain_errors
 
 CRITERIA: dict[Criterion, str] = {

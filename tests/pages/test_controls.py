@@ -8,7 +8,7 @@ import pytest
 
 from core import data, house_number, images
 from pages.shared import loaders, site
-from pages.shared.controls import INKS, WALLS
+from pages.shared.picking import INKS, WALLS
 from pages.shared.text import in_language
 
 NAME = "vae-svhn"

@@ -10,7 +10,7 @@ import pytest
 from core import data, images, shapes
 from core.simsiam_explorer import with_strength
 from core.views import HARDER, STANDARD, Views
-from pages.shared import controls, loaders, networks
+from pages.shared import loaders, networks, picking
 from pages.shared.text import in_language
 from tests.pages.drawn_networks import NAMES, networks_folder, objects_folder
 
@@ -325,7 +325,7 @@ def test_an_upload_is_compared_with_drawn_objects(open_page):
     content = images.png_bytes(picture)
     at.file_uploader(key="views_upload").set_value(("t.png", content, "image/png")).run()
     assert not at.exception
-    objects = np.stack([one.picture for one in controls.drawn_objects()])
+    objects = np.stack([one.picture for one in picking.drawn_objects()])
     wanted = loaders.simsiam(NAME).agreement(picture, RECIPE, objects, 0, networks.DRAWS)
     traces = {trace["name"]: trace for trace in chart(at, 2) if "name" in trace}
     shown = numbers(traces["other pictures"]["y"])[4]
