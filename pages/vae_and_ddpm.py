@@ -48,8 +48,8 @@ COLOURS = {
 MUCH, LITTLE = 0.5, 0.2
 BLURRED = 0.85
 MANY_BLANKS = 0.4
+# Of how many pictures without a digit the judge may be sure before its sureness is doubted.
 FEW_SURE = 0.05
-"""Of how many pictures without a digit the judge may be sure before its sureness is doubted."""
 
 
 # ---------------------------------------------------------------- figures

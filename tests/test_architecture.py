@@ -89,6 +89,16 @@ def pages_have_no_torch(tree, file):
         yield from (name for name in imports(tree, file) if within(name, "torch", "torchvision"))
 
 
+def pages_have_no_loose_strings(tree, file):
+    """Streamlit shows them to visitors: what a constant means is said in a comment."""
+    if file.startswith("pages/") and not file.startswith("pages/shared/"):
+        loose = [
+            node for node in tree.body if isinstance(getattr(node, "value", None), ast.Constant)
+        ]
+        loose = [node.value.value for node in loose if isinstance(node, ast.Expr)]
+        yield from loose[1:] if ast.get_docstring(tree) else loose
+
+
 def only_the_loaders_cache(tree, file):
     if file != "pages/shared/loaders.py":
         names = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
@@ -169,6 +179,10 @@ RULES = {
     pages_have_no_torch: [
         ("pages/a.py", "from torch import Tensor"),
         ("pages/a.py", "import torch.nn"),
+    ],
+    pages_have_no_loose_strings: [
+        ("pages/a.py", '"""A page."""\nFEW = 0.05\n"""What few means."""'),
+        ("pages/a.py", 'FEW = 0.05\n"""What few means."""'),
     ],
     only_the_loaders_cache: [
         ("pages/a.py", "import streamlit as st\n@st.cache_data\ndef f(): ..."),
