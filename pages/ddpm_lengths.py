@@ -288,8 +288,10 @@ def trade(explorers: list[DDPMExplorer]) -> None:
         line_dash="dot",
         line_color=GREY,
         annotation_text=_("real against real: {value}").format(value=number(floor, 1)),
+        annotation_position="bottom left",
     )
-    figure.update_xaxes(title=_("seconds a picture, all steps"), rangemode="tozero")
+    slowest = max(row["seconds_all_steps"] for row in rows)
+    figure.update_xaxes(title=_("seconds a picture, all steps"), range=[0, 1.2 * slowest])
     top = 1.3 * max(floor, *(row["frechet"] for row in rows))
     figure.update_yaxes(title=_("Frechet distance, pixel components"), range=[0, top])
     device = explorers[0].bundle.metrics["timing"]["device"]
