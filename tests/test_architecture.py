@@ -92,11 +92,10 @@ def pages_have_no_torch(tree, file):
 def pages_have_no_loose_strings(tree, file):
     """Streamlit shows them to visitors: what a constant means is said in a comment."""
     if file.startswith("pages/") and not file.startswith("pages/shared/"):
-        loose = [
-            node for node in tree.body if isinstance(getattr(node, "value", None), ast.Constant)
-        ]
-        loose = [node.value.value for node in loose if isinstance(node, ast.Expr)]
-        yield from loose[1:] if ast.get_docstring(tree) else loose
+        after = tree.body[1:] if ast.get_docstring(tree) else tree.body
+        for node in after:
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                yield node.value.value
 
 
 def only_the_loaders_cache(tree, file):

@@ -77,7 +77,7 @@ class Found:
     compared: Comparison
     way_words: str
     seed: int
-    _unrelated: dict[int, dict[Criterion, float]] = field(default_factory=dict, compare=False)
+    _unrelated: dict[int, dict[Criterion, float]] = field(default_factory=dict, init=False)
 
     @property
     def t(self) -> np.ndarray:

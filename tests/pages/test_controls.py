@@ -171,11 +171,13 @@ CHOICES = {
 @pytest.mark.parametrize(("file", "key"), [(f, key) for f, keys in CHOICES.items() for key in keys])
 def test_every_choice_changes_what_one_sees(open_page, file, key):
     at = open_page(file)
-    before = visible(at)
+    seen = [visible(at)]
     for code in CHOICES[file][key]:
         at.button_group(key=key).set_value(code).run()
         assert not at.exception, code
-        assert visible(at) != before, code
+        shown = visible(at)
+        assert shown not in seen, code  # neither the page as it was opened nor another choice's
+        seen.append(shown)
 
 
 # ---------------------------------------------------------------- latent space

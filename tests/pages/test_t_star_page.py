@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from core.ddpm_explorer import Way
 from core.house_number import HouseNumber, draw
 from core.restoration import crossing, find_t_star
 from pages.shared import loaders
 from pages.shared import t_star_of_set as of_set
-from pages.shared.restored import around
+from pages.shared.picking import Picked
+from pages.shared.restored import UNRELATED, Found, around
 
 NAME = "ddpm-svhn-1000"
 PICTURE = draw(HouseNumber())
@@ -107,6 +109,30 @@ def test_a_threshold_that_unrelated_samples_meet_is_called_too_easy(open_page):
     assert not said(open_page("t_star.py"), "unrelated sample")
     at = open_page("t_star.py", tstar_by="PSNR", tstar_rule_psnr="5")
     assert said(at, "an unrelated sample of this model counts as restored too")
+
+
+def test_every_picture_has_its_own_unrelated_samples_and_they_are_judged_once(monkeypatch):
+    judge, explorer = loaders.judge(), loaders.ddpm(NAME)
+    sheets = explorer.bundle.progress("samples")
+    samples = loaders.sheet(explorer.bundle, "samples", max(sheets), UNRELATED)
+    pictures = [PICTURE, draw(HouseNumber(text="8"))]
+    asked = []
+    whole = type(judge).compare
+
+    def counted(self, pictures, restored):
+        asked.append(restored.shape)
+        return whole(self, pictures, restored)
+
+    monkeypatch.setattr(type(judge), "compare", counted)
+    found = Found(explorer, judge, [Picked("maker", p, "") for p in pictures], None, None, "", 0)
+    for index, picture in enumerate(pictures):
+        many = torch.from_numpy(samples).permute(0, 3, 1, 2) / 255
+        one = torch.from_numpy(picture).permute(2, 0, 1) / 255
+        error = (many - one).square().mean(dim=(1, 2, 3))
+        expected = float((-10 * error.log10()).mean())
+        assert found.unrelated(index)["psnr"] == pytest.approx(expected, abs=1e-4)
+        assert found.unrelated(index) is found.unrelated(index)
+    assert asked == [(1, 1, *samples.shape)] * 2
 
 
 @pytest.mark.parametrize(
