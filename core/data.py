@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import pyarrow
@@ -29,6 +29,10 @@ DATA_DIR_VARIABLE = "ATELIER_DATA_DIR"
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
 Content = TypeVar("Content")
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.parquet$")
+
+Selection = Literal["shares", "first"]
+"""Which pictures a smaller set takes: as many of every class as its share of the set says, or the
+first ones, as runs of earlier versions did."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +170,31 @@ def count_split(name: str, split: str) -> int:
     )
 
 
-def load_split(name: str, split: str, most: int = 0) -> PictureSet:
-    """A split that is at hand, decoded; of its pictures only the first ``most``, all where it is 0.
+def select(labels: np.ndarray, count: int, selection: Selection) -> np.ndarray:
+    """Rows, rising, of the ``count`` pictures that ``selection`` takes of ``labels`` (N,).
+
+    All rows where ``count`` is 0 or N or more. With ``shares`` a class of n pictures gives
+    ``count`` n / N of them, its first ones: rounded down, and what is left of ``count`` goes to the
+    classes that lost most by that (largest remainder).
+    """
+    if selection not in get_args(Selection):
+        raise ValueError(f"selection must be one of {get_args(Selection)}, got {selection!r}")
+    if count < 0:
+        raise ValueError(f"count must be 0 (all) or more, got {count}")
+    if count == 0 or count >= len(labels):
+        return np.arange(len(labels))
+    if selection == "first":
+        return np.arange(count)
+    classes, sizes = np.unique(labels, return_counts=True)
+    given, lost = np.divmod(count * sizes, len(labels))
+    # Stable, so that of classes that lost equally much the lower ones come first on every machine.
+    given[np.argsort(-lost, kind="stable")[: count - given.sum()]] += 1
+    rows = [np.flatnonzero(labels == one)[:n] for one, n in zip(classes, given, strict=True)]
+    return np.sort(np.concatenate(rows))
+
+
+def load_split(name: str, split: str, most: int = 0, selection: Selection = "shares") -> PictureSet:
+    """A split that is at hand, decoded; of its pictures ``most``, all where it is 0: see ``select``.
 
     Raises ``AtelierError``: ``data-missing``, ``data-incomplete``, ``data-damaged``,
     ``data-layout``, ``data-labels``, ``data-picture-unreadable``, ``data-picture-size``.
@@ -184,18 +211,19 @@ def load_split(name: str, split: str, most: int = 0) -> PictureSet:
             repo=source.repo,
             variable=DATA_DIR_VARIABLE,
         )
+    tables = [_read_table(file, source) for file in files]
+    labels = [_labels(table, source, file) for table, file in zip(tables, files, strict=True)]
+    chosen = select(np.concatenate(labels), most, selection)
     pictures: list[Pictures] = []
-    labels: list[np.ndarray] = []
-    for file in files:
-        table = _read_table(file, source)
-        if most:
-            table = table.slice(0, most - len(pictures))
-        rows = table.column(source.image_column).to_pylist()
-        pictures += [_decode(row, file, number) for number, row in enumerate(rows)]
-        labels.append(_labels(table, source, file))
-        if len(pictures) == most:
-            break
-    return PictureSet(name, split, np.stack(pictures), np.concatenate(labels), source.class_names)
+    before = 0  # pictures in the files before this one
+    for file, table in zip(files, tables, strict=True):
+        rows = chosen[(chosen >= before) & (chosen < before + len(table))] - before
+        column = table.column(source.image_column).take(rows).to_pylist()
+        pictures += [_decode(row, file, int(n)) for row, n in zip(column, rows, strict=True)]
+        before += len(table)
+    return PictureSet(
+        name, split, np.stack(pictures), np.concatenate(labels)[chosen], source.class_names
+    )
 
 
 def _read(file: Path, reader: Callable[[Path], Content]) -> Content:

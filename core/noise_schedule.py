@@ -26,6 +26,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -290,16 +291,36 @@ class NoiseSchedule:
         t: Tensor | int,
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
+        *,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """Smooth L1 between the noise and its guess from x_t, a scalar.
 
         Mean over pictures and values of d^2/2 where |d| < 1 and |d| - 1/2 beyond (Girshick 2015),
-        d = eps - eps_theta(x_t, t). ``noise`` is drawn where it is not given.
+        d = eps - eps_theta(x_t, t). ``noise`` is drawn where it is not given; ``weights`` (B,)
+        multiply each picture's part (``min_snr_weights``).
         """
         if noise is None:
             noise = draw_noise(x0, generator)
         t = self.times(t, x0)
-        return F.smooth_l1_loss(eps_model(self.q_sample(x0, t, noise), t), noise)
+        return _smooth_l1(eps_model(self.q_sample(x0, t, noise), t), noise, weights)
+
+    def min_snr_weights(
+        self, t: Tensor, prediction: Literal["eps", "v"], gamma: float = 5.0
+    ) -> Tensor:
+        """What the loss at levels ``t`` (B,) is multiplied with so that no level rules: (B,).
+
+        min(SNR, gamma) / SNR where the network guesses the noise and min(SNR, gamma) / (SNR + 1) where
+        it guesses v, SNR = alpha_bar_t / (1 - alpha_bar_t): Hang et al. 2023 (arXiv:2303.09556),
+        section 3.4. Divided by the mean over all T levels, so that the learning rate keeps its meaning.
+        """
+        if prediction not in ("eps", "v"):
+            raise ValueError(f"prediction must be 'eps' or 'v', got {prediction!r}")
+        if not gamma > 0:
+            raise ValueError(f"gamma must be above 0, got {gamma}")
+        snr = self.log_snr.exp()
+        every = snr.clamp(max=gamma) / (snr if prediction == "eps" else snr + 1)
+        return (every / every.mean())[t.to(every.device)].float().to(t.device)
 
     def v_losses(
         self,
@@ -308,6 +329,8 @@ class NoiseSchedule:
         t: Tensor | int,
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
+        *,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """As ``p_losses``, for a network that guesses v: every level counts alike in v.
 
@@ -318,7 +341,17 @@ class NoiseSchedule:
             noise = draw_noise(x0, generator)
         t = self.times(t, x0)
         target = self.v_target(x0, t, noise)
-        return F.smooth_l1_loss(v_model(self.q_sample(x0, t, noise), t), target)
+        return _smooth_l1(v_model(self.q_sample(x0, t, noise), t), target, weights)
+
+
+def _smooth_l1(guess: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean smooth L1 of (B, ...), each picture's part times its weight (B,) where there are any."""
+    if weights is None:
+        return F.smooth_l1_loss(guess, target)
+    if weights.shape != guess.shape[:1]:
+        raise ValueError(f"weights must be ({len(guess)},), got {tuple(weights.shape)}")
+    each = F.smooth_l1_loss(guess, target, reduction="none").flatten(1).mean(dim=1)
+    return (each * weights).mean()
 
 
 def draw_noise(like: Tensor, generator: Generators = None) -> Tensor:

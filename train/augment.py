@@ -7,7 +7,7 @@ parameters for a whole batch. Pictures are (B, 3, H, W) in [-1, 1].
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,8 @@ from torch.nn import functional as F
 class DigitAugmentation:
     """How far a picture of a digit may be changed without becoming another digit.
 
-    ``shift``: share of the side, either way. ``scale``: factor exp(+-scale). ``rotation``:
+    ``pixels``: moved by so many whole pixels, either way, so that nothing is blurred; edges are
+    mirrored. ``shift``: share of the side, either way. ``scale``: factor exp(+-scale). ``rotation``:
     degrees, either way. ``shear``: slant of uprights, +-shear of their height. ``contrast``:
     factor exp(+-contrast) about the picture's mean. ``brightness``: added, +-brightness of 2.
     ``tint``: factor exp(+-tint) a colour channel. ``invert``: probability of light and dark
@@ -35,14 +36,30 @@ class DigitAugmentation:
     tint: float = 0.0
     invert: float = 0.0
     permute: float = 0.0
+    pixels: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.pixels, int) or not 0 <= self.pixels < 32:
+            raise ValueError(f"pixels must be a whole number from 0 to 31, got {self.pixels}")
         for name, value in vars(self).items():
+            if name == "pixels":
+                continue
             if not 0 <= value <= (180 if name == "rotation" else 1):
                 raise ValueError(f"{name} must be 0 to 1 (rotation: 0 to 180), got {value}")
 
+    def scaled(self, factor: float) -> DigitAugmentation:
+        """The same, every number but that of pixels times ``factor``; ValueError out of range."""
+        scaled = {
+            one.name: getattr(self, one.name) * factor
+            for one in fields(self)
+            if one.name != "pixels"
+        }
+        return replace(self, **scaled, pixels=self.pixels if factor else 0)
+
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Augmented pictures, the shape of ``x``."""
+        if self.pixels:
+            x = self._shift(x, generator)
         if self.shift or self.scale or self.rotation or self.shear:
             x = self._move(x, generator)
         if self.permute:
@@ -53,6 +70,17 @@ class DigitAugmentation:
         if self.contrast or self.brightness or self.tint:
             x = self._recolour(x, generator)
         return x
+
+    def _shift(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Whole pixels down and to the right, -``pixels`` to ``pixels``, each picture its own."""
+        most, (height, width) = self.pixels, x.shape[-2:]
+        padded = F.pad(x, (most,) * 4, mode="reflect").permute(0, 2, 3, 1)  # (B, H, W, 3)
+        drawn = torch.randint(0, 2 * most + 1, (2, len(x)), generator=generator, device=x.device)
+        down, right = drawn[:, :, None]
+        rows = down + torch.arange(height, device=x.device)  # (B, H)
+        columns = right + torch.arange(width, device=x.device)  # (B, W)
+        each = torch.arange(len(x), device=x.device)[:, None, None]
+        return padded[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
     def _move(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """One affine map a picture, edges mirrored."""

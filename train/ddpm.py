@@ -6,21 +6,27 @@ import argparse
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from core import images
+from core.bundle import Bundle
 from core.data import PictureSet
 from core.ddpm import DDPM, PRESETS, DDPMConfig, UNet, draw_noise
 from core.files import replacing
-from train import ddpm_bundle, loop, run
+from train import ddpm_bundle, loop, options, run
 from train.run import Training
 
 QUARTERS = 4
 EVALUATED = 1024
 """Test pictures that are looked at after every epoch."""
+
+
+Weighting = Literal["uniform", "min-snr"]
+"""How much each level of noise counts in the loss: alike, or as ``min_snr_weights`` says."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,14 @@ class DDPMTraining(Training):
     learning_rate: float = 1.5e-3
     warmup_steps: int = 500
     clip_norm: float | None = 1.0
+    weighting: Weighting = "uniform"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weighting not in get_args(Weighting):
+            raise ValueError(
+                f"weighting must be one of {get_args(Weighting)}, got {self.weighting!r}"
+            )
 
 
 RECIPES: dict[str, DDPMTraining] = {
@@ -49,9 +63,11 @@ RECIPES: dict[str, DDPMTraining] = {
 class Trainer(run.Trainer):
     """U-Net, schedule, optimiser and data of a run."""
 
+    family = "ddpm"
     training_class = DDPMTraining
     config: DDPMConfig
     model: UNet
+    training: DDPMTraining
 
     def __init__(self, config: DDPMConfig, *rest) -> None:
         super().__init__(config, *rest)
@@ -80,16 +96,18 @@ class Trainer(run.Trainer):
             said.copy_(output.detach())
             return output.float()
 
-        if self.config.prediction == "eps":
-            loss = self.schedule.p_losses(network, x0, t, noise)
-            self.descend(loss, number)
-            return loss.detach(), loss.detach()
-        loss = self.schedule.v_losses(network, x0, t, noise)
+        says, weights = self.config.prediction, None
+        if self.training.weighting == "min-snr":
+            weights = self.schedule.min_snr_weights(t, says)
+        losses = self.schedule.p_losses if says == "eps" else self.schedule.v_losses
+        loss = losses(network, x0, t, noise, weights=weights)
         self.descend(loss, number)
+
+        def eps_hat(x_t: Tensor, t: Tensor) -> Tensor:
+            return said if says == "eps" else self.schedule.eps_from_v(x_t, t, said)
+
         with torch.no_grad():
-            of_noise = self.schedule.p_losses(
-                lambda x_t, t: self.schedule.eps_from_v(x_t, t, said), x0, t, noise
-            )
+            of_noise = self.schedule.p_losses(eps_hat, x0, t, noise)
         return loss.detach(), of_noise
 
     def summary(self, steps: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
@@ -177,13 +195,47 @@ def evaluate(model: DDPM, levels: Tensor) -> dict[str, float]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    run.add_arguments(parser, tuple(PRESETS), DDPMTraining())
-    parser.add_argument("-T", type=int, default=1000, help="levels of noise (default: 1000)")
-    parser.add_argument("--schedule", choices=("linear", "cosine"), default="linear")
+    options.add_arguments(parser, tuple(PRESETS), DDPMTraining())
+    parser.add_argument("-T", type=int, help="levels of noise (default: 1000)")
+    parser.add_argument("--schedule", choices=("linear", "cosine"), help="default: linear")
+    parser.add_argument("--channels", type=widths, help="widths of the U-Net: 64,96,120")
+    parser.add_argument(
+        "--weighting", choices=get_args(Weighting), help="of the levels of noise (default: uniform)"
+    )
+    parser.add_argument("--pixels", type=int, help="pictures are moved by up to so many pixels")
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """``64,96,120`` as numbers; ValueError where it is none."""
+    return tuple(int(part) for part in text.split(","))
+
+
+def configure(
+    arguments: argparse.Namespace, start: Bundle | None
+) -> tuple[DDPMConfig, DDPMTraining]:
+    """Network, schedule and recipe: of the preset that is named, or of the bundle to begin with.
+
+    The schedule may be another one than the bundle's: its weights then learn the new levels.
+    """
+    preset = arguments.preset or "default"
+    config, recipe = PRESETS[preset], RECIPES[preset]
+    if start is not None and arguments.preset is None:
+        config = Trainer.config_of(start.config["architecture"])
+    changed = {
+        name: value
+        for name, value in (("T", arguments.T), ("kind", arguments.schedule))
+        if value is not None
+    }
+    config = replace(config, schedule=replace(config.schedule, **changed))
+    if arguments.channels is not None:
+        config = replace(config, unet=replace(config.unet, channels=arguments.channels))
+    if arguments.weighting is not None:
+        recipe = replace(recipe, weighting=arguments.weighting)
+    if arguments.pixels is not None:
+        moved = replace(recipe.augmentation, pixels=arguments.pixels)
+        recipe = replace(recipe, augmentation=moved)
+    return config, recipe
 
 
 def main(arguments: argparse.Namespace) -> None:
-    preset = PRESETS[arguments.preset]
-    schedule = replace(preset.schedule, T=arguments.T, kind=arguments.schedule)
-    config = replace(preset, schedule=schedule)
-    run.main(Trainer, config, RECIPES[arguments.preset], arguments)
+    options.main(Trainer, configure, arguments)

@@ -27,7 +27,7 @@ from core.ddpm import (
 from core.ddpm_explorer import golden_deviation, golden_outputs
 from core.frechet import frechet_distance
 from core.images import Pictures
-from train import loop, sets
+from train import ancestry, loop, sets
 from train.run import Measured, bundle_config, progress_files, rounded, shown_rows
 
 LEVELS = 20
@@ -276,10 +276,9 @@ def card(config: dict, metrics: dict, history: list[dict]) -> str:
     trained, tested = sets.describe(config["data"])
     architecture = DDPMConfig.read(config["architecture"])
     parameters = sum(p.numel() for p in UNet(architecture.unet).parameters())
-    terms = sets.TERMS[config["data"]["name"]]
+    terms = sets.terms_of(config["data"])
     test, samples, end = metrics["test"], metrics["samples"], metrics["schedule"]
     times = metrics["timing"]
-    minutes = history[-1]["seconds_total"] / 60 if history else 0.0
     schedule = architecture.schedule
     rows = (
         (
@@ -315,7 +314,7 @@ It is made for learning and teaching, not for recognising anything.
 
 **Trained on** {trained}.
 
-{len(history)} epochs in {minutes:.0f} minutes on {config["training"]["device"]}. {terms.sentence}
+{ancestry.length_in_words(config, history)} {terms.sentence}
 No picture of the data set is in this folder; the sheets in `progress/` were made by the model.
 
 | on {tested} | |

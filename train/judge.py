@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.bundle import Bundle
 from core.data import PictureSet
 from core.judge import PRESETS, Judge, JudgeConfig
-from train import judge_bundle, loop, run
+from train import judge_bundle, loop, options, run
 from train.augment import DigitAugmentation, without_digit
 from train.run import Training
 
@@ -54,6 +55,7 @@ class JudgeTraining(Training):
 class Trainer(run.Trainer):
     """Classifier, optimiser and data of a run."""
 
+    family = "judge"
     training_class = JudgeTraining
     config: JudgeConfig
     model: Judge
@@ -149,8 +151,17 @@ train = partial(run.train, Trainer)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    run.add_arguments(parser, tuple(PRESETS), JudgeTraining())
+    options.add_arguments(parser, tuple(PRESETS), JudgeTraining())
+
+
+def configure(
+    arguments: argparse.Namespace, start: Bundle | None
+) -> tuple[JudgeConfig, JudgeTraining]:
+    """Network and recipe: of the preset that is named, or the network of the bundle to begin with."""
+    if start is not None and arguments.preset is None:
+        return Trainer.config_of(start.config["architecture"]), JudgeTraining()
+    return PRESETS[arguments.preset or "default"], JudgeTraining()
 
 
 def main(arguments: argparse.Namespace) -> None:
-    run.main(Trainer, PRESETS[arguments.preset], JudgeTraining(), arguments)
+    options.main(Trainer, configure, arguments)

@@ -16,7 +16,7 @@ from core.data import PictureSet
 from core.frechet import Gaussian, frechet_distance
 from core.judge import CLASSES, SURE, Judge, JudgeConfig
 from core.judge_explorer import golden_deviation, golden_outputs, mean_distance
-from train import loop, sets
+from train import ancestry, loop, sets
 from train.augment import without_digit
 from train.run import Measured, bundle_config, rounded, shown_rows
 
@@ -246,8 +246,7 @@ def card(config: dict, metrics: dict, history: list[dict]) -> str:
     """The model card: what it is, what it was trained on, how far it can be trusted."""
     trained, tested = sets.describe(config["data"])
     parameters = sum(p.numel() for p in Judge(JudgeConfig(**config["architecture"])).parameters())
-    terms, test, features = sets.TERMS[config["data"]["name"]], metrics["test"], metrics["features"]
-    minutes = history[-1]["seconds_total"] / 60 if history else 0.0
+    terms, test, features = sets.terms_of(config["data"]), metrics["test"], metrics["features"]
     floor, empty = features["frechet_halves_of_test"], metrics["digitless"]
     return f"""---
 library_name: latent-atelier
@@ -263,7 +262,7 @@ house numbers.
 
 **Trained on** {trained}.
 
-{len(history)} epochs in {minutes:.0f} minutes on {config["training"]["device"]}. {terms.sentence}
+{ancestry.length_in_words(config, history)} {terms.sentence}
 No picture of the data set is in this folder.
 
 | on {tested} | |

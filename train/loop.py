@@ -84,15 +84,20 @@ def save_state(path: Path, state: dict[str, object]) -> None:
         torch.save(state, temporary)
 
 
+def no_run(folder: Path) -> AtelierError:
+    """What to raise where a run is asked to go on and there is none."""
+    return AtelierError(
+        "run-missing", "{folder} holds no run that could be resumed.", folder=folder
+    )
+
+
 def load_state(path: Path, device: torch.device) -> dict[str, object]:
     """The state of a run, tensors and plain values only.
 
     Raises ``AtelierError`` ``run-missing`` or ``run-damaged``.
     """
     if not path.exists():
-        raise AtelierError(
-            "run-missing", "{folder} holds no run that could be resumed.", folder=path.parent
-        )
+        raise no_run(path.parent)
     try:
         return torch.load(path, map_location=device, weights_only=True)
     except Exception as error:

@@ -1,39 +1,52 @@
-"""One training run, whatever the model: settings, epochs, resume, budget, command line.
+"""One training run, whatever the model: settings, epochs, start, resume, budget.
 
 A run is a folder: ``run.json`` (all settings, fixed until the run is lengthened), ``state.pt``
-(after every epoch), ``progress/`` (pictures) and, at the end, ``bundle/``. A family of models is a
-``Trainer``: it says how one step is taken, what is measured, and how its bundle is written.
+(after every epoch), ``progress/`` (pictures) and, at the end, ``bundle/``. Who writes there holds its
+lock. A family of models is a ``Trainer``: it says how one step is taken, what is measured, and how
+its bundle is written. ``train.options`` is its command line.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from core.bundle import stored_weights
-from core.data import PictureSet
+from core.bundle import Bundle, stored_weights
+from core.data import PictureSet, Selection
 from core.errors import AtelierError
 from core.files import write_json
-from train import distributed, loop, sets
+from train import ancestry, distributed, loop, sets
+from train.ancestry import Ancestor
 from train.augment import DigitAugmentation
 from train.loop import Resident
+
+CHECKED_EVERY = 50
+"""Updates between two looks at the loss: on a GPU each look waits for all work under way."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained: data, length, optimiser, average of weights, augmentation, seed."""
+    """How a model is trained: data, length, optimiser, average of weights, augmentation, seed.
+
+    ``pictures`` of the training split (0: all), of which ``selection`` says which. An epoch is one
+    pass over them, or ``updates_per_epoch`` updates where that is not 0: so a run with small batches
+    can be measured as often, and end after as many updates, as one with large batches. ``lengthened``:
+    (epochs done, epochs planned until then) of every change. ``ancestors``: the bundles that the
+    weights come from.
+    """
 
     data: str = "svhn"
     split: str = "train"
@@ -52,14 +65,18 @@ class Training:
     augmentation: DigitAugmentation = field(default_factory=DigitAugmentation)
     compile: bool = False
     seed: int = 0
-    pictures: int = 0  # of the training split, from its first on; 0: all
-    lengthened: tuple[tuple[int, int], ...] = ()  # (epochs done, epochs planned until then)
+    pictures: int = 0
+    selection: Selection = "shares"
+    updates_per_epoch: int = 0
+    lengthened: tuple[tuple[int, int], ...] = ()
+    ancestors: tuple[Ancestor, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.augmentation, dict):
             object.__setattr__(self, "augmentation", DigitAugmentation(**self.augmentation))
         object.__setattr__(self, "betas", tuple(self.betas))
         object.__setattr__(self, "lengthened", tuple(tuple(pair) for pair in self.lengthened))
+        object.__setattr__(self, "ancestors", tuple(self.ancestors))
         if self.epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if self.batch_size < 2:
@@ -68,6 +85,21 @@ class Training:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if self.pictures < 0:
             raise ValueError(f"pictures must be 0 (all) or more, got {self.pictures}")
+        if self.selection not in get_args(Selection):
+            raise ValueError(
+                f"selection must be one of {get_args(Selection)}, got {self.selection!r}"
+            )
+        if self.updates_per_epoch < 0:
+            raise ValueError(
+                f"updates_per_epoch must be 0 (all pictures) or more, got {self.updates_per_epoch}"
+            )
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+
+    @classmethod
+    def read(cls, stored: dict) -> Self:
+        """The settings that a run stored; one of an earlier version took its first pictures."""
+        return cls(**{"selection": "first", **stored})
 
 
 # ---------------------------------------------------------------- what a family adds
@@ -76,6 +108,7 @@ class Training:
 class Trainer(ABC):
     """Model, optimiser and data of a run, on one device."""
 
+    family: ClassVar[str]
     training_class: ClassVar[type[Training]] = Training
 
     def __init__(
@@ -138,6 +171,14 @@ class Trainer(ABC):
     def snapshot(self, model: nn.Module, folder: Path, epoch: int) -> None:
         """Pictures that show what a model can do, into ``folder``."""
 
+    def begin_with(self, bundle: Bundle) -> None:
+        """Takes the weights of ``bundle`` in place of the initial ones; the rest is as in any run.
+
+        Raises ``AtelierError`` ``start-unfit`` where they do not fit the network.
+        """
+        ancestry.load_start(self.model, bundle)
+        self.average = loop.MovingAverage(self.model, self.training.average_decay)
+
     def before_training(self) -> None:  # noqa: B027 - most families have nothing to do here
         """What a family wants to know of the network before its first step."""
 
@@ -164,7 +205,13 @@ class Trainer(ABC):
 
     @property
     def steps_per_epoch(self) -> int:
-        return max(1, len(self.trained.levels) // self.training.batch_size)
+        whole = max(1, len(self.trained.levels) // self.training.batch_size)
+        wanted = self.training.updates_per_epoch
+        if wanted > whole:
+            raise ValueError(
+                f"updates_per_epoch must be at most the {whole} of one pass, got {wanted}"
+            )
+        return wanted or whole
 
     def augmented(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Training pictures (B, 3, 32, 32) in [-1, 1], augmented, channels last."""
@@ -195,9 +242,30 @@ class Trainer(ABC):
         for index in range(self.steps_per_epoch):
             rows = order[index * self.training.batch_size : (index + 1) * self.training.batch_size]
             steps.append(self.step(rows, self.epoch * self.steps_per_epoch + index, generator))
+            if index % CHECKED_EVERY == 0:
+                self.stop_unless_finite([steps[-1][0]])
             if bar is not None:
                 bar.update(1)
+        self.stop_unless_finite([steps[-1][0], *self.model.state_dict().values()])
         return self.summary(steps)
+
+    def stop_unless_finite(self, values: Sequence[Tensor]) -> None:
+        """Raises ``AtelierError`` ``run-not-finite`` where a loss or a weight is no finite number."""
+        sums = torch.stack([value.detach().double().sum() for value in values])
+        if bool(torch.isfinite(distributed.mean(sums.sum()))):  # the same answer in every process
+            return
+        kept = (
+            f"The state after epoch {self.epoch} is kept: make a bundle of it with --finish, and "
+            "begin a run with that bundle (--from) at a lower --learning-rate."
+            if self.epoch
+            else "Begin again at a lower --learning-rate."
+        )
+        raise AtelierError(
+            "run-not-finite",
+            "The loss is no finite number any more in epoch {epoch}: the run stopped. {kept}",
+            epoch=self.epoch + 1,
+            kept=kept,
+        )
 
     def averaged_model(self) -> nn.Module:
         """The model with the moving average of its weights, in eval mode."""
@@ -274,12 +342,37 @@ def measure_pace(trainer: Trainer) -> tuple[float, float]:
     return step * trainer.steps_per_epoch + test, trial.seconds_at_end(model)
 
 
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """The folder of a run, for one process at a time, or those of one ``torchrun``.
+
+    The lock goes with the process that holds it, however it ends. Raises ``AtelierError``
+    ``run-busy``.
+    """
+    if not distributed.is_first():
+        yield
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise AtelierError(
+            "run-busy", "Another process trains {folder} at present.", folder=run
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def train(
     family: type[Trainer],
     run: Path,
     config: Any,
     training: Training,
     *,
+    start: Bundle | None = None,
     minutes: float | None = None,
     resume: bool = False,
     lengthen: int | None = None,
@@ -289,86 +382,129 @@ def train(
 ) -> Path:
     """Start or resume a run; the folder of the finished bundle.
 
-    ``minutes`` decides the number of epochs once, at the start. ``lengthen`` gives a resumed run
-    a new number of epochs in all: the learning rate goes on where a run of that length stands.
-    ``finish`` trains no further and makes the bundle of the last whole epoch. ``download`` fetches
-    data that is not at hand.
+    ``start``: the bundle whose weights a new run begins with. ``minutes`` decides the number of
+    epochs once, at the start. ``lengthen`` gives a resumed run a new number of epochs in all: the
+    learning rate goes on where a run of that length stands. ``finish`` trains no further and makes
+    the bundle of the last whole epoch. ``download`` fetches data that is not at hand.
+
+    Raises ``AtelierError``: ``run-busy``, ``run-exists``, ``run-missing``, ``run-damaged``,
+    ``run-other-data``, ``run-not-finite``, ``start-unfit``, and those of ``sets.load``.
     """
-    state_file = run / "state.pt"
-    if resume or finish:
-        state = loop.load_state(state_file, device)
-        settings = state["settings"]
-        config = family.config_of(settings["architecture"])
-        training = family.training_class(**settings["training"])
-        planned = training
-        if lengthen is not None:
-            training = longer(training, state["epoch"], lengthen)
-        if training != planned:
-            settings |= {"device": _and_then(settings["device"], loop.device_name(device))}
-            settings |= {"code_version": loop.code_version()}
-        settings["training"] = asdict(training)  # an older run lacks newer settings
-    elif state_file.exists():
-        raise AtelierError(
-            "run-exists",
-            "{folder} holds a run already: go on with --resume, or name another folder.",
-            folder=run,
-        )
-    train_set, test_set = sets.load(
+    run = Path(run)
+    if (resume or finish) and not (run / "state.pt").exists():
+        raise loop.no_run(run)
+    with locked(run):
+        if resume or finish:
+            trainer, settings, pictures = _taken_up(family, run, lengthen, download, device)
+        else:
+            trainer, settings, pictures = _begun(
+                family, run, config, training, start, minutes, download, device
+            )
+        if distributed.is_first() and not finish:
+            write_json(run / "run.json", settings)
+        if finish:
+            trainer.snapshot(trainer.averaged_model(), run / "progress", trainer.epoch)
+        else:
+            _run_epochs(trainer, run, settings)
+        if not distributed.is_first():
+            return run / "bundle"  # which the first process writes
+        return trainer.write(run / "bundle", *pictures, settings)
+
+
+Opened = tuple[Trainer, dict, tuple[PictureSet, PictureSet]]
+"""A run ready to train: with its settings, and its training and test pictures."""
+
+
+def _with_data(
+    family: type[Trainer], config: Any, training: Training, download: bool, device: torch.device
+) -> tuple[Trainer, tuple[PictureSet, PictureSet]]:
+    pictures = sets.load(
         training.data,
         training.split,
         training.test_split,
         folder=training.folder,
         download=download,
         pictures=training.pictures,
+        selection=training.selection,
     )
-    trainer = family(
-        config,
-        training,
-        device,
-        Resident.of(train_set, device),
-        Resident.of(test_set, device),
-    )
-    if resume or finish:
-        prints = [settings["data"][key] for key in ("fingerprint", "test_fingerprint")]
-        if prints != [train_set.fingerprint(), test_set.fingerprint()]:
-            raise AtelierError(
-                "run-other-data",
-                "The pictures at hand are not those that {folder} was trained on.",
-                folder=run,
-            )
-        trainer.restore(state)
-    else:
-        if minutes is not None:
-            per_epoch, at_end = measure_pace(trainer)
-            epochs = distributed.agreed(loop.epochs_within(minutes, per_epoch, at_end))
-            if distributed.is_first():
-                print(f"{minutes:g} minutes: {epochs} epochs of {per_epoch:.1f} s", flush=True)
-            trainer.training = training = replace(training, epochs=epochs)
-        settings = {
-            "architecture": trainer.architecture(),
-            "training": asdict(training),
-            "data": {
-                "name": train_set.name,
-                "split": train_set.split,
-                "pictures": len(train_set),
-                "test_split": test_set.split,
-                "test_pictures": len(test_set),
-                "note": training.data_note,
-                "fingerprint": train_set.fingerprint(),
-                "test_fingerprint": test_set.fingerprint(),
-            },
-            "device": loop.device_name(device),
-            "code_version": loop.code_version(),
-        }
-    if distributed.is_first() and not finish:
-        write_json(run / "run.json", settings)
-    if finish:
-        trainer.snapshot(trainer.averaged_model(), run / "progress", trainer.epoch)
-    else:
-        _run_epochs(trainer, run, settings)
-    if not distributed.is_first():
-        return run / "bundle"  # which the first process writes
-    return trainer.write(run / "bundle", train_set, test_set, settings)
+    held = (Resident.of(one, device) for one in pictures)
+    return family(config, training, device, *held), pictures
+
+
+def _taken_up(
+    family: type[Trainer], run: Path, lengthen: int | None, download: bool, device: torch.device
+) -> Opened:
+    """The run in ``run`` after its last whole epoch."""
+    state = loop.load_state(run / "state.pt", device)
+    settings = state["settings"]
+    config = family.config_of(settings["architecture"])
+    training = planned = family.training_class.read(settings["training"])
+    if lengthen is not None:
+        training = longer(training, state["epoch"], lengthen)
+    if training != planned:
+        settings |= {"device": _and_then(settings["device"], loop.device_name(device))}
+        settings |= {"code_version": loop.code_version()}
+    settings["training"] = asdict(training)  # an older run lacks newer settings
+    trainer, pictures = _with_data(family, config, training, download, device)
+    prints = [settings["data"][key] for key in ("fingerprint", "test_fingerprint")]
+    if prints != [one.fingerprint() for one in pictures]:
+        raise AtelierError(
+            "run-other-data",
+            "The pictures at hand are not those that {folder} was trained on.",
+            folder=run,
+        )
+    trainer.restore(state)
+    return trainer, settings, pictures
+
+
+def _begun(
+    family: type[Trainer],
+    run: Path,
+    config: Any,
+    training: Training,
+    start: Bundle | None,
+    minutes: float | None,
+    download: bool,
+    device: torch.device,
+) -> Opened:
+    """A new run before its first step."""
+    if (run / "state.pt").exists():
+        raise AtelierError(
+            "run-exists",
+            "{folder} holds a run already: go on with --resume, or name another folder.",
+            folder=run,
+        )
+    note = training.data_note or sets.note_of(training.data, training.split, training.folder)
+    training = replace(training, data_note=note)
+    if start is not None:
+        training = replace(training, ancestors=ancestry.ancestors(start))
+    trainer, pictures = _with_data(family, config, training, download, device)
+    if start is not None:
+        trainer.begin_with(start)
+    if minutes is not None:
+        per_epoch, at_end = measure_pace(trainer)
+        epochs = distributed.agreed(loop.epochs_within(minutes, per_epoch, at_end))
+        if distributed.is_first():
+            print(f"{minutes:g} minutes: {epochs} epochs of {per_epoch:.1f} s", flush=True)
+        trainer.training = training = replace(training, epochs=epochs)
+    train_set, test_set = pictures
+    settings = {
+        "architecture": trainer.architecture(),
+        "training": asdict(training),
+        "data": {
+            "name": train_set.name,
+            "split": train_set.split,
+            "pictures": len(train_set),
+            "test_split": test_set.split,
+            "test_pictures": len(test_set),
+            "note": training.data_note,
+            "fingerprint": train_set.fingerprint(),
+            "test_fingerprint": test_set.fingerprint(),
+        },
+        "device": loop.device_name(device),
+        "code_version": loop.code_version(),
+    }
+    return trainer, settings, pictures
 
 
 def _run_epochs(trainer: Trainer, run: Path, settings: dict) -> None:
@@ -396,6 +532,7 @@ def _run_epochs(trainer: Trainer, run: Path, settings: dict) -> None:
         trainer.history.append(
             {
                 "epoch": trainer.epoch,
+                "updates": trainer.epoch * trainer.steps_per_epoch,
                 **row,
                 "seconds": seconds,
                 "seconds_train": train_seconds,
@@ -464,110 +601,3 @@ def progress_files(folder: Path, planned: int, done: int) -> dict[str, bytes]:
     return {
         file.name: file.read_bytes() for file in files if int(file.name.split("-")[1]) in wanted
     }
-
-
-# ---------------------------------------------------------------- the command line
-
-
-SETTINGS = (
-    "data",
-    "split",
-    "test_split",
-    "data_note",
-    "folder",
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "warmup_steps",
-    "average_decay",
-    "seed",
-    "pictures",
-)
-
-
-def add_arguments(
-    parser: argparse.ArgumentParser,
-    presets: tuple[str, ...],
-    defaults: Training,
-    *,
-    augmented: bool = True,
-) -> None:
-    """Arguments of every run; ``augmented`` where the augmentation of digits is used."""
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--preset", choices=presets, default=presets[0])
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the run in the folder; with --epochs, to that many in all",
-    )
-    parser.add_argument(
-        "--finish", action="store_true", help="no more training: a bundle of the last epoch"
-    )
-    parser.add_argument(
-        "--download",
-        action="store_true",
-        help="fetch the data set from the Hub where it is missing",
-    )
-    parser.add_argument("--minutes", type=float, help="budget; decides the number of epochs")
-    parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
-    for name in SETTINGS:
-        default = getattr(defaults, name)
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=type(default), help=f"default: {default!r}"
-        )
-    if augmented:
-        parser.add_argument(
-            "--augment", type=float, default=1.0, help="factor on every augmentation (0: none)"
-        )
-    parser.add_argument(
-        "--compile",
-        action=argparse.BooleanOptionalAction,
-        help="compile the network first (default: on CUDA, where it pays)",
-    )
-
-
-def main(
-    family: type[Trainer],
-    config: Any,
-    recipe: Training,
-    arguments: argparse.Namespace,
-    device: torch.device | None = None,
-) -> None:
-    """Train as the command line says, starting from the preset's ``recipe``."""
-    known = {one.name for one in fields(recipe)}
-    given = {key: v for key, v in vars(arguments).items() if v is not None and key in known}
-    lengthen = given.pop("epochs", None) if arguments.resume and not arguments.finish else None
-    if given and (arguments.resume or arguments.finish):
-        names = ", ".join(f"--{key.replace('_', '-')}" for key in given)
-        raise ValueError(f"--resume and --finish take the settings of the run: leave out {names}")
-    device = device or loop.pick_device(arguments.device)
-    given.setdefault("compile", device.type == "cuda")
-    factor = getattr(arguments, "augment", 1.0)
-    scaled = {key: value * factor for key, value in vars(recipe.augmentation).items()}
-    training = replace(recipe, **given, augmentation=DigitAugmentation(**scaled))
-    try:
-        bundle = train(
-            family,
-            arguments.run,
-            config,
-            training,
-            minutes=arguments.minutes,
-            resume=arguments.resume,
-            lengthen=lengthen,
-            finish=arguments.finish,
-            download=arguments.download,
-            device=device,
-        )
-    except KeyboardInterrupt:
-        if not (arguments.run / "state.pt").exists():
-            raise AtelierError(
-                "run-stopped-early", "Stopped within the first epoch: there is nothing to keep."
-            ) from None
-        raise AtelierError(
-            "run-stopped",
-            "Stopped. The last whole epoch is kept: go on with --resume, or make a bundle of it "
-            "with --finish.",
-        ) from None
-    if distributed.is_first():
-        print(f"bundle: {bundle}")

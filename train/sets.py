@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from core import data
-from core.data import PictureSet
+from core.data import PictureSet, Selection
 from core.errors import AtelierError
 
 OWN = "folder"
@@ -23,6 +23,16 @@ OFFICIAL_SIZES = {
     ("cifar10", "train"): 50000,
     ("cifar10", "test"): 10000,
 }
+
+
+NOTES = {
+    ("svhn", "extended"): "training pictures 1 to 2000 and test pictures 1001 to 5033",
+    ("svhn", "jittered"): "jittered crops of 4,434 digits, 4 a digit",
+}
+"""What the splits hold that are not the data set's own, where a run says nothing of them."""
+
+TEST_PICTURES_SEEN = {("svhn", "extended")}
+"""Splits to train on that hold pictures of the official test set."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +66,29 @@ def load(
     folder: str = "",
     download: bool = False,
     pictures: int = 0,
+    selection: Selection = "shares",
 ) -> tuple[PictureSet, PictureSet]:
     """Training and test pictures: two splits of a known data set, or one's own ``folder``.
 
-    ``download`` fetches missing splits from the Hub; ``pictures`` of the training split are taken,
-    from its first on (0: all). Raises ``AtelierError`` ``folder-small`` and
+    ``download`` fetches missing splits from the Hub; ``pictures`` of the training split are taken
+    (0: all), which ones ``core.data.select`` says. Raises ``AtelierError`` ``folder-small`` and
     those of ``core.data``.
     """
     if folder:
         trained, tested = hold_out(data.load_folder(Path(folder)))
-        return first(trained, pictures), tested
+        return part_of(trained, pictures, selection), tested
     if download:
         for part in (split, test_split):
             if data.find_split(name, part) is None:
                 data.download_split(name, part)
-    return data.load_split(name, split, pictures), data.load_split(name, test_split)
+    trained = data.load_split(name, split, pictures, selection)
+    return trained, data.load_split(name, test_split)
 
 
-def first(pictures: PictureSet, count: int) -> PictureSet:
-    """The first ``count`` pictures of a set, all where it is 0 or there are no more."""
-    if count == 0 or count >= len(pictures):
-        return pictures
-    return replace(pictures, pictures=pictures.pictures[:count], labels=pictures.labels[:count])
+def part_of(whole: PictureSet, count: int, selection: Selection) -> PictureSet:
+    """``count`` pictures of a set, all where it is 0; which ones ``core.data.select`` says."""
+    rows = data.select(whole.labels, count, selection)
+    return replace(whole, pictures=whole.pictures[rows], labels=whole.labels[rows])
 
 
 def hold_out(pictures: PictureSet) -> tuple[PictureSet, PictureSet]:
@@ -99,6 +110,23 @@ def hold_out(pictures: PictureSet) -> tuple[PictureSet, PictureSet]:
         for split, rows in (("train", ~tested), ("test", tested))
     ]
     return parts[0], parts[1]
+
+
+def note_of(name: str, split: str, folder: str = "") -> str:
+    """What a split holds, in words; empty where it is the data set's own, or one's ``folder``."""
+    return "" if folder else NOTES.get((name, split), "")
+
+
+def terms_of(about: dict) -> Terms:
+    """The terms of weights trained on a bundle's ``data``, and what its figures compare with."""
+    terms = TERMS[about["name"]]
+    if (about["name"], about["split"]) not in TEST_PICTURES_SEEN:
+        return terms
+    return replace(
+        terms,
+        sentence=f"{terms.sentence} Pictures of the official test set are among those that it was "
+        "trained on: none of its figures is a result on that test set.",
+    )
 
 
 def describe(about: dict) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from core import methods
+from core.bundle import Bundle
 from core.data import PictureSet
 from core.joint_embedding import SIZES, EmbeddingConfig, JointEmbedding
 from core.views import HARDER, Views, apply
-from train import diagnosis, distributed, loop, run, simsiam_bundle
+from train import diagnosis, distributed, loop, options, run, simsiam_bundle
 from train.diagnosis import Diagnosis, Protocol
 from train.run import Training
 
@@ -73,6 +74,7 @@ class ViewsLoss(nn.Module):
 class Trainer(run.Trainer):
     """Network, optimiser and data of a run."""
 
+    family = "simsiam"
     training_class = SimSiamTraining
     config: NamedConfig
     model: JointEmbedding
@@ -153,11 +155,19 @@ class Trainer(run.Trainer):
         protocol = self.training.protocol
         return diagnosis.diagnose(model, self.trained, self.tested, self.classes, protocol, before)
 
+    def begin_with(self, bundle: Bundle) -> None:
+        """As of every run; batch statistics of the untrained network are taken first.
+
+        A page makes that network again from the seed, whatever the run begins with.
+        """
+        self.statistics = diagnosis.statistics_of(self.averaged_model())
+        super().begin_with(bundle)
+
     def before_training(self) -> None:
         model = self.averaged_model()
         found = self.diagnose(model)
         self.before, self.arrays = found.figures, [found.arrays]
-        self.statistics = diagnosis.statistics_of(model)
+        self.statistics = self.statistics or diagnosis.statistics_of(model)
 
     def evaluate(self, model: JointEmbedding) -> dict[str, float]:
         found = self.diagnose(model)
@@ -271,21 +281,44 @@ def configured(recipe: Recipe, size: EmbeddingConfig) -> NamedConfig:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    run.add_arguments(parser, tuple(SIZES), SimSiamTraining(), augmented=False)
+    options.add_arguments(parser, tuple(SIZES), SimSiamTraining(), augmented=False)
     parser.add_argument("--recipe", choices=tuple(RECIPES), help="default: baseline")
     for name in ("bank", "queries"):
         default = getattr(Protocol(), name)
         parser.add_argument(f"--{name}", type=int, help=f"pictures of the kNN, default: {default}")
 
 
-def main(arguments: argparse.Namespace) -> None:
-    name = arguments.recipe or "baseline"
-    recipe = RECIPES[name]
-    protocol = Protocol(
-        **{key: getattr(arguments, key) for key in ("bank", "queries") if getattr(arguments, key)}
+def size_of(config: EmbeddingConfig) -> EmbeddingConfig:
+    """What all methods have in common of a configuration."""
+    return EmbeddingConfig(
+        **{one.name: getattr(config, one.name) for one in fields(EmbeddingConfig)}
     )
+
+
+def configure(
+    arguments: argparse.Namespace, start: Bundle | None
+) -> tuple[NamedConfig, SimSiamTraining]:
+    """Method, network and recipe: of the preset that is named, or of the bundle to begin with.
+
+    Without ``--recipe`` a run goes on by that of the bundle.
+    """
+    name = arguments.recipe or "baseline"
+    size = SIZES[arguments.preset or "default"]
+    if start is not None:
+        own, held = methods.config_from(start.config["architecture"]), start.config["training"]
+        if arguments.recipe is None:
+            name = held.get("recipe", name)
+        if arguments.preset is None:
+            size = size_of(own[1])
+    if name not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
+    recipe = RECIPES[name]
+    given = {key: getattr(arguments, key) for key in ("bank", "queries")}
+    protocol = Protocol(**{key: count for key, count in given.items() if count is not None})
     training = SimSiamTraining(**recipe.training)
-    training = replace(training, recipe=name, protocol=protocol)
-    config = configured(recipe, SIZES[arguments.preset])
+    return configured(recipe, size), replace(training, recipe=name, protocol=protocol)
+
+
+def main(arguments: argparse.Namespace) -> None:
     with distributed.processes(loop.pick_device(arguments.device)) as device:
-        run.main(Trainer, config, training, arguments, device)
+        options.main(Trainer, configure, arguments, device)

@@ -14,7 +14,7 @@ from core.data import PictureSet
 from core.joint_embedding import JointEmbedding
 from core.linear_probe import linear_probe
 from core.simsiam_explorer import golden_deviation, golden_outputs
-from train import diagnosis, sets
+from train import ancestry, diagnosis, sets
 from train.diagnosis import Protocol
 from train.loop import Resident
 from train.run import Measured, bundle_config, rounded
@@ -188,13 +188,14 @@ h = model.features(pictures)  # pictures (B, 3, 32, 32) in [-1, 1]; h (B, 8 widt
 def card(config: dict, metrics: dict, history: list[dict]) -> str:
     """The model card: what it is, what it was trained on, what it knows and whether it collapsed."""
     trained, tested = sets.describe(config["data"])
-    terms, test, before = sets.TERMS[config["data"]["name"]], metrics["test"], metrics["before"]
-    minutes = history[-1]["seconds_total"] / 60 if history else 0.0
+    terms, test, before = sets.terms_of(config["data"]), metrics["test"], metrics["before"]
     loss = history[-1]["train_loss"] if history else float("nan")
     title = TITLES[config["architecture"]["method"]]
     load = LOAD if bundles.keeps_weights(config) else ""
     kept = "" if load else "The weights were not kept, the run's history and statistics were.\n\n"
     isotropic = config["architecture"]["dim"] ** -0.5
+    from_a_bundle = config["training"].get("ancestors")
+    begun = "of the weights that it began with" if from_a_bundle else "before training"
     return f"""---
 library_name: latent-atelier
 tags: [self-supervised-learning, representation-learning, education]
@@ -208,14 +209,14 @@ collapsing: it is made for learning and teaching, and no good classifier.
 
 **Trained on** {trained}, without their labels.
 
-{len(history)} epochs in {minutes:.0f} minutes on {config["training"]["device"]}. {terms.sentence}
+{ancestry.length_in_words(config, history)} {terms.sentence}
 No picture of the data set is in this folder.
 
 {kept}| on {tested} | |
 |---|---|
 | kNN accuracy, {test["bank"]:,} training pictures as bank | {test["knn_accuracy"]:.2%} |
 | linear probe | {test["linear_accuracy"]:.2%} |
-| kNN accuracy before training, fewer pictures | {before["test_knn_accuracy"]:.2%} |
+| kNN accuracy {begun}, fewer pictures | {before["test_knn_accuracy"]:.2%} |
 | training loss at the end | {loss:.4f} |
 | std of l2-normalised z (isotropic: {isotropic:.4f}; collapsed: 0) | {test["std_z"]:.4f} |
 | effective rank of z | {test["rank_z"]:.1f} |

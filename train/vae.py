@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core import images
+from core.bundle import Bundle
 from core.data import PictureSet
 from core.files import replacing
 from core.vae import (
@@ -22,7 +23,7 @@ from core.vae import (
     VAEConfig,
     active_units,
 )
-from train import loop, run, vae_bundle
+from train import loop, options, run, vae_bundle
 from train.augment import DigitAugmentation
 from train.run import Training
 
@@ -63,6 +64,7 @@ RECIPES: dict[str, VAETraining] = {
 class Trainer(run.Trainer):
     """Encoder, decoder, optimiser and data of a run."""
 
+    family = "vae"
     training_class = VAETraining
     config: VAEConfig
     model: VAE
@@ -191,12 +193,20 @@ def snapshot(model: VAE, test_levels: Tensor, folder: Path, epoch: int) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    run.add_arguments(parser, tuple(PRESETS), VAETraining())
+    options.add_arguments(parser, tuple(PRESETS), VAETraining())
     parser.add_argument("--latent-dim", type=int, help="units of z (the assignment: 32 or 100)")
 
 
-def main(arguments: argparse.Namespace) -> None:
-    config = PRESETS[arguments.preset]
+def configure(arguments: argparse.Namespace, start: Bundle | None) -> tuple[VAEConfig, VAETraining]:
+    """Network and recipe: of the preset that is named, or the network of the bundle to begin with."""
+    preset = arguments.preset or "default"
+    config = PRESETS[preset]
+    if start is not None and arguments.preset is None:
+        config = Trainer.config_of(start.config["architecture"])
     if arguments.latent_dim is not None:
         config = replace(config, latent_dim=arguments.latent_dim)
-    run.main(Trainer, config, RECIPES[arguments.preset], arguments)
+    return config, RECIPES[preset]
+
+
+def main(arguments: argparse.Namespace) -> None:
+    options.main(Trainer, configure, arguments)

@@ -22,7 +22,7 @@ from core.vae import (
     importance_weighted_bound,
 )
 from core.vae_explorer import golden_deviation, golden_outputs
-from train import loop, sets
+from train import ancestry, loop, sets
 from train.run import Measured, bundle_config, progress_files, rounded, shown_rows
 
 DRAWS = 5
@@ -257,9 +257,8 @@ def card(config: dict, metrics: dict, history: list[dict]) -> str:
     """The model card: what it is, what it was trained on, how well it does, how to load it."""
     trained, tested = sets.describe(config["data"])
     parameters = sum(p.numel() for p in VAE(VAEConfig(**config["architecture"])).parameters())
-    architecture, terms = config["architecture"], sets.TERMS[config["data"]["name"]]
+    architecture, terms = config["architecture"], sets.terms_of(config["data"])
     test, linear = metrics["test"], metrics["linear_model"]
-    minutes = history[-1]["seconds_total"] / 60 if history else 0.0
     bounds = "\n".join(
         f"| importance-weighted bound, K = {row['K']} ({row['pictures']} pictures) | {row['nll']:.1f} |"
         for row in metrics["importance_weighted"]
@@ -276,7 +275,7 @@ A variational autoencoder for 32 x 32 colour pictures with a unit-variance Gauss
 
 **Trained on** {trained}.
 
-{len(history)} epochs in {minutes:.0f} minutes on {config["training"]["device"]}. {terms.sentence}
+{ancestry.length_in_words(config, history)} {terms.sentence}
 No picture of the data set is in this folder; the sheets in `progress/` were made by the model.
 
 | on {tested} | nats |

@@ -18,7 +18,7 @@ import torch
 
 from core import data
 from core.bundle import CHECKPOINTS, Bundle, Manifest, ManifestEntry, read_manifest
-from core.data import PictureSet
+from core.data import PictureSet, Selection
 from core.ddpm import NoiseSchedule, ScheduleConfig
 from core.ddpm_explorer import (
     DDPMExplorer,
@@ -294,8 +294,10 @@ def warm_up() -> None:
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _split(files: tuple[tuple[str, float], ...], name: str, split: str, most: int) -> PictureSet:
-    return data.load_split(name, split, most)
+def _split(
+    files: tuple[tuple[str, float], ...], name: str, split: str, most: int, selection: Selection
+) -> PictureSet:
+    return data.load_split(name, split, most, selection)
 
 
 def split_at_hand(name: str, split: str) -> bool:
@@ -313,10 +315,12 @@ def _files(name: str, split: str) -> tuple[tuple[str, float], ...]:
     return tuple((str(file), file.stat().st_mtime) for file in found)
 
 
-def picture_set(name: str, split: str, most: int = 0) -> PictureSet:
-    """A split that is at hand, or its first ``most`` pictures; ``AtelierError`` where it is not."""
+def picture_set(
+    name: str, split: str, most: int = 0, selection: Selection = "shares"
+) -> PictureSet:
+    """A split that is at hand, or ``most`` of its pictures; ``AtelierError`` where it is not."""
     with st.spinner(_("Reading the pictures …")):
-        return _split(_files(name, split), name, split, most)
+        return _split(_files(name, split), name, split, most, selection)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

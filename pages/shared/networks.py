@@ -143,7 +143,13 @@ def bank_pictures(record: RunRecord) -> PictureSet | None:
     """
     settings = record.bundle.config["data"]
     with plain_errors():
-        found = loaders.picture_set(settings["name"], settings["split"], settings["pictures"])
+        shares = record.bundle.config["training"].get("selection") == "shares"
+        found = loaders.picture_set(
+            settings["name"],
+            settings["split"],
+            settings["pictures"],
+            "shares" if shares else "first",
+        )
         _features, labels = explorer(record).bank
         request = ("fingerprint", record.bundle.digest, id(found))
         same = kept("bank", request, found.fingerprint).value == settings["fingerprint"]

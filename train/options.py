@@ -1,0 +1,197 @@
+"""The command line of a training run: its options, and which of them a run takes when.
+
+Every option is absent unless it is typed, so that none can pass unseen: one that would be ignored is
+refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+
+from core.bundle import Bundle
+from core.data import Selection
+from core.errors import AtelierError
+from train import ancestry, distributed, loop
+from train.run import Trainer, Training, train
+
+SETTINGS = (
+    "data",
+    "split",
+    "test_split",
+    "data_note",
+    "folder",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "warmup_steps",
+    "average_decay",
+    "seed",
+    "pictures",
+    "updates_per_epoch",
+)
+"""Fields of ``Training`` that are an option each."""
+
+TAKEN_WITH = {
+    "resume": {"run", "resume", "epochs", "download", "device"},
+    "finish": {"run", "finish", "download", "device"},
+}
+"""What a run that goes on takes from the command line; all else stands in its settings."""
+
+Configure = Callable[[argparse.Namespace, Bundle | None], tuple[Any, Training]]
+"""Network and recipe that the options of a family name, given the bundle to begin with."""
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser,
+    presets: tuple[str, ...],
+    defaults: Training,
+    *,
+    augmented: bool = True,
+) -> None:
+    """Options of every run; ``augmented`` where the augmentation of digits is used."""
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--preset", choices=presets, help=f"size and recipe (default: {presets[0]})"
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="BUNDLE",
+        help="begin with the weights of this bundle: a folder, or user/name on the Hub",
+    )
+    going_on = parser.add_mutually_exclusive_group()
+    going_on.add_argument(
+        "--resume",
+        action="store_true",
+        default=None,
+        help="go on with the run in the folder; with --epochs, to that many in all",
+    )
+    going_on.add_argument(
+        "--finish",
+        action="store_true",
+        default=None,
+        help="no more training: a bundle of the last epoch",
+    )
+    parser.add_argument(
+        "--download",
+        action="store_true",
+        default=None,
+        help="fetch the data set from the Hub where it is missing",
+    )
+    parser.add_argument("--minutes", type=float, help="budget; decides the number of epochs")
+    parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
+    for name in SETTINGS:
+        default = getattr(defaults, name)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(default), help=f"default: {default!r}"
+        )
+    parser.add_argument(
+        "--selection",
+        choices=get_args(Selection),
+        help="which of the pictures --pictures takes (default: of every class its share)",
+    )
+    if augmented:
+        parser.add_argument(
+            "--augment", type=float, help="factor on every augmentation (default: 1; 0: none)"
+        )
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="compile the network first (default: on CUDA, where it pays)",
+    )
+
+
+def given(arguments: argparse.Namespace) -> set[str]:
+    """The options that were typed, by the names of their values."""
+    return {key for key, value in vars(arguments).items() if value is not None} - {"command"}
+
+
+def spelled(names: set[str]) -> str:
+    """Options as they are typed, in order."""
+    own = {"start": "--from", "T": "-T"}
+    return ", ".join(sorted(own.get(name, f"--{name.replace('_', '-')}") for name in names))
+
+
+def refuse_ignored(arguments: argparse.Namespace) -> None:
+    """Raises ValueError where an option was typed that this run would not heed."""
+    typed = given(arguments)
+    for going_on, taken in TAKEN_WITH.items():
+        if going_on in typed and (ignored := typed - taken):
+            raise ValueError(
+                f"--resume and --finish take the settings of the run: leave out {spelled(ignored)}"
+            )
+    if {"minutes", "epochs"} <= typed:
+        raise ValueError("--minutes decides the number of epochs: leave out --epochs")
+    if "folder" in typed and (ignored := typed & {"data", "split", "test_split", "download"}):
+        raise ValueError(f"--folder names the pictures: leave out {spelled(ignored)}")
+    if "selection" in typed and "pictures" not in typed:
+        raise ValueError("--selection says which pictures --pictures takes: name their number")
+    if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
+        raise ValueError(f"minutes must be above 0, got {arguments.minutes}")
+
+
+def training_of(recipe: Training, arguments: argparse.Namespace, device: torch.device) -> Training:
+    """The recipe with what the command line changes."""
+    changed = {
+        name: getattr(arguments, name)
+        for name in (*SETTINGS, "selection", "compile")
+        if getattr(arguments, name) is not None
+    }
+    changed.setdefault("compile", device.type == "cuda")
+    factor = getattr(arguments, "augment", None)
+    if factor is not None:
+        changed["augmentation"] = recipe.augmentation.scaled(factor)
+    return replace(recipe, **changed)
+
+
+def main(
+    family: type[Trainer],
+    configure: Configure,
+    arguments: argparse.Namespace,
+    device: torch.device | None = None,
+) -> None:
+    """Train as the command line says."""
+    refuse_ignored(arguments)
+    device = device or loop.pick_device(arguments.device)
+    going_on = bool(arguments.resume or arguments.finish)
+    start = config = training = None
+    if not going_on:
+        if arguments.start is not None:
+            start = ancestry.opened(arguments.start, family.family)
+        config, recipe = configure(arguments, start)
+        training = training_of(recipe, arguments, device)
+    try:
+        bundle = train(
+            family,
+            arguments.run,
+            config,
+            training,
+            start=start,
+            minutes=arguments.minutes,
+            resume=bool(arguments.resume),
+            lengthen=arguments.epochs if going_on else None,
+            finish=bool(arguments.finish),
+            download=bool(arguments.download),
+            device=device,
+        )
+    except KeyboardInterrupt:
+        if not (arguments.run / "state.pt").exists():
+            raise AtelierError(
+                "run-stopped-early", "Stopped within the first epoch: there is nothing to keep."
+            ) from None
+        raise AtelierError(
+            "run-stopped",
+            "Stopped. The last whole epoch is kept: go on with --resume, or make a bundle of it "
+            "with --finish.",
+        ) from None
+    if distributed.is_first():
+        print(f"bundle: {bundle}")
