@@ -10,6 +10,7 @@ Source: Zbontar et al. 2021, *Barlow Twins* (arXiv:2103.03230).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,14 +22,17 @@ from core.joint_embedding import EmbeddingConfig, JointEmbedding, Outputs, preci
 
 @dataclass(frozen=True)
 class BarlowTwinsConfig(EmbeddingConfig):
-    """``redundancy``: weight lambda of what lies off the diagonal, above 0."""
+    """``redundancy``: weight lambda of what lies off the diagonal, 0 or more.
+
+    0 leaves out what keeps Barlow Twins from saying the same in every channel.
+    """
 
     redundancy: float = 0.005
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.redundancy > 0:
-            raise ValueError(f"redundancy must be above 0, got {self.redundancy}")
+        if not 0 <= self.redundancy < math.inf:
+            raise ValueError(f"redundancy must be 0 or more, got {self.redundancy}")
 
 
 def cross_correlation(z1: Tensor, z2: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -73,6 +73,13 @@ CONFIG_FIELDS: dict[str, type] = {
 Origin = Literal["embedded", "folder", "hub"]
 
 
+class Ancestor(NamedTuple):
+    """A bundle that another one went on from: its name, and the epochs of its own run."""
+
+    name: str
+    epochs: int
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle whose files were found, hashed and, where hashes were given, verified."""
@@ -110,6 +117,20 @@ class Bundle:
     def has_weights(self) -> bool:
         """False for a record, of which history and statistics alone were kept."""
         return keeps_weights(self.config)
+
+    @property
+    def ancestors(self) -> tuple[Ancestor, ...]:
+        """The bundles that its weights went through before this run, the oldest first.
+
+        Empty for weights that began at random; what is not told as it should be is left out.
+        """
+        told = self.config["training"].get("ancestors")
+        found = []
+        for one in told if isinstance(told, list) else ():
+            parts = [one.get(key) for key in ("name", "epochs")] if isinstance(one, dict) else []
+            if [type(part) for part in parts] == [str, int]:
+                found.append(Ancestor(*parts))
+        return tuple(found)
 
     @property
     def bytes(self) -> int:

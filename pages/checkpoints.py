@@ -11,7 +11,7 @@ import streamlit as st
 from core import hub
 from core.bundle import GOLDEN_TOLERANCE, Bundle, ManifestEntry
 from core.errors import AtelierError
-from pages.shared import figures, guests, loaders
+from pages.shared import figures, guests, loaders, training
 from pages.shared.text import N_, _, head, mechanism, megabytes, number, plain_errors, sentence
 
 ORIGINS = {"embedded": "checkpoints/", "hub": N_("Hub, cached"), "folder": "–"}
@@ -102,6 +102,7 @@ def details(entry: ManifestEntry, found: Bundle) -> None:
         )
     if found.origin == "hub":
         forget(entry)
+    training.went_on(found)
     if not found.has_weights:
         st.caption(
             _("A record: the history of a run and what was measured of it, without its weights.")

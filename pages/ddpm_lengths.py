@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.ddpm import NoiseSchedule, ScheduleConfig
 from core.ddpm_explorer import DDPMExplorer, Prediction
-from pages.shared import controls, figures, loaders, picking
+from pages.shared import controls, figures, loaders, picking, training
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
 from pages.shared.picking import Picked
@@ -36,8 +36,19 @@ SHEET = 24
 
 
 def unequal(explorers: list[DDPMExplorer]) -> None:
-    """Says so where more than T differs between the models: passes over the data."""
-    epochs = {e.T: e.bundle.config["training"]["epochs_done"] for e in explorers}
+    """Says so where more than T differs between the models: passes over the data, or the start."""
+    epochs = {e.T: training.epochs_in_words(e.bundle) for e in explorers}
+    starts = {tuple(one.name for one in e.bundle.ancestors) for e in explorers}
+    if len(starts) == 1 and (start := starts.pop()):
+        st.caption(
+            _(
+                "All of these models began with the weights of {name} and then trained for "
+                "equally long, each with its own T: what they learnt before the last run is the "
+                "same."
+            ).format(name=start[-1])
+            if len(set(epochs.values())) == 1
+            else _("All of these models began with the weights of {name}.").format(name=start[-1])
+        )
     if len(set(epochs.values())) > 1:
         st.warning(
             _(
@@ -45,7 +56,7 @@ def unequal(explorers: list[DDPMExplorer]) -> None:
                 "for that reason too; where the levels lie and where they end does not."
             ).format(
                 epochs=", ".join(
-                    _("{epochs} epochs with T = {T}").format(epochs=number(count, 0), T=T)
+                    _("{epochs} epochs with T = {T}").format(epochs=count, T=T)
                     for T, count in epochs.items()
                 )
             )
@@ -237,12 +248,13 @@ def trade(explorers: list[DDPMExplorer]) -> None:
     st.subheader(_("Time and quality"), anchor=False)
     rows = []
     for explorer in explorers:
-        metrics, training = explorer.bundle.metrics, explorer.bundle.config["training"]
+        metrics, settings = explorer.bundle.metrics, explorer.bundle.config["training"]
         rows.append(
             {
                 "T": explorer.T,
                 "alpha_bar_end": metrics["schedule"]["alpha_bar_end"],
-                "epochs": training["epochs_done"],
+                "epochs": settings["epochs_done"],
+                "epochs_in_words": training.epochs_in_words(explorer.bundle),
                 "seconds_an_epoch": metrics["timing"].get("seconds_an_epoch", float("nan")),
                 "training_minutes": explorer.bundle.history[-1]["seconds_total"] / 60,
                 "seconds_all_steps": metrics["timing"]["seconds_a_picture_all_steps"],
@@ -258,7 +270,7 @@ def trade(explorers: list[DDPMExplorer]) -> None:
             {
                 "T": row["T"],
                 _("ᾱ at the end"): f"{row['alpha_bar_end']:.1e}",
-                _("epochs"): row["epochs"],
+                _("epochs"): row["epochs_in_words"],
                 _("an epoch, s"): number(row["seconds_an_epoch"], 0),
                 _("training, min"): number(row["training_minutes"], 0),
                 _("all steps, s"): number(row["seconds_all_steps"], 2),

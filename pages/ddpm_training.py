@@ -186,6 +186,7 @@ def main() -> None:
         final_samples(bundle)
         st.fragment(run_every=controls.pace("ddpm_epoch"))(epochs)(name)
         training.curves(bundle, CURVES, "ddpm")
+        training.went_on(bundle)
         training.average_said(bundle)
         by_level(bundle)
         loss_shape()

@@ -189,6 +189,7 @@ def main() -> None:
         training.curves(
             bundle, CURVES, "training", partial(with_linear_model, bundle), first_epoch=3
         )
+        training.went_on(bundle)
         training.average_said(bundle)
         mechanism(
             _(

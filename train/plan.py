@@ -2,43 +2,52 @@
 
     python -m train plan                            # what there is, done, begun and waiting
     python -m train plan --minutes 30               # trains for so long; again later, it goes on
+    python -m train plan --file train/plans/two-cores.toml --minutes 170 --jobs 2
 
 A file (TOML) names the runs, the best value first. Each one is the command that one would type, so
 a run of the plan can be resumed, finished and embedded by hand like any other. When the time is
-over the run at work keeps its last whole epoch; ``--finish`` makes bundles of those too.
+over the runs at work keep their last whole epoch; ``--finish`` makes bundles of those too. With
+``--jobs`` several train at once, each with its share of the cores, and give way to other work.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
-from core import bundle as bundles
 from core.errors import AtelierError
-from core.files import replacing
-from train import embed, loop
+from train import loop, pack
+from train import run as runs_of
+from train.pack import Kept
 
-PLAN = Path(__file__).with_name("plan.toml")
+PLAN = Path(__file__).parent / "plans" / "accelerator.toml"
 TRAINERS = ("vae", "ddpm", "simsiam", "judge")
-OURS = ("--run", "--minutes", "--resume", "--finish")
-"""Options that the plan gives itself."""
+OURS = ("--run", "--minutes", "--resume", "--finish", "--from")
+"""Options that the plan gives itself, or for which a run has a field."""
 
 SECONDS_TO_STOP = 60
 """How long a run may take to notice that it is to stop."""
+
+SMOKE_UPDATES = 4
+TELLING = ("test_accuracy", "test_knn_accuracy", "test_negative_elbo", "test_loss")
+"""Figures on test pictures, of which the first that a family has says how good its run is."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +57,18 @@ class PlannedRun:
     ``command``: what follows ``python -m train``, but for the folder and the time. ``minutes``:
     its budget, which decides the number of epochs unless the command does or another run:
     ``as_long_as`` names one that this run is compared with, and trains as many epochs as.
-    ``record``: what is kept of it in the end is its record, without weights.
+    ``start``: what it begins with, an earlier run of the plan once that has its bundle, or the folder
+    of a bundle. ``at_most``: minutes by the clock after which it is stopped and bundled as it is (0:
+    there is no such limit). ``keep``: what ``--pack`` keeps of it.
     """
 
     name: str
     command: str
     minutes: float
     as_long_as: str = ""
-    record: bool = False
+    start: str = ""
+    at_most: float = 0.0
+    keep: Kept = "all"
 
     def __post_init__(self) -> None:
         words = self.words
@@ -67,7 +80,13 @@ class PlannedRun:
         for option in OURS:
             if option in words:
                 raise ValueError(f"command of {self.name} must leave out {option}")
-        if not self.minutes > 0:
+        if not 0 <= self.at_most < math.inf:
+            raise ValueError(f"at_most of {self.name} must be 0 or more, got {self.at_most}")
+        if self.keep not in get_args(Kept):
+            raise ValueError(
+                f"keep of {self.name} must be one of {get_args(Kept)}, got {self.keep!r}"
+            )
+        if not 0 < self.minutes < math.inf:
             raise ValueError(f"minutes of {self.name} must be above 0, got {self.minutes}")
         if self.as_long_as and "--epochs" in words:
             raise ValueError(f"{self.name} must have as_long_as or --epochs, not both")
@@ -80,10 +99,12 @@ class PlannedRun:
 def read_plan(path: Path) -> list[PlannedRun]:
     """The runs of a plan, in order.
 
-    Raises ``AtelierError`` ``plan-unreadable`` and ``ValueError`` for what a run must not be.
+    Where the file states ``core_hours``, they must be the sum of its minutes. Raises ``AtelierError``
+    ``plan-unreadable`` and ``ValueError`` for what a run must not be.
     """
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))["run"]
+        plan = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = plan["run"]
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise AtelierError(
             "plan-unreadable", "{path} is no plan: a TOML file with [[run]].", path=path
@@ -103,7 +124,14 @@ def read_plan(path: Path) -> list[PlannedRun]:
             raise ValueError(
                 f"as_long_as of {run.name} must name an earlier run, got {run.as_long_as!r}"
             )
+        if run.start and run.start not in earlier and "/" not in run.start:
+            raise ValueError(
+                f"start of {run.name} must name an earlier run or a folder, got {run.start!r}"
+            )
         runs.append(run)
+    hours = sum(run.minutes for run in runs) / 60
+    if abs(plan.get("core_hours", hours) - hours) > 0.05:
+        raise ValueError(f"core_hours must be the sum {hours:.1f}, got {plan['core_hours']}")
     return runs
 
 
@@ -112,11 +140,20 @@ def read_plan(path: Path) -> list[PlannedRun]:
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a run is: ``done`` of ``planned`` epochs (None: not begun), of which ``bundled``."""
+    """How far a run is: ``done`` of ``planned`` epochs (None: not begun), of which ``bundled``.
+
+    ``last``: its figures after the last epoch.
+    """
 
     done: int = 0
     planned: int | None = None
     bundled: int = 0
+    last: Mapping[str, float] = field(default_factory=dict)
+
+    def figure(self) -> str:
+        """The figure on test pictures that says most, with its name; empty before the first epoch."""
+        told = [name for name in TELLING if name in self.last]
+        return f"  {told[0]} {self.last[told[0]]:.5g}" if told else ""
 
     def state(self, wanted: int | None) -> Literal["waiting", "begun", "done"]:
         """``wanted``: epochs that the plan asks for; None where the run decides itself."""
@@ -133,7 +170,8 @@ def standing(folder: Path) -> Standing:
     config, bundled = folder / "bundle" / "config.json", 0
     if config.exists():
         bundled = json.loads(config.read_text(encoding="utf-8"))["training"]["epochs_done"]
-    return Standing(state["epoch"], state["settings"]["training"]["epochs"], bundled)
+    last = state["history"][-1] if state["history"] else {}
+    return Standing(state["epoch"], state["settings"]["training"]["epochs"], bundled, last)
 
 
 def epochs_of_leader(run: PlannedRun, root: Path) -> int | None:
@@ -141,34 +179,62 @@ def epochs_of_leader(run: PlannedRun, root: Path) -> int | None:
     return standing(root / run.as_long_as).planned if run.as_long_as else None
 
 
+def bundle_to_begin_with(
+    run: PlannedRun, root: Path, known: Sequence[PlannedRun], stopped: Sequence[str] = ()
+) -> Path | None:
+    """The bundle that a run begins with; None while the run that is to make it is not at its end.
+
+    A run that its own ``at_most`` stopped counts as one at its end.
+    """
+    for one in known:
+        if one.name == run.start:
+            now = standing(root / one.name)
+            done = now.state(epochs_of_leader(one, root)) == "done" or one.name in stopped
+            return root / one.name / "bundle" if done and now.bundled else None
+    return Path(run.start)
+
+
 def command_of(
-    run: PlannedRun, folder: Path, now: Standing, wanted: int | None
+    run: PlannedRun,
+    folder: Path,
+    now: Standing,
+    wanted: int | None,
+    start: Path | None = None,
 ) -> list[str] | None:
-    """What begins the run or goes on with it; None while the run that it follows is not begun."""
+    """What begins the run or goes on with it; None while the run that it follows is not begun.
+
+    ``wanted``: epochs of the run that it follows. ``start``: the bundle to begin with; None where
+    that is not made yet.
+    """
     if now.planned is not None:
         more = ["--epochs", str(wanted)] if wanted is not None and wanted > now.planned else []
         return [run.words[0], "--run", str(folder), "--resume", *more]
-    if run.as_long_as and wanted is None:
+    if (run.as_long_as and wanted is None) or (run.start and start is None):
         return None
     if wanted is not None:
         length = ["--epochs", str(wanted)]
     else:
         length = [] if "--epochs" in run.words else ["--minutes", f"{run.minutes:g}"]
-    return [*run.words, "--run", str(folder), *length]
+    begun = ["--from", str(start)] if run.start else []
+    return [*run.words, "--run", str(folder), *begun, *length]
 
 
 # ---------------------------------------------------------------- work
 
 
-def carry_out(command: Sequence[str], seconds: float) -> bool | None:
-    """Runs a training command for at most ``seconds``.
+def carry_out(command: Sequence[str], seconds: float, jobs: int = 1) -> bool | None:
+    """Runs a training command for at most ``seconds``, one of ``jobs`` at once.
 
     Whether it ended well; None where it was stopped, as by Ctrl-C, after its last whole epoch.
     """
     print(f"$ python -m train {shlex.join(command)}", flush=True)
-    child = subprocess.Popen([sys.executable, "-m", "train", *command])
+    environment, politely = dict(os.environ), []
+    if jobs > 1:
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+        politely = ["nice", "-n", "19"] if shutil.which("nice") else []
+    child = subprocess.Popen([*politely, sys.executable, "-m", "train", *command], env=environment)
     try:
-        return child.wait(timeout=max(0.0, seconds)) == 0
+        return child.wait(timeout=None if math.isinf(seconds) else max(0.0, seconds)) == 0
     except subprocess.TimeoutExpired:
         child.send_signal(signal.SIGINT)
     except KeyboardInterrupt:  # the terminal has told the child, too
@@ -186,54 +252,103 @@ def _wait(child: subprocess.Popen) -> None:
         child.wait()
 
 
-def work(runs: Sequence[PlannedRun], root: Path, minutes: float) -> list[str]:
-    """Trains what is not done, in order, for ``minutes``; the names of the runs that failed."""
-    end, failed = time.monotonic() + 60 * minutes, []
-    for run in runs:
-        left = end - time.monotonic()
-        if left <= 0:
-            break
-        folder, wanted = root / run.name, epochs_of_leader(run, root)
-        now = standing(folder)
-        if now.state(wanted) == "done":
-            continue
-        command = command_of(run, folder, now, wanted)
-        if command is None:
-            continue
-        if carry_out(command, left) is False:
-            failed.append(run.name)
-    return failed
+def _train(command: Sequence[str], seconds: float, at_most: float, jobs: int) -> bool | None:
+    """As ``carry_out``; a run that its own limit stops is bundled as it is."""
+    if not at_most or 60 * at_most >= seconds:
+        return carry_out(command, seconds, jobs)
+    ended = carry_out(command, 60 * at_most, jobs)
+    if ended is not None:
+        return ended
+    bundled = [command[0], *command[command.index("--run") :][:2], "--finish"]
+    return None if carry_out(bundled, seconds - 60 * at_most, jobs) else False
 
 
-def finish(runs: Sequence[PlannedRun], root: Path) -> list[str]:
+def work(
+    runs: Sequence[PlannedRun],
+    root: Path,
+    minutes: float,
+    jobs: int = 1,
+    at_end: Callable[[PlannedRun], object] = lambda run: None,
+) -> list[str]:
+    """Trains what is not done, in order, for ``minutes``; the names of the runs that failed.
+
+    ``jobs`` at once. A run that another process trains is left to it. ``at_end`` is called with every
+    run that ended, before the next one.
+    """
+    end, failed, stopped = time.monotonic() + 60 * minutes, [], []
+    waiting, at_work = list(runs), dict[Future, PlannedRun]()
+
+    def next_command() -> tuple[PlannedRun, list[str]] | None:
+        """The first run that can be trained now; those that are done leave the list."""
+        for run in list(waiting):
+            folder, wanted = root / run.name, epochs_of_leader(run, root)
+            if runs_of.is_locked(folder):
+                continue
+            now = standing(folder)
+            if now.state(wanted) == "done":
+                waiting.remove(run)
+                continue
+            start = bundle_to_begin_with(run, root, runs, stopped) if run.start else None
+            command = command_of(run, folder, now, wanted, start)
+            if command is not None:
+                waiting.remove(run)
+                return run, command
+        return None
+
+    with ThreadPoolExecutor(jobs) as pool:
+        while True:
+            while len(at_work) < jobs and (left := end - time.monotonic()) > 0:
+                found = next_command()
+                if found is None:
+                    break
+                run, command = found
+                at_work[pool.submit(_train, command, left, run.at_most, jobs)] = run
+            if not at_work:
+                return failed
+            for future in wait(at_work, return_when=FIRST_COMPLETED).done:
+                run = at_work.pop(future)
+                if future.result() is False:
+                    failed.append(run.name)
+                elif future.result() is None:
+                    stopped.append(run.name)
+                at_end(run)
+
+
+def finish(runs: Sequence[PlannedRun], root: Path, jobs: int = 1) -> list[str]:
     """Bundles of the last whole epochs of all runs that were begun; names of those that failed."""
     failed = []
     for run in runs:
-        now = standing(root / run.name)
-        if now.done > now.bundled:
-            command = [run.words[0], "--run", str(root / run.name), "--finish"]
-            if carry_out(command, float("inf")) is False:
+        folder = root / run.name
+        now = standing(folder)
+        if now.done > now.bundled and not runs_of.is_locked(folder):
+            command = [run.words[0], "--run", str(folder), "--finish"]
+            if carry_out(command, float("inf"), jobs) is False:
                 failed.append(run.name)
     return failed
 
 
-def pack(runs: Sequence[PlannedRun], root: Path, target: Path) -> list[Path]:
-    """A tar archive of every bundle, or of its record, named for the run."""
-    made = []
-    for run in runs:
-        folder = root / run.name / "bundle"
-        if not (folder / "config.json").exists():
-            continue
-        with tempfile.TemporaryDirectory() as scratch:
-            if run.record:
-                record = Path(scratch) / run.name
-                embed.write_record(bundles.open_bundle(folder), record)
-                folder = record
-            path = target / f"{run.name}.tar"
-            with replacing(path) as temporary, tarfile.open(temporary, "w") as archive:
-                archive.add(folder, run.name)
-        made.append(path)
-    return made
+def smoke(runs: Sequence[PlannedRun], seconds: float) -> list[str]:
+    """A few updates and a bundle by the first run of every trainer; the names of those that failed.
+
+    Each has ``seconds``, and one that fails does not keep the next from being tried: what would go
+    wrong at the end of a long run goes wrong here first.
+    """
+    failed, seen = [], set()
+    with tempfile.TemporaryDirectory() as scratch:
+        for run in runs:
+            if run.words[0] in seen:
+                continue
+            seen.add(run.words[0])
+            begun = time.monotonic()
+            short = ["--epochs", "1", "--updates-per-epoch", str(SMOKE_UPDATES)]
+            # Of an option that is typed twice the last one counts.
+            command = [*run.words, "--run", str(Path(scratch) / run.name), *short]
+            well = carry_out(command, seconds)
+            if not well:
+                failed.append(run.name)
+            how = {True: "well", False: "FAILED", None: f"NOT WITHIN {seconds:g} s"}[well]
+            print(f"smoke of {run.name}: {how}, {time.monotonic() - begun:.0f} s", flush=True)
+    return failed
 
 
 # ---------------------------------------------------------------- the command
@@ -241,15 +356,25 @@ def pack(runs: Sequence[PlannedRun], root: Path, target: Path) -> list[Path]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--file", type=Path, default=PLAN, help="the plan (default: train/plan.toml)"
+        "--file", type=Path, default=PLAN, help="the plan (default: train/plans/accelerator.toml)"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--only", help="names of runs, with commas between them")
     parser.add_argument("--minutes", type=float, help="train for so long (default: only show)")
+    parser.add_argument("--jobs", type=int, default=1, help="how many train at once (default: 1)")
+    parser.add_argument(
+        "--smoke",
+        type=float,
+        metavar="SECONDS",
+        help="first try every trainer for a few updates, each at most so long",
+    )
     parser.add_argument(
         "--finish", action="store_true", help="make bundles of runs that are not at their end"
     )
     parser.add_argument("--pack", type=Path, help="a folder for one tar archive a bundle")
+    parser.add_argument(
+        "--part", type=float, metavar="MIB", help="cut archives into parts of at most so many MiB"
+    )
 
 
 def chosen(runs: Sequence[PlannedRun], only: str | None) -> list[PlannedRun]:
@@ -265,29 +390,50 @@ def chosen(runs: Sequence[PlannedRun], only: str | None) -> list[PlannedRun]:
 
 
 def table(runs: Sequence[PlannedRun], root: Path) -> str:
-    """One line a run: state, epochs, budget, name."""
+    """One line a run: state, epochs, budget, name, the last figure on test pictures."""
     lines = []
     for run in runs:
         now, wanted = standing(root / run.name), epochs_of_leader(run, root)
         epochs = f"{now.done}/{max(now.planned or 0, wanted or 0) or '?'}"
+        state = "at work" if runs_of.is_locked(root / run.name) else now.state(wanted)
         lines.append(
-            f"{now.state(wanted):<8} {epochs:>9} epochs  {run.minutes:>5g} min  {run.name}"
+            f"{state:<8} {epochs:>9} epochs  {run.minutes:>5g} min  {run.name}{now.figure()}"
         )
     return "\n".join(lines)
 
 
 def main(arguments: argparse.Namespace) -> int:
     runs = chosen(read_plan(arguments.file), arguments.only)
-    if arguments.minutes is not None and not arguments.minutes > 0:
-        raise ValueError(f"minutes must be above 0, got {arguments.minutes}")
+    for name in ("minutes", "smoke", "part"):
+        value = getattr(arguments, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be above 0, got {value}")
+    if arguments.jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {arguments.jobs}")
+    if arguments.part is not None and arguments.pack is None:
+        raise ValueError("--part cuts what --pack packs: name a folder with --pack")
+
+    def packed(some: Sequence[PlannedRun]) -> list[Path]:
+        if arguments.pack is None:
+            return []
+        kept = {run.name: run.keep for run in some}
+        return pack.pack(arguments.runs, arguments.pack, kept, arguments.part)
+
     failed: list[str] = []
+    if arguments.smoke is not None:
+        smoke(runs, arguments.smoke)  # says itself what failed; the runs are tried all the same
     if arguments.minutes is not None:
-        failed += work(runs, arguments.runs, arguments.minutes)
+        failed += work(
+            runs,
+            arguments.runs,
+            arguments.minutes,
+            arguments.jobs,
+            lambda run: packed([run]),  # there, whatever happens to the next one
+        )
     if arguments.finish:
-        failed += finish(runs, arguments.runs)
-    if arguments.pack is not None:
-        for path in pack(runs, arguments.runs, arguments.pack):
-            print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
+        failed += finish(runs, arguments.runs, arguments.jobs)
+    for path in packed(runs):
+        print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
     print(table(runs, arguments.runs))
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)

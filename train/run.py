@@ -33,6 +33,9 @@ from train.ancestry import Ancestor
 from train.augment import DigitAugmentation
 from train.loop import Resident
 
+SECONDS_FOR_A_LOOK = 1.0
+"""Who only asks whether a run is locked holds the lock for a moment."""
+
 CHECKED_EVERY = 50
 """Updates between two looks at the loss: on a GPU each look waits for all work under way."""
 
@@ -355,7 +358,7 @@ def locked(run: Path) -> Iterator[None]:
     run.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run / ".lock")
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=SECONDS_FOR_A_LOOK)
     except Timeout as error:
         raise AtelierError(
             "run-busy", "Another process trains {folder} at present.", folder=run
@@ -409,6 +412,20 @@ def train(
         if not distributed.is_first():
             return run / "bundle"  # which the first process writes
         return trainer.write(run / "bundle", *pictures, settings)
+
+
+def is_locked(run: Path) -> bool:
+    """Whether a process holds the lock of a run at present."""
+    file = Path(run) / ".lock"
+    if not file.exists():
+        return False
+    lock = FileLock(file)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 Opened = tuple[Trainer, dict, tuple[PictureSet, PictureSet]]

@@ -170,8 +170,11 @@ def what_differs(config: dict) -> str:
         )
     if "momentum" in parts:
         said.append(f"target with momentum {parts['momentum']:g}")
-    if "variance" in parts:
-        said.append(f"variance term weighted {parts['variance']:g}")
+    for term in ("variance", "covariance", "redundancy"):
+        if term in parts:
+            said.append(f"{term} term weighted {parts[term]:g}")
+    if training.get("updates_per_epoch"):
+        said.append(f"{training['updates_per_epoch']} updates an epoch")
     said.append("heavy augmentation" if training["heavy"] else "standard augmentation")
     return ", ".join(said)
 

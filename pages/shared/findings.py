@@ -97,7 +97,10 @@ def listed(records: Sequence[RunRecord], value: Callable[[RunRecord], str]) -> s
 
 
 def updates(record: RunRecord) -> int:
-    """Steps that a run took: whole batches an epoch, one at least."""
+    """Steps that a run took: as it counted, or whole batches an epoch, one at least."""
+    counted = record.bundle.history[-1].get("updates") if record.bundle.history else None
+    if isinstance(counted, int):
+        return counted
     training, about = record.bundle.config["training"], record.bundle.config["data"]
     return max(1, about["pictures"] // training["batch_size"]) * last(record)
 

@@ -32,6 +32,8 @@ LOOKS: dict[str, Look] = {
     "dim-4096": Look(N_("d = 4096"), SKY),
     "batch-4096": Look(N_("batch of 4096"), BLUE, "dash"),
     "dim-4096-batch-4096": Look(N_("d = 4096, batch of 4096"), SKY, "dash"),
+    "few-updates": Look(N_("SimSiam, as few updates as a batch of 4096"), BLUE, "dot"),
+    "dim-4096-few-updates": Look(N_("d = 4096, as few updates as a batch of 4096"), SKY, "dot"),
     "heavy": Look(N_("heavy augmentation"), RED, "dot"),
     "heavy-dssl": Look(N_("heavy augmentation, DSSL"), GREEN, "dot"),
     "byol": Look(N_("BYOL"), GREEN),
@@ -40,8 +42,10 @@ LOOKS: dict[str, Look] = {
     "barlow-dim-4096": Look(N_("Barlow Twins, d = 4096"), AMBER, "dashdot"),
     "barlow-batch-4096": Look(N_("Barlow Twins, batch of 4096"), BROWN, "dash"),
     "barlow-dim-4096-batch-4096": Look(N_("Barlow Twins, d = 4096, batch of 4096"), AMBER, "dash"),
+    "barlow-no-redundancy": Look(N_("Barlow Twins, diagonal alone"), BROWN, "dot"),
     "vicreg": Look(N_("VICReg"), PINK, "dashdot"),
     "vicreg-no-variance": Look(N_("VICReg, no variance term"), PINK, "dot"),
+    "vicreg-no-covariance": Look(N_("VICReg, no covariance term"), PINK, "dash"),
 }
 """By recipe, in the order of pages. Colours from Okabe & Ito's palette, told apart by dashes too."""
 
@@ -115,5 +119,15 @@ def what_they_are(records: Sequence[RunRecord]) -> None:
         said += " " + _(
             "A narrow network on part of CIFAR-10, trained on a CPU: it shows who collapses, not "
             "how good these methods become."
+        )
+    begun = [record for record in records if record.bundle.ancestors]
+    if begun:
+        said += " " + _(
+            "Begun with the weights of another bundle, so that epoch 0 is not an untrained network: "
+            "{runs}."
+        ).format(
+            runs=", ".join(
+                f"{name(record)} ({record.bundle.ancestors[-1].name})" for record in begun
+            )
         )
     st.caption(said)

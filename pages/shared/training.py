@@ -114,6 +114,27 @@ def curves(
         figures.chart(clock, f"{prefix}_clock", alt, provenance, lambda: history)
 
 
+def epochs_in_words(bundle: Bundle) -> str:
+    """Epochs of the bundles that the weights went through and of the run itself: ``50 + 30``."""
+    own = bundle.config["training"].get("epochs_done", len(bundle.history))
+    return " + ".join(number(count, 0) for count in (*(a.epochs for a in bundle.ancestors), own))
+
+
+def went_on(bundle: Bundle) -> None:
+    """What the weights began as, where they did not begin at random: curves tell of the last run."""
+    if bundle.ancestors:
+        st.caption(
+            _(
+                "The weights of {name} did not begin at random: they went on from {ancestors}. "
+                "Epochs so far: {epochs}. Curves and clock show the last run alone."
+            ).format(
+                name=bundle.name,
+                ancestors=", ".join(dict.fromkeys(one.name for one in bundle.ancestors)),
+                epochs=epochs_in_words(bundle),
+            )
+        )
+
+
 def average_said(bundle: Bundle) -> None:
     """What a moving average of the weights means for the comparison of the curves."""
     settings = bundle.config["training"]

@@ -110,6 +110,29 @@ def test_progress_sheets_are_found_by_kind_in_the_order_of_epochs(bundle):
     assert bundle.progress("worst") == {}
 
 
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        (None, ()),
+        ([], ()),
+        ([{"name": "a", "epochs": 50, "digest": "x"}], (("a", 50),)),
+        ([{"name": "a", "epochs": 50}, {"name": "b", "epochs": 3}], (("a", 50), ("b", 3))),
+        (
+            [{"name": "a", "epochs": "many"}, {"epochs": 2}, 7, {"name": "b", "epochs": 1}],
+            (("b", 1),),
+        ),
+        ("a", ()),
+    ],
+)
+def test_what_weights_went_on_from_is_read_as_far_as_it_is_told(tmp_path, model, told, found):
+    folder = tmp_path / "went-on"
+    written(folder, model)
+    config = json.loads((folder / "config.json").read_text())
+    config["training"] = {} if told is None else {"ancestors": told}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert read_bundle(folder).ancestors == found
+
+
 def test_a_bundle_holds_no_pickle_and_no_code(bundle):
     files = [path for path in bundle.folder.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".json", ".safetensors", ".md", ".jpg"}

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 from PIL import Image
 
-from core.data import download_split, find_split, load_folder, load_split
+from core.data import download_split, find_split, load_folder, load_split, select
 from core.errors import AtelierError
 
 SVHN = Path("ufldl-stanford/svhn/cropped_digits")
@@ -68,18 +68,71 @@ def test_the_first_pictures_alone_are_read(folder, write_shard, digits, most):
     pictures, labels = digits
     write_shard(folder / "train-00000-of-00002.parquet", pictures[:4], labels[:4])
     write_shard(folder / "train-00001-of-00002.parquet", pictures[4:], labels[4:])
-    found = load_split("svhn", "train", most)
+    found = load_split("svhn", "train", most, "first")
     assert np.array_equal(found.pictures, pictures[:most])
     assert np.array_equal(found.labels, labels[:most])
+
+
+LABELS = [0] * 50 + [1] * 30 + [2] * 20  # as in a folder, class behind class
+
+
+@pytest.mark.parametrize(
+    ("count", "given"),
+    [
+        (10, (5, 3, 2)),
+        (50, (25, 15, 10)),
+        (11, (6, 3, 2)),  # 5.5, 3.3, 2.2
+        (99, (49, 30, 20)),  # 49.5, 29.7, 19.8: the halves lose
+        (1, (1, 0, 0)),
+        (2, (1, 1, 0)),  # 1.0, 0.6, 0.4
+        (0, (50, 30, 20)),
+        (100, (50, 30, 20)),
+        (1000, (50, 30, 20)),
+    ],
+)
+def test_every_class_gives_its_share(count, given):
+    labels = np.array(LABELS)
+    for order in (np.arange(100), np.random.default_rng(0).permutation(100)):
+        rows = select(labels[order], count, "shares")
+        assert tuple(np.bincount(labels[order][rows], minlength=3)) == given
+        assert np.array_equal(rows, np.unique(rows))
+
+
+@pytest.mark.parametrize("count", [7, 23, 50])
+def test_a_share_is_the_first_pictures_of_its_class(count):
+    labels = np.random.default_rng(1).integers(0, 4, 60)
+    rows = select(labels, count, "shares")
+    assert len(rows) == count
+    for one in range(4):
+        every, taken = np.flatnonzero(labels == one), rows[labels[rows] == one]
+        assert np.array_equal(taken, every[: len(taken)])
+        assert abs(len(taken) - count * len(every) / 60) < 1
+
+
+def test_a_selection_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="selection must be one of"):
+        select(np.zeros(3, dtype=np.int64), 2, "last")
+    with pytest.raises(ValueError, match="count must be 0"):
+        select(np.zeros(3, dtype=np.int64), -2, "first")
+
+
+def test_a_part_of_a_split_has_every_class(folder, write_shard, make_digits):
+    pictures, labels = make_digits(20, 0)
+    order = np.argsort(labels, kind="stable")
+    for number, rows in enumerate((order[:8], order[8:])):
+        write_shard(folder / f"train-0000{number}-of-00002.parquet", pictures[rows], labels[rows])
+    found = load_split("svhn", "train", 10)
+    assert np.array_equal(found.labels, np.arange(10))
+    assert np.array_equal(found.pictures, pictures[order][::2])
 
 
 def test_pictures_behind_the_first_are_not_decoded(folder, write_shard, digits):
     pictures, labels = digits
     rows = [*pictures[:3], b"no picture", *pictures[4:]]
     write_shard(folder / "train-00000-of-00001.parquet", rows, labels)
-    assert len(load_split("svhn", "train", 3)) == 3
+    assert len(load_split("svhn", "train", 3, "first")) == 3
     with pytest.raises(AtelierError):
-        load_split("svhn", "train", 4)
+        load_split("svhn", "train", 4, "first")
 
 
 def test_cifar_is_read_from_its_own_columns(tmp_path, folder, write_shard, digits):

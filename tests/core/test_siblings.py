@@ -369,9 +369,16 @@ def test_a_batch_that_has_no_statistics_is_refused(loss, a, b):
         loss(torch.zeros(a), torch.zeros(b))
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
-def test_a_redundancy_that_weighs_nothing_is_refused(value):
-    with pytest.raises(ValueError, match=r"^redundancy must be above 0, got"):
+def test_without_redundancy_channels_may_copy_one_another():
+    z = drawn(3, 70, 1).expand(70, 9)
+    assert barlow_twins.loss(z, z, redundancy=0.0).item() == pytest.approx(0, abs=1e-8)
+    assert barlow_twins.loss(z, z, redundancy=0.005).item() == pytest.approx(0.005 * 72, rel=1e-4)
+    assert BarlowTwinsConfig(redundancy=0.0).redundancy == 0
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_a_redundancy_that_is_no_weight_is_refused(value):
+    with pytest.raises(ValueError, match=r"^redundancy must be 0 or more, got"):
         BarlowTwinsConfig(redundancy=value)
     with pytest.raises(ValueError, match=r"^dim must"):
         BarlowTwinsConfig(dim=0)

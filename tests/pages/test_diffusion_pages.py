@@ -217,6 +217,31 @@ def test_runs_that_are_not_equally_long_are_compared_with_a_warning(
     assert warned == [] if equal else "12 epochs with T = 500, 50 epochs with" in warned[0]
 
 
+@pytest.mark.parametrize(("last_of_500", "equal"), [(3, True), (2, False)])
+def test_what_three_lengths_have_in_common_is_said_where_they_went_on_from_one_model(
+    open_page, tmp_path, monkeypatch, last_of_500, equal
+):
+    shutil.copytree(loaders.CHECKPOINTS, tmp_path / "checkpoints")
+    manifest = tmp_path / "checkpoints/manifest.json"
+    for T in (500, 1000, 1500):
+        folder = tmp_path / f"checkpoints/ddpm-svhn-{T}"
+        config = json.loads((folder / "config.json").read_text())
+        config["training"]["epochs_done"] = last_of_500 if T == 500 else 3
+        config["training"]["ancestors"] = [{"name": "the-long-one", "epochs": 41}]
+        (folder / "config.json").write_text(json.dumps(config))
+        entry = next(e for e in read_manifest(manifest).entries if e.name == folder.name)
+        register(manifest, open_bundle(folder), name=entry.name, title=entry.title)
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    at = open_page("ddpm_lengths.py")
+    (told,) = [str(c.value) for c in at.caption if "the-long-one" in str(c.value)]
+    assert ("equally long" in told) == equal
+    assert bool(at.warning) == (not equal)
+    if not equal:
+        assert "41 + 2 epochs with T = 500, 41 + 3 epochs with" in str(at.warning[0].value)
+    training = open_page("ddpm_training.py")
+    assert any("the-long-one" in str(c.value) for c in training.caption)
+
+
 # ---------------------------------------------------------------- inside the U-Net
 
 

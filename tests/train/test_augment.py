@@ -201,9 +201,45 @@ def test_permuting_keeps_the_channels_and_changes_their_order(seeded):
     assert (counts - 100).abs().max() < 5 * math.sqrt(600 * 5 / 36)
 
 
+@pytest.mark.parametrize("most", [1, 3])
+def test_pixels_move_a_picture_whole_as_far_each_way_as_the_other(seeded, most):
+    x = torch.rand(1, 3, 32, 32, generator=seeded(0)).expand(1800, 3, 32, 32)
+    moved = DigitAugmentation(pixels=most)(x, seeded(1))
+    inner = slice(most, 32 - most)
+    places = {}
+    for down in range(-most, most + 1):
+        for right in range(-most, most + 1):
+            there = x[0, :, most + down : 32 - most + down, most + right : 32 - most + right]
+            places[down, right] = int((moved[:, :, inner, inner] == there).all((1, 2, 3)).sum())
+    assert sum(places.values()) == 1800
+    mean = 1800 / (2 * most + 1) ** 2
+    assert all(abs(count - mean) < 6 * math.sqrt(mean) for count in places.values())
+
+
+def test_what_a_moved_picture_lacks_at_its_edge_is_its_own_mirror_image(seeded):
+    x = torch.arange(32.0).expand(1, 3, 32, 32) / 31
+    moved = DigitAugmentation(pixels=1)(x.expand(64, 3, 32, 32), seeded(0))[:, 0, 5] * 31
+    edges = {(round(float(row[0])), round(float(row[-1]))) for row in moved}
+    assert edges == {(0, 31), (1, 30), (1, 30)}
+
+
+def test_a_factor_scales_all_but_the_number_of_pixels():
+    augmentation = DigitAugmentation(**FIELDS, pixels=2)
+    half, none = augmentation.scaled(0.5), augmentation.scaled(0)
+    assert {name: getattr(half, name) for name in FIELDS} == {
+        name: value / 2 for name, value in FIELDS.items()
+    }
+    assert (half.pixels, none) == (2, DigitAugmentation())
+    with pytest.raises(ValueError, match="must be 0 to 1"):
+        augmentation.scaled(-1)
+
+
 @pytest.mark.parametrize(
     ("field", "wrong"),
     [
+        ("pixels", -1),
+        ("pixels", 0.5),
+        ("pixels", 32),
         *((field, -0.1) for field in FIELDS),
         ("shift", 1.1),
         ("shear", 1.1),

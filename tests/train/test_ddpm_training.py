@@ -210,3 +210,19 @@ def test_minutes_become_epochs(tmp_path, tiny_ddpm):
     folder = tmp_path / "run"
     ddpm.train(folder, tiny_ddpm, THREE_EPOCHS, minutes=1e-4, device=CPU)
     assert len(state(folder)["history"]) == 1
+
+
+@pytest.mark.parametrize("prediction", ["eps", "v"])
+def test_weighted_levels_change_what_is_minimised_and_not_what_is_told_of_the_noise(
+    tiny_ddpm, prediction
+):
+    config, rows = replace(tiny_ddpm, prediction=prediction), torch.arange(16)
+    told = {}
+    for weighting in ("uniform", "min-snr"):
+        trainer = new_trainer(config, replace(THREE_EPOCHS, weighting=weighting))
+        generator = loop.epoch_generator(0, 0, "train", CPU)
+        told[weighting] = trainer.step(rows, 0, generator)
+    assert told["uniform"][1] == told["min-snr"][1]
+    assert told["uniform"][0] != told["min-snr"][0]
+    with pytest.raises(ValueError, match="weighting must be one of"):
+        replace(THREE_EPOCHS, weighting="max-snr")

@@ -141,7 +141,7 @@ def test_a_run_of_two_processes_trains_one_model_and_writes_once(
     from core.joint_embedding import EmbeddingConfig
     from train import simsiam
     from train.__main__ import main
-    size = EmbeddingConfig(width=4, stem="strided", hidden=32, dim=32, predictor_hidden=8)
+    size = EmbeddingConfig(width=8, stem="strided", hidden=32, dim=32, predictor_hidden=8)
     simsiam.SIZES["narrow"] = size
     weights = []
     descend = simsiam.Trainer.descend

@@ -1,11 +1,19 @@
 import json
+import os
+import signal
+import subprocess
+import sys
 import tarfile
+import time
+from pathlib import Path
 
 import pytest
+import torch
 
 from core.bundle import open_bundle
 from core.errors import AtelierError
-from train import plan
+from train import loop, options, pack, plan
+from train import run as runs_of
 from train.__main__ import main
 from train.plan import PlannedRun, Standing, command_of, read_plan
 
@@ -28,15 +36,30 @@ def a_run(name="a", command=f"{JUDGE} --epochs 2", minutes=1, **more):
 # ---------------------------------------------------------------- the file
 
 
-def test_the_plan_of_the_project_can_be_read_and_typed():
-    """Every command of it is one that the command line takes."""
-    from train.__main__ import build_parser
+PLANS = sorted(plan.PLAN.parent.glob("*.toml"))
 
-    runs = read_plan(plan.PLAN)
-    for run in runs:
-        arguments = build_parser().parse_args([*run.words, "--run", "x", "--minutes", "1"])
+
+@pytest.mark.parametrize("file", PLANS, ids=lambda file: file.stem)
+def test_the_plans_of_the_project_can_be_read_and_typed(file):
+    """Every command of them is one that the command line takes, and nothing in it is ignored."""
+    from train.__main__ import COMMANDS, build_parser
+
+    for run in read_plan(file):
+        start = Path(run.start) if run.start else None
+        words = command_of(run, Path("x"), Standing(), 3 if run.as_long_as else None, start)
+        arguments = build_parser().parse_args(words)
         assert arguments.command == run.words[0]
-    assert runs[0].name == "ddpm-1000"  # the best value first
+        options.refuse_ignored(arguments)
+        _config, recipe = COMMANDS[arguments.command][0].configure(arguments, None)
+        training = options.training_of(recipe, arguments, torch.device("cpu"))
+        assert training.epochs >= 1
+        if "/" in run.start:
+            assert open_bundle(plan.PLAN.parents[2] / run.start).family == run.words[0]
+
+
+def test_the_plan_for_an_accelerator_begins_with_what_is_worth_most():
+    runs = read_plan(plan.PLAN)
+    assert runs[0].name == "ddpm-1000"
     lengths = {run.name: run.as_long_as for run in runs}
     assert lengths["ddpm-500"] == lengths["ddpm-1500"] == "ddpm-1000"
 
@@ -54,6 +77,10 @@ def test_the_plan_of_the_project_can_be_read_and_typed():
         ([{"name": "a", "minutes": 3}], "must have command"),
         ([a_run(command=JUDGE, as_long_as="b"), a_run("b")], "must name an earlier run, got 'b'"),
         ([a_run(), a_run("b", as_long_as="a")], "as_long_as or --epochs, not both"),
+        ([a_run("b", start="a"), a_run()], "start of b must name an earlier run or a folder"),
+        ([a_run(command=f"{JUDGE} --from x")], "must leave out --from"),
+        ([a_run(at_most=-1)], "at_most of a must be 0 or more, got -1"),
+        ([a_run(keep="nothing")], "keep of a must be one of"),
     ],
 )
 def test_a_plan_that_cannot_be_meant_is_refused_in_words(tmp_path, runs, said):
@@ -69,6 +96,16 @@ def test_a_file_that_is_no_plan_is_one_sentence(tmp_path, text):
     with pytest.raises(AtelierError) as caught:
         read_plan(path)
     assert caught.value.code == "plan-unreadable"
+
+
+def test_the_hours_that_a_plan_states_are_those_of_its_runs(tmp_path):
+    path = written(tmp_path / "plan.toml", a_run(minutes=60), a_run("b", minutes=30))
+    runs = path.read_text()
+    path.write_text(f"core_hours = 1.5\n{runs}")
+    assert len(read_plan(path)) == 2
+    path.write_text(f"core_hours = 2.5\n{runs}")
+    with pytest.raises(ValueError, match=r"core_hours must be the sum 1\.5, got 2\.5"):
+        read_plan(path)
 
 
 # ---------------------------------------------------------------- what is to be done
@@ -116,6 +153,14 @@ def test_a_run_that_follows_another_waits_for_it_and_is_as_long(tmp_path):
     ]
 
 
+def test_a_run_that_begins_with_another_waits_for_its_bundle(tmp_path):
+    run = PlannedRun("b", JUDGE, 8, start="a")
+    assert command_of(run, tmp_path, Standing(), None) is None
+    begun = command_of(run, tmp_path, Standing(), None, tmp_path / "a")
+    assert begun[begun.index("--from") + 1] == str(tmp_path / "a")
+    assert "--from" not in command_of(run, tmp_path, Standing(1, 5), None, tmp_path / "a")
+
+
 # ---------------------------------------------------------------- the work itself
 
 
@@ -161,9 +206,12 @@ def test_what_is_done_is_left_alone_and_shown(worked, capsys):
     only = ["--only", "b,a", "--minutes", "1", "--finish"]
     assert main(["plan", "--file", str(path), "--runs", str(folder / "runs"), *only]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in said] == [
-        ["done", "2/2", "epochs", "1", "min", name] for name in ("a", "b")
+    assert [line.split()[:7] for line in said] == [
+        ["done", "2/2", "epochs", "1", "min", name, "test_accuracy"] for name in ("a", "b")
     ]
+    for line, name in zip(said, ("a", "b"), strict=True):
+        last = open_bundle(folder / "runs" / name / "bundle").history[-1]
+        assert float(line.split()[-1]) == pytest.approx(last["test_accuracy"], rel=1e-4)
     assert {file: file.stat().st_mtime_ns for file in (folder / "runs").rglob("*.*")} == stamps
 
 
@@ -191,3 +239,116 @@ def test_names_that_the_plan_does_not_have_are_refused(tmp_path, capsys):
     assert "only must be of a, got 'c'" in capsys.readouterr().err
     assert main(["plan", "--file", str(path), "--minutes", "0"]) == 1
     assert "minutes must be above 0" in capsys.readouterr().err
+
+
+@pytest.fixture
+def at_hand(svhn_folder, monkeypatch):
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def test_two_train_at_once_and_one_begins_with_the_weights_of_another(at_hand, tmp_path):
+    runs = [
+        PlannedRun("a", f"{JUDGE} --epochs 2", 1),
+        PlannedRun("from-a", f"{JUDGE} --epochs 1 --learning-rate 1e-12", 1, start="a"),
+        PlannedRun("b", f"{JUDGE} --epochs 2 --seed 1", 1),
+    ]
+    ended = []
+    assert plan.work(runs, tmp_path, 5, jobs=2, at_end=lambda run: ended.append(run.name)) == []
+    assert sorted(ended) == ["a", "b", "from-a"]
+    assert ended.index("a") < ended.index("from-a")
+    bundles = {name: open_bundle(tmp_path / name / "bundle") for name in ended}
+    (ancestor,) = bundles["from-a"].config["training"]["ancestors"]
+    assert (ancestor["name"], ancestor["digest"]) == ("a", bundles["a"].digest)
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(at_hand, tmp_path, capsys):
+    runs = [PlannedRun("a", f"{JUDGE} --epochs 1", 1), PlannedRun("b", f"{JUDGE} --epochs 1", 1)]
+    with runs_of.locked(tmp_path / "a"):
+        assert plan.work(runs, tmp_path, 2) == []
+        assert "at work" in plan.table(runs, tmp_path).splitlines()[0]
+    assert not (tmp_path / "a/state.pt").exists()
+    assert (tmp_path / "b/bundle").is_dir()
+
+
+def test_a_run_at_its_own_limit_is_bundled_as_it_is(at_hand, tmp_path):
+    runs = [
+        PlannedRun("long", f"{JUDGE} --epochs 100000", 1, at_most=0.3),
+        PlannedRun("next", f"{JUDGE} --epochs 1", 1, start="long"),
+    ]
+    assert plan.work(runs, tmp_path, 6) == []
+    long = plan.standing(tmp_path / "long")
+    assert 0 < long.bundled == long.done < long.planned
+    assert plan.standing(tmp_path / "next").bundled == 1
+
+
+def test_a_smoke_tries_every_trainer_and_goes_on_after_a_failure(at_hand, capfd):
+    runs = [
+        PlannedRun("broken", "vae --data svhn --split absent --epochs 9", 1),
+        PlannedRun("a", f"{JUDGE} --epochs 9", 1),
+        PlannedRun("b", f"{JUDGE} --epochs 9", 1),  # no other trainer than that of a
+    ]
+    assert plan.smoke(runs, 120) == ["broken"]
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("smoke")]
+    assert [line.split(",")[0] for line in lines] == [
+        "smoke of broken: FAILED",
+        "smoke of a: well",
+    ]
+
+
+def test_an_archive_is_cut_into_parts_that_are_it_again(worked, tmp_path):
+    folder, _path, _status = worked
+    whole = pack.pack(folder / "runs", tmp_path / "whole", {"a": "all"})
+    parts = pack.pack(folder / "runs", tmp_path / "parts", {"a": "all"}, part_mib=0.02)
+    assert len(parts) > 1
+    assert all(part.stat().st_size <= 0.02 * 2**20 for part in parts)
+    joined = tmp_path / "joined.tar"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    for path, name in ((whole[0], "one"), (joined, "two")):
+        with tarfile.open(path) as archive:
+            archive.extractall(tmp_path / name, filter="data")
+    assert open_bundle(tmp_path / "one/a").digest == open_bundle(tmp_path / "two/a").digest
+    assert pack.pack(folder / "runs", tmp_path / "parts", {"a": "all"}) == [
+        tmp_path / "parts/a.tar"
+    ]
+    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["a.tar"]
+
+
+# ---------------------------------------------------------------- whatever happens
+
+
+def killed_after(seconds, where):
+    """The plan and the run at work, killed at any time."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "train", "plan", *where, "--minutes", "5"],
+        cwd=plan.PLAN.parents[2],
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        child.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def weights_of(run):
+    return loop.load_state(run / "state.pt", torch.device("cpu"))["model"]
+
+
+def test_a_plan_that_is_killed_at_any_time_ends_as_one_that_never_was(at_hand, tmp_path):
+    run = a_run(command="judge --batch-size 16 --epochs 8 --warmup-steps 2")
+    path = written(tmp_path / "plan.toml", run)
+    where = {
+        name: ["--file", str(path), "--runs", str(tmp_path / name)] for name in ("whole", "killed")
+    }
+    begun = time.monotonic()
+    assert main(["plan", *where["whole"], "--minutes", "10"]) == 0
+    whole = time.monotonic() - begun
+    for share in (0.3, 0.6, 0.8, 0.9):
+        killed_after(share * whole, where["killed"])
+    assert main(["plan", *where["killed"], "--minutes", "10"]) == 0
+    ours, theirs = (weights_of(tmp_path / name / "a") for name in ("killed", "whole"))
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    assert open_bundle(tmp_path / "killed/a/bundle").config["training"]["epochs_done"] == 8

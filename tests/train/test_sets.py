@@ -1,10 +1,14 @@
+import json
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from core.errors import AtelierError
 from train import __main__ as commands
-from train import sets
+from train import sets, vae
 
 
 @pytest.fixture
@@ -65,3 +69,59 @@ def test_a_download_is_only_tried_when_asked_for(monkeypatch, tmp_path):
         with pytest.raises(AtelierError) as error:
             sets.load("svhn", "train", "test", download=download)
         assert error.value.code == code
+
+
+def test_part_of_ones_own_pictures_has_every_class(own_folder):
+    train, _test = sets.load("svhn", "train", "test", folder=str(own_folder), pictures=10)
+    assert list(np.bincount(train.labels)) == [5, 5]
+    earlier, _test = sets.load(
+        "svhn", "train", "test", folder=str(own_folder), pictures=10, selection="first"
+    )
+    assert list(np.bincount(earlier.labels, minlength=2)) == [10, 0]
+
+
+def test_a_run_of_an_earlier_version_keeps_the_pictures_that_it_took(own_folder):
+    stored = asdict(vae.VAETraining(pictures=10))
+    del stored["selection"], stored["ancestors"], stored["updates_per_epoch"]
+    assert vae.VAETraining.read(stored).selection == "first"
+    assert vae.VAETraining.read(asdict(vae.VAETraining())).selection == "shares"
+
+
+def about(split, pictures, name="svhn"):
+    return {
+        "name": name,
+        "split": split,
+        "pictures": pictures,
+        "test_split": "test",
+        "test_pictures": 40,
+        "note": sets.note_of(name, split),
+    }
+
+
+def test_cards_say_what_a_split_of_ours_holds_and_what_its_figures_are_not():
+    extended = about("extended", 12482)
+    trained, _tested = sets.describe(extended)
+    assert trained == (
+        "SVHN subset (extended), 12,482 pictures: training pictures 1 to 2000 and test pictures "
+        "1001 to 5033"
+    )
+    assert "non-commercial" in sets.terms_of(extended).sentence
+    assert "none of its figures is a result on that test set" in sets.terms_of(extended).sentence
+    for split, name in (("train", "svhn"), ("jittered", "svhn"), ("train", "cifar10")):
+        assert sets.terms_of(about(split, 9, name)) == sets.TERMS[name]
+
+
+def test_the_note_of_a_split_is_written_unless_another_one_is_typed(
+    svhn_folder, tiny, write_shard, make_digits, tmp_path, monkeypatch
+):
+    folder = tmp_path / "ufldl-stanford/svhn/cropped_digits"
+    for split in ("extended", "test"):
+        write_shard(folder / f"{split}-00000-of-00001.parquet", *make_digits(20, 0))
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
+    training = vae.VAETraining(epochs=1, batch_size=10, split="extended")
+    for note, said in (("", sets.NOTES["svhn", "extended"]), ("mine", "mine")):
+        run = tmp_path / f"run-{note}"
+        vae.train(run, tiny, replace(training, data_note=note), device=torch.device("cpu"))
+        config = json.loads((run / "bundle/config.json").read_text())
+        assert config["data"]["note"] == said
+        assert "is a result on that test set" in (run / "bundle/README.md").read_text()
