@@ -17,6 +17,7 @@ from core.bundle import CHECKPOINTS, Bundle, Manifest, read_manifest
 from core.errors import AtelierError
 from core.families import parameter_count
 from core.files import replacing
+from train import ancestry
 from train.simsiam import RECIPES
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,16 @@ def span(values: Sequence[float], form: str) -> str:
     """The least and the largest of the values, or the one that they all are."""
     ends = list(dict.fromkeys(format(end, form) for end in (min(values), max(values))))
     return " to ".join(ends)
+
+
+def epochs(trainings: Sequence[dict]) -> str:
+    """Epochs of runs, those of the bundles that they went on from first; their sum where they differ
+    in how many those are.
+    """
+    chains = [ancestry.epochs_of(training) for training in trainings]
+    if len({len(chain) for chain in chains}) > 1:
+        return span([sum(chain) for chain in chains], "d")
+    return " + ".join(span(part, "d") for part in zip(*chains, strict=True))
 
 
 def of_made(manifest: Manifest) -> str:
@@ -52,7 +63,7 @@ def of_made(manifest: Manifest) -> str:
                 f"`{name}`",
                 span(counts, ".2f"),
                 span([config["data"]["pictures"] for config in configs], ",d"),
-                span([config["training"]["epochs_done"] for config in configs], "d"),
+                epochs([config["training"] for config in configs]),
                 span([bundle.history[-1]["seconds_total"] / 60 for bundle in bundles], ".0f"),
                 ", ".join(dict.fromkeys(config["training"]["device"] for config in configs)),
             ]
@@ -104,7 +115,7 @@ def of_ddpm(manifest: Manifest) -> str:
                 f"{samples['sharpness']:.1f}",
                 f"{timing['seconds_a_picture_all_steps']:.2f}",
                 f"{timing['seconds_a_picture_50_steps']:.2f}",
-                str(bundle.config["training"]["epochs_done"]),
+                epochs([bundle.config["training"]]),
             ]
         )
     head = "T, ᾱ at the end, squared error of the noise, Frechet distance, sharpness"
@@ -215,8 +226,9 @@ def of_simsiam(manifest: Manifest) -> str:
     before = baseline.metrics["before"]
     first = ["before training, on fewer pictures", "–", f"{before['test_knn_accuracy']:.1%}", "–"]
     rows = [first + measured(before, baseline.config["architecture"]["dim"], "test_")]
-    for recipe in RECIPES:
-        name = f"simsiam-cifar10-{recipe}"
+    for name in (f"simsiam-cifar10-{recipe}" for recipe in RECIPES):
+        if name not in titles:
+            continue  # a recipe of which no run is embedded
         bundle = manifest.open(name)
         test, dim = bundle.metrics["test"], bundle.config["architecture"]["dim"]
         rows.append(

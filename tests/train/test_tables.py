@@ -70,6 +70,17 @@ def test_of_values_that_differ_the_ends_are_told():
     assert tables.span([20, 20], "d") == "20"
 
 
+def test_epochs_of_what_a_run_went_on_from_stand_before_its_own():
+    def trained(own, *earlier):
+        return {"epochs_done": own, "ancestors": [{"epochs": count} for count in earlier]}
+
+    assert tables.epochs([trained(20)]) == "20"
+    assert tables.epochs([{"epochs_done": 20}]) == "20"
+    assert tables.epochs([trained(60, 50, 300)]) == "50 + 300 + 60"
+    assert tables.epochs([trained(30, 50), trained(40, 50)]) == "50 + 30 to 40"
+    assert tables.epochs([trained(30, 50), trained(40)]) == "40 to 80"
+
+
 def test_t_star_beyond_the_highest_level_is_said_as_such():
     """Quartiles that no level reached are stored as T."""
     rows = tables.of_t_star(MANIFEST).splitlines()[2:]
