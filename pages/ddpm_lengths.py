@@ -42,9 +42,8 @@ def unequal(explorers: list[DDPMExplorer]) -> None:
     if len(starts) == 1 and (start := starts.pop()):
         st.caption(
             _(
-                "All of these models began with the weights of {name} and then trained for "
-                "equally long, each with its own T: what they learnt before the last run is the "
-                "same."
+                "All of these models began with the weights of {name}, and each then trained as "
+                "long as the others, with its own T."
             ).format(name=start[-1])
             if len(set(epochs.values())) == 1
             else _("All of these models began with the weights of {name}.").format(name=start[-1])

@@ -245,7 +245,7 @@ QUARTER = {"learning_rate": 0.0075, "weight_decay": 2e-3}
 # The loss of Barlow Twins is a sum over channels, and its authors train with normalised rates (LARS).
 # With plain descent its gradient has to be bounded, or the largest rate would fall with d: so one rate
 # serves every d and batch, and nothing else differs between these runs.
-BARLOW = {"learning_rate": 0.003, "clip_norm": 30.0}
+BARLOW = {"learning_rate": 0.002, "clip_norm": 30.0}
 LARGE = {"batch_size": 4096}
 # As many updates an epoch as batches of 4,096 are in 50,000 pictures: the usual batch, and no more
 # steps than the large one takes in as many epochs, along its own cosine.

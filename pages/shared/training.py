@@ -125,11 +125,10 @@ def went_on(bundle: Bundle) -> None:
     if bundle.ancestors:
         st.caption(
             _(
-                "The weights of {name} did not begin at random: they went on from {ancestors}. "
-                "Epochs so far: {epochs}. Curves and clock show the last run alone."
+                "This model did not begin with random weights but with those of an earlier bundle "
+                "({ancestors}). Epochs so far: {epochs}. Curves and clock show the last run alone."
             ).format(
-                name=bundle.name,
-                ancestors=", ".join(dict.fromkeys(one.name for one in bundle.ancestors)),
+                ancestors=", ".join(one.name for one in bundle.ancestors),
                 epochs=epochs_in_words(bundle),
             )
         )

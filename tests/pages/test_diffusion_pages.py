@@ -234,7 +234,7 @@ def test_what_three_lengths_have_in_common_is_said_where_they_went_on_from_one_m
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "checkpoints"))
     at = open_page("ddpm_lengths.py")
     (told,) = [str(c.value) for c in at.caption if "the-long-one" in str(c.value)]
-    assert ("equally long" in told) == equal
+    assert ("as long as the others" in told) == equal
     assert bool(at.warning) == (not equal)
     if not equal:
         assert "41 + 2 epochs with T = 500, 41 + 3 epochs with" in str(at.warning[0].value)
