@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LEFT = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<aside>\.old)?")
+"""Names that ``tempfile`` makes of the prefix ``.NAME.``; ``.old``: what was moved aside."""
 
 
 @contextmanager
@@ -52,6 +56,25 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def restore_interrupted(folder: Path) -> None:
+    """Takes away what ``replacing`` and ``replacing_folder`` left in ``folder`` when they were killed.
+
+    A folder that had been moved aside, and whose new version did not come, goes back to its place.
+    Only for a folder in which nobody else writes.
+    """
+    for left in sorted(folder.glob(".*")) if folder.is_dir() else ():
+        match = LEFT.fullmatch(left.name)
+        if match is None:
+            continue
+        target = folder / match["name"]
+        if match["aside"] and not target.exists():
+            os.replace(left, target)
+        elif left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
 
 
 def write_json(path: Path, value: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from core.errors import AtelierError
@@ -46,7 +47,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, summary) in COMMANDS.items():
-        module.add_arguments(commands.add_parser(name, help=summary, description=module.__doc__))
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=module.__doc__,
+            allow_abbrev=False,  # what is typed is what is looked at
+        )
+        module.add_arguments(command)
     return parser
 
 
@@ -60,5 +67,15 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+def heed_signals() -> None:
+    """SIGINT and SIGTERM stop a command as Ctrl-C does.
+
+    A shell starts what it puts into the background with SIGINT ignored, and that is inherited.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 if __name__ == "__main__":
+    heed_signals()
     sys.exit(main())

@@ -13,8 +13,9 @@ from core.errors import AtelierError
 from train import sets
 
 Ancestor = dict[str, object]
-"""``name``, ``title``, ``digest`` of a bundle; ``data`` it learnt from, in words, for how many
-``epochs``, ``updates`` (None: it does not say) and ``minutes``."""
+"""``name``, ``title``, ``digest`` of a bundle; the data it learnt from, in words (``data``) and by name
+and split (``data_name``, ``split``); how many ``epochs``, ``updates`` (None: it does not say) and
+``minutes``."""
 
 
 def opened(place: str, family: str) -> Bundle:
@@ -55,6 +56,8 @@ def ancestors(bundle: Bundle) -> tuple[Ancestor, ...]:
         "title": bundle.heading,
         "digest": bundle.digest,
         "data": sets.describe(bundle.config["data"])[0],
+        "data_name": bundle.config["data"]["name"],
+        "split": bundle.config["data"]["split"],
         "epochs": training.get("epochs_done", len(history)),
         "updates": history[-1].get("updates") if history else 0,
         "minutes": history[-1]["seconds_total"] / 60 if history else 0.0,

@@ -54,7 +54,7 @@ class DigitAugmentation:
             for one in fields(self)
             if one.name != "pixels"
         }
-        return replace(self, **scaled, pixels=self.pixels if factor else 0)
+        return replace(self, **scaled)
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Augmented pictures, the shape of ``x``."""

@@ -276,7 +276,7 @@ def card(config: dict, metrics: dict, history: list[dict]) -> str:
     trained, tested = sets.describe(config["data"])
     architecture = DDPMConfig.read(config["architecture"])
     parameters = sum(p.numel() for p in UNet(architecture.unet).parameters())
-    terms = sets.terms_of(config["data"])
+    terms = sets.terms_of(config)
     test, samples, end = metrics["test"], metrics["samples"], metrics["schedule"]
     times = metrics["timing"]
     schedule = architecture.schedule

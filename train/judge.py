@@ -63,6 +63,18 @@ class Trainer(run.Trainer):
     def build(self) -> Judge:
         return Judge(self.config)
 
+    def begin_with(self, bundle: Bundle) -> None:
+        """As of every run; the temperature goes into the last layer, which answers as before.
+
+        So the network trains at a temperature of 1 again, and "before the temperature" means its own.
+        """
+        super().begin_with(bundle)
+        with torch.no_grad():
+            for weight in self.model.answer.parameters():
+                weight /= self.model.temperature
+            self.model.temperature.fill_(1)
+        self.average = loop.MovingAverage(self.model, self.training.average_decay)
+
     def compiled_parts(self) -> tuple[Judge]:
         return (self.model,)
 

@@ -246,7 +246,7 @@ def card(config: dict, metrics: dict, history: list[dict]) -> str:
     """The model card: what it is, what it was trained on, how far it can be trusted."""
     trained, tested = sets.describe(config["data"])
     parameters = sum(p.numel() for p in Judge(JudgeConfig(**config["architecture"])).parameters())
-    terms, test, features = sets.terms_of(config["data"]), metrics["test"], metrics["features"]
+    terms, test, features = sets.terms_of(config), metrics["test"], metrics["features"]
     floor, empty = features["frechet_halves_of_test"], metrics["digitless"]
     return f"""---
 library_name: latent-atelier

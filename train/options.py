@@ -40,7 +40,7 @@ SETTINGS = (
 """Fields of ``Training`` that are an option each."""
 
 TAKEN_WITH = {
-    "resume": {"run", "resume", "epochs", "download", "device"},
+    "resume": {"run", "resume", "epochs", "at_most", "download", "device"},
     "finish": {"run", "finish", "download", "device"},
 }
 """What a run that goes on takes from the command line; all else stands in its settings."""
@@ -87,6 +87,12 @@ def add_arguments(
         help="fetch the data set from the Hub where it is missing",
     )
     parser.add_argument("--minutes", type=float, help="budget; decides the number of epochs")
+    parser.add_argument(
+        "--at-most",
+        type=float,
+        metavar="MINUTES",
+        help="by the clock: then no further epoch is begun and the bundle is made",
+    )
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
     for name in SETTINGS:
         default = getattr(defaults, name)
@@ -135,8 +141,10 @@ def refuse_ignored(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--folder names the pictures: leave out {spelled(ignored)}")
     if "selection" in typed and "pictures" not in typed:
         raise ValueError("--selection says which pictures --pictures takes: name their number")
-    if arguments.minutes is not None and not 0 < arguments.minutes < math.inf:
-        raise ValueError(f"minutes must be above 0, got {arguments.minutes}")
+    for name in ("minutes", "at_most"):
+        value = getattr(arguments, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be above 0, got {value}")
 
 
 def training_of(recipe: Training, arguments: argparse.Namespace, device: torch.device) -> Training:
@@ -177,6 +185,7 @@ def main(
             training,
             start=start,
             minutes=arguments.minutes,
+            at_most=arguments.at_most,
             resume=bool(arguments.resume),
             lengthen=arguments.epochs if going_on else None,
             finish=bool(arguments.finish),

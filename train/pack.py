@@ -40,8 +40,8 @@ def pack(
 ) -> list[Path]:
     """A tar archive of every bundle of the runs below ``root`` that ``kept`` names, in ``target``.
 
-    With ``part_mib`` an archive above that size becomes ``NAME.tar.00``, ``.01`` …, which put one
-    behind the other are the archive again.
+    With ``part_mib`` an archive above that size becomes ``NAME.tar.000``, ``.001`` …; joined in order
+    (``cat NAME.tar.*``) they are the archive again.
     """
     made = []
     for name, keep in kept.items():
@@ -59,15 +59,19 @@ def pack(
 
 def cut(path: Path, part_mib: float | None) -> list[Path]:
     """The file itself where it is small enough, or its parts, which take its place."""
-    for old in path.parent.glob(f"{path.name}.[0-9][0-9]"):
+    for old in path.parent.glob(f"{path.name}.[0-9][0-9][0-9]"):
         old.unlink()
-    most = path.stat().st_size if part_mib is None else int(part_mib * 2**20)
+    most = (
+        path.stat().st_size
+        if part_mib is None
+        else max(path.stat().st_size // 1000 + 1, int(part_mib * 2**20))
+    )
     if path.stat().st_size <= most:
         return [path]
     parts = []
     with open(path, "rb") as whole:
         while content := whole.read(most):
-            part = path.with_name(f"{path.name}.{len(parts):02d}")
+            part = path.with_name(f"{path.name}.{len(parts):03d}")
             with replacing(part) as temporary:
                 temporary.write_bytes(content)
             parts.append(part)

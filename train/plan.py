@@ -16,6 +16,7 @@ import argparse
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -26,26 +27,30 @@ import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from threading import Event
 from typing import Literal, get_args
 
 import torch
 
 from core.errors import AtelierError
-from train import loop, pack
+from train import embed, loop, pack
 from train import run as runs_of
 from train.pack import Kept
 
 PLAN = Path(__file__).parent / "plans" / "accelerator.toml"
 TRAINERS = ("vae", "ddpm", "simsiam", "judge")
-OURS = ("--run", "--minutes", "--resume", "--finish", "--from")
+OURS = ("--run", "--minutes", "--at-most", "--resume", "--finish", "--from")
 """Options that the plan gives itself, or for which a run has a field."""
 
 SECONDS_TO_STOP = 60
 """How long a run may take to notice that it is to stop."""
 
-SMOKE_UPDATES = 4
+ASK_AGAIN = 15.0
+"""Seconds between two looks at what may begin while others train."""
+
 TELLING = ("test_accuracy", "test_knn_accuracy", "test_negative_elbo", "test_loss")
 """Figures on test pictures, of which the first that a family has says how good its run is."""
 
@@ -55,11 +60,11 @@ class PlannedRun:
     """One run of a plan.
 
     ``command``: what follows ``python -m train``, but for the folder and the time. ``minutes``:
-    its budget, which decides the number of epochs unless the command does or another run:
-    ``as_long_as`` names one that this run is compared with, and trains as many epochs as.
+    its budget, which decides the number of epochs unless the command does or another run does:
+    ``as_long_as`` names the run that it is compared with, and it trains for as many epochs.
     ``start``: what it begins with, an earlier run of the plan once that has its bundle, or the folder
-    of a bundle. ``at_most``: minutes by the clock after which it is stopped and bundled as it is (0:
-    there is no such limit). ``keep``: what ``--pack`` keeps of it.
+    of a bundle. ``at_most``: minutes by the clock after which it trains no further and makes its bundle
+    (0: there is no such limit). ``keep``: what ``--pack`` keeps of it.
     """
 
     name: str
@@ -68,17 +73,26 @@ class PlannedRun:
     as_long_as: str = ""
     start: str = ""
     at_most: float = 0.0
-    keep: Kept = "all"
+    keep: str = "all"  # of ``Kept``
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            value, kind = getattr(self, one.name), (int, float) if "float" in one.type else str
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ValueError(f"{one.name} of a run must be {one.type}, got {value!r}")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.name):
+            raise ValueError(
+                f"name must be lower-case letters, digits and hyphens, got {self.name!r}"
+            )
         words = self.words
         if not words or words[0] not in TRAINERS:
             raise ValueError(
                 f"command of {self.name} must begin with one of {', '.join(TRAINERS)}, "
                 f"got {self.command!r}"
             )
+        typed = {word.split("=")[0] for word in words}
         for option in OURS:
-            if option in words:
+            if option in typed:
                 raise ValueError(f"command of {self.name} must leave out {option}")
         if not 0 <= self.at_most < math.inf:
             raise ValueError(f"at_most of {self.name} must be 0 or more, got {self.at_most}")
@@ -86,9 +100,11 @@ class PlannedRun:
             raise ValueError(
                 f"keep of {self.name} must be one of {get_args(Kept)}, got {self.keep!r}"
             )
+        if self.keep != "all" and words[0] not in embed.RECORDS:
+            raise ValueError(f"keep of {self.name} must be 'all': {words[0]} keeps its weights")
         if not 0 < self.minutes < math.inf:
             raise ValueError(f"minutes of {self.name} must be above 0, got {self.minutes}")
-        if self.as_long_as and "--epochs" in words:
+        if self.as_long_as and "--epochs" in typed:
             raise ValueError(f"{self.name} must have as_long_as or --epochs, not both")
 
     @property
@@ -111,6 +127,10 @@ def read_plan(path: Path) -> list[PlannedRun]:
         ) from error
     known = {one.name for one in fields(PlannedRun)}
     runs: list[PlannedRun] = []
+    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+        raise AtelierError(
+            "plan-unreadable", "{path} is no plan: a TOML file with [[run]].", path=path
+        )
     for entry in entries:
         if wrong := sorted(set(entry) - known):
             raise ValueError(f"a run has {', '.join(sorted(known))}, not {', '.join(wrong)}")
@@ -155,10 +175,17 @@ class Standing:
         told = [name for name in TELLING if name in self.last]
         return f"  {told[0]} {self.last[told[0]]:.5g}" if told else ""
 
-    def state(self, wanted: int | None) -> Literal["waiting", "begun", "done"]:
-        """``wanted``: epochs that the plan asks for; None where the run decides itself."""
+    def state(
+        self, wanted: int | None, at_most: float = 0.0
+    ) -> Literal["waiting", "begun", "done"]:
+        """``wanted``: epochs that the plan asks for; None where the run decides itself.
+
+        A run with a limit ``at_most`` is done once it has the bundle of its last epoch.
+        """
         if self.planned is None:
             return "waiting"
+        if at_most and 0 < self.bundled == self.done:
+            return "done"
         return "done" if self.bundled >= max(self.planned, wanted or 0) else "begun"
 
 
@@ -174,23 +201,28 @@ def standing(folder: Path) -> Standing:
     return Standing(state["epoch"], state["settings"]["training"]["epochs"], bundled, last)
 
 
-def epochs_of_leader(run: PlannedRun, root: Path) -> int | None:
-    """Epochs of the run that this one is to be as long as; None: there is none, or not yet."""
-    return standing(root / run.as_long_as).planned if run.as_long_as else None
+def epochs_of_leader(run: PlannedRun, root: Path, plan: Sequence[PlannedRun] = ()) -> int | None:
+    """Epochs of the run that this one is to be as long as; None: there is none, or not yet.
+
+    Those that it is planned for; or of one that its limit has ended, those that it has.
+    """
+    if not run.as_long_as:
+        return None
+    now = standing(root / run.as_long_as)
+    limits = [one.at_most for one in plan if one.name == run.as_long_as]
+    return now.done if now.state(None, *limits) == "done" else now.planned
 
 
-def bundle_to_begin_with(
-    run: PlannedRun, root: Path, known: Sequence[PlannedRun], stopped: Sequence[str] = ()
-) -> Path | None:
+def bundle_to_begin_with(run: PlannedRun, root: Path, plan: Sequence[PlannedRun]) -> Path | None:
     """The bundle that a run begins with; None while the run that is to make it is not at its end.
 
-    A run that its own ``at_most`` stopped counts as one at its end.
+    ``plan``: all runs that there are, those among them that are not asked for, too.
     """
-    for one in known:
+    for one in plan:
         if one.name == run.start:
             now = standing(root / one.name)
-            done = now.state(epochs_of_leader(one, root)) == "done" or one.name in stopped
-            return root / one.name / "bundle" if done and now.bundled else None
+            done = now.state(epochs_of_leader(one, root, plan), one.at_most) == "done"
+            return root / one.name / "bundle" if done else None
     return Path(run.start)
 
 
@@ -206,9 +238,10 @@ def command_of(
     ``wanted``: epochs of the run that it follows. ``start``: the bundle to begin with; None where
     that is not made yet.
     """
+    limit = ["--at-most", f"{run.at_most:g}"] if run.at_most else []
     if now.planned is not None:
         more = ["--epochs", str(wanted)] if wanted is not None and wanted > now.planned else []
-        return [run.words[0], "--run", str(folder), "--resume", *more]
+        return [run.words[0], "--run", str(folder), "--resume", *more, *limit]
     if (run.as_long_as and wanted is None) or (run.start and start is None):
         return None
     if wanted is not None:
@@ -216,51 +249,54 @@ def command_of(
     else:
         length = [] if "--epochs" in run.words else ["--minutes", f"{run.minutes:g}"]
     begun = ["--from", str(start)] if run.start else []
-    return [*run.words, "--run", str(folder), *begun, *length]
+    return [*run.words, "--run", str(folder), *begun, *length, *limit]
 
 
 # ---------------------------------------------------------------- work
 
 
-def carry_out(command: Sequence[str], seconds: float, jobs: int = 1) -> bool | None:
-    """Runs a training command for at most ``seconds``, one of ``jobs`` at once.
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
-    Whether it ended well; None where it was stopped, as by Ctrl-C, after its last whole epoch.
+
+def carry_out(
+    command: Sequence[str], seconds: float, jobs: int = 1, stop: Event | None = None
+) -> bool | None:
+    """Runs a training command for at most ``seconds``, or until ``stop`` is set; one of ``jobs``.
+
+    Whether it ended well; None where it was stopped, as by Ctrl-C: it keeps its last whole epoch.
     """
     print(f"$ python -m train {shlex.join(command)}", flush=True)
-    environment, politely = dict(os.environ), []
+    environment, politely = {**os.environ, runs_of.PLAN_VARIABLE: str(os.getpid())}, []
     if jobs > 1:
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
         politely = ["nice", "-n", "19"] if shutil.which("nice") else []
-    child = subprocess.Popen([*politely, sys.executable, "-m", "train", *command], env=environment)
+    # In a group of its own: Ctrl-C in a terminal reaches the plan, which tells it once.
+    child = subprocess.Popen(
+        [*politely, sys.executable, "-m", "train", *command], env=environment, process_group=0
+    )
+    end = time.monotonic() + seconds
     try:
-        return child.wait(timeout=None if math.isinf(seconds) else max(0.0, seconds)) == 0
-    except subprocess.TimeoutExpired:
-        child.send_signal(signal.SIGINT)
-    except KeyboardInterrupt:  # the terminal has told the child, too
-        _wait(child)
+        while time.monotonic() < end and not (stop and stop.is_set()):
+            with suppress(subprocess.TimeoutExpired):
+                return child.wait(timeout=max(0.0, min(1.0, end - time.monotonic()))) == 0
+    except BaseException:
+        _stop(child)
         raise
-    _wait(child)
+    _stop(child)
     return None
 
 
-def _wait(child: subprocess.Popen) -> None:
+def _stop(child: subprocess.Popen) -> None:
+    child.send_signal(signal.SIGINT)
     try:
         child.wait(timeout=SECONDS_TO_STOP)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-
-
-def _train(command: Sequence[str], seconds: float, at_most: float, jobs: int) -> bool | None:
-    """As ``carry_out``; a run that its own limit stops is bundled as it is."""
-    if not at_most or 60 * at_most >= seconds:
-        return carry_out(command, seconds, jobs)
-    ended = carry_out(command, 60 * at_most, jobs)
-    if ended is not None:
-        return ended
-    bundled = [command[0], *command[command.index("--run") :][:2], "--finish"]
-    return None if carry_out(bundled, seconds - 60 * at_most, jobs) else False
 
 
 def work(
@@ -269,49 +305,64 @@ def work(
     minutes: float,
     jobs: int = 1,
     at_end: Callable[[PlannedRun], object] = lambda run: None,
+    plan: Sequence[PlannedRun] = (),
 ) -> list[str]:
     """Trains what is not done, in order, for ``minutes``; the names of the runs that failed.
 
-    ``jobs`` at once. A run that another process trains is left to it. ``at_end`` is called with every
-    run that ended, before the next one.
+    ``jobs`` at once; a run that another process trains is left to it and counts as one of them.
+    ``plan``: all runs, where ``runs`` are some of them. ``at_end`` is called with every run that
+    ended, before the next one; where it raises, the run has failed and the others go on.
     """
-    end, failed, stopped = time.monotonic() + 60 * minutes, [], []
+    plan = plan or runs
+    end, failed, stop = time.monotonic() + 60 * minutes, [], Event()
     waiting, at_work = list(runs), dict[Future, PlannedRun]()
 
     def next_command() -> tuple[PlannedRun, list[str]] | None:
         """The first run that can be trained now; those that are done leave the list."""
-        for run in list(waiting):
-            folder, wanted = root / run.name, epochs_of_leader(run, root)
-            if runs_of.is_locked(folder):
-                continue
+        for run in [run for run in waiting if not runs_of.is_locked(root / run.name)]:
+            folder, wanted = root / run.name, epochs_of_leader(run, root, plan)
             now = standing(folder)
-            if now.state(wanted) == "done":
+            if now.state(wanted, run.at_most) == "done":
                 waiting.remove(run)
                 continue
-            start = bundle_to_begin_with(run, root, runs, stopped) if run.start else None
+            start = bundle_to_begin_with(run, root, plan) if run.start else None
             command = command_of(run, folder, now, wanted, start)
             if command is not None:
                 waiting.remove(run)
                 return run, command
         return None
 
+    def elsewhere() -> int:
+        """How many of the waiting runs other processes train."""
+        return sum(runs_of.is_locked(root / run.name) for run in waiting)
+
     with ThreadPoolExecutor(jobs) as pool:
-        while True:
-            while len(at_work) < jobs and (left := end - time.monotonic()) > 0:
-                found = next_command()
-                if found is None:
-                    break
-                run, command = found
-                at_work[pool.submit(_train, command, left, run.at_most, jobs)] = run
-            if not at_work:
-                return failed
-            for future in wait(at_work, return_when=FIRST_COMPLETED).done:
-                run = at_work.pop(future)
-                if future.result() is False:
-                    failed.append(run.name)
-                elif future.result() is None:
-                    stopped.append(run.name)
-                at_end(run)
+        try:
+            while True:
+                while len(at_work) + elsewhere() < jobs and (left := end - time.monotonic()) > 0:
+                    found = next_command()
+                    if found is None:
+                        break
+                    run, command = found
+                    at_work[pool.submit(carry_out, command, left, jobs, stop)] = run
+                if not at_work:
+                    if time.monotonic() > end or not elsewhere():
+                        return failed
+                    time.sleep(1)
+                # Not until one ends: what waits for the first epoch of another may begin meanwhile.
+                for future in wait(at_work, ASK_AGAIN, return_when=FIRST_COMPLETED).done:
+                    run = at_work.pop(future)
+                    try:
+                        well = future.result() is not False
+                        at_end(run)
+                    except (AtelierError, OSError) as error:
+                        print(f"error: {run.name}: {error}", file=sys.stderr)
+                        well = False
+                    if not well:
+                        failed.append(run.name)
+        except BaseException:
+            stop.set()
+            raise
 
 
 def finish(runs: Sequence[PlannedRun], root: Path, jobs: int = 1) -> list[str]:
@@ -328,7 +379,7 @@ def finish(runs: Sequence[PlannedRun], root: Path, jobs: int = 1) -> list[str]:
 
 
 def smoke(runs: Sequence[PlannedRun], seconds: float) -> list[str]:
-    """A few updates and a bundle by the first run of every trainer; the names of those that failed.
+    """One update and a bundle by the first run of every trainer; the names of those that failed.
 
     Each has ``seconds``, and one that fails does not keep the next from being tried: what would go
     wrong at the end of a long run goes wrong here first.
@@ -340,7 +391,7 @@ def smoke(runs: Sequence[PlannedRun], seconds: float) -> list[str]:
                 continue
             seen.add(run.words[0])
             begun = time.monotonic()
-            short = ["--epochs", "1", "--updates-per-epoch", str(SMOKE_UPDATES)]
+            short = ["--epochs", "1", "--updates-per-epoch", "1"]
             # Of an option that is typed twice the last one counts.
             command = [*run.words, "--run", str(Path(scratch) / run.name), *short]
             well = carry_out(command, seconds)
@@ -366,7 +417,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--smoke",
         type=float,
         metavar="SECONDS",
-        help="first try every trainer for a few updates, each at most so long",
+        help="first try every trainer for one update and its bundle, each at most so long",
     )
     parser.add_argument(
         "--finish", action="store_true", help="make bundles of runs that are not at their end"
@@ -389,13 +440,13 @@ def chosen(runs: Sequence[PlannedRun], only: str | None) -> list[PlannedRun]:
     return [run for run in runs if run.name in names]
 
 
-def table(runs: Sequence[PlannedRun], root: Path) -> str:
+def table(runs: Sequence[PlannedRun], root: Path, plan: Sequence[PlannedRun] = ()) -> str:
     """One line a run: state, epochs, budget, name, the last figure on test pictures."""
     lines = []
     for run in runs:
-        now, wanted = standing(root / run.name), epochs_of_leader(run, root)
+        now, wanted = standing(root / run.name), epochs_of_leader(run, root, plan or runs)
         epochs = f"{now.done}/{max(now.planned or 0, wanted or 0) or '?'}"
-        state = "at work" if runs_of.is_locked(root / run.name) else now.state(wanted)
+        state = "at work" if runs_of.is_locked(root / run.name) else now.state(wanted, run.at_most)
         lines.append(
             f"{state:<8} {epochs:>9} epochs  {run.minutes:>5g} min  {run.name}{now.figure()}"
         )
@@ -403,7 +454,8 @@ def table(runs: Sequence[PlannedRun], root: Path) -> str:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    runs = chosen(read_plan(arguments.file), arguments.only)
+    plan = read_plan(arguments.file)
+    runs = chosen(plan, arguments.only)
     for name in ("minutes", "smoke", "part"):
         value = getattr(arguments, name)
         if value is not None and not 0 < value < math.inf:
@@ -421,7 +473,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     failed: list[str] = []
     if arguments.smoke is not None:
-        smoke(runs, arguments.smoke)  # says itself what failed; the runs are tried all the same
+        failed += [f"smoke of {name}" for name in smoke(runs, arguments.smoke)]
     if arguments.minutes is not None:
         failed += work(
             runs,
@@ -429,12 +481,13 @@ def main(arguments: argparse.Namespace) -> int:
             arguments.minutes,
             arguments.jobs,
             lambda run: packed([run]),  # there, whatever happens to the next one
+            plan,
         )
     if arguments.finish:
         failed += finish(runs, arguments.runs, arguments.jobs)
     for path in packed(runs):
         print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
-    print(table(runs, arguments.runs))
+    print(table(runs, arguments.runs, plan))
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

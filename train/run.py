@@ -9,6 +9,8 @@ its bundle is written. ``train.options`` is its command line.
 from __future__ import annotations
 
 import copy
+import math
+import os
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -27,14 +29,17 @@ from tqdm import tqdm
 from core.bundle import Bundle, stored_weights
 from core.data import PictureSet, Selection
 from core.errors import AtelierError
-from core.files import write_json
+from core.files import restore_interrupted, write_json
 from train import ancestry, distributed, loop, sets
 from train.ancestry import Ancestor
 from train.augment import DigitAugmentation
 from train.loop import Resident
 
 SECONDS_FOR_A_LOOK = 1.0
-"""Who only asks whether a run is locked holds the lock for a moment."""
+"""How long the lock is waited for: a process that only asks whether it is held holds it so long."""
+
+PLAN_VARIABLE = "ATELIER_PLAN"
+"""Names the process of the plan that a run is part of: the run ends where its plan has ended."""
 
 CHECKED_EVERY = 50
 """Updates between two looks at the loss: on a GPU each look waits for all work under way."""
@@ -103,6 +108,23 @@ class Training:
     def read(cls, stored: dict) -> Self:
         """The settings that a run stored; one of an earlier version took its first pictures."""
         return cls(**{"selection": "first", **stored})
+
+
+def not_finite(what: str, kept: int) -> AtelierError:
+    """What to raise where something is no finite number; the state after epoch ``kept`` stays."""
+    advice = (
+        f"The state after epoch {kept} is kept: make a bundle of it with --finish, and begin a run "
+        "with that bundle (--from) at a lower --learning-rate."
+        if kept
+        else "Begin again at a lower --learning-rate."
+    )
+    return AtelierError(
+        "run-not-finite",
+        "{what} no finite number any more in epoch {epoch}: the run stopped. {advice}",
+        what=what,
+        epoch=kept + 1,
+        advice=advice,
+    )
 
 
 # ---------------------------------------------------------------- what a family adds
@@ -257,18 +279,7 @@ class Trainer(ABC):
         sums = torch.stack([value.detach().double().sum() for value in values])
         if bool(torch.isfinite(distributed.mean(sums.sum()))):  # the same answer in every process
             return
-        kept = (
-            f"The state after epoch {self.epoch} is kept: make a bundle of it with --finish, and "
-            "begin a run with that bundle (--from) at a lower --learning-rate."
-            if self.epoch
-            else "Begin again at a lower --learning-rate."
-        )
-        raise AtelierError(
-            "run-not-finite",
-            "The loss is no finite number any more in epoch {epoch}: the run stopped. {kept}",
-            epoch=self.epoch + 1,
-            kept=kept,
-        )
+        raise not_finite("The loss is", self.epoch)
 
     def averaged_model(self) -> nn.Module:
         """The model with the moving average of its weights, in eval mode."""
@@ -364,9 +375,17 @@ def locked(run: Path) -> Iterator[None]:
             "run-busy", "Another process trains {folder} at present.", folder=run
         ) from error
     try:
+        restore_interrupted(run)
+        restore_interrupted(run / "progress")
         yield
     finally:
         lock.release()
+
+
+def orphaned() -> bool:
+    """Whether the plan that this run is part of is no more: then nothing limits its time."""
+    plan = os.environ.get(PLAN_VARIABLE)
+    return plan is not None and plan != str(os.getppid())
 
 
 def train(
@@ -377,6 +396,7 @@ def train(
     *,
     start: Bundle | None = None,
     minutes: float | None = None,
+    at_most: float | None = None,
     resume: bool = False,
     lengthen: int | None = None,
     finish: bool = False,
@@ -386,14 +406,15 @@ def train(
     """Start or resume a run; the folder of the finished bundle.
 
     ``start``: the bundle whose weights a new run begins with. ``minutes`` decides the number of
-    epochs once, at the start. ``lengthen`` gives a resumed run a new number of epochs in all: the
+    epochs once, at the start; after ``at_most`` minutes by the clock no further epoch is begun, and the
+    bundle is that of the last one. ``lengthen`` gives a resumed run a new number of epochs in all: the
     learning rate goes on where a run of that length stands. ``finish`` trains no further and makes
     the bundle of the last whole epoch. ``download`` fetches data that is not at hand.
 
     Raises ``AtelierError``: ``run-busy``, ``run-exists``, ``run-missing``, ``run-damaged``,
     ``run-other-data``, ``run-not-finite``, ``start-unfit``, and those of ``sets.load``.
     """
-    run = Path(run)
+    run, end = Path(run), time.monotonic() + 60 * (math.inf if at_most is None else at_most)
     if (resume or finish) and not (run / "state.pt").exists():
         raise loop.no_run(run)
     with locked(run):
@@ -408,7 +429,7 @@ def train(
         if finish:
             trainer.snapshot(trainer.averaged_model(), run / "progress", trainer.epoch)
         else:
-            _run_epochs(trainer, run, settings)
+            _run_epochs(trainer, run, settings, end)
         if not distributed.is_first():
             return run / "bundle"  # which the first process writes
         return trainer.write(run / "bundle", *pictures, settings)
@@ -524,7 +545,8 @@ def _begun(
     return trainer, settings, pictures
 
 
-def _run_epochs(trainer: Trainer, run: Path, settings: dict) -> None:
+def _run_epochs(trainer: Trainer, run: Path, settings: dict, end: float) -> None:
+    """The epochs that are left; after ``end`` none is begun but the very first of a run."""
     epochs = trainer.training.epochs
     shown = loop.snapshot_epochs(epochs)
     first = distributed.is_first()
@@ -533,6 +555,13 @@ def _run_epochs(trainer: Trainer, run: Path, settings: dict) -> None:
         trainer.before_training()
         trainer.snapshot(trainer.averaged_model(), run / "progress", 0)
     while trainer.epoch < epochs:
+        if orphaned():
+            raise KeyboardInterrupt
+        late = trainer.epoch > 0 and time.monotonic() > end
+        if distributed.agreed(int(late)):  # the first process's clock, or some would go on alone
+            if trainer.epoch not in shown and first:
+                trainer.snapshot(trainer.averaged_model(), run / "progress", trainer.epoch)
+            return
         start = time.perf_counter()
         title = f"epoch {trainer.epoch + 1}/{epochs}"
         with tqdm(total=trainer.steps_per_epoch, desc=title, leave=False, disable=silent) as bar:
@@ -544,6 +573,9 @@ def _run_epochs(trainer: Trainer, run: Path, settings: dict) -> None:
         row |= trainer.evaluate(model)
         if trainer.epoch in shown:
             trainer.snapshot(model, run / "progress", trainer.epoch)
+        for name, value in row.items():
+            if not math.isfinite(value):
+                raise not_finite(f"{name} is", trainer.epoch - 1)
         seconds = time.perf_counter() - start
         earlier = trainer.history[-1]["seconds_total"] if trainer.history else 0.0
         trainer.history.append(

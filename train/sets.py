@@ -31,8 +31,11 @@ NOTES = {
 }
 """What the splits hold that are not the data set's own, where a run says nothing of them."""
 
-TEST_PICTURES_SEEN = {("svhn", "extended")}
-"""Splits to train on that hold pictures of the official test set."""
+TEST_PICTURES_SEEN = {("svhn", "extended"), ("svhn", "test"), ("cifar10", "test")}
+"""Splits that hold pictures of the official test set."""
+
+STRICTEST_FIRST = ("svhn", "folder", "cifar10")
+"""Data sets by what their terms leave free."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,15 @@ def note_of(name: str, split: str, folder: str = "") -> str:
     return "" if folder else NOTES.get((name, split), "")
 
 
-def terms_of(about: dict) -> Terms:
-    """The terms of weights trained on a bundle's ``data``, and what its figures compare with."""
-    terms = TERMS[about["name"]]
-    if (about["name"], about["split"]) not in TEST_PICTURES_SEEN:
+def terms_of(config: dict) -> Terms:
+    """The terms of a bundle's weights, and what its figures compare with.
+
+    The strictest of its own data and of the data of the bundles that it went on from.
+    """
+    seen = [(config["data"]["name"], config["data"]["split"])]
+    seen += [(a["data_name"], a["split"]) for a in config["training"].get("ancestors", ())]
+    terms = TERMS[min((name for name, _split in seen), key=STRICTEST_FIRST.index)]
+    if not TEST_PICTURES_SEEN.intersection(seen):
         return terms
     return replace(
         terms,

@@ -313,10 +313,12 @@ def configure(
     size = SIZES[arguments.preset or "default"]
     if start is not None:
         own, held = methods.config_from(start.config["architecture"]), start.config["training"]
-        if arguments.recipe is None:
-            name = held.get("recipe", name)
         if arguments.preset is None:
             size = size_of(own[1])
+        if arguments.recipe is None:
+            name = held.get("recipe", name)
+        else:  # which says d, or means the usual one
+            size = replace(size, dim=EmbeddingConfig().dim)
     if name not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
     recipe = RECIPES[name]

@@ -191,7 +191,7 @@ h = model.features(pictures)  # pictures (B, 3, 32, 32) in [-1, 1]; h (B, 8 widt
 def card(config: dict, metrics: dict, history: list[dict]) -> str:
     """The model card: what it is, what it was trained on, what it knows and whether it collapsed."""
     trained, tested = sets.describe(config["data"])
-    terms, test, before = sets.terms_of(config["data"]), metrics["test"], metrics["before"]
+    terms, test, before = sets.terms_of(config), metrics["test"], metrics["before"]
     loss = history[-1]["train_loss"] if history else float("nan")
     title = TITLES[config["architecture"]["method"]]
     load = LOAD if bundles.keeps_weights(config) else ""

@@ -257,7 +257,7 @@ def card(config: dict, metrics: dict, history: list[dict]) -> str:
     """The model card: what it is, what it was trained on, how well it does, how to load it."""
     trained, tested = sets.describe(config["data"])
     parameters = sum(p.numel() for p in VAE(VAEConfig(**config["architecture"])).parameters())
-    architecture, terms = config["architecture"], sets.terms_of(config["data"])
+    architecture, terms = config["architecture"], sets.terms_of(config)
     test, linear = metrics["test"], metrics["linear_model"]
     bounds = "\n".join(
         f"| importance-weighted bound, K = {row['K']} ({row['pictures']} pictures) | {row['nll']:.1f} |"

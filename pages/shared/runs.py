@@ -123,8 +123,8 @@ def what_they_are(records: Sequence[RunRecord]) -> None:
     begun = [record for record in records if record.bundle.ancestors]
     if begun:
         said += " " + _(
-            "Begun with the weights of another bundle, so that epoch 0 is not an untrained network: "
-            "{runs}."
+            "These runs began with the weights of another bundle, so their epoch 0 is no untrained "
+            "network: {runs}."
         ).format(
             runs=", ".join(
                 f"{name(record)} ({record.bundle.ancestors[-1].name})" for record in begun

@@ -1,10 +1,14 @@
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from core.files import replacing, replacing_folder, sha256, write_json
+from core.files import replacing, replacing_folder, restore_interrupted, sha256, write_json
 
 
 def names(folder):
@@ -75,6 +79,50 @@ def test_the_new_folder_takes_the_place_of_the_old_one(tmp_path):
         assert names(folder) == [name]
     assert names(folder.parent) == ["bundle"]
     assert folder.stat().st_mode & 0o777 == 0o755
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from core import files
+
+folder, calls, replace = Path(sys.argv[1]), [], os.replace
+
+def killed(source, target):
+    calls.append(source)
+    if len(calls) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+os.replace = killed
+with files.replacing_folder(folder) as temporary:
+    (temporary / "new").touch()
+"""
+
+
+@pytest.mark.parametrize(("at_exchange", "left"), [(1, "old"), (2, "old")])
+def test_what_a_killed_process_left_is_taken_away_and_the_old_folder_comes_back(
+    tmp_path, at_exchange, left
+):
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "old").touch()
+    command = [sys.executable, "-c", KILLED, str(folder), str(at_exchange)]
+    root = Path(__file__).parents[2]
+    assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) >= 2 or not folder.exists()
+    restore_interrupted(tmp_path)
+    assert names(tmp_path) == ["bundle"]
+    assert names(folder) == [left]
+
+
+def test_files_of_other_names_are_left_alone(tmp_path):
+    kept = [".lock", ".gitignore", "state.pt", ".state.pt.short", "a.b.abcdefgh", ".a.b.ABCDEFGH"]
+    for name in (*kept, ".state.pt.a1_b2c3d", ".run.json.abcdefgh"):
+        (tmp_path / name).touch()
+    restore_interrupted(tmp_path)
+    assert names(tmp_path) == sorted(kept)
+    restore_interrupted(tmp_path / "absent")
 
 
 def test_json_comes_back_and_keeps_its_accents(tmp_path):

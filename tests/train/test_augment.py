@@ -229,7 +229,7 @@ def test_a_factor_scales_all_but_the_number_of_pixels():
     assert {name: getattr(half, name) for name in FIELDS} == {
         name: value / 2 for name, value in FIELDS.items()
     }
-    assert (half.pixels, none) == (2, DigitAugmentation())
+    assert (half.pixels, none) == (2, DigitAugmentation(pixels=2))
     with pytest.raises(ValueError, match="must be 0 to 1"):
         augmentation.scaled(-1)
 

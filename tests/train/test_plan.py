@@ -81,6 +81,11 @@ def test_the_plan_for_an_accelerator_begins_with_what_is_worth_most():
         ([a_run(command=f"{JUDGE} --from x")], "must leave out --from"),
         ([a_run(at_most=-1)], "at_most of a must be 0 or more, got -1"),
         ([a_run(keep="nothing")], "keep of a must be one of"),
+        ([a_run(keep="record")], "keep of a must be 'all': judge keeps its weights"),
+        ([a_run(command=f"{JUDGE} --from=x")], "must leave out --from"),
+        ([a_run(command=f"{JUDGE} --epochs=3", as_long_as="b")], "as_long_as or --epochs"),
+        ([a_run(name="../a b")], "name must be lower-case letters"),
+        ([a_run(minutes="3")], "minutes of a run must be float, got '3'"),
     ],
 )
 def test_a_plan_that_cannot_be_meant_is_refused_in_words(tmp_path, runs, said):
@@ -88,7 +93,7 @@ def test_a_plan_that_cannot_be_meant_is_refused_in_words(tmp_path, runs, said):
         read_plan(written(tmp_path / "plan.toml", *runs))
 
 
-@pytest.mark.parametrize("text", [None, "run = [", "[other]\nx = 1"])
+@pytest.mark.parametrize("text", [None, "run = [", "[other]\nx = 1", "run = [3]", "run = 3"])
 def test_a_file_that_is_no_plan_is_one_sentence(tmp_path, text):
     path = tmp_path / "plan.toml"
     if text is not None:
@@ -126,6 +131,15 @@ def test_the_hours_that_a_plan_states_are_those_of_its_runs(tmp_path):
 )
 def test_how_far_a_run_is(standing, wanted, state):
     assert standing.state(wanted) == state
+
+
+@pytest.mark.parametrize(
+    ("standing", "state"),
+    [(Standing(4, 10, 4), "done"), (Standing(5, 10, 4), "begun"), (Standing(0, 10, 0), "begun")],
+)
+def test_a_run_with_a_limit_is_done_with_the_bundle_of_its_last_epoch(standing, state):
+    assert standing.state(None, at_most=3) == state
+    assert standing.state(None) == "begun"
 
 
 def test_a_run_is_begun_within_its_minutes_and_resumed_without(tmp_path):
@@ -262,24 +276,49 @@ def test_two_train_at_once_and_one_begins_with_the_weights_of_another(at_hand, t
     assert (ancestor["name"], ancestor["digest"]) == ("a", bundles["a"].digest)
 
 
-def test_a_run_that_another_process_trains_is_left_to_it(at_hand, tmp_path, capsys):
+def test_a_run_that_another_process_trains_is_left_to_it_and_counts_as_one_at_work(
+    at_hand, tmp_path
+):
     runs = [PlannedRun("a", f"{JUDGE} --epochs 1", 1), PlannedRun("b", f"{JUDGE} --epochs 1", 1)]
     with runs_of.locked(tmp_path / "a"):
-        assert plan.work(runs, tmp_path, 2) == []
         assert "at work" in plan.table(runs, tmp_path).splitlines()[0]
+        assert plan.work(runs, tmp_path, 0.05, jobs=1) == []
+        assert not (tmp_path / "b").exists()
+        only = [run for run in runs if run.name == "b"]
+        assert plan.work(only, tmp_path, 2, jobs=1, plan=runs) == []
     assert not (tmp_path / "a/state.pt").exists()
     assert (tmp_path / "b/bundle").is_dir()
 
 
 def test_a_run_at_its_own_limit_is_bundled_as_it_is(at_hand, tmp_path):
     runs = [
-        PlannedRun("long", f"{JUDGE} --epochs 100000", 1, at_most=0.3),
+        PlannedRun("long", f"{JUDGE} --epochs 100000", 1, at_most=0.02),
         PlannedRun("next", f"{JUDGE} --epochs 1", 1, start="long"),
     ]
     assert plan.work(runs, tmp_path, 6) == []
     long = plan.standing(tmp_path / "long")
     assert 0 < long.bundled == long.done < long.planned
     assert plan.standing(tmp_path / "next").bundled == 1
+
+
+def test_what_a_run_begins_with_need_not_be_asked_for_again(worked):
+    """``--only`` leaves out the run whose bundle another one begins with."""
+    folder, _path, _status = worked
+    known = [PlannedRun("a", JUDGE, 1), PlannedRun("c", JUDGE, 1, start="a")]
+    found = plan.bundle_to_begin_with(known[1], folder / "runs", known)
+    assert found == folder / "runs/a/bundle"
+    assert plan.bundle_to_begin_with(known[1], folder / "elsewhere", known) is None
+
+
+def test_what_goes_wrong_after_a_run_does_not_keep_the_next_from_training(at_hand, tmp_path):
+    runs = [PlannedRun(name, f"{JUDGE} --epochs 1", 1) for name in ("a", "b")]
+
+    def full(run):
+        if run.name == "a":
+            raise OSError("No space left on device")
+
+    assert plan.work(runs, tmp_path, 4, at_end=full) == ["a"]
+    assert plan.standing(tmp_path / "b").bundled == 1
 
 
 def test_a_smoke_tries_every_trainer_and_goes_on_after_a_failure(at_hand, capfd):
@@ -317,19 +356,26 @@ def test_an_archive_is_cut_into_parts_that_are_it_again(worked, tmp_path):
 # ---------------------------------------------------------------- whatever happens
 
 
-def killed_after(seconds, where):
-    """The plan and the run at work, killed at any time."""
+def children_of(process):
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+def killed_after(seconds, where, run_too):
+    """The plan is killed at any time, and the run that it trains with it, or not."""
     child = subprocess.Popen(
         [sys.executable, "-m", "train", "plan", *where, "--minutes", "5"],
         cwd=plan.PLAN.parents[2],
-        start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         child.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
+        trained = children_of(child)
+        child.kill()
+        for pid in trained if run_too else ():
+            os.kill(pid, signal.SIGKILL)
         child.wait()
 
 
@@ -346,9 +392,47 @@ def test_a_plan_that_is_killed_at_any_time_ends_as_one_that_never_was(at_hand, t
     begun = time.monotonic()
     assert main(["plan", *where["whole"], "--minutes", "10"]) == 0
     whole = time.monotonic() - begun
-    for share in (0.3, 0.6, 0.8, 0.9):
-        killed_after(share * whole, where["killed"])
+    for share, run_too in ((0.4, True), (0.6, False), (0.9, True)):
+        killed_after(share * whole, where["killed"], run_too)
     assert main(["plan", *where["killed"], "--minutes", "10"]) == 0
     ours, theirs = (weights_of(tmp_path / name / "a") for name in ("killed", "whole"))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert open_bundle(tmp_path / "killed/a/bundle").config["training"]["epochs_done"] == 8
+
+
+def test_a_run_whose_plan_is_no_more_ends_with_its_epoch(
+    at_hand, tmp_path, monkeypatch, tiny_judge
+):
+    from train import judge
+
+    training = judge.JudgeTraining(epochs=50, batch_size=16)
+    monkeypatch.setenv(runs_of.PLAN_VARIABLE, str(os.getppid()))
+    epochs = judge.Trainer.run_epoch
+
+    def counted(trainer, bar=None):
+        if trainer.epoch == 1:
+            monkeypatch.setenv(runs_of.PLAN_VARIABLE, "1" if os.getppid() != 1 else "2")
+        return epochs(trainer, bar)
+
+    monkeypatch.setattr(judge.Trainer, "run_epoch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        judge.train(tmp_path / "run", tiny_judge, training, device=torch.device("cpu"))
+    assert plan.standing(tmp_path / "run").done == 2
+
+
+def test_a_command_in_the_background_can_be_stopped(at_hand, tmp_path):
+    """A shell starts such a command with SIGINT ignored."""
+    command = [sys.executable, "-m", "train", *JUDGE.split(), "--epochs", "100000"]
+    child = subprocess.Popen(
+        [*command, "--run", str(tmp_path / "run")],
+        cwd=plan.PLAN.parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    while not (tmp_path / "run/state.pt").exists():
+        assert child.poll() is None
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    assert "The last whole epoch is kept" in child.communicate(timeout=120)[1]
+    assert child.returncode == 1

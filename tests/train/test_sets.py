@@ -105,10 +105,35 @@ def test_cards_say_what_a_split_of_ours_holds_and_what_its_figures_are_not():
         "SVHN subset (extended), 12,482 pictures: training pictures 1 to 2000 and test pictures "
         "1001 to 5033"
     )
-    assert "non-commercial" in sets.terms_of(extended).sentence
-    assert "none of its figures is a result on that test set" in sets.terms_of(extended).sentence
+    terms = sets.terms_of(trained_on(extended))
+    assert "non-commercial" in terms.sentence
+    assert "none of its figures is a result on that test set" in terms.sentence
     for split, name in (("train", "svhn"), ("jittered", "svhn"), ("train", "cifar10")):
-        assert sets.terms_of(about(split, 9, name)) == sets.TERMS[name]
+        assert sets.terms_of(trained_on(about(split, 9, name))) == sets.TERMS[name]
+
+
+def trained_on(data, *earlier):
+    seen = [{"data_name": name, "split": split} for name, split in earlier]
+    return {"data": data, "training": {"ancestors": seen} if seen else {}}
+
+
+@pytest.mark.parametrize(
+    ("own", "earlier", "licence", "test_seen"),
+    [
+        (("cifar10", "train"), [("svhn", "train")], "svhn", False),
+        (("folder", "train"), [("svhn", "extended")], "svhn", True),
+        (("cifar10", "train"), [("folder", "train"), ("cifar10", "train")], "folder", False),
+        (("svhn", "train"), [("svhn", "extended"), ("svhn", "jittered")], "svhn", True),
+        (("cifar10", "test"), [], "cifar10", True),
+    ],
+)
+def test_the_strictest_terms_of_all_that_weights_went_through_hold(
+    own, earlier, licence, test_seen
+):
+    name, split = own
+    terms = sets.terms_of(trained_on(about(split, 9, name), *earlier))
+    assert terms.front_matter == sets.TERMS[licence].front_matter
+    assert ("is a result on that test set" in terms.sentence) == test_seen
 
 
 def test_the_note_of_a_split_is_written_unless_another_one_is_typed(

@@ -16,6 +16,7 @@ from core.data import load_split
 from core.ddpm import DDPM
 from core.errors import AtelierError
 from core.joint_embedding import EmbeddingConfig
+from core.judge import Judge
 from train import ancestry, ddpm, embed, judge, options, simsiam, vae
 from train import run as runs
 from train.__main__ import build_parser, main
@@ -107,13 +108,16 @@ def test_a_diffusion_model_goes_on_with_another_number_of_levels(
     close(weights_in(run / "bundle"), weights_in(tiny_ddpm_bundle))
 
 
-def test_a_judge_goes_on_with_its_temperature(tiny_judge_bundle, tiny_judge):
+def test_a_judge_answers_as_before_and_trains_at_a_temperature_of_1(tiny_judge_bundle, tiny_judge):
     trainer = judge.Trainer(tiny_judge, judge.JudgeTraining(batch_size=16), CPU, *residents())
     trainer.begin_with(open_bundle(tiny_judge_bundle))
-    theirs = weights_in(tiny_judge_bundle)
-    assert theirs["temperature"] != 1
-    for ours in (trainer.model.state_dict(), trainer.averaged_model().state_dict()):
-        close({key: value.numpy() for key, value in ours.items()}, theirs, tolerance=0)
+    earlier = Judge.from_pretrained(tiny_judge_bundle)
+    assert earlier.temperature != 1
+    x = torch.rand(4, 3, 32, 32) * 2 - 1
+    for model in (trainer.model.eval(), trainer.averaged_model()):
+        assert model.temperature == 1
+        with torch.no_grad():
+            torch.testing.assert_close(model(x), earlier(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("recipe", [None, "no-predictor"])
@@ -289,6 +293,21 @@ def test_a_run_that_breaks_down_keeps_its_last_good_state(tiny, tmp_path, monkey
     assert open_bundle(bundle).config["training"]["epochs_done"] == 1
 
 
+def test_a_figure_that_is_no_number_stops_a_run_before_it_is_stored(tiny, tmp_path, monkeypatch):
+    evaluate = vae.Trainer.evaluate
+
+    def broken(trainer, model):
+        row = evaluate(trainer, model)
+        return row | {"test_mse": float("inf")} if trainer.epoch == 2 else row
+
+    monkeypatch.setattr(vae.Trainer, "evaluate", broken)
+    training = vae.VAETraining(epochs=3, batch_size=16)
+    with pytest.raises(AtelierError, match=r"test_mse is no finite number .* in epoch 2"):
+        vae.train(tmp_path / "run", tiny, training, device=CPU)
+    kept = state_of(tmp_path / "run")
+    assert kept["epoch"] == len(kept["history"]) == 1
+
+
 def test_a_run_that_breaks_down_in_its_first_epoch_promises_nothing(tiny, tmp_path):
     wild = vae.VAETraining(
         epochs=1, batch_size=2, learning_rate=1e30, warmup_steps=1, clip_norm=None
@@ -324,12 +343,21 @@ RESUME = ["--run", "r", "--resume"]
         (["judge", "--run", "r", "--folder", "f", "--split", "train"], "leave out --split"),
         (["judge", "--run", "r", "--selection", "first"], "--pictures"),
         (["judge", "--run", "r", "--minutes", "0"], "minutes must be above 0, got 0"),
+        (["judge", "--run", "r", "--at-most", "-1"], "at_most must be above 0, got -1"),
+        (["judge", "--run", "r", "--finish", "--at-most", "1"], "leave out --at-most"),
         (["judge", "--run", "r", "--minutes", "nan"], "minutes must be above 0, got nan"),
     ],
 )
 def test_an_option_that_would_be_ignored_is_refused(command, words, capsys):
     assert main(command) == 1
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["--resum", "--pix", "--lat"])
+def test_an_option_is_typed_whole(word, capsys):
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["vae", "--run", "r", word])
+    assert "unrecognized arguments" in capsys.readouterr().err
 
 
 def test_going_on_and_finishing_are_one_or_the_other(capsys):
@@ -384,6 +412,26 @@ def test_an_epoch_of_a_few_updates_ends_there_and_the_cosine_with_it(tiny, tmp_p
     assert kept == sorted(kept, reverse=True)
     assert kept[-1] < 0.2 * training.learning_rate
     assert json.loads((tmp_path / "run/run.json").read_text())["training"]["updates_per_epoch"] == 2
+
+
+def test_a_run_at_its_limit_makes_the_bundle_of_its_last_epoch(tiny, tmp_path, monkeypatch):
+    training = vae.VAETraining(epochs=50, batch_size=16)
+    clock = [0.0]
+    step = vae.Trainer.step
+
+    def slow(trainer, rows, number, generator):
+        clock[0] += 5  # seconds: 20 an epoch of 4 updates
+        return step(trainer, rows, number, generator)
+
+    monkeypatch.setattr(vae.Trainer, "step", slow)
+    monkeypatch.setattr(runs.time, "monotonic", lambda: clock[0])
+    run = tmp_path / "run"
+    bundle = open_bundle(vae.train(run, tiny, training, at_most=0.9, device=CPU))
+    assert bundle.config["training"]["epochs_done"] == len(bundle.history) == 3
+    assert bundle.config["training"]["epochs"] == 50
+    assert 3 in bundle.progress("samples")
+    again = open_bundle(vae.train(run, None, None, resume=True, at_most=0.1, device=CPU))
+    assert len(again.history) == 4
 
 
 def test_an_epoch_cannot_have_more_updates_than_pictures(tiny, tmp_path):
