@@ -299,6 +299,32 @@ def _stop(child: subprocess.Popen) -> None:
         child.wait()
 
 
+def next_to_train(
+    waiting: list[PlannedRun], root: Path, plan: Sequence[PlannedRun]
+) -> tuple[PlannedRun, list[str]] | None:
+    """The first run that can be trained now, with its command; it leaves the list, as all that are done.
+
+    None where each of them is done, waits for another one, or is trained by another process.
+    """
+    for run in [run for run in waiting if not runs_of.is_locked(root / run.name)]:
+        folder, wanted = root / run.name, epochs_of_leader(run, root, plan)
+        now = standing(folder)
+        if now.state(wanted, run.at_most) == "done":
+            waiting.remove(run)
+            continue
+        start = bundle_to_begin_with(run, root, plan) if run.start else None
+        command = command_of(run, folder, now, wanted, start)
+        if command is not None:
+            waiting.remove(run)
+            return run, command
+    return None
+
+
+def trained_elsewhere(runs: Sequence[PlannedRun], root: Path) -> int:
+    """How many of the runs other processes train."""
+    return sum(runs_of.is_locked(root / run.name) for run in runs)
+
+
 def work(
     runs: Sequence[PlannedRun],
     root: Path,
@@ -317,36 +343,18 @@ def work(
     end, failed, stop = time.monotonic() + 60 * minutes, [], Event()
     waiting, at_work = list(runs), dict[Future, PlannedRun]()
 
-    def next_command() -> tuple[PlannedRun, list[str]] | None:
-        """The first run that can be trained now; those that are done leave the list."""
-        for run in [run for run in waiting if not runs_of.is_locked(root / run.name)]:
-            folder, wanted = root / run.name, epochs_of_leader(run, root, plan)
-            now = standing(folder)
-            if now.state(wanted, run.at_most) == "done":
-                waiting.remove(run)
-                continue
-            start = bundle_to_begin_with(run, root, plan) if run.start else None
-            command = command_of(run, folder, now, wanted, start)
-            if command is not None:
-                waiting.remove(run)
-                return run, command
-        return None
-
-    def elsewhere() -> int:
-        """How many of the waiting runs other processes train."""
-        return sum(runs_of.is_locked(root / run.name) for run in waiting)
-
     with ThreadPoolExecutor(jobs) as pool:
         try:
             while True:
-                while len(at_work) + elsewhere() < jobs and (left := end - time.monotonic()) > 0:
-                    found = next_command()
+                others = trained_elsewhere(waiting, root)
+                while len(at_work) + others < jobs and (left := end - time.monotonic()) > 0:
+                    found = next_to_train(waiting, root, plan)
                     if found is None:
                         break
                     run, command = found
                     at_work[pool.submit(carry_out, command, left, jobs, stop)] = run
                 if not at_work:
-                    if time.monotonic() > end or not elsewhere():
+                    if time.monotonic() > end or not others:
                         return failed
                     time.sleep(1)
                 # Not until one ends: what waits for the first epoch of another may begin meanwhile.
