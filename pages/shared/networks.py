@@ -143,7 +143,9 @@ def bank_pictures(record: RunRecord) -> PictureSet | None:
     """
     settings = record.bundle.config["data"]
     with plain_errors():
-        shares = record.bundle.config["training"].get("selection") == "shares"
+        training = record.bundle.config["training"]
+        # A run that took all pictures finds them at the beginning of a longer set.
+        shares = training.get("selection") == "shares" and bool(training.get("pictures"))
         found = loaders.picture_set(
             settings["name"],
             settings["split"],

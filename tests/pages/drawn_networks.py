@@ -11,6 +11,7 @@ import torch
 
 from core.data import SOURCES
 from core.shapes import Shape, draw
+from tests.narrow import without_onednn
 from train import embed
 from train import simsiam as training
 from train.diagnosis import Protocol
@@ -63,7 +64,7 @@ def networks_folder(objects_folder, tmp_path_factory):
             learning_rate=0.5,
             protocol=Protocol(spread=30, queries=36, bank=40, k=5),
         )
-        with pytest.MonkeyPatch.context() as patch:
+        with without_onednn(), pytest.MonkeyPatch.context() as patch:
             patch.setenv("ATELIER_DATA_DIR", str(objects_folder))
             config = training.configured(training.RECIPES[recipe], SIZE)
             bundle = training.train(root / recipe, config, settings, device=torch.device("cpu"))

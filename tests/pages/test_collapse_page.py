@@ -15,6 +15,7 @@ from core.data import SOURCES
 from core.simsiam_explorer import read_run
 from pages.shared import run_charts, runs
 from pages.shared.text import in_language
+from tests.narrow import without_onednn
 from train import embed
 from train import simsiam as training
 from train.diagnosis import Protocol
@@ -67,7 +68,7 @@ def trained(root, folder, recipe):
         learning_rate=0.5,
         protocol=Protocol(spread=30, queries=36, bank=40, k=5),
     )
-    with pytest.MonkeyPatch.context() as patch:
+    with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
         config = training.configured(training.RECIPES[recipe], SIZE)
         bundle = training.train(root / recipe, config, settings, device=torch.device("cpu"))

@@ -17,6 +17,7 @@ from core.data import SOURCES
 from core.simsiam_explorer import read_run
 from pages.shared import runs
 from pages.shared.text import percent
+from tests.narrow import without_onednn
 from train import embed
 from train import simsiam as training
 from train.diagnosis import Protocol
@@ -67,7 +68,7 @@ def one_run(root, folder, name):
         epochs=EPOCHS,
         protocol=Protocol(spread=30, queries=QUERIES, bank=32, k=5),
     )
-    with pytest.MonkeyPatch.context() as patch:
+    with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
         made = training.train(
             root / name, training.configured(recipe, size), settings, device=torch.device("cpu")
