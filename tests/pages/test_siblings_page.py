@@ -87,6 +87,10 @@ def variant(folder, name, of):
     config["training"] |= {**recipe.training, "recipe": name}
     config["training"]["batch_size"] = 32 if "batch" in name else 8
     (one / "config.json").write_text(json.dumps(config))
+    history = json.loads((one / "history.json").read_text())
+    for row in history:
+        del row["updates"]  # as a run of an earlier version, which did not count them
+    (one / "history.json").write_text(json.dumps(history))
     register(folder, one, name)
 
 
