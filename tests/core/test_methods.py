@@ -27,6 +27,7 @@ from core.simsiam_explorer import (
 )
 from core.vicreg import VICReg
 from core.views import HARDER, STANDARD, Views
+from tests.narrow import without_onednn
 from train import simsiam
 from train.diagnosis import Protocol
 
@@ -57,7 +58,7 @@ def run(tmp_path_factory, make_digits, write_shard):
                 protocol=Protocol(spread=30, queries=20, bank=50, k=5),
             )
             config = methods.method_class(method).config_class(**SIZE)
-            with pytest.MonkeyPatch.context() as patch:
+            with without_onednn(), pytest.MonkeyPatch.context() as patch:
                 patch.setenv("ATELIER_DATA_DIR", str(root))
                 simsiam.train(root / method, (method, config), training, device=CPU)
         return root / method / "bundle"

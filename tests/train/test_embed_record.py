@@ -8,6 +8,7 @@ from core.bundle import open_bundle, read_manifest, write_bundle
 from core.errors import AtelierError
 from core.simsiam import SimSiamConfig
 from core.simsiam_explorer import read_run
+from tests.narrow import without_onednn
 from train import simsiam
 from train.__main__ import main
 from train.diagnosis import Protocol
@@ -30,7 +31,7 @@ def bundle(tmp_path_factory, make_digits, write_shard):
         recipe="no-stop-gradient",
         protocol=Protocol(spread=30, queries=20, bank=50, k=5),
     )
-    with pytest.MonkeyPatch.context() as patch:
+    with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
         config = ("simsiam", SIZE)
         folder = simsiam.train(root / "run", config, training, device=torch.device("cpu"))

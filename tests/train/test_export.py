@@ -15,6 +15,7 @@ from core.joint_embedding import EmbeddingConfig
 from core.judge import Judge
 from core.simsiam import SimSiamConfig
 from core.vae import VAE, VAEConfig
+from tests.narrow import without_onednn
 from train import export, simsiam
 from train.__main__ import main
 from train.diagnosis import Protocol
@@ -39,7 +40,7 @@ def simsiam_bundle(tmp_path_factory, make_digits, write_shard):
         warmup_steps=1,
         protocol=Protocol(spread=30, queries=20, bank=50, k=5),
     )
-    with pytest.MonkeyPatch.context() as patch:
+    with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
         config = ("simsiam", SIZE)
         return simsiam.train(root / "run", config, training, device=torch.device("cpu"))
