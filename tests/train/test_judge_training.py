@@ -239,7 +239,7 @@ def test_every_row_of_the_history_has_the_promised_figures(bundle, tiny_judge, u
     assert [row["epoch"] for row in bundle.history] == list(range(1, EPOCHS + 1))
     figures = {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
     for row in bundle.history:
-        assert set(row) == {"epoch", *figures, *SECONDS}
+        assert set(row) == {"epoch", "updates", *figures, *SECONDS}
         assert 0 <= row["train_accuracy"] <= 1
     averaged = Judge(tiny_judge).eval()
     averaged.load_state_dict(state(uninterrupted)["average"])
