@@ -90,7 +90,7 @@ class PlannedRun:
                 f"command of {self.name} must begin with one of {', '.join(TRAINERS)}, "
                 f"got {self.command!r}"
             )
-        typed = {word.split("=")[0] for word in words}
+        typed = self.options
         for option in OURS:
             if option in typed:
                 raise ValueError(f"command of {self.name} must leave out {option}")
@@ -111,6 +111,11 @@ class PlannedRun:
     def words(self) -> list[str]:
         return shlex.split(self.command)
 
+    @property
+    def options(self) -> set[str]:
+        """The options that the command has, without their values: ``--epochs=3`` is ``--epochs``."""
+        return {word.split("=")[0] for word in self.words}
+
 
 def read_plan(path: Path) -> list[PlannedRun]:
     """The runs of a plan, in order.
@@ -121,16 +126,14 @@ def read_plan(path: Path) -> list[PlannedRun]:
     try:
         plan = tomllib.loads(path.read_text(encoding="utf-8"))
         entries = plan["run"]
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise KeyError("run")
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise AtelierError(
             "plan-unreadable", "{path} is no plan: a TOML file with [[run]].", path=path
         ) from error
     known = {one.name for one in fields(PlannedRun)}
     runs: list[PlannedRun] = []
-    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
-        raise AtelierError(
-            "plan-unreadable", "{path} is no plan: a TOML file with [[run]].", path=path
-        )
     for entry in entries:
         if wrong := sorted(set(entry) - known):
             raise ValueError(f"a run has {', '.join(sorted(known))}, not {', '.join(wrong)}")
@@ -247,7 +250,7 @@ def command_of(
     if wanted is not None:
         length = ["--epochs", str(wanted)]
     else:
-        length = [] if "--epochs" in run.words else ["--minutes", f"{run.minutes:g}"]
+        length = [] if "--epochs" in run.options else ["--minutes", f"{run.minutes:g}"]
     begun = ["--from", str(start)] if run.start else []
     return [*run.words, "--run", str(folder), *begun, *length, *limit]
 

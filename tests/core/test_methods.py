@@ -557,12 +557,14 @@ def test_an_explorer_is_asked_without_gradients_and_changes_nothing(explorer, pi
 
 
 def test_the_bundle_gives_its_golden_output(bundle):
-    assert golden_deviation(bundle) <= 5e-5
     stored = load_file(bundle.folder / "golden.safetensors")
-    found = golden_outputs(methods.from_bundle(bundle), {"x": torch.from_numpy(stored["input.x"])})
+    x = torch.from_numpy(stored["input.x"])
+    with without_onednn():  # as it was made: to 1e-5 the two kinds of convolution differ
+        assert golden_deviation(bundle) <= 1e-5
+        found = golden_outputs(methods.from_bundle(bundle), {"x": x})
     assert {f"output.{key}" for key in found} == {"output.h", "output.z"}
     for key, value in found.items():
-        np.testing.assert_allclose(value, stored[f"output.{key}"], atol=5e-5)
+        np.testing.assert_allclose(value, stored[f"output.{key}"], atol=1e-5)
 
 
 def test_changed_weights_do_not_give_the_golden_output(run, tmp_path):

@@ -197,21 +197,30 @@ def test_the_runs_compared_have_the_same_network_and_data():
     assert len({config["training"]["batch_size"] for config in configs}) == 1
 
 
+@pytest.fixture
+def lengths_trained_for(tmp_path, monkeypatch):
+    """Bundles whose configurations say how long they were trained, weights as embedded."""
+
+    def make(epochs_of, **more):
+        shutil.copytree(loaders.CHECKPOINTS, tmp_path / "checkpoints")
+        manifest = tmp_path / "checkpoints/manifest.json"
+        for T, epochs in epochs_of.items():
+            folder = tmp_path / f"checkpoints/ddpm-svhn-{T}"
+            config = json.loads((folder / "config.json").read_text())
+            config["training"] |= {"epochs_done": epochs, **more}
+            (folder / "config.json").write_text(json.dumps(config))
+            entry = next(e for e in read_manifest(manifest).entries if e.name == folder.name)
+            register(manifest, open_bundle(folder), name=entry.name, title=entry.title)
+        monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+
+    return make
+
+
 @pytest.mark.parametrize(("of_500", "equal"), [(50, True), (12, False)])
 def test_runs_that_are_not_equally_long_are_compared_with_a_warning(
-    open_page, tmp_path, monkeypatch, of_500, equal
+    open_page, lengths_trained_for, of_500, equal
 ):
-    """Bundles whose configurations say how long they were trained, weights as embedded."""
-    shutil.copytree(loaders.CHECKPOINTS, tmp_path / "checkpoints")
-    manifest = tmp_path / "checkpoints/manifest.json"
-    for T in (500, 1000, 1500):
-        folder = tmp_path / f"checkpoints/ddpm-svhn-{T}"
-        config = json.loads((folder / "config.json").read_text())
-        config["training"]["epochs_done"] = of_500 if T == 500 else 50
-        (folder / "config.json").write_text(json.dumps(config))
-        entry = next(e for e in read_manifest(manifest).entries if e.name == folder.name)
-        register(manifest, open_bundle(folder), name=entry.name, title=entry.title)
-    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    lengths_trained_for({500: of_500, 1000: 50, 1500: 50})
     at = open_page("ddpm_lengths.py")
     warned = [str(element.value) for element in at.warning]
     assert warned == [] if equal else "12 epochs with T = 500, 50 epochs with" in warned[0]
@@ -219,19 +228,11 @@ def test_runs_that_are_not_equally_long_are_compared_with_a_warning(
 
 @pytest.mark.parametrize(("last_of_500", "equal"), [(3, True), (2, False)])
 def test_what_three_lengths_have_in_common_is_said_where_they_went_on_from_one_model(
-    open_page, tmp_path, monkeypatch, last_of_500, equal
+    open_page, lengths_trained_for, last_of_500, equal
 ):
-    shutil.copytree(loaders.CHECKPOINTS, tmp_path / "checkpoints")
-    manifest = tmp_path / "checkpoints/manifest.json"
-    for T in (500, 1000, 1500):
-        folder = tmp_path / f"checkpoints/ddpm-svhn-{T}"
-        config = json.loads((folder / "config.json").read_text())
-        config["training"]["epochs_done"] = last_of_500 if T == 500 else 3
-        config["training"]["ancestors"] = [{"name": "the-long-one", "epochs": 41}]
-        (folder / "config.json").write_text(json.dumps(config))
-        entry = next(e for e in read_manifest(manifest).entries if e.name == folder.name)
-        register(manifest, open_bundle(folder), name=entry.name, title=entry.title)
-    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    lengths_trained_for(
+        {500: last_of_500, 1000: 3, 1500: 3}, ancestors=[{"name": "the-long-one", "epochs": 41}]
+    )
     at = open_page("ddpm_lengths.py")
     (told,) = [str(c.value) for c in at.caption if "the-long-one" in str(c.value)]
     assert ("as long as the others" in told) == equal

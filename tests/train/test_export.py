@@ -20,9 +20,10 @@ from train import export, simsiam
 from train.__main__ import main
 from train.diagnosis import Protocol
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxscript")
-onnxruntime = pytest.importorskip("onnxruntime")
+REASON = "export needs onnx, onnxscript and onnxruntime (tests/requirements.txt)"
+onnx = pytest.importorskip("onnx", reason=REASON)
+pytest.importorskip("onnxscript", reason=REASON)
+onnxruntime = pytest.importorskip("onnxruntime", reason=REASON)
 
 SIZE = SimSiamConfig(width=2, stem="strided", hidden=16, dim=12, predictor_hidden=6)
 BATCHES = (1, 2, 5)

@@ -150,8 +150,9 @@ def test_a_run_is_begun_within_its_minutes_and_resumed_without(tmp_path):
     assert again == ["judge", "--run", str(folder), "--resume"]
 
 
-def test_a_run_that_says_its_epochs_gets_no_minutes(tmp_path):
-    run = PlannedRun("a", f"{JUDGE} --epochs 9", 8)
+@pytest.mark.parametrize("said", ["--epochs 9", "--epochs=9"])
+def test_a_run_that_says_its_epochs_gets_no_minutes(tmp_path, said):
+    run = PlannedRun("a", f"{JUDGE} {said}", 8)
     assert "--minutes" not in command_of(run, tmp_path, Standing(), None)
 
 
