@@ -199,7 +199,9 @@ def stages(x: Tensor, drawn: Drawn) -> Iterator[tuple[str, Tensor]]:
         ),
         ("cutout", (drawn.hole[:, 2] > 0).any(), lambda x: cut_out(x, drawn.hole)),
     )
-    for name, used, part in parts:
+    # Asked once for all parts: on a GPU each question waits for all work under way.
+    asked = torch.stack([used for _name, used, _part in parts]).tolist()
+    for (name, _used, part), used in zip(parts, asked, strict=True):
         if used:
             x = part(x)
             yield name, x

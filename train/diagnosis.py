@@ -163,13 +163,13 @@ def diagnose(
     }
     arrays = {}
     for name, x in (("z", z), ("h", h)):
-        values = representation.singular_values(x)
+        values = representation.singular_values(x.cpu())  # a GPU takes many times as long
         figures[f"test_std_{name}"] = float(representation.std_of_outputs(x))
         figures[f"test_rank_{name}"] = float(representation.effective_rank(values))
         figures[f"test_variance_{name}"] = float(representation.total_variance(x))
         spectrum = torch.zeros(SPECTRUM)
         shown = values[:SPECTRUM]
-        spectrum[: len(shown)] = shown.float().cpu()
+        spectrum[: len(shown)] = shown.float()
         arrays[f"spectrum_{name}"] = spectrum
         earlier = before.arrays[f"map_{name}"] if before else None
         plane = representation.principal_plane(
