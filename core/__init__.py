@@ -1,1 +1,1 @@
-"""Models and mathematics: no Streamlit here, and no network access outside ``core.hub``."""
+"""Models and mathematics: no Streamlit here, and no network access outside ``core.bundles.hub``."""

@@ -21,7 +21,7 @@ import pyarrow
 import pyarrow.parquet as parquet
 from PIL import Image
 
-from core import hub
+from core.bundles import hub
 from core.errors import AtelierError
 from core.images import FORMATS, SIZE, Pictures, read_picture
 

@@ -15,7 +15,9 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from core.bundle import Bundle, load_weights, open_bundle, unusable
+from core.bundles.bundle import Bundle, unusable
+from core.bundles.opening import open_bundle
+from core.bundles.weights import load_weights
 from core.noise_schedule import MAX_T, EpsModel, Generators, NoiseSchedule, draw_noise
 from core.samplers import (
     Sampler,
@@ -181,7 +183,9 @@ class DDPM:
         In eval mode, float32, on the CPU. Raises ``AtelierError`` when the bundle is missing,
         damaged, or of another family.
         """
-        return cls.from_bundle(open_bundle(folder_or_repo, revision=revision, family="ddpm"))
+        return cls.from_bundle(
+            open_bundle(folder_or_repo, networks={"ddpm": build_network}, revision=revision)
+        )
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> DDPM:
@@ -195,3 +199,8 @@ class DDPM:
             raise unusable(bundle.name, "architecture") from error
         load_weights(model.unet, bundle)
         return model
+
+
+def build_network(architecture: dict) -> UNet:
+    """The untrained network that ``architecture`` of a ``config.json`` describes."""
+    return UNet(DDPMConfig.read(architecture).unet)

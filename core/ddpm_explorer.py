@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from core import images
-from core.bundle import Bundle, check_golden
+from core.bundles.bundle import Bundle
+from core.bundles.weights import check_golden
 from core.ddpm import DDPM, NoiseSchedule, Sampler, Step, draw_noise, time_grid
 from core.images import Pictures
 from core.restoration import noised, sweep

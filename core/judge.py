@@ -24,7 +24,9 @@ from torch import Tensor, nn, ones
 from torch.nn import functional as F
 
 from core import checks
-from core.bundle import Bundle, load_weights, open_bundle, unusable
+from core.bundles.bundle import Bundle, unusable
+from core.bundles.opening import open_bundle
+from core.bundles.weights import load_weights
 from core.images import SIZE
 
 CLASSES = 10
@@ -111,7 +113,9 @@ class Judge(nn.Module):
         In eval mode, float32, on the CPU. Raises ``AtelierError`` when the bundle is missing,
         damaged, or of another family.
         """
-        return cls.from_bundle(open_bundle(folder_or_repo, revision=revision, family="judge"))
+        return cls.from_bundle(
+            open_bundle(folder_or_repo, networks={"judge": build_network}, revision=revision)
+        )
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Judge:
@@ -125,3 +129,8 @@ class Judge(nn.Module):
             raise unusable(bundle.name, "architecture") from error
         load_weights(model, bundle)
         return model.eval()
+
+
+def build_network(architecture: dict) -> Judge:
+    """The untrained network that ``architecture`` of a ``config.json`` describes."""
+    return Judge(JudgeConfig(**architecture))

@@ -14,7 +14,8 @@ import torch
 
 from core import images
 from core.adversarial import fgsm, pgd
-from core.bundle import Bundle, check_golden
+from core.bundles.bundle import Bundle
+from core.bundles.weights import check_golden
 from core.frechet import Gaussian
 from core.images import Pictures
 from core.judge import CLASSES, SURE, Judge

@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 
 from core.barlow_twins import BarlowTwins
-from core.bundle import Bundle, load_weights, need_weights, open_bundle, unusable
+from core.bundles.bundle import Bundle, unusable
+from core.bundles.opening import open_bundle
+from core.bundles.weights import load_weights, need_weights
 from core.byol import BYOL
 from core.dssl import DSSL
 from core.joint_embedding import EmbeddingConfig, JointEmbedding
@@ -52,6 +54,11 @@ def config_from(architecture: dict) -> tuple[str, EmbeddingConfig]:
     return method, method_class(method).config_class(**values)
 
 
+def build_network(architecture: dict) -> JointEmbedding:
+    """The untrained network that ``architecture`` of a ``config.json`` describes."""
+    return build(*config_from(architecture))
+
+
 def from_bundle(bundle: Bundle) -> JointEmbedding:
     """The network of a bundle that was read already; see ``from_pretrained``."""
     try:
@@ -69,7 +76,9 @@ def from_pretrained(folder_or_repo: str | Path, *, revision: str | None = None) 
     In eval mode, float32, on the CPU. Raises ``AtelierError`` when the bundle is missing,
     damaged, of another family, or without weights.
     """
-    return from_bundle(open_bundle(folder_or_repo, revision=revision, family="simsiam"))
+    return from_bundle(
+        open_bundle(folder_or_repo, networks={"simsiam": build_network}, revision=revision)
+    )
 
 
 def untrained(bundle: Bundle) -> JointEmbedding:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from core import images, methods, neighbours, views
-from core.bundle import Bundle, check_golden, unusable
+from core.bundles.bundle import Bundle, unusable
+from core.bundles.weights import check_golden
 from core.errors import AtelierError
 from core.images import Pictures
 from core.joint_embedding import JointEmbedding, cosine_similarity

@@ -31,7 +31,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core import checks
-from core.bundle import Bundle, load_weights, open_bundle, unusable
+from core.bundles.bundle import Bundle, unusable
+from core.bundles.opening import open_bundle
+from core.bundles.weights import load_weights
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0
 LOG_2PI = math.log(2 * math.pi)
@@ -372,7 +374,9 @@ class VAE(nn.Module):
         In eval mode, float32, on the CPU. Raises ``AtelierError`` when the bundle is missing,
         damaged, or of another family.
         """
-        return cls.from_bundle(open_bundle(folder_or_repo, revision=revision, family="vae"))
+        return cls.from_bundle(
+            open_bundle(folder_or_repo, networks={"vae": build_network}, revision=revision)
+        )
 
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> VAE:
@@ -390,6 +394,11 @@ class VAE(nn.Module):
     def architecture(self) -> dict[str, object]:
         """The configuration as plain values, for a bundle's ``config.json``."""
         return {**asdict(self.config), "channels": list(self.config.channels)}
+
+
+def build_network(architecture: dict) -> VAE:
+    """The untrained network that ``architecture`` of a ``config.json`` describes."""
+    return VAE(VAEConfig(**architecture))
 
 
 # ---------------------------------------------------------------- bounds

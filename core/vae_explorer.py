@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from core import images
-from core.bundle import Bundle, check_golden
+from core.bundles.bundle import Bundle
+from core.bundles.weights import check_golden
 from core.images import Pictures
 from core.latent_profiles import ClassProfiles, profile
 from core.ppca import ProbabilisticPCA

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import plotly.graph_objects as go
 import streamlit as st
 
-from core import hub
-from core.bundle import GOLDEN_TOLERANCE, Bundle, ManifestEntry
+from core.bundles import hub
+from core.bundles.bundle import Bundle
+from core.bundles.manifest import ManifestEntry
+from core.bundles.weights import GOLDEN_TOLERANCE
 from core.errors import AtelierError
 from pages.shared import figures, guests, loaders, training
 from pages.shared.text import N_, _, head, mechanism, megabytes, number, plain_errors, sentence

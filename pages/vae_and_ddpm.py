@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.ddpm_explorer import Way
 from core.frechet import Gaussian
 from core.images import sharpness

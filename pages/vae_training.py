@@ -8,7 +8,7 @@ from functools import partial
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.images import Pictures, sharpness
 from core.vae import VAE, DiagonalGaussianDistribution
 from core.vae_explorer import VAEExplorer

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core import ddpm_explorer, judge_explorer, simsiam_explorer, vae_explorer
-from core.bundle import read_manifest
+from core.families import read_manifest
 from core.judge import Judge
 
 MANIFEST = read_manifest(Path(__file__).parents[1] / "checkpoints" / "manifest.json")

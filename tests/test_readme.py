@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.bundle import read_manifest
+from core.families import read_manifest
 from train import tables
 
 ROOT = Path(__file__).parents[1]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from core.bundle import Bundle, load_weights, need_weights, open_bundle
+from core.bundles.bundle import Bundle
+from core.bundles.weights import load_weights, need_weights
 from core.errors import AtelierError
+from core.families import open_bundle
 from train import sets
 
 Ancestor = dict[str, object]

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core import images
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
+from core.bundles.files import replacing
 from core.data import PictureSet
 from core.ddpm import DDPM, PRESETS, DDPMConfig, UNet, draw_noise
-from core.files import replacing
 from train import ddpm_bundle, loop, options, run
 from train.run import Training
 

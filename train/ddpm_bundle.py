@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core import bundle as bundles
 from core import images
+from core.bundles import bundle as bundles
+from core.bundles.weights import stored_weights
 from core.data import PictureSet
 from core.ddpm import (
     DDPM,
@@ -242,7 +243,7 @@ def write(
     written = bundles.write_bundle(
         folder,
         config=about,
-        weights=bundles.stored_weights(unet),
+        weights=stored_weights(unet),
         history=history,
         metrics=measured.metrics,
         profiles=measured.profiles,

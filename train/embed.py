@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core import bundle as bundles
+from core.bundles import bundle as bundles
+from core.bundles.files import replacing_folder
+from core.bundles.manifest import CHECKPOINTS, register
 from core.errors import AtelierError
-from core.files import replacing_folder
+from core.families import open_bundle
 from train import simsiam_bundle
 
 RECORDS = {"simsiam": simsiam_bundle.card}
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--record", action="store_true", help="without the weights: history and statistics alone"
     )
-    parser.add_argument("--checkpoints", type=Path, default=bundles.CHECKPOINTS, help="where to")
+    parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS, help="where to")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -33,7 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise ValueError(
             f"name must be lower-case letters, digits and hyphens, got {arguments.name!r}"
         )
-    source = bundles.open_bundle(arguments.bundle)
+    source = open_bundle(arguments.bundle)
     target = arguments.checkpoints / arguments.name
     if target.resolve() == source.folder.resolve():
         raise AtelierError("embed-itself", "{folder} is there already.", folder=target)
@@ -43,7 +45,7 @@ def main(arguments: argparse.Namespace) -> None:
     else:
         copy(source, target)
     embedded = bundles.read_bundle(target, expected=source.sha256)
-    bundles.register(
+    register(
         arguments.checkpoints / "manifest.json",
         embedded,
         name=arguments.name,

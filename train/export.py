@@ -34,10 +34,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core import bundle as bundles
+from core.bundles import bundle as bundles
+from core.bundles.files import replacing_folder, write_json
+from core.bundles.weights import need_weights
 from core.ddpm import DDPM, DDPMConfig
 from core.errors import AtelierError
-from core.files import replacing_folder, write_json
+from core.families import open_bundle
 from core.joint_embedding import JointEmbedding
 from core.judge import CLASSES, Judge
 from core.vae import VAE
@@ -453,7 +455,7 @@ def export(
         raise AtelierError(
             "export-family", "The family {family} has no export.", family=bundle.family
         )
-    bundles.need_weights(bundle)
+    need_weights(bundle)
     _need_packages()
     _need_room(folder)
     family = verify.family_of(bundle)
@@ -586,7 +588,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    bundle, folder = bundles.open_bundle(arguments.bundle), arguments.to
+    bundle, folder = open_bundle(arguments.bundle), arguments.to
     try:
         written = export(bundle, folder, opset=arguments.opset, batch=arguments.batch)
     except OSError as error:

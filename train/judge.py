@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.data import PictureSet
 from core.judge import PRESETS, Judge, JudgeConfig
 from train import judge_bundle, loop, options, run

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core import bundle as bundles
+from core.bundles import bundle as bundles
+from core.bundles.weights import stored_weights
 from core.calibration import fit_temperature, reliability
 from core.data import PictureSet
 from core.frechet import Gaussian, frechet_distance
@@ -212,7 +213,7 @@ def write(
     written = bundles.write_bundle(
         folder,
         config=config,
-        weights=bundles.stored_weights(model),
+        weights=stored_weights(model),
         history=history,
         metrics=measured.metrics,
         profiles=measured.profiles,

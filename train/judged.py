@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.bundle import CHECKPOINTS, read_manifest
+from core.bundles.manifest import CHECKPOINTS
 from core.data import PictureSet
 from core.ddpm import DDPM
+from core.families import read_manifest
 from core.images import Pictures, to_pictures, to_tensor
 from core.judge_explorer import Attack, JudgeExplorer
 from core.nearest import nearest

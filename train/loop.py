@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from core.bundles.files import replacing
 from core.data import PictureSet
 from core.errors import AtelierError
-from core.files import replacing
 from core.images import Pictures
 
 MAX_SNAPSHOTS = 40

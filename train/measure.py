@@ -6,7 +6,8 @@ import argparse
 
 from safetensors.numpy import load_file
 
-from core import bundle as bundles
+from core.bundles import bundle as bundles
+from core.families import open_bundle
 from train import loop, verify
 
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Weights, history and golden output stay; seconds, which are of the run's machine, too."""
-    bundle = bundles.open_bundle(arguments.bundle)
+    bundle = open_bundle(arguments.bundle)
     device = loop.pick_device(arguments.device)
     measured = verify.recompute(
         bundle, arguments.folder, device, with_judge=True, t_star_pictures=arguments.t_star

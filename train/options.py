@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 import torch
 
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.data import Selection
 from core.errors import AtelierError
 from train import ancestry, distributed, loop

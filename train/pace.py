@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from core import ddpm as ddpm_models
 from core import judge as judge_models
 from core import vae as vae_models
-from core.files import write_json
+from core.bundles.files import write_json
 from core.joint_embedding import SIZES
 from train import ddpm, judge, loop, run, simsiam, vae
 from train.loop import Resident

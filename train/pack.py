@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from core import bundle as bundles
-from core.files import replacing
+from core.bundles.files import replacing
+from core.families import open_bundle
 from train import embed
 
 Kept = Literal["all", "record", "backbone"]
@@ -24,7 +24,7 @@ def content(folder: Path, target: Path, keep: Kept) -> Path:
     """The folder that is archived: the bundle itself, or what is kept of it, written to ``target``."""
     if keep == "all":
         return folder
-    embed.write_record(bundles.open_bundle(folder), target)
+    embed.write_record(open_bundle(folder), target)
     if keep == "backbone":
         weights = load_file(folder / "model.safetensors")
         own = {key: value for key, value in weights.items() if key.startswith("backbone.")}

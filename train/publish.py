@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core import bundle as bundles
-from core import data, hub, images, remote
+from core import data, images
+from core.bundles import bundle as bundles
+from core.bundles import hub, remote
 from core.data import PictureSet
 from core.errors import AtelierError
+from core.families import open_bundle, read_manifest
 from core.images import Pictures
 from core.nearest import nearest
 from train import sets, space, verify
@@ -101,12 +103,12 @@ def main(arguments: argparse.Namespace) -> None:
 
 def opened(folder: Path) -> bundles.Bundle:
     """The bundle of a folder; verified where a manifest beside it names its hashes."""
-    manifest = bundles.read_manifest(folder.resolve().parent / "manifest.json")
+    manifest = read_manifest(folder.resolve().parent / "manifest.json")
     for named in manifest.entries:
         if named.folder == folder.resolve().name:
             print("hashes: those of the manifest", flush=True)
             return bundles.read_bundle(folder, expected=named.sha256)
-    return bundles.open_bundle(folder)
+    return open_bundle(folder)
 
 
 # ---------------------------------------------------------------- checks

@@ -26,10 +26,11 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from core.bundle import Bundle, stored_weights
+from core.bundles.bundle import Bundle
+from core.bundles.files import restore_interrupted, write_json
+from core.bundles.weights import stored_weights
 from core.data import PictureSet, Selection
 from core.errors import AtelierError
-from core.files import restore_interrupted, write_json
 from train import ancestry, distributed, loop, sets
 from train.ancestry import Ancestor
 from train.augment import DigitAugmentation

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from core import methods
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.data import PictureSet
 from core.joint_embedding import SIZES, EmbeddingConfig, JointEmbedding
 from core.views import HARDER, Views, apply

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core import bundle as bundles
 from core import methods, neighbours
+from core.bundles import bundle as bundles
+from core.bundles.weights import stored_weights
 from core.data import PictureSet
 from core.joint_embedding import JointEmbedding
 from core.linear_probe import linear_probe
@@ -116,7 +117,7 @@ def write(
     written = bundles.write_bundle(
         folder,
         config=config,
-        weights=bundles.stored_weights(model),
+        weights=stored_weights(model),
         history=history,
         metrics=metrics,
         profiles={**measured.profiles, **by_epoch(arrays, labels), **initial},

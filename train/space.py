@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core import hub
-from core.bundle import read_manifest
+from core.bundles import hub
 from core.errors import AtelierError
+from core.families import read_manifest
 
 ROOT = Path(__file__).parents[1]
 FRONT_MATTER = Path(__file__).with_name("space.md")

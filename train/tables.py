@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.bundle import CHECKPOINTS, Bundle, Manifest, read_manifest
+from core.bundles.bundle import Bundle
+from core.bundles.files import replacing
+from core.bundles.manifest import CHECKPOINTS, Manifest
 from core.errors import AtelierError
-from core.families import parameter_count
-from core.files import replacing
+from core.families import parameter_count, read_manifest
 from train import ancestry
 from train.simsiam import RECIPES
 

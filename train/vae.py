@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from core import images
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
+from core.bundles.files import replacing
 from core.data import PictureSet
-from core.files import replacing
 from core.vae import (
     NLL_CONSTANT,
     PICTURE_DIMENSIONS,

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core import bundle as bundles
 from core import images, ppca
+from core.bundles import bundle as bundles
+from core.bundles.weights import stored_weights
 from core.data import PictureSet
 from core.latent_profiles import profile
 from core.vae import (
@@ -228,7 +229,7 @@ def write(
     written = bundles.write_bundle(
         folder,
         config=config,
-        weights=bundles.stored_weights(model),
+        weights=stored_weights(model),
         history=history,
         metrics=measured.metrics,
         profiles=measured.profiles,

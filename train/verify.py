@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from core import bundle as bundles
 from core import ddpm_explorer, images, judge_explorer, methods, simsiam_explorer, vae_explorer
+from core.bundles import bundle as bundles
 from core.data import PictureSet
 from core.ddpm import DDPM
 from core.errors import AtelierError
+from core.families import open_bundle
 from core.judge import Judge
 from core.vae import VAE
 from train import ddpm_bundle, judge_bundle, judged, loop, sets, simsiam_bundle, vae_bundle
@@ -250,7 +251,7 @@ def compare_sheets(bundle: bundles.Bundle, again: dict[str, bytes]) -> int:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    bundle = bundles.open_bundle(arguments.bundle)
+    bundle = open_bundle(arguments.bundle)
     device = loop.pick_device(arguments.device)
     stored = bundle.metrics.get("judged", {})
     measured = recompute(

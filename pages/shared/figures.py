@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.images import Pictures, enlarge, gif_bytes, grid, jpeg_bytes, png_bytes
 from pages.shared.text import _, language, number
 

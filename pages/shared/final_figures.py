@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import streamlit as st
 
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.judge_explorer import JudgeExplorer
 from core.restoration import COVERAGE, wilson
 from pages.shared import figures

@@ -5,9 +5,11 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core import remote
-from core.bundle import Bundle, ManifestEntry
+from core.bundles import remote
+from core.bundles.bundle import Bundle
+from core.bundles.manifest import ManifestEntry
 from core.errors import AtelierError
+from core.families import NETWORKS
 from pages.shared.text import _, megabytes, sentence
 
 PARAMETER = "bundle"
@@ -42,6 +44,7 @@ def open_(place: str) -> str:
         found = remote.fetch(
             repo,
             revision,
+            networks=NETWORKS,
             progress=lambda done, total: bar.progress(
                 min(1.0, done / max(1, total)),
                 text=_("Fetching {name}: {done} of {total}").format(

@@ -17,7 +17,8 @@ import streamlit as st
 import torch
 
 from core import data
-from core.bundle import CHECKPOINTS, Bundle, Manifest, ManifestEntry, read_manifest
+from core.bundles.bundle import Bundle
+from core.bundles.manifest import CHECKPOINTS, Manifest, ManifestEntry
 from core.data import PictureSet, Selection
 from core.ddpm import NoiseSchedule, ScheduleConfig
 from core.ddpm_explorer import (
@@ -31,6 +32,7 @@ from core.ddpm_explorer import (
 from core.ddpm_explorer import Path as WayBack
 from core.ddpm_explorer import golden_deviation as ddpm_golden_deviation
 from core.errors import AtelierError
+from core.families import read_manifest
 from core.house_number import HouseNumber, draw
 from core.images import Pictures, read_sheet
 from core.judge_explorer import Attack, JudgeExplorer, Verdicts, flat_pictures

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from core import house_number, images, shapes
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.data import PictureSet
 from core.images import Pictures
 from core.vae_explorer import VAEExplorer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.ddpm_explorer import Path, Way
 from core.images import Pictures
 from core.judge_explorer import JudgeExplorer

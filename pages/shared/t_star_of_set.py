@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.ddpm import ScheduleConfig
 from core.ddpm_explorer import DDPMExplorer
 from core.errors import AtelierError

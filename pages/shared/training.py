@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.bundle import Bundle
+from core.bundles.bundle import Bundle
 from core.images import Pictures
 from pages.shared import controls, figures, loaders
 from pages.shared.figures import Provenance

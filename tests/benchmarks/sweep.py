@@ -20,9 +20,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from core.bundle import open_bundle
 from core.ddpm import DDPM
 from core.ddpm_explorer import DDPMExplorer, Way
+from core.families import open_bundle
 from core.house_number import HouseNumber, draw
 from core.images import to_pictures, to_tensor
 from core.restoration import noised

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.bundle import CHECKPOINTS
+from core.bundles.manifest import CHECKPOINTS
 from tests.hub_server import Hub
 
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"

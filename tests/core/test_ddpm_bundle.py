@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from core.bundle import open_bundle
 from core.ddpm import DDPM
 from core.errors import AtelierError
+from core.families import open_bundle
 from core.vae import VAE
 
 

@@ -14,7 +14,6 @@ from safetensors.numpy import load_file, save_file
 from torch.nn.modules.module import register_module_forward_hook
 
 from core import ddpm_explorer
-from core.bundle import open_bundle
 from core.ddpm import DDPM
 from core.ddpm_explorer import (
     FRAMES,
@@ -26,6 +25,7 @@ from core.ddpm_explorer import (
     show_noise,
 )
 from core.errors import AtelierError
+from core.families import open_bundle
 from core.images import to_pictures, to_tensor
 from core.noise_schedule import NoiseSchedule, draw_noise
 from core.samplers import ddim, dpm_solver, p_sample_loop, time_grid

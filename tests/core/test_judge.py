@@ -9,8 +9,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from core import judge_explorer
-from core.bundle import open_bundle
 from core.errors import AtelierError
+from core.families import open_bundle
 from core.frechet import Gaussian, frechet_distance
 from core.images import to_pictures, to_tensor
 from core.judge import CLASSES, PRESETS, SURE, Judge, JudgeConfig, Residual

@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from core import images, methods, views
 from core.barlow_twins import BarlowTwins
-from core.bundle import open_bundle, write_bundle
+from core.bundles.bundle import write_bundle
 from core.byol import BYOL, BYOLConfig
 from core.dssl import DSSL
 from core.errors import AtelierError
+from core.families import open_bundle
 from core.simsiam import SimSiam
 from core.simsiam_explorer import (
     FIGURES,

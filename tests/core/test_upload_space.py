@@ -15,7 +15,7 @@ README = "---\nsdk: docker\n---\né"
 UPLOAD = """
 import json, os
 from pathlib import Path
-from core import hub
+from core.bundles import hub
 os.environ.pop("HF_TOKEN", None)
 if token:
     os.environ["HF_TOKEN"] = token

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from core.bundle import open_bundle
 from core.errors import AtelierError
+from core.families import open_bundle
 from core.images import to_pictures, to_tensor
 from core.vae import NLL_CONSTANT, VAE, interpolate_latents
 from core.vae_explorer import VAEExplorer, Walk, golden_deviation

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from core import bundle as bundles
+from core.bundles import bundle as bundles
+from core.bundles.manifest import register
 from core.byol import BYOLConfig
 from core.data import SOURCES
+from core.families import read_manifest
 from core.simsiam_explorer import read_run
 from pages.shared import run_charts, runs
 from pages.shared.text import in_language
@@ -111,12 +113,12 @@ def derive(
         card=of.card,
     )
     written = bundles.read_bundle(folder / name)
-    bundles.register(folder / "manifest.json", written, name=name, title=name)
+    register(folder / "manifest.json", written, name=name, title=name)
 
 
 @pytest.fixture
 def records(tiny_runs):
-    manifest = bundles.read_manifest(tiny_runs / "manifest.json")
+    manifest = read_manifest(tiny_runs / "manifest.json")
     found = [read_run(manifest.open(entry.name)) for entry in manifest.of_family("simsiam")]
     return {record.recipe: record for record in found}
 

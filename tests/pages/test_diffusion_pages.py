@@ -6,9 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from core.bundle import open_bundle, read_manifest, register
+from core.bundles.manifest import register
 from core.ddpm import NoiseSchedule
 from core.ddpm_explorer import Way
+from core.families import open_bundle, read_manifest
 from core.house_number import HouseNumber, draw
 from pages.shared import loaders
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from core.bundle import CHECKPOINTS, open_bundle
+from core.bundles.manifest import CHECKPOINTS
+from core.families import open_bundle
 from pages.shared import guests
 
 COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40

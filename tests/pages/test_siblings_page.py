@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from core import bundle as bundles
 from core import methods
+from core.bundles import bundle as bundles
+from core.bundles.manifest import register
 from core.data import SOURCES
+from core.families import read_manifest
 from core.simsiam_explorer import read_run
 from pages.shared import runs
 from pages.shared.text import percent
@@ -91,12 +93,12 @@ def variant(folder, name, of):
     for row in history:
         del row["updates"]  # as a run of an earlier version, which did not count them
     (one / "history.json").write_text(json.dumps(history))
-    register(folder, one, name)
+    add(folder, one, name)
 
 
-def register(folder, one, title):
+def add(folder, one, title):
     made = bundles.read_bundle(one)
-    bundles.register(folder / "manifest.json", made, name=one.name, title=title)
+    register(folder / "manifest.json", made, name=one.name, title=title)
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +109,7 @@ def at_hand(tiny_siblings, monkeypatch):
 
 @pytest.fixture
 def records(at_hand):
-    manifest = bundles.read_manifest(at_hand / "manifest.json")
+    manifest = read_manifest(at_hand / "manifest.json")
     return {name: read_run(manifest.open(f"run-{name}")) for name in RECIPES}
 
 
@@ -128,7 +130,7 @@ def rewritten(at_hand, monkeypatch, tmp_path):
         metrics = json.loads((one / "metrics.json").read_text())
         metrics["before"] |= before or {}
         (one / "metrics.json").write_text(json.dumps(metrics))
-        register(folder, one, recipe)
+        add(folder, one, recipe)
 
     return rewrite
 

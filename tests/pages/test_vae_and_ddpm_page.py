@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from core.bundle import open_bundle, read_manifest, register
+from core.bundles.manifest import register
 from core.ddpm_explorer import Way
+from core.families import open_bundle, read_manifest
 from core.restoration import wilson
 from pages.shared import loaders
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from core.bundle import open_bundle, read_manifest
 from core.errors import AtelierError
+from core.families import open_bundle, read_manifest
 from train import judge
 from train.__main__ import COMMANDS, build_parser, main
 

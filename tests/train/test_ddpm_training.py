@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from core.bundle import open_bundle
 from core.data import load_split
 from core.ddpm import DDPM, DDPMConfig, NoiseSchedule
 from core.ddpm_explorer import golden_deviation
+from core.families import open_bundle
 from core.images import read_sheet, to_tensor
 from train import ddpm, ddpm_bundle, loop, run
 from train.__main__ import main

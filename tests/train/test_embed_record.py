@@ -4,8 +4,9 @@ import torch
 from safetensors.numpy import load_file
 
 from core import methods
-from core.bundle import open_bundle, read_manifest, write_bundle
+from core.bundles.bundle import write_bundle
 from core.errors import AtelierError
+from core.families import open_bundle, read_manifest
 from core.simsiam import SimSiamConfig
 from core.simsiam_explorer import read_run
 from tests.narrow import without_onednn

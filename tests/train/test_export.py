@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from core import methods
-from core.bundle import open_bundle
 from core.ddpm import DDPM, DDPMConfig, NoiseSchedule, ScheduleConfig, UNetConfig, time_grid
 from core.errors import AtelierError
+from core.families import open_bundle
 from core.joint_embedding import EmbeddingConfig
 from core.judge import Judge
 from core.simsiam import SimSiamConfig

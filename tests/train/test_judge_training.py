@@ -10,9 +10,9 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch.nn import functional as F
 
-from core.bundle import open_bundle
 from core.calibration import fit_temperature
 from core.data import load_split
+from core.families import open_bundle
 from core.frechet import frechet_distance
 from core.images import to_tensor
 from core.judge import Judge

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from core.bundle import open_bundle
 from core.data import load_split
 from core.ddpm import DDPM, NoiseSchedule
 from core.errors import AtelierError
+from core.families import open_bundle
 from core.frechet import frechet_distance
 from core.images import sharpness, to_pictures, to_tensor
 from core.judge_explorer import JudgeExplorer

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from core.bundle import open_bundle
 from core.errors import AtelierError
+from core.families import open_bundle
 from train import ddpm_bundle, judged, verify
 from train.__main__ import main
 

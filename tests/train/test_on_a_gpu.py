@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from core.bundle import open_bundle
 from core.data import load_split
 from core.ddpm_explorer import golden_deviation as ddpm_deviation
+from core.families import open_bundle
 from core.joint_embedding import EmbeddingConfig
 from core.judge_explorer import golden_deviation as judge_deviation
 from core.simsiam_explorer import golden_deviation as simsiam_deviation

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.bundle import open_bundle
 from core.errors import AtelierError
+from core.families import open_bundle
 from train import loop, options, pack, plan
 from train import run as runs_of
 from train.__main__ import main

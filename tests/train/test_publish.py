@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from core.bundle import open_bundle
+from core.families import open_bundle
 from core.images import sheet_bytes
 from tests.hub_server import READER, WRITER
 from train import publish
@@ -71,9 +71,10 @@ def test_what_was_published_is_fetched_again_byte_for_byte(put, client, hub, rep
         if file != "README.md":
             assert files[file] == (tiny_bundle / file).read_bytes(), file
     back = """
-from core import remote
+from core.bundles import remote
+from core.families import NETWORKS
 from core.vae import VAE
-found = remote.fetch(repo, revision, expected=expected)
+found = remote.fetch(repo, revision, networks=NETWORKS, expected=expected)
 print(found.verified, VAE.from_pretrained(repo, revision=revision).config.latent_dim)
 """
     said = client.run(back, repo=repo, revision=entry["revision"], expected=entry["sha256"])

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from core import methods
-from core.bundle import open_bundle
 from core.byol import BYOL
 from core.data import load_split
+from core.families import open_bundle
 from core.joint_embedding import EmbeddingConfig
 from core.simsiam_explorer import SimSiamExplorer, golden_deviation, read_run
 from core.views import STANDARD, Views

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from core.bundles.files import write_json
 from core.errors import AtelierError
-from core.files import write_json
 from train import space
 from train.__main__ import main
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from core import methods
-from core.bundle import open_bundle
 from core.data import load_split
 from core.ddpm import DDPM
 from core.errors import AtelierError
+from core.families import open_bundle
 from core.joint_embedding import EmbeddingConfig
 from core.judge import Judge
 from train import ancestry, ddpm, embed, judge, options, simsiam, vae

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from core.bundle import CHECKPOINTS, read_manifest
+from core.bundles.manifest import CHECKPOINTS
 from core.errors import AtelierError
+from core.families import read_manifest
 from core.vae import VAE
 from train import tables
 from train.__main__ import main

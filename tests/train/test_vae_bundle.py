@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from core.bundle import check_golden, open_bundle
+from core.bundles.weights import check_golden
 from core.data import load_split
+from core.families import open_bundle
 from core.images import read_sheet, sheet_bytes, to_pictures, to_tensor
 from core.ppca import fit
 from core.vae import NLL_CONSTANT, VAE, bits_per_dimension

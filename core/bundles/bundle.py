@@ -25,28 +25,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
-from torch import Tensor, nn
 
-from core import hub
+from core.bundles.files import replacing_folder, sha256, write_json
 from core.errors import AtelierError
-from core.files import replacing_folder, sha256, write_json
-
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
-"""The embedded bundles and the manifest that names them."""
 
 FORMAT = 1
-GOLDEN_TOLERANCE = 1e-4
 REQUIRED_FILES = (
     "config.json",
     "model.safetensors",
@@ -59,7 +52,6 @@ REQUIRED_FILES = (
 WEIGHT_FILES = ("model.safetensors", "golden.safetensors")
 """What a record lacks."""
 PROGRESS_FILE = re.compile(r"progress/epoch-(\d{4})-([a-z]+)\.jpg")
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 CONFIG_FIELDS: dict[str, type] = {
     "format": int,
     "family": str,
@@ -166,38 +158,6 @@ class Bundle:
 
 
 # ---------------------------------------------------------------- reading
-
-
-def open_bundle(
-    folder_or_repo: str | Path, *, revision: str | None = None, family: str | None = None
-) -> Bundle:
-    """A bundle by folder, or by Hub repository ``user/name`` at ``revision``.
-
-    Raises ``AtelierError``: ``bundle-missing``, ``bundle-incomplete``, ``bundle-damaged``,
-    ``bundle-config``, ``bundle-family``, and those of ``core.remote``.
-    """
-    folder = Path(folder_or_repo)
-    if folder.is_dir():
-        bundle = read_bundle(folder)
-    elif isinstance(folder_or_repo, str) and REPOSITORY.fullmatch(folder_or_repo):
-        from core import remote  # which knows the families, and they read bundles
-
-        bundle = remote.fetch(folder_or_repo, revision)
-    else:
-        raise AtelierError(
-            "bundle-missing",
-            "{place} is neither a folder nor a Hub repository of the form user/name.",
-            place=folder_or_repo,
-        )
-    if family is not None and bundle.family != family:
-        raise AtelierError(
-            "bundle-family",
-            "{name} is a bundle of the family {found}, not {expected}.",
-            name=bundle.name,
-            found=bundle.family,
-            expected=family,
-        )
-    return bundle
 
 
 def read_bundle(
@@ -307,6 +267,17 @@ def unusable(name: str, field: str) -> AtelierError:
     )
 
 
+def other_family(name: str, found: str, expected: Iterable[str]) -> AtelierError:
+    """What to raise where a bundle is of no family that was asked for."""
+    return AtelierError(
+        "bundle-family",
+        "{name} is a bundle of the family {found}, not {expected}.",
+        name=name,
+        found=found,
+        expected=", ".join(expected),
+    )
+
+
 def _check_config(bundle: Bundle) -> None:
     for key, kind in CONFIG_FIELDS.items():
         if not isinstance(bundle.config.get(key), kind):
@@ -321,78 +292,7 @@ def _check_config(bundle: Bundle) -> None:
         )
 
 
-def load_weights(model: nn.Module, bundle: Bundle) -> None:
-    """The bundle's weights into ``model``: same names, same shapes, nothing left over."""
-    need_weights(bundle)
-    arrays = bundle.arrays("model.safetensors")
-    wanted = model.state_dict()
-    strangers = sorted(set(wanted) ^ set(arrays))
-    strangers += [
-        key for key in wanted if key in arrays and tuple(wanted[key].shape) != arrays[key].shape
-    ]
-    if strangers:
-        raise AtelierError(
-            "bundle-weights",
-            "The weights of the bundle {name} do not fit its architecture: {key}.",
-            name=bundle.name,
-            key=strangers[0],
-        )
-    model.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})
-
-
-def need_weights(bundle: Bundle) -> None:
-    """Raises ``AtelierError`` ``bundle-record`` where a bundle has none."""
-    if not bundle.has_weights:
-        raise AtelierError(
-            "bundle-record",
-            "The bundle {name} holds what is known of a run, and no weights.",
-            name=bundle.name,
-        )
-
-
-Tensors = dict[str, Tensor]
-
-
-def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float:
-    """Largest deviation of ``compute(inputs)`` from the stored outputs.
-
-    Raises ``AtelierError`` ``bundle-golden`` where it exceeds 1e-4: weights, code or libraries
-    are not those that made the bundle.
-    """
-    need_weights(bundle)
-    stored = {key: torch.from_numpy(v) for key, v in bundle.arrays("golden.safetensors").items()}
-    outputs, expected = compute(_part(stored, "input.")), _part(stored, "output.")
-    fits = [key in outputs and outputs[key].shape == expected[key].shape for key in expected]
-    if not fits or not all(fits):
-        raise damaged(bundle.name, "golden.safetensors")
-    deviations = [(outputs[key] - value).abs().max() for key, value in expected.items()]
-    deviation = float(torch.stack(deviations).max())  # NaN where any is NaN
-    if not deviation <= GOLDEN_TOLERANCE:
-        raise AtelierError(
-            "bundle-golden",
-            "The bundle {name} does not give its golden output: it is off by {deviation:.2g}.",
-            name=bundle.name,
-            deviation=deviation,
-        )
-    return deviation
-
-
-def _part(tensors: Tensors, prefix: str) -> Tensors:
-    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
-
-
 # ---------------------------------------------------------------- writing
-
-
-def stored_weights(model: nn.Module) -> dict[str, np.ndarray]:
-    """The model's state as it is stored: floating point as float16, the rest unchanged."""
-    return {
-        key: value.detach()
-        .cpu()
-        .to(torch.float16 if value.is_floating_point() else value.dtype)
-        .numpy()
-        for key, value in model.state_dict().items()
-    }
 
 
 def _save_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
@@ -445,129 +345,3 @@ def write_bundle(
         if check is not None:
             check(on_disk)
     return read_bundle(folder)
-
-
-# ---------------------------------------------------------------- the manifest
-
-
-@dataclass(frozen=True)
-class ManifestEntry:
-    """One bundle of the manifest: embedded folder and/or Hub repository with pinned revision."""
-
-    name: str
-    family: str
-    title: str
-    sha256: Mapping[str, str]
-    folder: str | None = None
-    repo: str | None = None
-    revision: str | None = None
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What ``checkpoints/manifest.json`` says, and the folder it stands in."""
-
-    root: Path
-    entries: tuple[ManifestEntry, ...]
-
-    def entry(self, name: str) -> ManifestEntry:
-        for entry in self.entries:
-            if entry.name == name:
-                return entry
-        raise AtelierError("manifest-name", "The manifest names no bundle {name}.", name=name)
-
-    def of_family(self, family: str) -> list[ManifestEntry]:
-        return [entry for entry in self.entries if entry.family == family]
-
-    def embedded(self, entry: ManifestEntry) -> Path | None:
-        """The folder of an entry, where there is one."""
-        if entry.folder is None or not (self.root / entry.folder).is_dir():
-            return None
-        return self.root / entry.folder
-
-    def at_hand(self, entry: ManifestEntry) -> bool:
-        """Whether an entry can be opened without asking the network."""
-        if self.embedded(entry) is not None:
-            return True
-        folder = None if entry.repo is None else hub.cached_folder(entry.repo, entry.revision)
-        return folder is not None and all((folder / file).is_file() for file in entry.sha256)
-
-    def open(self, name: str, progress: Callable[[int, int], None] | None = None) -> Bundle:
-        """The verified bundle of an entry: embedded, else from the cache, else from the Hub.
-
-        Where the embedded folder is damaged, that of the Hub takes its place. ``progress`` is told
-        bytes done and bytes in all of a download. Raises what ``read_bundle`` and
-        ``core.remote.fetch`` raise, and ``bundle-missing-embedded``.
-        """
-        entry, refused = self.entry(name), None
-        folder = self.embedded(entry)
-        if folder is not None:
-            try:
-                return read_bundle(folder, name=name, expected=entry.sha256, origin="embedded")
-            except AtelierError as error:
-                refused = error
-        if entry.repo is not None:
-            from core import remote  # which knows the families, and they read bundles
-
-            try:
-                return remote.fetch(
-                    entry.repo,
-                    entry.revision,
-                    name=name,
-                    expected=entry.sha256,
-                    progress=progress,
-                )
-            except AtelierError as error:
-                raise refused or error from error
-        if refused is not None:
-            raise refused
-        raise AtelierError(
-            "bundle-missing-embedded",
-            "The folder of the bundle {name} is missing from checkpoints/.",
-            name=name,
-        )
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Read and check a manifest; an absent file is an empty one.
-
-    Raises ``AtelierError`` ``manifest-damaged``, also for a folder outside the manifest's own.
-    """
-    path = Path(path)
-    if not path.exists():
-        return Manifest(path.parent, ())
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        entries = tuple(ManifestEntry(**entry) for entry in raw["bundles"])
-        sound = all(map(_is_sound, entries))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise AtelierError("manifest-damaged", "{path} is damaged.", path=path) from error
-    if not sound:
-        raise AtelierError("manifest-damaged", "{path} is damaged.", path=path)
-    return Manifest(path.parent, entries)
-
-
-def _is_sound(entry: ManifestEntry) -> bool:
-    paths = [PurePosixPath(name) for name in (*entry.sha256.keys(), entry.folder or ".")]
-    outside = any(path.is_absolute() or ".." in path.parts for path in paths)
-    pinned = entry.repo is None or re.fullmatch(r"[0-9a-f]{40}", entry.revision or "")
-    return not outside and bool(pinned)
-
-
-def register(manifest_path: Path, bundle: Bundle, *, name: str, title: str) -> ManifestEntry:
-    """Name an embedded bundle in the manifest, in place of an entry of the same name."""
-    manifest = read_manifest(manifest_path)
-    entry = ManifestEntry(
-        name=name,
-        family=bundle.family,
-        title=title,
-        folder=bundle.folder.relative_to(manifest.root).as_posix(),
-        sha256=dict(bundle.sha256),
-    )
-    entries = [other for other in manifest.entries if other.name != name] + [entry]
-    entries.sort(key=lambda other: (other.family, other.name))
-    plain = [
-        {key: value for key, value in vars(other).items() if value is not None} for other in entries
-    ]
-    write_json(manifest_path, {"format": FORMAT, "bundles": plain})
-    return entry

@@ -7,15 +7,17 @@ import shutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from core import remote
-from core.bundle import open_bundle
+from core.bundles import remote
+from core.bundles.files import sha256
 from core.errors import AtelierError
-from core.files import sha256
+from core.families import open_bundle
 
+IMPORTS = "from core.bundles import remote\nfrom core.families import NETWORKS"
 OPEN = """
-from core import remote
+from core.bundles import remote
+from core.families import NETWORKS
 steps = []
-found = remote.fetch(repo, revision, expected=expected, progress=lambda *s: steps.append(s))
+found = remote.fetch(repo, revision, networks=NETWORKS, expected=expected, progress=lambda *s: steps.append(s))
 print(found.family, found.revision, found.verified, found.reached, len(found.sha256))
 if steps: print("steps", len(steps) > 1, steps == sorted(steps), steps[-1][0] == steps[-1][1])
 """
@@ -69,7 +71,7 @@ def test_a_bundle_arrives_with_progress_and_is_pinned_to_its_commit(client, hub,
 
 
 def test_what_arrives_is_what_was_published(client, repo, tiny_bundle):
-    code = "from core import remote\nprint(*remote.fetch(repo).sha256.items(), sep='\\n')"
+    code = f"{IMPORTS}\nprint(*remote.fetch(repo, networks=NETWORKS).sha256.items(), sep='\\n')"
     assert client.run(code, repo=repo).splitlines() == [
         str(pair) for pair in hashes(tiny_bundle).items()
     ]
@@ -87,7 +89,7 @@ def test_the_pinned_commit_stays_when_the_branch_moves(client, hub, repo, tiny_b
     first = hub.repositories["models", repo].at("main")[0]
     files = contents(tiny_bundle)
     second = hub.put(repo, files | {"README.md": b"---\n---\nAnother card"})
-    code = "from core import remote\nprint(remote.fetch(repo, revision).card[-12:])"
+    code = f"{IMPORTS}\nprint(remote.fetch(repo, revision, networks=NETWORKS).card[-12:])"
     assert "Another card" not in client.run(code, repo=repo, revision=first)
     assert "Another card" in client.run(code, repo=repo, revision=second)
     assert "Another card" in client.run(code, repo=repo, revision=None)
@@ -156,7 +158,7 @@ def test_a_damaged_copy_in_the_cache_is_replaced(client, repo, hub, tiny_bundle)
     expected = hashes(tiny_bundle)
     fetched(client, repo, commit, expected)
     damage = """
-from core import hub
+from core.bundles import hub
 file = hub.cached_folder(repo, revision) / "profiles.safetensors"
 file.resolve().write_bytes(file.read_bytes()[:-5] + b"wrong")
 """
@@ -217,12 +219,13 @@ def test_an_absent_repository_or_revision_is_named(client, repo):
 def test_a_full_disk_is_one_sentence(client, repo):
     code = """
 import errno
-from core import hub, remote
+from core.bundles import hub, remote
+from core.families import NETWORKS
 def full(*arguments, **options):
     raise OSError(errno.ENOSPC, "No space left on device")
 whole, hub.hf_hub_download = hub.hf_hub_download, full
 try:
-    remote.fetch(repo)
+    remote.fetch(repo, networks=NETWORKS)
 finally:
     hub.hf_hub_download = whole
 """
@@ -234,11 +237,19 @@ finally:
 # ---------------------------------------------------------------- what is looked at first
 
 
+def test_a_family_that_is_not_known_is_refused_before_any_weight_is_fetched(
+    client, hub, repo, tiny_bundle
+):
+    change = altered(contents(tiny_bundle), "config.json", lambda c: c.update(family="oracle"))
+    hub.put(repo, change)
+    assert refused(client, repo).startswith("bundle-family | ")
+    assert hub.asked(repo, "model.safetensors") == 0
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
         (lambda c: c.pop("architecture"), "architecture"),
-        (lambda c: c.update(family="oracle"), "architecture"),
         (lambda c: c.update(family="../vae"), "family"),
         (lambda c: c["architecture"].update(latent_dim=10**9), "architecture"),
         (lambda c: c["architecture"].update(channels=[1024, 1024, 1024], blocks=8), "architecture"),
@@ -343,8 +354,9 @@ def test_other_places_are_refused_in_one_sentence(place):
 
 def test_a_commit_is_deleted_from_the_cache(client, hub, repo):
     code = """
-from core import hub, remote
-found = remote.fetch(repo)
+from core.bundles import hub, remote
+from core.families import NETWORKS
+found = remote.fetch(repo, networks=NETWORKS)
 print(hub.forget(repo, found.revision) > 1000, hub.cached_folder(repo, found.revision))
 print(hub.forget(repo, found.revision))
 """
@@ -367,7 +379,7 @@ def test_a_damaged_embedded_bundle_gives_way_to_that_of_the_hub(
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 1, "bundles": [entry]}))
     code = """
 from pathlib import Path
-from core.bundle import read_manifest
+from core.families import read_manifest
 found = read_manifest(Path(folder) / "manifest.json").open("vae")
 print(found.origin, found.verified)
 """

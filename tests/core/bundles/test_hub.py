@@ -5,10 +5,10 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from core.bundle import open_bundle, read_manifest
+from core.bundles.files import write_json
+from core.bundles.hub import _progress_bar, cached_dataset_file
 from core.errors import AtelierError
-from core.files import write_json
-from core.hub import _progress_bar, cached_dataset_file
+from core.families import open_bundle, read_manifest
 from core.vae import VAE
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

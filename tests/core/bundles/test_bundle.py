@@ -6,9 +6,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from core import bundle as bundles
-from core.bundle import Manifest, open_bundle, read_bundle, read_manifest, register, write_bundle
+from core.bundles import bundle as bundles
+from core.bundles.bundle import read_bundle, write_bundle
+from core.bundles.manifest import Manifest, register
+from core.bundles.weights import check_golden, load_weights, stored_weights
 from core.errors import AtelierError
+from core.families import open_bundle, read_manifest
 from core.images import sheet_bytes
 from core.vae import VAE, VAEConfig
 
@@ -27,7 +30,7 @@ def made(config):
 
 def written(folder, model, **changes):
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
-    weights = bundles.stored_weights(model)
+    weights = stored_weights(model)
     stored = VAE(model.config).eval()
     stored.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
     with torch.no_grad():
@@ -266,7 +269,7 @@ def test_arrays_come_back_whatever_their_order_in_memory(model, tmp_path):
 
 def test_the_golden_output_is_given(bundle):
     model = VAE.from_pretrained(bundle.folder)
-    deviation = bundles.check_golden(bundle, lambda inputs: means(model, inputs))
+    deviation = check_golden(bundle, lambda inputs: means(model, inputs))
     assert deviation <= 1e-5
 
 
@@ -277,25 +280,23 @@ def test_a_changed_weight_does_not_give_the_golden_output(bundle):
         lambda arrays: np.add(arrays["mean.bias"], np.float16(0.01), out=arrays["mean.bias"]),
     )
     model = VAE.from_pretrained(bundle.folder)
-    code = refusal(bundles.check_golden, bundle, lambda inputs: means(model, inputs))
+    code = refusal(check_golden, bundle, lambda inputs: means(model, inputs))
     assert code == "bundle-golden"
 
 
 def test_an_output_that_is_no_number_is_not_the_golden_one(bundle):
-    code = refusal(
-        bundles.check_golden, bundle, lambda inputs: {"mean": torch.full((2, 4), float("nan"))}
-    )
+    code = refusal(check_golden, bundle, lambda inputs: {"mean": torch.full((2, 4), float("nan"))})
     assert code == "bundle-golden"
 
 
 @pytest.mark.parametrize("outputs", [{}, {"mean": torch.zeros(1)}])
 def test_an_absent_or_misshapen_output_is_not_the_golden_one(bundle, outputs):
-    assert refusal(bundles.check_golden, bundle, lambda inputs: outputs) == "bundle-damaged"
+    assert refusal(check_golden, bundle, lambda inputs: outputs) == "bundle-damaged"
 
 
 def test_golden_tensors_without_an_output_prove_nothing(bundle):
     edit_arrays(bundle, "golden.safetensors", lambda arrays: arrays.pop("output.mean"))
-    assert refusal(bundles.check_golden, bundle, lambda inputs: {}) == "bundle-damaged"
+    assert refusal(check_golden, bundle, lambda inputs: {}) == "bundle-damaged"
 
 
 def test_only_the_arrays_of_the_bundle_are_read(bundle):
@@ -352,10 +353,10 @@ def test_all_but_weights_of_a_record_is_read_back(record, bundle):
 
 def test_a_record_has_no_weights_to_load_and_no_golden_output(record, model):
     kept = {name: value.clone() for name, value in model.state_dict().items()}
-    assert refusal(bundles.load_weights, model, record) == "bundle-record"
+    assert refusal(load_weights, model, record) == "bundle-record"
     assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
     asked = []
-    assert refusal(bundles.check_golden, record, asked.append) == "bundle-record"
+    assert refusal(check_golden, record, asked.append) == "bundle-record"
     assert asked == []
     assert refusal(VAE.from_pretrained, record.folder) == "bundle-record"
     for file in bundles.WEIGHT_FILES:

@@ -11,24 +11,23 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
-from core import families, hub, schema
-from core.bundle import (
+from core.bundles import hub, schema
+from core.bundles.bundle import (
     PROGRESS_FILE,
     REQUIRED_FILES,
     WEIGHT_FILES,
     Bundle,
     altered,
-    damaged,
     incomplete,
     keeps_weights,
+    other_family,
     read_bundle,
     read_json,
     unusable,
 )
+from core.bundles.files import sha256
+from core.bundles.weights import Networks, check_weights, weight_shapes
 from core.errors import AtelierError
-from core.files import sha256
 
 MIB = 2**20
 LARGEST = {
@@ -68,22 +67,25 @@ def fetch(
     repo: str,
     revision: str | None = None,
     *,
+    networks: Networks,
     name: str | None = None,
     expected: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
     """A bundle of the Hub, through the standard cache; ``expected``: the sha256 of every file.
 
-    With ``expected`` what the cache holds whole is not asked for again. A file that is partial or
-    damaged is fetched again once. Where the Hub cannot be reached the cached copy is opened, and
-    its ``reached`` is False. Raises ``AtelierError``: those of ``core.hub``, ``bundle-incomplete``,
-    ``bundle-large``, ``bundle-config``, ``bundle-weights``, ``bundle-hash``, ``bundle-damaged``.
+    ``networks``: by family, what builds a network; a bundle of another family is refused. With
+    ``expected`` what the cache holds whole is not asked for again. A file that is partial or damaged
+    is fetched again once. Where the Hub cannot be reached the cached copy is opened, and its
+    ``reached`` is False. Raises ``AtelierError``: those of ``core.bundles.hub``,
+    ``bundle-incomplete``, ``bundle-large``, ``bundle-config``, ``bundle-family``,
+    ``bundle-weights``, ``bundle-hash``, ``bundle-damaged``.
     """
     name = name or repo
     if expected is not None:
         folder = cached(repo, revision, expected)
         if folder is not None:
-            return _read(folder, name, expected, revision)
+            return _read(folder, name, expected, revision, networks)
     try:
         listing = hub.list_repository(repo, revision)
     except AtelierError as error:
@@ -91,11 +93,11 @@ def fetch(
         if folder is None or error.code not in ("hub-unreachable", "hub-answer", "hub-busy"):
             raise
         try:
-            return _read(folder, name, expected, folder.name, reached=False)
+            return _read(folder, name, expected, folder.name, networks, reached=False)
         except AtelierError as why:  # where the cache lacks a file, the Hub is what is missing
             raise (error if why.code == "bundle-incomplete" else why) from None
     config = _one(repo, listing, "config.json", name, expected)
-    keeps = checked(config, name)
+    keeps = checked(config, name, networks)
     wanted = _wanted(listing, name, expected, keeps)
     total, done = sum(listing.files[file].size for file in wanted), 0
     folder = config.parent
@@ -107,7 +109,7 @@ def fetch(
             progress(done, total)
     if not COMMIT.fullmatch(revision or ""):  # so that the cache knows what the branch stands for
         hub.fetch_file(repo, revision or "main", "config.json")
-    return _read(folder, name, expected, listing.commit)
+    return _read(folder, name, expected, listing.commit, networks)
 
 
 def cached(repo: str, revision: str | None, expected: Mapping[str, str]) -> Path | None:
@@ -122,14 +124,16 @@ def cached(repo: str, revision: str | None, expected: Mapping[str, str]) -> Path
     return folder if whole else None
 
 
-def checked(config: Path, name: str) -> bool:
+def checked(config: Path, name: str, networks: Networks) -> bool:
     """Whether a bundle with this ``config.json`` keeps weights; raises where it is not usable."""
     found = read_json(config.parent, name, config.name, dict)
     fault = schema.fault(found)
     if fault is not None:
         raise unusable(name, fault)
+    if found["family"] not in networks:
+        raise other_family(name, found["family"], networks)
     try:
-        families.weight_shapes(found["family"], found["architecture"])
+        weight_shapes(networks, found["family"], found["architecture"])
     except ValueError as error:
         raise unusable(name, "architecture") from error
     return keeps_weights(found)
@@ -211,35 +215,14 @@ def _read(
     name: str,
     expected: Mapping[str, str] | None,
     revision: str | None,
+    networks: Networks,
     *,
     reached: bool = True,
 ) -> Bundle:
-    checked(folder / "config.json", name)
+    checked(folder / "config.json", name, networks)
     found = read_bundle(
         folder, name=name, expected=expected, origin="hub", revision=revision, reached=reached
     )
     if found.has_weights:
-        check_weights(found)
+        check_weights(found, networks)
     return found
-
-
-def check_weights(bundle: Bundle) -> None:
-    """Names and shapes of the stored weights are those of the architecture; reads their header only.
-
-    Raises ``AtelierError`` ``bundle-weights`` and ``bundle-damaged``.
-    """
-    wanted = families.weight_shapes(bundle.family, bundle.config["architecture"])
-    file = "model.safetensors"
-    try:
-        with safe_open(bundle.folder / file, "numpy") as stored:
-            found = {key: tuple(stored.get_slice(key).get_shape()) for key in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise damaged(bundle.name, file) from error
-    strangers = sorted({*wanted.items()} ^ {*found.items()})
-    if strangers:
-        raise AtelierError(
-            "bundle-weights",
-            "The weights of the bundle {name} do not fit its architecture: {key}.",
-            name=bundle.name,
-            key=strangers[0][0],
-        )

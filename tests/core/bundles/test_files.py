@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.files import replacing, replacing_folder, restore_interrupted, sha256, write_json
+from core.bundles.files import replacing, replacing_folder, restore_interrupted, sha256, write_json
 
 
 def names(folder):
@@ -84,7 +84,7 @@ def test_the_new_folder_takes_the_place_of_the_old_one(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from core import files
+from core.bundles import files
 
 folder, calls, replace = Path(sys.argv[1]), [], os.replace
 
@@ -108,7 +108,7 @@ def test_what_a_killed_process_left_is_taken_away_and_the_old_folder_comes_back(
     folder.mkdir()
     (folder / "old").touch()
     command = [sys.executable, "-c", KILLED, str(folder), str(at_exchange)]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
     assert len(names(tmp_path)) >= 2 or not folder.exists()
     restore_interrupted(tmp_path)
