@@ -6,11 +6,14 @@ from pathlib import Path
 
 import torch
 
-from core import ddpm, judge, methods, vae
 from core.bundles import manifest, opening
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import Manifest
 from core.bundles.weights import Networks
+from core.ddpm import model as ddpm
+from core.judge import model as judge
+from core.simsiam import methods
+from core.vae import model as vae
 
 NETWORKS: Networks = {
     "vae": vae.build_network,

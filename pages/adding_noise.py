@@ -8,8 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ddpm import NoiseSchedule, ScheduleConfig
-from core.ddpm_explorer import NoisyWalk, noisy_walk
+from core.ddpm.explorer import NoisyWalk, noisy_walk
+from core.ddpm.model import ScheduleConfig
+from core.ddpm.schedule import NoiseSchedule
 from pages.shared import controls, figures, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed

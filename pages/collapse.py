@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import streamlit as st
 
-from core.representation import alignment, effective_rank, std_of_outputs, uniformity
-from core.simsiam import cosine_similarity, loss
-from core.simsiam_explorer import Layer, RunRecord
+from core.simsiam.explorer import Layer
+from core.simsiam.joint_embedding import cosine_similarity
+from core.simsiam.representation import alignment, effective_rank, std_of_outputs, uniformity
+from core.simsiam.run_record import RunRecord
+from core.simsiam.simsiam import loss
 from pages.shared import controls, figures, run_charts, runs
 from pages.shared.run_charts import STATES, Reference, has_learnt, spread_of, state
 from pages.shared.text import (

@@ -11,9 +11,9 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
 
-from core import simsiam
-from core.representation import effective_rank, std_of_outputs
-from core.toy_simsiam import (
+from core.simsiam import simsiam
+from core.simsiam.representation import effective_rank, std_of_outputs
+from core.simsiam.toy import (
     Networks,
     Predictor,
     Run,

@@ -6,8 +6,9 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ddpm import NoiseSchedule, ScheduleConfig
-from core.ddpm_explorer import DDPMExplorer, Prediction
+from core.ddpm.explorer import DDPMExplorer, Prediction
+from core.ddpm.model import ScheduleConfig
+from core.ddpm.schedule import NoiseSchedule
 from pages.shared import controls, figures, loaders, picking, training
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed

@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.ddpm import NoiseSchedule
-from core.images import sharpness
+from core.ddpm.schedule import NoiseSchedule
+from core.pictures.images import sharpness
 from pages.shared import controls, figures, loaders, training
 from pages.shared.figures import Provenance
 from pages.shared.text import (

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.ddpm import DDPM, NoiseSchedule, ddim, dpm_solver, p_sample_loop
-from core.ddpm_explorer import DDPMExplorer, Path, Walker, Way
-from core.images import Pictures
+from core.ddpm.explorer import DDPMExplorer, Path, Walker, Way
+from core.ddpm.model import DDPM
+from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
+from core.ddpm.schedule import NoiseSchedule
+from core.pictures.images import Pictures
 from pages.shared import controls, figures, live, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import (

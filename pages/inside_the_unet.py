@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.clustering import k_means
-from core.ddpm_explorer import DDPMExplorer
-from core.feature_views import (
+from core.ddpm.clustering import k_means
+from core.ddpm.explorer import DDPMExplorer
+from core.ddpm.feature_views import (
     PALETTE,
     Scope,
     channel,
@@ -18,7 +18,7 @@ from core.feature_views import (
     segments,
     strength,
 )
-from core.unet import UNet
+from core.ddpm.unet import UNet
 from pages.shared import controls, figures, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked

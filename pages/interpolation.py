@@ -7,8 +7,8 @@ import time
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.vae import interpolate, interpolate_latents
-from core.vae_explorer import VAEExplorer, Walk
+from core.vae.explorer import VAEExplorer, Walk
+from core.vae.latents import interpolate, interpolate_latents
 from pages.shared import controls, figures, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start

@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
 
-from core.latent_profiles import ClassProfiles
-from core.vae import ACTIVE_VARIANCE, DiagonalGaussianDistribution, active_units
-from core.vae_explorer import VAEExplorer
+from core.vae.explorer import VAEExplorer
+from core.vae.gaussian import DiagonalGaussianDistribution
+from core.vae.latent_profiles import ClassProfiles
+from core.vae.latents import ACTIVE_VARIANCE, active_units
 from pages.shared import controls, data_sets, figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import (

@@ -7,9 +7,10 @@ import time
 import numpy as np
 import streamlit as st
 
-from core.images import difference
-from core.vae import VAE, DiagonalGaussianDistribution
-from core.vae_explorer import VAEExplorer
+from core.pictures.images import difference
+from core.vae.explorer import VAEExplorer
+from core.vae.gaussian import DiagonalGaussianDistribution
+from core.vae.model import VAE
 from pages.shared import controls, figures, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start

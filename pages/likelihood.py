@@ -8,16 +8,16 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ppca import ProbabilisticPCA
-from core.vae import (
+from core.vae.bounds import (
     NLL_CONSTANT,
-    VAE,
-    DiagonalGaussianDistribution,
     bits_per_dimension,
     effective_sample_size,
     importance_weighted_bound,
 )
-from core.vae_explorer import BoundCurve, Evidence, VAEExplorer
+from core.vae.explorer import BoundCurve, Evidence, VAEExplorer
+from core.vae.gaussian import DiagonalGaussianDistribution
+from core.vae.model import VAE
+from core.vae.ppca import ProbabilisticPCA
 from pages.shared import controls, data_sets, figures, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed

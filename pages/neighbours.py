@@ -9,9 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.neighbours import find, predict, vote
-from core.representation import normalise
-from core.simsiam_explorer import RunRecord, SimSiamExplorer, Vote
+from core.simsiam.explorer import SimSiamExplorer, Vote
+from core.simsiam.neighbours import find, predict, vote
+from core.simsiam.representation import normalise
+from core.simsiam.run_record import RunRecord
 from pages.shared import data_sets, figures, networks, picking, runs
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked

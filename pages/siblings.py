@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core import barlow_twins, byol, dssl, methods, simsiam, vicreg
-from core.simsiam_explorer import RunRecord
+from core.simsiam import barlow_twins, byol, dssl, methods, simsiam, vicreg
+from core.simsiam.run_record import RunRecord
 from pages.shared import controls, diagrams, figures, run_charts, runs
 from pages.shared.findings import SHARE, Runs, at, last, seconds_an_epoch, states_said
 from pages.shared.questions import QUESTIONS

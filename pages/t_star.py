@@ -5,18 +5,11 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.ddpm_explorer import DDPMExplorer, Restoration, Way
-from core.images import Pictures
-from core.judge_explorer import Comparison
-from core.restoration import (
-    crossing,
-    find_t_star,
-    noised,
-    spread,
-    sweep,
-    wilson,
-)
-from core.similarity import psnr, ssim
+from core.ddpm.explorer import DDPMExplorer, Restoration, Way
+from core.ddpm.restoration import crossing, find_t_star, noised, spread, sweep, wilson
+from core.judge.explorer import Comparison
+from core.judge.similarity import psnr, ssim
+from core.pictures.images import Pictures
 from pages.shared import (
     controls,
     figures,

@@ -9,11 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.images import Pictures
-from core.joint_embedding import cosine_similarity
-from core.simsiam import SimSiam
-from core.simsiam_explorer import RunRecord, View, with_strength
-from core.views import HARDER, STANDARD, Views, apply, stages
+from core.pictures.images import Pictures
+from core.simsiam.explorer import View
+from core.simsiam.joint_embedding import cosine_similarity
+from core.simsiam.run_record import RunRecord
+from core.simsiam.simsiam import SimSiam
+from core.simsiam.views import HARDER, STANDARD, Views, apply, stages
 from pages.shared import controls, figures, networks, picking, runs
 from pages.shared.figures import Provenance
 from pages.shared.networks import DRAWS, STRENGTHS, Pair
@@ -497,7 +498,7 @@ def explained() -> None:
         apply,
         stages,
         Views.draw,
-        with_strength,
+        Views.scaled,
         SimSiam.forward,
     )
 

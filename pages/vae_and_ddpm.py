@@ -7,14 +7,14 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.ddpm_explorer import Way
-from core.frechet import Gaussian
-from core.images import sharpness
-from core.judge import SURE
-from core.judge_explorer import JudgeExplorer, SampleQuality, mean_distance
-from core.nearest import nearest
-from core.restoration import COVERAGE, wilson
-from core.vae import VAE
+from core.ddpm.explorer import Way
+from core.ddpm.restoration import COVERAGE, wilson
+from core.judge.explorer import JudgeExplorer, SampleQuality, mean_distance
+from core.judge.frechet import Gaussian
+from core.judge.model import SURE
+from core.judge.nearest import nearest
+from core.pictures.images import sharpness
+from core.vae.model import VAE
 from pages.shared import controls, data_sets, figures, final_figures, judge_trust, loaders, samples
 from pages.shared.figures import Provenance
 from pages.shared.final_figures import classes_seen, stored_figures

@@ -9,9 +9,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.images import Pictures, sharpness
-from core.vae import VAE, DiagonalGaussianDistribution
-from core.vae_explorer import VAEExplorer
+from core.pictures.images import Pictures, sharpness
+from core.vae.explorer import VAEExplorer
+from core.vae.gaussian import DiagonalGaussianDistribution
+from core.vae.model import VAE
 from pages.shared import controls, data_sets, figures, loaders, training
 from pages.shared.figures import Provenance
 from pages.shared.text import (

@@ -20,10 +20,11 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
-from core.ddpm import DDPMConfig, ScheduleConfig, UNetConfig
-from core.house_number import HouseNumber, draw
-from core.judge import JudgeConfig
-from core.vae import VAEConfig
+from core.ddpm.model import DDPMConfig, ScheduleConfig
+from core.ddpm.unet import UNetConfig
+from core.judge.model import JudgeConfig
+from core.pictures.house_number import HouseNumber, draw
+from core.vae.networks import VAEConfig
 from tests.hub_client import Client
 from tests.hub_server import Hub
 

@@ -3,9 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import ddpm_explorer, judge_explorer, simsiam_explorer, vae_explorer
+from core.ddpm import explorer as ddpm_explorer
 from core.families import read_manifest
-from core.judge import Judge
+from core.judge import explorer as judge_explorer
+from core.judge.model import Judge
+from core.simsiam import explorer as simsiam_explorer
+from core.vae import explorer as vae_explorer
 
 MANIFEST = read_manifest(Path(__file__).parents[1] / "checkpoints" / "manifest.json")
 EMBEDDED = [entry.name for entry in MANIFEST.entries if entry.folder]

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core import images
 from core.bundles.bundle import Bundle
 from core.bundles.files import replacing
-from core.data import PictureSet
-from core.ddpm import DDPM, PRESETS, DDPMConfig, UNet, draw_noise
+from core.ddpm.model import DDPM, PRESETS, DDPMConfig
+from core.ddpm.schedule import draw_noise
+from core.ddpm.unet import UNet
+from core.pictures import images
+from core.pictures.data import PictureSet
 from train import ddpm_bundle, loop, options, run
 from train.run import Training
 

@@ -9,25 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core import images
 from core.bundles import bundle as bundles
 from core.bundles.weights import stored_weights
-from core.data import PictureSet
-from core.ddpm import (
-    DDPM,
-    DDPMConfig,
-    EpsModel,
-    NoiseSchedule,
-    Step,
-    UNet,
-    ddim,
-    draw_noise,
-    p_sample_loop,
-    time_grid,
-)
-from core.ddpm_explorer import golden_deviation, golden_outputs
-from core.frechet import frechet_distance
-from core.images import Pictures
+from core.ddpm.explorer import golden_deviation, golden_outputs
+from core.ddpm.model import DDPM, DDPMConfig
+from core.ddpm.samplers import Step, ddim, p_sample_loop, time_grid
+from core.ddpm.schedule import EpsModel, NoiseSchedule, draw_noise
+from core.ddpm.unet import UNet
+from core.judge.frechet import frechet_distance
+from core.pictures import images
+from core.pictures.data import PictureSet
+from core.pictures.images import Pictures
 from train import ancestry, loop, sets
 from train.run import Measured, bundle_config, progress_files, rounded, shown_rows
 

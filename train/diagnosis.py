@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from core import neighbours, representation
-from core.joint_embedding import JointEmbedding
-from core.views import STANDARD, Views
+from core.simsiam import neighbours, representation
+from core.simsiam.joint_embedding import JointEmbedding
+from core.simsiam.views import STANDARD, Views
 from train import loop
 from train.loop import Resident
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from core import data
+from core.pictures import data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

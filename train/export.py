@@ -37,12 +37,12 @@ from torch import Tensor, nn
 from core.bundles import bundle as bundles
 from core.bundles.files import replacing_folder, write_json
 from core.bundles.weights import need_weights
-from core.ddpm import DDPM, DDPMConfig
+from core.ddpm.model import DDPM, DDPMConfig
 from core.errors import AtelierError
 from core.families import open_bundle
-from core.joint_embedding import JointEmbedding
-from core.judge import CLASSES, Judge
-from core.vae import VAE
+from core.judge.model import CLASSES, Judge
+from core.simsiam.joint_embedding import JointEmbedding
+from core.vae.model import VAE
 from train import verify
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -271,7 +271,7 @@ def scheduler_config(config: DDPMConfig) -> dict[str, object]:
 
     ``variance_type`` ``fixed_small`` is beta~_t, of DDPM, equation 7. The cosine schedule is given by
     its betas, so that no second formula can differ. ``trailing`` takes fewer steps from T - 1 down,
-    as ``core.samplers.time_grid`` does where the steps divide T.
+    as ``core.ddpm.samplers.time_grid`` does where the steps divide T.
     """
     schedule = config.schedule
     if schedule.kind == "linear":

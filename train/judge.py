@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.bundles.bundle import Bundle
-from core.data import PictureSet
-from core.judge import PRESETS, Judge, JudgeConfig
+from core.judge.model import PRESETS, Judge, JudgeConfig
+from core.pictures.data import PictureSet
 from train import judge_bundle, loop, options, run
 from train.augment import DigitAugmentation, without_digit
 from train.run import Training

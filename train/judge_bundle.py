@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from core.bundles import bundle as bundles
 from core.bundles.weights import stored_weights
-from core.calibration import fit_temperature, reliability
-from core.data import PictureSet
-from core.frechet import Gaussian, frechet_distance
-from core.judge import CLASSES, SURE, Judge, JudgeConfig
-from core.judge_explorer import golden_deviation, golden_outputs, mean_distance
+from core.judge.calibration import fit_temperature, reliability
+from core.judge.explorer import golden_deviation, golden_outputs, mean_distance
+from core.judge.frechet import Gaussian, frechet_distance
+from core.judge.model import CLASSES, SURE, Judge, JudgeConfig
+from core.pictures.data import PictureSet
 from train import ancestry, loop, sets
 from train.augment import without_digit
 from train.run import Measured, bundle_config, rounded, shown_rows

@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from core.bundles.manifest import CHECKPOINTS
-from core.data import PictureSet
-from core.ddpm import DDPM
+from core.ddpm.model import DDPM
+from core.ddpm.restoration import Criterion, Rule, crossings, noised, quartiles, sweep
+from core.ddpm.samplers import time_grid
+from core.ddpm.schedule import EpsModel, NoiseSchedule
 from core.families import read_manifest
-from core.images import Pictures, to_pictures, to_tensor
-from core.judge_explorer import Attack, JudgeExplorer
-from core.nearest import nearest
-from core.noise_schedule import EpsModel, NoiseSchedule
-from core.restoration import Criterion, Rule, crossings, noised, quartiles, sweep
-from core.samplers import time_grid
-from core.vae import VAE
+from core.judge.explorer import Attack, JudgeExplorer
+from core.judge.nearest import nearest
+from core.pictures.data import PictureSet
+from core.pictures.images import Pictures, to_pictures, to_tensor
+from core.vae.model import VAE
 from train import ddpm_bundle
 from train.run import shown_rows
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from core.bundles.files import replacing
-from core.data import PictureSet
 from core.errors import AtelierError
-from core.images import Pictures
+from core.pictures.data import PictureSet
+from core.pictures.images import Pictures
 
 MAX_SNAPSHOTS = 40
 

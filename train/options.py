@@ -16,8 +16,8 @@ from typing import Any, get_args
 import torch
 
 from core.bundles.bundle import Bundle
-from core.data import Selection
 from core.errors import AtelierError
+from core.pictures.data import Selection
 from train import ancestry, distributed, loop
 from train.run import Trainer, Training, train
 

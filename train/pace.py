@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from core import ddpm as ddpm_models
-from core import judge as judge_models
-from core import vae as vae_models
 from core.bundles.files import write_json
-from core.joint_embedding import SIZES
+from core.ddpm import model as ddpm_models
+from core.judge import model as judge_models
+from core.simsiam.joint_embedding import SIZES
+from core.vae import model as vae_models
 from train import ddpm, judge, loop, run, simsiam, vae
 from train.loop import Resident
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from core import data, images
 from core.bundles import bundle as bundles
 from core.bundles import hub, remote
-from core.data import PictureSet
 from core.errors import AtelierError
 from core.families import open_bundle, read_manifest
-from core.images import Pictures
-from core.nearest import nearest
+from core.judge.nearest import nearest
+from core.pictures import data, images
+from core.pictures.data import PictureSet
+from core.pictures.images import Pictures
 from train import sets, space, verify
 
 COPY = 4.0

@@ -29,8 +29,8 @@ from tqdm import tqdm
 from core.bundles.bundle import Bundle
 from core.bundles.files import restore_interrupted, write_json
 from core.bundles.weights import stored_weights
-from core.data import PictureSet, Selection
 from core.errors import AtelierError
+from core.pictures.data import PictureSet, Selection
 from train import ancestry, distributed, loop, sets
 from train.ancestry import Ancestor
 from train.augment import DigitAugmentation

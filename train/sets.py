@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from core import data
-from core.data import PictureSet, Selection
 from core.errors import AtelierError
+from core.pictures import data
+from core.pictures.data import PictureSet, Selection
 
 OWN = "folder"
 """Name of a data set that is one's own folder of class folders."""
@@ -74,8 +74,8 @@ def load(
     """Training and test pictures: two splits of a known data set, or one's own ``folder``.
 
     ``download`` fetches missing splits from the Hub; ``pictures`` of the training split are taken
-    (0: all), which ones ``core.data.select`` says. Raises ``AtelierError`` ``folder-small`` and
-    those of ``core.data``.
+    (0: all), which ones ``core.pictures.data.select`` says. Raises ``AtelierError`` ``folder-small`` and
+    those of ``core.pictures.data``.
     """
     if folder:
         trained, tested = hold_out(data.load_folder(Path(folder)))
@@ -89,7 +89,7 @@ def load(
 
 
 def part_of(whole: PictureSet, count: int, selection: Selection) -> PictureSet:
-    """``count`` pictures of a set, all where it is 0; which ones ``core.data.select`` says."""
+    """``count`` pictures of a set, all where it is 0; which ones ``core.pictures.data.select`` says."""
     rows = data.select(whole.labels, count, selection)
     return replace(whole, pictures=whole.pictures[rows], labels=whole.labels[rows])
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core import methods
 from core.bundles.bundle import Bundle
-from core.data import PictureSet
-from core.joint_embedding import SIZES, EmbeddingConfig, JointEmbedding
-from core.views import HARDER, Views, apply
+from core.pictures.data import PictureSet
+from core.simsiam import methods
+from core.simsiam.joint_embedding import SIZES, EmbeddingConfig, JointEmbedding
+from core.simsiam.views import HARDER, Views, apply
 from train import diagnosis, distributed, loop, options, run, simsiam_bundle
 from train.diagnosis import Diagnosis, Protocol
 from train.run import Training

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core import methods, neighbours
 from core.bundles import bundle as bundles
 from core.bundles.weights import stored_weights
-from core.data import PictureSet
-from core.joint_embedding import JointEmbedding
-from core.linear_probe import linear_probe
-from core.simsiam_explorer import golden_deviation, golden_outputs
+from core.pictures.data import PictureSet
+from core.simsiam import methods, neighbours
+from core.simsiam.explorer import golden_deviation, golden_outputs
+from core.simsiam.joint_embedding import JointEmbedding
+from core.simsiam.linear_probe import linear_probe
 from train import ancestry, diagnosis, sets
 from train.diagnosis import Protocol
 from train.loop import Resident
@@ -182,7 +182,7 @@ def what_differs(config: dict) -> str:
 
 LOAD = """
 ```python
-from core import methods
+from core.simsiam import methods
 model = methods.from_pretrained("path/to/this/folder")
 h = model.features(pictures)  # pictures (B, 3, 32, 32) in [-1, 1]; h (B, 8 width)
 ```

@@ -10,19 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from core import images
 from core.bundles.bundle import Bundle
 from core.bundles.files import replacing
-from core.data import PictureSet
-from core.vae import (
-    NLL_CONSTANT,
-    PICTURE_DIMENSIONS,
-    PRESETS,
-    VAE,
-    DiagonalGaussianDistribution,
-    VAEConfig,
-    active_units,
-)
+from core.pictures import images
+from core.pictures.data import PictureSet
+from core.vae.bounds import NLL_CONSTANT
+from core.vae.gaussian import DiagonalGaussianDistribution
+from core.vae.latents import active_units
+from core.vae.model import VAE
+from core.vae.networks import PICTURE_DIMENSIONS, PRESETS, VAEConfig
 from train import loop, options, run, vae_bundle
 from train.augment import DigitAugmentation
 from train.run import Training

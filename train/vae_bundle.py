@@ -8,21 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core import images, ppca
 from core.bundles import bundle as bundles
 from core.bundles.weights import stored_weights
-from core.data import PictureSet
-from core.latent_profiles import profile
-from core.vae import (
+from core.pictures import images
+from core.pictures.data import PictureSet
+from core.vae import ppca
+from core.vae.bounds import (
     NLL_CONSTANT,
-    VAE,
-    VAEConfig,
-    active_units,
     bits_per_dimension,
     effective_sample_size,
     importance_weighted_bound,
 )
-from core.vae_explorer import golden_deviation, golden_outputs
+from core.vae.explorer import golden_deviation, golden_outputs
+from core.vae.latent_profiles import profile
+from core.vae.latents import active_units
+from core.vae.model import VAE
+from core.vae.networks import VAEConfig
 from train import ancestry, loop, sets
 from train.run import Measured, bundle_config, progress_files, rounded, shown_rows
 

@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from core import ddpm_explorer, images, judge_explorer, methods, simsiam_explorer, vae_explorer
 from core.bundles import bundle as bundles
-from core.data import PictureSet
-from core.ddpm import DDPM
+from core.ddpm import explorer as ddpm_explorer
+from core.ddpm.model import DDPM
 from core.errors import AtelierError
 from core.families import open_bundle
-from core.judge import Judge
-from core.vae import VAE
+from core.judge import explorer as judge_explorer
+from core.judge.model import Judge
+from core.pictures import images
+from core.pictures.data import PictureSet
+from core.simsiam import explorer as simsiam_explorer
+from core.simsiam import methods
+from core.vae import explorer as vae_explorer
+from core.vae.model import VAE
 from train import ddpm_bundle, judge_bundle, judged, loop, sets, simsiam_bundle, vae_bundle
 from train.run import Measured
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import data
 from core.bundles.bundle import Bundle
-from core.data import PictureSet
+from core.pictures import data
+from core.pictures.data import PictureSet
 from pages.shared import loaders
 from pages.shared.text import _, number, plain_errors
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from core import methods
+from core.simsiam import methods
 from pages.shared import figures
 from pages.shared.text import GREY, _, number
 

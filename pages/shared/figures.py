@@ -15,7 +15,7 @@ import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
 from core.bundles.bundle import Bundle
-from core.images import Pictures, enlarge, gif_bytes, grid, jpeg_bytes, png_bytes
+from core.pictures.images import Pictures, enlarge, gif_bytes, grid, jpeg_bytes, png_bytes
 from pages.shared.text import _, language, number
 
 LARGE = 256

@@ -8,8 +8,8 @@ import numpy as np
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.judge_explorer import JudgeExplorer
-from core.restoration import COVERAGE, wilson
+from core.ddpm.restoration import COVERAGE, wilson
+from core.judge.explorer import JudgeExplorer
 from pages.shared import figures
 from pages.shared.figures import Provenance
 from pages.shared.samples import Drawn

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from core.simsiam_explorer import RunRecord
+from core.simsiam.run_record import RunRecord
 from pages.shared import runs
 from pages.shared.run_charts import has_learnt, state
 from pages.shared.text import N_, _, number, percent

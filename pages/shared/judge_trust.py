@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.judge_explorer import JudgeExplorer
+from core.judge.explorer import JudgeExplorer
 from pages.shared import figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import GREY, SYMBOL_COLOURS, _, number, percent

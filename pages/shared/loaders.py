@@ -16,33 +16,28 @@ import numpy as np
 import streamlit as st
 import torch
 
-from core import data
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import CHECKPOINTS, Manifest, ManifestEntry
-from core.data import PictureSet, Selection
-from core.ddpm import NoiseSchedule, ScheduleConfig
-from core.ddpm_explorer import (
-    DDPMExplorer,
-    NoisyWalk,
-    Prediction,
-    Restoration,
-    Way,
-    noisy_walk,
-)
-from core.ddpm_explorer import Path as WayBack
-from core.ddpm_explorer import golden_deviation as ddpm_golden_deviation
+from core.ddpm.explorer import DDPMExplorer, NoisyWalk, Prediction, Restoration, Way, noisy_walk
+from core.ddpm.explorer import Path as WayBack
+from core.ddpm.explorer import golden_deviation as ddpm_golden_deviation
+from core.ddpm.model import ScheduleConfig
+from core.ddpm.schedule import NoiseSchedule
 from core.errors import AtelierError
 from core.families import read_manifest
-from core.house_number import HouseNumber, draw
-from core.images import Pictures, read_sheet
-from core.judge_explorer import Attack, JudgeExplorer, Verdicts, flat_pictures
-from core.judge_explorer import golden_deviation as judge_golden_deviation
-from core.latent_profiles import ClassProfiles
-from core.nearest import Nearest, nearest
-from core.simsiam_explorer import RunRecord, SimSiamExplorer, read_run
-from core.simsiam_explorer import golden_deviation as simsiam_golden_deviation
-from core.vae_explorer import Evidence, VAEExplorer
-from core.vae_explorer import golden_deviation as vae_golden_deviation
+from core.judge.explorer import Attack, JudgeExplorer, Verdicts, flat_pictures
+from core.judge.explorer import golden_deviation as judge_golden_deviation
+from core.judge.nearest import Nearest, nearest
+from core.pictures import data
+from core.pictures.data import PictureSet, Selection
+from core.pictures.house_number import HouseNumber, draw
+from core.pictures.images import Pictures, read_sheet
+from core.simsiam.explorer import SimSiamExplorer
+from core.simsiam.explorer import golden_deviation as simsiam_golden_deviation
+from core.simsiam.run_record import RunRecord, read_run
+from core.vae.explorer import Evidence, VAEExplorer
+from core.vae.explorer import golden_deviation as vae_golden_deviation
+from core.vae.latent_profiles import ClassProfiles
 from pages.shared import guests
 from pages.shared.text import _
 

@@ -10,11 +10,12 @@ from typing import TypeVar
 import numpy as np
 import streamlit as st
 
-from core.data import PictureSet
 from core.errors import AtelierError
-from core.images import Pictures
-from core.simsiam_explorer import RunRecord, SimSiamExplorer, with_strength
-from core.views import Views
+from core.pictures.data import PictureSet
+from core.pictures.images import Pictures
+from core.simsiam.explorer import SimSiamExplorer
+from core.simsiam.run_record import RunRecord
+from core.simsiam.views import Views
 from pages.shared import controls, data_sets, guests, loaders, runs
 from pages.shared.loaders import Timed
 from pages.shared.text import _, plain_errors
@@ -120,7 +121,7 @@ def by_strength(
         others.tobytes(),
         seed,
     )
-    recipes = [with_strength(recipe, float(strength)) for strength in STRENGTHS]
+    recipes = [recipe.scaled(float(strength)) for strength in STRENGTHS]
     ask = explorer(record).agreements
     return kept(
         prefix, request, lambda: ask(picture, recipes, others, seed, DRAWS, trained=trained)

@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import streamlit as st
 
-from core import house_number, images, shapes
 from core.bundles.bundle import Bundle
-from core.data import PictureSet
-from core.images import Pictures
-from core.vae_explorer import VAEExplorer
+from core.pictures import house_number, images, shapes
+from core.pictures.data import PictureSet
+from core.pictures.images import Pictures
+from core.vae.explorer import VAEExplorer
 from pages.shared import controls, data_sets, figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, plain_errors

@@ -6,11 +6,11 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.adversarial import fgsm, loss_gradient, pgd
-from core.ddpm_explorer import DDPMExplorer, Way
-from core.images import Pictures
-from core.judge_explorer import Attack, JudgeExplorer
-from core.restoration import wilson
+from core.ddpm.explorer import DDPMExplorer, Way
+from core.ddpm.restoration import wilson
+from core.judge.adversarial import fgsm, loss_gradient, pgd
+from core.judge.explorer import Attack, JudgeExplorer
+from core.pictures.images import Pictures
 from pages.shared import controls, figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked

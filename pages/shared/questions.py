@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.simsiam_explorer import RunRecord
+from core.simsiam.run_record import RunRecord
 from pages.shared.findings import (
     Runs,
     asked,

@@ -9,10 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ddpm_explorer import DDPMExplorer, Restoration, Way
-from core.images import Pictures, to_tensor
-from core.judge_explorer import Comparison, JudgeExplorer
-from core.restoration import FEWEST_DRAWS, Criterion, Rule, TStar, find_t_star, spread
+from core.ddpm.explorer import DDPMExplorer, Restoration, Way
+from core.ddpm.restoration import FEWEST_DRAWS, Criterion, Rule, TStar, find_t_star, spread
+from core.judge.explorer import Comparison, JudgeExplorer
+from core.pictures.images import Pictures, to_tensor
 from pages.shared import controls, figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked

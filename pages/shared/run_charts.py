@@ -10,7 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.simsiam_explorer import Layer, RunRecord
+from core.simsiam.explorer import Layer
+from core.simsiam.run_record import RunRecord
 from pages.shared import figures, runs
 from pages.shared.figures import Provenance
 from pages.shared.text import GREY, LANGUAGES, N_, _, in_language, language, number

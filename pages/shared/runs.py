@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.simsiam_explorer import RunRecord
+from core.simsiam.run_record import RunRecord
 from pages.shared import controls, guests, loaders
 from pages.shared.text import N_, _, number
 

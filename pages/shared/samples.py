@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.ddpm_explorer import Path, Way
-from core.images import Pictures
-from core.judge_explorer import JudgeExplorer
+from core.ddpm.explorer import Path, Way
+from core.judge.explorer import JudgeExplorer
+from core.pictures.images import Pictures
 from pages.shared import figures, live, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent

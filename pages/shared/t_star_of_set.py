@@ -9,10 +9,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.ddpm import ScheduleConfig
-from core.ddpm_explorer import DDPMExplorer
+from core.ddpm.explorer import DDPMExplorer
+from core.ddpm.model import ScheduleConfig
+from core.ddpm.restoration import Criterion, Rule, crossings, quartiles, wilson
 from core.errors import AtelierError
-from core.restoration import Criterion, Rule, crossings, quartiles, wilson
 from pages.shared import controls, figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.restored import AXES, COLOUR, CRITERIA, place_words, threshold

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from core.toy_simsiam import CLASSES, Run, State
+from core.simsiam.toy import CLASSES, Run, State
 from pages.shared import figures
 from pages.shared.text import AMBER, GREY, N_, SYMBOL_COLOURS, _
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.toy_simsiam import MOST_DIM, BatchNorm, Predictor, Run, ToyConfig, parameters
+from core.simsiam.toy import MOST_DIM, BatchNorm, Predictor, Run, ToyConfig, parameters
 from pages.shared import controls
 from pages.shared.text import N_, _, number
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.images import Pictures
+from core.pictures.images import Pictures
 from pages.shared import controls, figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import AMBER, _, number

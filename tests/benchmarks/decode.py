@@ -16,7 +16,8 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 
 from core.families import read_manifest  # noqa: E402
-from core.vae import HOMEWORK, VAE  # noqa: E402
+from core.vae.model import VAE  # noqa: E402
+from core.vae.networks import HOMEWORK  # noqa: E402
 
 BATCHES = (1, 8, 64)
 ROUNDS = 30

@@ -20,13 +20,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from core.ddpm import DDPM
-from core.ddpm_explorer import DDPMExplorer, Way
+from core.ddpm.explorer import DDPMExplorer, Way
+from core.ddpm.model import DDPM
+from core.ddpm.restoration import noised
+from core.ddpm.samplers import ddim, p_sample_loop, time_grid
 from core.families import open_bundle
-from core.house_number import HouseNumber, draw
-from core.images import to_pictures, to_tensor
-from core.restoration import noised
-from core.samplers import ddim, p_sample_loop, time_grid
+from core.pictures.house_number import HouseNumber, draw
+from core.pictures.images import to_pictures, to_tensor
 
 ROOT = Path(__file__).parents[2]
 LEVELS, DRAWS, STEPS = 12, 4, 50

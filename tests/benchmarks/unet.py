@@ -23,7 +23,10 @@ from diffusers import UNet2DModel
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.ddpm import PRESETS, NoiseSchedule, UNet, ddim, time_grid
+from core.ddpm.model import PRESETS
+from core.ddpm.samplers import ddim, time_grid
+from core.ddpm.schedule import NoiseSchedule
+from core.ddpm.unet import UNet
 
 BATCHES = (1, 8, 32)
 GRID, STEPS = 16, 50

@@ -26,10 +26,10 @@ from torchvision import transforms
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from core.joint_embedding import SIZES
-from core.methods import build
-from core.simsiam import SimSiamConfig
-from core.views import STANDARD
+from core.simsiam.joint_embedding import SIZES
+from core.simsiam.methods import build
+from core.simsiam.simsiam import SimSiamConfig
+from core.simsiam.views import STANDARD
 from train import loop
 
 LIMIT_VIEWS = {"cuda": 10.0, "cpu": 2.0}

@@ -119,7 +119,7 @@ def test_the_timeline_plays_to_its_end(tab):
 
 
 def test_an_upload_becomes_the_start(tab, tmp_path):
-    from core import house_number, images
+    from core.pictures import house_number, images
 
     file = tmp_path / "four.png"
     file.write_bytes(images.png_bytes(house_number.draw(house_number.HouseNumber(text="4"))))

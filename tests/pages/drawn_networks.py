@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.data import SOURCES
-from core.shapes import Shape, draw
+from core.pictures.data import SOURCES
+from core.pictures.shapes import Shape, draw
 from tests.narrow import without_onednn
 from train import embed
 from train import simsiam as training

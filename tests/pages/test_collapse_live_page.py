@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from core.toy_simsiam import Run, ToyConfig, parameters, sample, side_by_side, stops, train
+from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, stops, train
 
 PAGE = "collapse_live.py"
 SHORT = {"toy_steps": "100"}

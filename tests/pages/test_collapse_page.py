@@ -11,10 +11,10 @@ import torch
 
 from core.bundles import bundle as bundles
 from core.bundles.manifest import register
-from core.byol import BYOLConfig
-from core.data import SOURCES
 from core.families import read_manifest
-from core.simsiam_explorer import read_run
+from core.pictures.data import SOURCES
+from core.simsiam.byol import BYOLConfig
+from core.simsiam.run_record import read_run
 from pages.shared import run_charts, runs
 from pages.shared.text import in_language
 from tests.narrow import without_onednn

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from core import data, house_number, images
+from core.pictures import data, house_number, images
 from pages.shared import loaders, site
 from pages.shared.picking import INKS, WALLS
 from pages.shared.text import in_language

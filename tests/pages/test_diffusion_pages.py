@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from core.bundles.manifest import register
-from core.ddpm import NoiseSchedule
-from core.ddpm_explorer import Way
+from core.ddpm.explorer import Way
+from core.ddpm.schedule import NoiseSchedule
 from core.families import open_bundle, read_manifest
-from core.house_number import HouseNumber, draw
+from core.pictures.house_number import HouseNumber, draw
 from pages.shared import loaders
 
 NAME = "ddpm-svhn-1000"

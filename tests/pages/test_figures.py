@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.images import png_bytes
+from core.pictures.images import png_bytes
 from pages.shared import figures
 from pages.shared.figures import MARK
 

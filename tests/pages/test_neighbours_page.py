@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from core import data, images, shapes
-from core.data import SOURCES
+from core.pictures import data, images, shapes
+from core.pictures.data import SOURCES
 from pages.shared import loaders
 from pages.shared.text import in_language
 from tests.pages.drawn_networks import (

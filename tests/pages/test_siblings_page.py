@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from core import methods
 from core.bundles import bundle as bundles
 from core.bundles.manifest import register
-from core.data import SOURCES
 from core.families import read_manifest
-from core.simsiam_explorer import read_run
+from core.pictures.data import SOURCES
+from core.simsiam import methods
+from core.simsiam.run_record import read_run
 from pages.shared import runs
 from pages.shared.text import percent
 from tests.narrow import without_onednn

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from core.ddpm_explorer import Way
-from core.house_number import HouseNumber, draw
-from core.restoration import crossing, find_t_star
+from core.ddpm.explorer import Way
+from core.ddpm.restoration import crossing, find_t_star
+from core.pictures.house_number import HouseNumber, draw
 from pages.shared import loaders
 from pages.shared import t_star_of_set as of_set
 from pages.shared.picking import Picked

@@ -7,9 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from core import data, images, shapes
-from core.simsiam_explorer import with_strength
-from core.views import HARDER, STANDARD, Views
+from core.pictures import data, images, shapes
+from core.simsiam.views import HARDER, STANDARD, Views
 from pages.shared import loaders, networks, picking
 from pages.shared.text import in_language
 from tests.pages.drawn_networks import NAMES, networks_folder, objects_folder
@@ -222,7 +221,7 @@ def test_the_other_network_can_be_chosen(open_page):
 def agreed(seed, trained):
     """The agreement at every strength, each asked on its own."""
     ask = loaders.simsiam(NAME).agreement
-    recipes = [with_strength(RECIPE, strength) for strength in networks.STRENGTHS]
+    recipes = [RECIPE.scaled(strength) for strength in networks.STRENGTHS]
     return [ask(SHIP, recipe, OTHERS, seed, FEW, trained=trained) for recipe in recipes]
 
 
@@ -267,7 +266,7 @@ def test_other_pictures_are_those_that_were_given_in_turn():
 def test_bands_go_from_the_lowest_tenth_to_the_highest(open_page):
     at = open_page(PAGE)
     ask = loaders.simsiam(NAME).agreements
-    recipes = [with_strength(RECIPE, s) for s in networks.STRENGTHS]
+    recipes = [RECIPE.scaled(s) for s in networks.STRENGTHS]
     same = ask(SHIP, recipes, OTHERS, 0, FEW)["same"]
     band = numbers(chart(at, 2)[0]["y"])
     np.testing.assert_allclose(band[:9], np.quantile(same, 0.9, axis=1), atol=1e-5)

@@ -8,9 +8,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from core.bundles.manifest import register
-from core.ddpm_explorer import Way
+from core.ddpm.explorer import Way
+from core.ddpm.restoration import wilson
 from core.families import open_bundle, read_manifest
-from core.restoration import wilson
 from pages.shared import loaders
 
 PAGE = "vae_and_ddpm.py"

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from core.data import load_split
-from core.ddpm import DDPM, DDPMConfig, NoiseSchedule
-from core.ddpm_explorer import golden_deviation
+from core.ddpm.explorer import golden_deviation
+from core.ddpm.model import DDPM, DDPMConfig
+from core.ddpm.schedule import NoiseSchedule
 from core.families import open_bundle
-from core.images import read_sheet, to_tensor
+from core.pictures.data import load_split
+from core.pictures.images import read_sheet, to_tensor
 from train import ddpm, ddpm_bundle, loop, run
 from train.__main__ import main
 

@@ -105,7 +105,7 @@ def test_losses_of_the_whole_batch_are_those_of_one_process(tmp_path):
     """Without batch normalisation, which gloo does not join, two halves are one batch exactly."""
     body = """
     from core import barlow_twins, vicreg
-    from core.joint_embedding import whole_batch
+    from core.simsiam.joint_embedding import whole_batch
     with distributed.processes(torch.device("cpu")) as device:
         x = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(1)).double()
         mine = distributed.share(torch.arange(12))
@@ -138,7 +138,7 @@ def test_a_run_of_two_processes_trains_one_model_and_writes_once(
         write_shard(file, *make_digits(count, 0), image_column="img")
     run = tmp_path / "run"
     body = f"""
-    from core.joint_embedding import EmbeddingConfig
+    from core.simsiam.joint_embedding import EmbeddingConfig
     from train import simsiam
     from train.__main__ import main
     size = EmbeddingConfig(width=8, stem="strided", hidden=32, dim=32, predictor_hidden=8)

@@ -3,12 +3,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from core import methods
 from core.bundles.bundle import write_bundle
 from core.errors import AtelierError
 from core.families import open_bundle, read_manifest
-from core.simsiam import SimSiamConfig
-from core.simsiam_explorer import read_run
+from core.simsiam import methods
+from core.simsiam.run_record import read_run
+from core.simsiam.simsiam import SimSiamConfig
 from tests.narrow import without_onednn
 from train import simsiam
 from train.__main__ import main

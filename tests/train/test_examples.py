@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.images import to_tensor
-from core.simsiam import SimSiamConfig
+from core.pictures.images import to_tensor
+from core.simsiam.simsiam import SimSiamConfig
 from train.examples import ddpm, simsiam, vae
 
 FILES = sorted(path for path in Path(vae.__file__).parent.glob("*.py") if path.stem != "__init__")

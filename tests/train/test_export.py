@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from core import methods
-from core.ddpm import DDPM, DDPMConfig, NoiseSchedule, ScheduleConfig, UNetConfig, time_grid
+from core.ddpm.model import DDPM, DDPMConfig, ScheduleConfig
+from core.ddpm.samplers import time_grid
+from core.ddpm.schedule import NoiseSchedule
+from core.ddpm.unet import UNetConfig
 from core.errors import AtelierError
 from core.families import open_bundle
-from core.joint_embedding import EmbeddingConfig
-from core.judge import Judge
-from core.simsiam import SimSiamConfig
-from core.vae import VAE, VAEConfig
+from core.judge.model import Judge
+from core.simsiam import methods
+from core.simsiam.joint_embedding import EmbeddingConfig
+from core.simsiam.simsiam import SimSiamConfig
+from core.vae.model import VAE
+from core.vae.networks import VAEConfig
 from tests.narrow import without_onednn
 from train import export, simsiam
 from train.__main__ import main

@@ -10,13 +10,13 @@ import torch
 from safetensors.numpy import load_file, save_file
 from torch.nn import functional as F
 
-from core.calibration import fit_temperature
-from core.data import load_split
 from core.families import open_bundle
-from core.frechet import frechet_distance
-from core.images import to_tensor
-from core.judge import Judge
-from core.judge_explorer import JudgeExplorer, golden_deviation
+from core.judge.calibration import fit_temperature
+from core.judge.explorer import JudgeExplorer, golden_deviation
+from core.judge.frechet import frechet_distance
+from core.judge.model import Judge
+from core.pictures.data import load_split
+from core.pictures.images import to_tensor
 from train import judge, judge_bundle, loop, verify
 from train.__main__ import main
 from train.augment import DigitAugmentation, without_digit

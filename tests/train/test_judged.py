@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from core.data import load_split
-from core.ddpm import DDPM, NoiseSchedule
+from core.ddpm.model import DDPM
+from core.ddpm.restoration import find_t_star, noised, sweep
+from core.ddpm.samplers import ddim
+from core.ddpm.schedule import NoiseSchedule
 from core.errors import AtelierError
 from core.families import open_bundle
-from core.frechet import frechet_distance
-from core.images import sharpness, to_pictures, to_tensor
-from core.judge_explorer import JudgeExplorer
-from core.restoration import find_t_star, noised, sweep
-from core.samplers import ddim
-from core.vae import VAE
+from core.judge.explorer import JudgeExplorer
+from core.judge.frechet import frechet_distance
+from core.pictures.data import load_split
+from core.pictures.images import sharpness, to_pictures, to_tensor
+from core.vae.model import VAE
 from train import judge as judges
 from train import judged
 from train.__main__ import main

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from core.data import load_split
 from core.errors import AtelierError
-from core.images import to_tensor
+from core.pictures.data import load_split
+from core.pictures.images import to_tensor
 from train import loop
 
 CPU = torch.device("cpu")

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from core.data import load_split
-from core.ddpm_explorer import golden_deviation as ddpm_deviation
+from core.ddpm.explorer import golden_deviation as ddpm_deviation
 from core.families import open_bundle
-from core.joint_embedding import EmbeddingConfig
-from core.judge_explorer import golden_deviation as judge_deviation
-from core.simsiam_explorer import golden_deviation as simsiam_deviation
-from core.vae_explorer import golden_deviation
+from core.judge.explorer import golden_deviation as judge_deviation
+from core.pictures.data import load_split
+from core.simsiam.explorer import golden_deviation as simsiam_deviation
+from core.simsiam.joint_embedding import EmbeddingConfig
+from core.vae.explorer import golden_deviation
 from train import ddpm, judge, pace, simsiam, vae
 from train.diagnosis import Protocol
 from train.loop import Resident

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from core.families import open_bundle
-from core.images import sheet_bytes
+from core.pictures.images import sheet_bytes
 from tests.hub_server import READER, WRITER
 from train import publish
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from core import methods
-from core.byol import BYOL
-from core.data import load_split
 from core.families import open_bundle
-from core.joint_embedding import EmbeddingConfig
-from core.simsiam_explorer import SimSiamExplorer, golden_deviation, read_run
-from core.views import STANDARD, Views
+from core.pictures.data import load_split
+from core.simsiam import methods
+from core.simsiam.byol import BYOL
+from core.simsiam.explorer import SimSiamExplorer, golden_deviation
+from core.simsiam.joint_embedding import EmbeddingConfig
+from core.simsiam.run_record import read_run
+from core.simsiam.views import STANDARD, Views
 from train import diagnosis, loop, simsiam
 from train.__main__ import main
 from train.diagnosis import Protocol

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from core import methods
-from core.data import load_split
-from core.ddpm import DDPM
+from core.ddpm.model import DDPM
 from core.errors import AtelierError
 from core.families import open_bundle
-from core.joint_embedding import EmbeddingConfig
-from core.judge import Judge
+from core.judge.model import Judge
+from core.pictures.data import load_split
+from core.simsiam import methods
+from core.simsiam.joint_embedding import EmbeddingConfig
 from train import ancestry, ddpm, embed, judge, options, simsiam, vae
 from train import run as runs
 from train.__main__ import build_parser, main

@@ -5,7 +5,7 @@ import pytest
 from core.bundles.manifest import CHECKPOINTS
 from core.errors import AtelierError
 from core.families import read_manifest
-from core.vae import VAE
+from core.vae.model import VAE
 from train import tables
 from train.__main__ import main
 

@@ -8,11 +8,12 @@ import torch
 from safetensors.numpy import load_file
 
 from core.bundles.weights import check_golden
-from core.data import load_split
 from core.families import open_bundle
-from core.images import read_sheet, sheet_bytes, to_pictures, to_tensor
-from core.ppca import fit
-from core.vae import NLL_CONSTANT, VAE, bits_per_dimension
+from core.pictures.data import load_split
+from core.pictures.images import read_sheet, sheet_bytes, to_pictures, to_tensor
+from core.vae.bounds import NLL_CONSTANT, bits_per_dimension
+from core.vae.model import VAE
+from core.vae.ppca import fit
 from train import loop, sets, vae_bundle
 
 CPU = torch.device("cpu")

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from core.data import load_split
 from core.errors import AtelierError
-from core.images import to_tensor
-from core.vae import VAE
+from core.pictures.data import load_split
+from core.pictures.images import to_tensor
+from core.vae.model import VAE
 from train import loop, vae
 from train.__main__ import main
 from train.augment import DigitAugmentation

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import smooth_l1_loss
 
-from core.data import load_split
 from core.ddpm import DDPM, DDPMConfig
-from core.images import Pictures, to_tensor
+from core.pictures.data import load_split
+from core.pictures.images import Pictures, to_tensor
 
 
 def train(

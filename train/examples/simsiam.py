@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import torch
 
-from core.data import load_split
-from core.images import Pictures, to_tensor
-from core.representation import std_of_outputs
+from core.pictures.data import load_split
+from core.pictures.images import Pictures, to_tensor
+from core.simsiam.representation import std_of_outputs
 from core.simsiam import SimSiam, SimSiamConfig, loss
-from core.views import STANDARD
+from core.simsiam.views import STANDARD
 
 
 def train(

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import torch
 
-from core.data import load_split
-from core.images import Pictures, to_tensor
+from core.pictures.data import load_split
+from core.pictures.images import Pictures, to_tensor
 from core.vae import VAE, VAEConfig
 
 

@@ -12,8 +12,9 @@ from core.bundles.manifest import Manifest, register
 from core.bundles.weights import check_golden, load_weights, stored_weights
 from core.errors import AtelierError
 from core.families import open_bundle, read_manifest
-from core.images import sheet_bytes
-from core.vae import VAE, VAEConfig
+from core.pictures.images import sheet_bytes
+from core.vae.model import VAE
+from core.vae.networks import VAEConfig
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HOMEWORK = VAEConfig(architecture="homework", channels=(4, 4, 8, 8), latent_dim=5)

@@ -9,7 +9,7 @@ from core.bundles.files import write_json
 from core.bundles.hub import _progress_bar, cached_dataset_file
 from core.errors import AtelierError
 from core.families import open_bundle, read_manifest
-from core.vae import VAE
+from core.vae.model import VAE
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -1,0 +1,474 @@
+"""What the diffusion pages ask, in numpy: pictures uint8 (B, 32, 32, 3).
+
+One ``DDPMExplorer`` serves every visitor: it never changes after it is made, and all randomness
+comes from a seed given with the question. Levels ``t`` count from 0, -1 is the clean picture; pages
+show t + 1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.bundles.bundle import Bundle
+from core.bundles.weights import check_golden
+from core.ddpm.model import DDPM
+from core.ddpm.restoration import noised, sweep
+from core.ddpm.samplers import Sampler, Step, sample, snap, time_grid
+from core.ddpm.schedule import NoiseSchedule, draw_noise
+from core.pictures import images
+from core.pictures.images import Pictures
+
+FRAMES = 50
+"""Of a way back at most so many steps are kept to be looked at, evenly spread."""
+
+LOOK = 64
+"""So many pictures at once pass through the network where there is no need for more."""
+
+NOISE_SPAN = 3.0
+"""Noise is shown from -3 (black) to 3 (white)."""
+
+
+def show_noise(eps: Tensor) -> Pictures:
+    """Noise (B, 3, H, W) as pictures: 0 is grey, +-3 white and black."""
+    return images.to_pictures(eps / NOISE_SPAN)
+
+
+# ---------------------------------------------------------------- forward
+
+
+@dataclass(frozen=True)
+class NoisyWalk:
+    """One random walk from a picture into noise, and what one step of the closed form says of it.
+
+    ``t`` (n,) are the levels kept, from -1. ``walked``: x_t after t + 1 steps of
+    q(x_t | x_{t-1}). ``jumped``: x_t in one step with fresh noise. ``off`` (n,): largest
+    difference between the walk and the closed form with the walk's own noise summed up.
+    ``signal``, ``noise`` (n,): what the walk kept of the picture (its regression on x_0) and the
+    standard deviation of the rest; ``signal_jumped``, ``noise_jumped``: the same of one step.
+    """
+
+    t: np.ndarray
+    walked: Pictures
+    jumped: Pictures
+    off: np.ndarray
+    signal: np.ndarray
+    noise: np.ndarray
+    signal_jumped: np.ndarray
+    noise_jumped: np.ndarray
+
+
+def noisy_walk(
+    schedule: NoiseSchedule, picture: Pictures, seed: int, levels: Sequence[int]
+) -> NoisyWalk:
+    """Walk a picture (32, 32, 3) through all levels, keeping ``levels``, each from -1 to T - 1."""
+    if not levels or min(levels) < -1 or max(levels) >= schedule.T:
+        raise ValueError(f"levels must be -1 to {schedule.T - 1}, got {list(levels)}")
+    generator = torch.Generator().manual_seed(seed)
+    x0 = images.to_tensor(picture[None]).double()
+    jump_noise = draw_noise(x0, generator)
+    x, summed = x0, torch.zeros_like(x0)
+    wanted, rows, walked, jumped = set(levels), [], [], []
+    for t in range(-1, max(levels) + 1):
+        if t >= 0:
+            step_noise = draw_noise(x0, generator)
+            x = schedule.q_step(x, t, step_noise)
+            # The noise so far is shrunk by the step as the picture is, and the step's is added.
+            keep = float(schedule.alphas[t])
+            summed = keep**0.5 * summed + (1 - keep) ** 0.5 * step_noise
+        if t not in wanted:
+            continue
+        jump, direct = x0, x0
+        if t >= 0:
+            unit = summed / schedule.sqrt_one_minus_alphas_cumprod[t]
+            direct = schedule.q_sample(x0, t, unit)
+            jump = schedule.q_sample(x0, t, jump_noise)
+        rows.append([float((x - direct).abs().max()), *_regression(x, x0), *_regression(jump, x0)])
+        walked.append(x)
+        jumped.append(jump)
+    off, signal, noise, signal_jumped, noise_jumped = np.array(rows).T
+    return NoisyWalk(
+        t=np.array(sorted(wanted)),
+        walked=images.to_pictures(torch.cat(walked)),
+        jumped=images.to_pictures(torch.cat(jumped)),
+        off=off,
+        signal=signal,
+        noise=noise,
+        signal_jumped=signal_jumped,
+        noise_jumped=noise_jumped,
+    )
+
+
+def _regression(x_t: Tensor, x0: Tensor) -> tuple[float, float]:
+    """The share of x0 in x_t by least squares, and the standard deviation of the rest."""
+    share = (x_t * x0).sum() / x0.square().sum()
+    return float(share), float((x_t - share * x0).square().mean().sqrt())
+
+
+# ---------------------------------------------------------------- backward
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to go back from noise: ``steps`` None takes every level, as ``ddpm`` must."""
+
+    sampler: Sampler = "ddim"
+    steps: int | None = 20
+    eta: float = 0.0
+    clip_x0: bool = False
+
+    def grid(self, T: int) -> Tensor:
+        """The levels that are visited, from T - 1 to -1."""
+        steps = T if self.sampler == "ddpm" or self.steps is None else min(self.steps, T)
+        return time_grid(T, steps)
+
+
+class Frame(NamedTuple):
+    """One step of a way back: level ``t``, and uint8 (B, 32, 32, 3) as ``Path`` has them."""
+
+    t: int
+    x_t: Pictures
+    eps_hat: Pictures
+    x0_hat: Pictures
+
+
+@dataclass(frozen=True)
+class Path:
+    """A way back as far as it has come: at most ``FRAMES`` steps of it and the newest, ``frames``.
+
+    ``t`` (n,) falls from T - 1; ``x_t``, ``eps_hat``, ``x0_hat``: uint8 (n, B, 32, 32, 3), the
+    noise as ``show_noise`` shows it. ``done`` of ``total`` steps taken, in ``seconds``.
+    """
+
+    frames: tuple[Frame, ...]
+    done: int
+    total: int
+    seconds: float
+
+    @cached_property
+    def t(self) -> np.ndarray:
+        return np.array([frame.t for frame in self.frames])
+
+    @cached_property
+    def x_t(self) -> Pictures:
+        return np.stack([frame.x_t for frame in self.frames])
+
+    @cached_property
+    def eps_hat(self) -> Pictures:
+        return np.stack([frame.eps_hat for frame in self.frames])
+
+    @cached_property
+    def x0_hat(self) -> Pictures:
+        return np.stack([frame.x0_hat for frame in self.frames])
+
+    @property
+    def newest(self) -> Frame:
+        return self.frames[-1]
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.total
+
+    @property
+    def result(self) -> Pictures:
+        """The pictures, or, of a way that was stopped, what the network sees in the noise so far."""
+        return self.newest.x0_hat
+
+
+@dataclass
+class Walker:
+    """A way back that can be stopped between two steps and gone on with; one visitor's own."""
+
+    steps: Iterator[Step]
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """Pictures noised to several levels and on their way back: uint8 (P, L, D, 32, 32, 3).
+
+    ``t`` (L,) rising levels; D draws of noise a level. ``noised``: where they started. ``glance``:
+    what the network sees in those in one look. ``now``: what it sees at present; where a picture
+    still waits, its noised self. ``done`` of ``total`` steps taken, in ``seconds``; ``worked``, in
+    [0, 1]: the share of all calls of the network that they were, since at later steps more
+    pictures are on their way.
+    """
+
+    t: np.ndarray
+    noised: Pictures
+    glance: Pictures
+    now: Pictures
+    done: int
+    total: int
+    worked: float
+    seconds: float
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.total
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One look at a noisy picture, ``t`` the level: what the network sees in it.
+
+    ``eps_mse``: mean squared error of the noise, whose variance is 1. ``x0_mse``: of the picture in
+    [-1, 1]. ``log_snr``: log(alpha_bar / (1 - alpha_bar)).
+    """
+
+    t: int
+    x_t: Pictures
+    eps: Pictures
+    eps_hat: Pictures
+    x0_hat: Pictures
+    eps_mse: float
+    x0_mse: float
+    log_snr: float
+    alpha_bar: float
+
+
+class DDPMExplorer:
+    """A DDPM bundle that answers questions; safe to share between threads."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._model = DDPM.from_bundle(bundle)
+        self._unet = self._model.unet.to(memory_format=torch.channels_last)
+        self.schedule, self.config = self._model.schedule, self._model.config
+        names = bundle.config["data"].get("class_names")
+        self.class_names = tuple(names or map(str, range(10)))
+
+    @property
+    def T(self) -> int:
+        return self.schedule.T
+
+    def parameters(self) -> int:
+        """How many numbers were learnt."""
+        return sum(value.numel() for value in self._unet.parameters())
+
+    @cached_property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that ``features`` knows."""
+        return self._unet.layers()
+
+    @torch.no_grad()
+    def _eps(self, x_t: Tensor, t: Tensor) -> Tensor:
+        return self._model.eps(x_t.contiguous(memory_format=torch.channels_last), t)
+
+    # ------------------------------------------------------------ from noise to pictures
+
+    def walker(self, way: Way, seeds: Sequence[int]) -> Walker:
+        """A way back from pure noise, picture i from seed i: ask ``advance`` to move it."""
+        if not seeds:
+            raise ValueError("seeds must name at least one picture")
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        x_T = draw_noise(torch.empty(len(seeds), 3, images.SIZE, images.SIZE), generators)
+        times = way.grid(self.T)
+        steps = self._reverse(way, x_T, times, generators)
+        return Walker(self._record(steps, times))
+
+    def _reverse(
+        self, way: Way, x: Tensor, times: Tensor, generators: list[torch.Generator]
+    ) -> Iterator[Step]:
+        return sample(
+            self._eps,
+            self.schedule,
+            x,
+            times,
+            sampler=way.sampler,
+            eta=way.eta,
+            clip_x0=way.clip_x0,
+            generator=generators,
+        )
+
+    def advance(self, walker: Walker) -> Iterator[Path]:
+        """Move on step by step; may be left and asked again, and goes on where it stood."""
+        for path in walker.steps:
+            walker.path = path
+            yield path
+
+    def denoise(self, way: Way, seeds: Sequence[int]) -> Path:
+        """The whole way at once."""
+        for path in self.walker(way, seeds).steps:
+            whole = path
+        return whole
+
+    def _record(self, steps: Iterator[Step], times: Tensor) -> Iterator[Path]:
+        total = len(times) - 1
+        kept = {round(i * total / FRAMES) for i in range(FRAMES + 1)} if total > FRAMES else None
+        frames: tuple[Frame, ...] = ()
+        seconds = 0.0
+        begun = time.perf_counter()
+        for done, step in enumerate(steps):
+            t = int(step.t[0])
+            noise = torch.zeros_like(step.x_t)
+            if t >= 0:
+                noise = self.schedule.walk_noise(step.x0_hat, step.x_t, t)
+            newest = Frame(
+                t,
+                images.to_pictures(step.x_t),
+                show_noise(noise),
+                images.to_pictures(step.x0_hat),
+            )
+            seconds += time.perf_counter() - begun
+            yield Path((*frames, newest), done, total, seconds)
+            begun = time.perf_counter()
+            if kept is None or done in kept:
+                frames = (*frames, newest)
+
+    # ------------------------------------------------------------ noise a picture, and back
+
+    def snapped(self, way: Way, levels: Sequence[int]) -> np.ndarray:
+        """The levels of the way's grid that are nearest to ``levels``, rising, each once."""
+        return np.unique(snap(way.grid(self.T), torch.tensor(list(levels))).numpy())
+
+    def restore(
+        self, way: Way, pictures: Pictures, levels: Sequence[int], draws: int, seed: int
+    ) -> Iterator[Restoration]:
+        """Noise pictures (P, 32, 32, 3) to every level, ``draws`` times, and denoise all at once.
+
+        Levels snap to the way's grid. Draw d of picture i has its own noise, from seed
+        ``seed`` + i * ``draws`` + d, the same at every level. Yields before every step; the first
+        has what the network sees in every noisy picture in one look.
+        """
+        if draws < 1:
+            raise ValueError(f"draws must be at least 1, got {draws}")
+        if len(levels) == 0:
+            raise ValueError("levels must name at least one level")
+        begun = time.perf_counter()
+        t = torch.from_numpy(self.snapped(way, levels))
+        P, L, D = len(pictures), len(t), draws
+        seeds = [[seed + i * D + d for d in range(D)] for i in range(P)]
+        forward = [[torch.Generator().manual_seed(one) for one in row] for row in seeds]
+        backward = [
+            _generator_of(one, level) for row in seeds for level in t.tolist() for one in row
+        ]
+        x_t = noised(self.schedule, images.to_tensor(pictures), t, forward)
+
+        def shaped(x: Tensor) -> Pictures:
+            return images.to_pictures(x).reshape(P, L, D, images.SIZE, images.SIZE, 3)
+
+        flat, each = x_t.flatten(0, 2), t[None, :, None].expand(P, L, D).flatten()
+        look = torch.cat(
+            [self._eps(*part) for part in zip(flat.split(LOOK), each.split(LOOK), strict=True)]
+        )
+        noisy, glance = shaped(flat), shaped(self.schedule.x0_from_eps(flat, each, look))
+        steps = sweep(
+            self._eps,
+            self.schedule,
+            x_t,
+            t,
+            way.grid(self.T),
+            sampler=way.sampler,
+            eta=way.eta,
+            clip_x0=way.clip_x0,
+            generators=backward,
+        )
+        grid = way.grid(self.T)
+        on_the_way = (grid[grid <= t.max()][:-1, None] <= t).sum(dim=1)  # levels, step by step
+        worked = [0.0, *(on_the_way.cumsum(0) / on_the_way.sum()).tolist()]
+        total = len(worked) - 1
+        seconds = time.perf_counter() - begun
+        begun = time.perf_counter()
+        for done, step in enumerate(steps):
+            waits = step.x0_hat.isnan()
+            now = shaped(torch.where(waits, flat, step.x0_hat))
+            seconds += time.perf_counter() - begun
+            yield Restoration(t.numpy(), noisy, glance, now, done, total, worked[done], seconds)
+            begun = time.perf_counter()
+
+    # ------------------------------------------------------------ one look
+
+    def predict(self, picture: Pictures, levels: Sequence[int], seed: int) -> list[Prediction]:
+        """What the network sees in a picture (32, 32, 3) at each level, always the same noise."""
+        x0 = images.to_tensor(picture[None])
+        eps = draw_noise(x0, torch.Generator().manual_seed(seed))
+        t = torch.tensor(list(levels))
+        many = x0.expand(len(t), -1, -1, -1)
+        x_t = self.schedule.q_sample(many, t, eps.expand_as(many))
+        eps_hat = self._eps(x_t, t)
+        x0_hat = self.schedule.x0_from_eps(x_t, t, eps_hat)
+        rows = zip(
+            t.tolist(),
+            images.to_pictures(x_t),
+            show_noise(eps_hat),
+            images.to_pictures(x0_hat),
+            (eps_hat - eps).square().mean(dim=(1, 2, 3)).tolist(),
+            (x0_hat - x0).square().mean(dim=(1, 2, 3)).tolist(),
+            strict=True,
+        )
+        shown = show_noise(eps)[0]
+        return [
+            Prediction(
+                level,
+                noisy,
+                shown,
+                guess,
+                clean,
+                eps_mse,
+                x0_mse,
+                float(self.schedule.log_snr[level]),
+                float(self.schedule.alphas_cumprod[level]),
+            )
+            for level, noisy, guess, clean, eps_mse, x0_mse in rows
+        ]
+
+    def seconds_a_step(self, pictures: int) -> float:
+        """One call of the network, measured here and now."""
+        x = torch.zeros(pictures, 3, images.SIZE, images.SIZE)
+        t = torch.zeros(pictures, dtype=torch.long)
+        self._eps(x, t)
+        begun = time.perf_counter()
+        self._eps(x, t)
+        return time.perf_counter() - begun
+
+    # ------------------------------------------------------------ inside the network
+
+    def features(
+        self, picture: Pictures, levels: Sequence[int], seed: int
+    ) -> dict[str, np.ndarray]:
+        """Activations of every layer for a picture at each level: (n, C, H, W) by layer name."""
+        x0 = images.to_tensor(picture[None])
+        eps = draw_noise(x0, torch.Generator().manual_seed(seed))
+        t = torch.tensor(list(levels))
+        many = x0.expand(len(t), -1, -1, -1)
+        found: dict[str, np.ndarray] = {}
+
+        def tap(name: str, activation: Tensor) -> None:
+            found[name] = activation.contiguous().numpy().copy()
+
+        with torch.no_grad():
+            x_t = self.schedule.q_sample(many, t, eps.expand_as(many))
+            self._unet(x_t.contiguous(memory_format=torch.channels_last), t, tap)
+        return found
+
+
+def _generator_of(seed: int, level: int) -> torch.Generator:
+    """The noise of the way back from a level: other noise than that of the way there.
+
+    The two numbers are mixed, for a generator on the CPU knows the lower 32 bits of a seed alone.
+    """
+    mixed = np.random.SeedSequence([seed, level]).generate_state(1)
+    return torch.Generator().manual_seed(int(mixed[0]))
+
+
+# ---------------------------------------------------------------- golden output
+
+
+@torch.no_grad()
+def golden_outputs(model: DDPM, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a bundle's golden tensors hold: the noise that the model sees in ``x`` at ``t``."""
+    return {"eps_hat": model.eps(inputs["x"], inputs["t"])}
+
+
+def golden_deviation(bundle: Bundle) -> float:
+    """How far the bundle's weights are from their golden output; raises where it is too far."""
+    model = DDPM.from_bundle(bundle)
+    return check_golden(bundle, lambda inputs: golden_outputs(model, inputs))

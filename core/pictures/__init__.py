@@ -1,0 +1,1 @@
+"""Pictures: formats and grids, data sets, drawn house numbers and objects."""

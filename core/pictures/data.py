@@ -1,0 +1,328 @@
+"""Pictures with labels: SVHN and CIFAR-10 in the Hub's parquet layout, or a folder of one's own.
+
+A split is looked for in ``ATELIER_DATA_DIR/<repo>/<configuration>/<split>-*.parquet`` first, then
+in the Hub's standard cache; ``download_split`` puts it into the latter. Nothing is downloaded
+unasked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet as parquet
+from PIL import Image
+
+from core.bundles import hub
+from core.errors import AtelierError
+from core.pictures.images import FORMATS, SIZE, Pictures, read_picture
+
+DATA_DIR_VARIABLE = "ATELIER_DATA_DIR"
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
+Content = TypeVar("Content")
+SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.parquet$")
+
+Selection = Literal["shares", "first"]
+"""Which pictures a smaller set takes: as many of every class as its share of the set says, or the
+first ones, as runs of earlier versions did."""
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a data set lives on the Hub and how its table is laid out."""
+
+    repo: str
+    configuration: str
+    image_column: str
+    label_column: str
+    class_names: tuple[str, ...]
+    hub_splits: tuple[str, ...]
+    megabytes: dict[str, int]
+
+
+SOURCES: dict[str, DataSource] = {
+    "svhn": DataSource(
+        repo="ufldl-stanford/svhn",
+        configuration="cropped_digits",
+        image_column="image",
+        label_column="label",
+        class_names=tuple("0123456789"),
+        hub_splits=("train", "test"),
+        megabytes={"train": 128, "test": 45},
+    ),
+    "cifar10": DataSource(
+        repo="uoft-cs/cifar10",
+        configuration="plain_text",
+        image_column="img",
+        label_column="label",
+        class_names=(
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ),
+        hub_splits=("train", "test"),
+        megabytes={"train": 120, "test": 24},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Pictures uint8 (N, 32, 32, 3) with labels int64 (N,) and where they came from."""
+
+    name: str
+    split: str
+    pictures: Pictures
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def fingerprint(self) -> str:
+        """sha256 over pictures and labels: two sets with the same value are the same data."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.pictures))
+        digest.update(np.ascontiguousarray(self.labels))
+        return digest.hexdigest()
+
+
+def _source(name: str) -> DataSource:
+    if name not in SOURCES:
+        raise ValueError(f"name must be one of {tuple(SOURCES)}, got {name!r}")
+    return SOURCES[name]
+
+
+def find_split(name: str, split: str) -> list[Path] | None:
+    """Files of a split, in order, or None where the split is not at hand.
+
+    Raises ``AtelierError`` ``data-incomplete`` when some of its shards are missing.
+    """
+    source = _source(name)
+    root = os.environ.get(DATA_DIR_VARIABLE)
+    if root:
+        folder = Path(root) / source.repo / source.configuration
+        files = sorted(folder.glob(f"{split}-*-of-*.parquet"))
+        if files:
+            return _complete(files)
+    if split in source.hub_splits:
+        cached = hub.cached_dataset_file(source.repo, _hub_file(source, split))
+        if cached is not None:
+            return [cached]
+    return None
+
+
+def _hub_file(source: DataSource, split: str) -> str:
+    return f"{source.configuration}/{split}-00000-of-00001.parquet"
+
+
+def _complete(files: list[Path]) -> list[Path]:
+    shards = [match for file in files if (match := SHARD.search(file.name))]
+    expected = int(shards[0].group(2)) if shards else len(files)
+    if len(files) != expected:
+        raise AtelierError(
+            "data-incomplete",
+            "{folder} holds {found} of the {expected} files of this split: download it again.",
+            folder=files[0].parent,
+            found=len(files),
+            expected=expected,
+        )
+    return files
+
+
+def download_split(
+    name: str, split: str, progress: Callable[[int, int], None] | None = None
+) -> list[Path]:
+    """Fetch a split from the Hub into the standard cache; a second call costs nothing."""
+    source = _source(name)
+    if split not in source.hub_splits:
+        raise AtelierError(
+            "data-no-such-split",
+            "{name} has no split {split} on the Hub; there are {splits}.",
+            name=name,
+            split=split,
+            splits=", ".join(source.hub_splits),
+        )
+    return [hub.download_dataset_file(source.repo, _hub_file(source, split), progress)]
+
+
+def count_split(name: str, split: str) -> int:
+    """How many pictures a split that is at hand holds, read from the files' own tables of content.
+
+    Raises ``AtelierError`` ``data-incomplete`` and ``data-damaged``.
+    """
+    return sum(
+        _read(file, parquet.read_metadata).num_rows for file in find_split(name, split) or ()
+    )
+
+
+def select(labels: np.ndarray, count: int, selection: Selection) -> np.ndarray:
+    """Rows, rising, of the ``count`` pictures that ``selection`` takes of ``labels`` (N,).
+
+    All rows where ``count`` is 0 or N or more. With ``shares`` a class of n pictures gives
+    ``count`` n / N of them, its first ones: rounded down, and what is left of ``count`` goes to the
+    classes that lost most by that (largest remainder).
+    """
+    if selection not in get_args(Selection):
+        raise ValueError(f"selection must be one of {get_args(Selection)}, got {selection!r}")
+    if count < 0:
+        raise ValueError(f"count must be 0 (all) or more, got {count}")
+    if count == 0 or count >= len(labels):
+        return np.arange(len(labels))
+    if selection == "first":
+        return np.arange(count)
+    classes, sizes = np.unique(labels, return_counts=True)
+    given, lost = np.divmod(count * sizes, len(labels))
+    # Stable, so that of classes that lost equally much the lower ones come first on every machine.
+    given[np.argsort(-lost, kind="stable")[: count - given.sum()]] += 1
+    rows = [np.flatnonzero(labels == one)[:n] for one, n in zip(classes, given, strict=True)]
+    return np.sort(np.concatenate(rows))
+
+
+def load_split(name: str, split: str, most: int = 0, selection: Selection = "shares") -> PictureSet:
+    """A split that is at hand, decoded; of its pictures ``most``, all where it is 0: see ``select``.
+
+    Raises ``AtelierError``: ``data-missing``, ``data-incomplete``, ``data-damaged``,
+    ``data-layout``, ``data-labels``, ``data-picture-unreadable``, ``data-picture-size``.
+    """
+    source = _source(name)
+    files = find_split(name, split)
+    if files is None:
+        raise AtelierError(
+            "data-missing",
+            "The {split} split of {name} is not at hand: download it, or set {variable} to a "
+            "folder that holds {repo}.",
+            name=name,
+            split=split,
+            repo=source.repo,
+            variable=DATA_DIR_VARIABLE,
+        )
+    tables = [_read_table(file, source) for file in files]
+    labels = [_labels(table, source, file) for table, file in zip(tables, files, strict=True)]
+    chosen = select(np.concatenate(labels), most, selection)
+    pictures: list[Pictures] = []
+    before = 0  # pictures in the files before this one
+    for file, table in zip(files, tables, strict=True):
+        rows = chosen[(chosen >= before) & (chosen < before + len(table))] - before
+        column = table.column(source.image_column).take(rows).to_pylist()
+        pictures += [_decode(row, file, int(n)) for row, n in zip(column, rows, strict=True)]
+        before += len(table)
+    return PictureSet(
+        name, split, np.stack(pictures), np.concatenate(labels)[chosen], source.class_names
+    )
+
+
+def _read(file: Path, reader: Callable[[Path], Content]) -> Content:
+    try:
+        return reader(file)
+    except FileNotFoundError as error:
+        raise AtelierError("data-gone", "{file} is gone: download it again.", file=file) from error
+    except (pyarrow.ArrowException, OSError) as error:
+        raise AtelierError(
+            "data-damaged",
+            "{file} is damaged or only half downloaded: delete it and download it again.",
+            file=file,
+        ) from error
+
+
+def _read_table(file: Path, source: DataSource) -> pyarrow.Table:
+    table = _read(file, parquet.read_table)
+    missing = {source.image_column, source.label_column} - set(table.column_names)
+    if missing or table.num_rows == 0:
+        raise AtelierError(
+            "data-layout",
+            "{file} has no rows with the columns {image} and {label}: it is not {repo}.",
+            file=file,
+            image=source.image_column,
+            label=source.label_column,
+            repo=source.repo,
+        )
+    return table
+
+
+def _labels(table: pyarrow.Table, source: DataSource, file: Path) -> np.ndarray:
+    column = table.column(source.label_column)
+    whole = pyarrow.types.is_integer(column.type) and column.null_count == 0
+    labels = column.to_numpy().astype(np.int64) if whole else np.array([-1])
+    if labels.min() < 0 or labels.max() >= len(source.class_names):
+        raise AtelierError(
+            "data-labels",
+            "{file} has labels outside 0 to {highest}.",
+            file=file,
+            highest=len(source.class_names) - 1,
+        )
+    return labels
+
+
+def _decode(row: object, file: Path, number: int) -> Pictures:
+    try:
+        with Image.open(io.BytesIO(row["bytes"]), formats=FORMATS) as opened:
+            picture = np.asarray(opened.convert("RGB"), dtype=np.uint8)
+    except Exception as error:  # decoders raise anything on a damaged file
+        raise AtelierError(
+            "data-picture-unreadable",
+            "{file}: picture {number} cannot be read.",
+            file=file,
+            number=number,
+        ) from error
+    if picture.shape != (SIZE, SIZE, 3):
+        raise AtelierError(
+            "data-picture-size",
+            "{file}: picture {number} has {width} x {height} pixels instead of {size} x {size}.",
+            file=file,
+            number=number,
+            width=picture.shape[1],
+            height=picture.shape[0],
+            size=SIZE,
+        )
+    return picture
+
+
+def load_folder(folder: Path) -> PictureSet:
+    """One's own data set: ``folder/<class>/<picture>``, pictures of any size, cut to 32 x 32.
+
+    Raises ``AtelierError``: ``folder-missing``, ``folder-empty``, ``folder-picture``.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise AtelierError("folder-missing", "{folder} is not a folder.", folder=folder)
+    files = {
+        entry.name: sorted(f for f in entry.iterdir() if f.suffix.lower() in PICTURE_SUFFIXES)
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith((".", "__"))
+    }
+    classes = sorted(name for name, found in files.items() if found)
+    pictures: list[Pictures] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        for file in files[name]:
+            try:
+                pictures.append(read_picture(file.read_bytes()))
+            except AtelierError as error:
+                raise AtelierError(
+                    "folder-picture", "{file}: {reason}", file=file, reason=error
+                ) from error
+            labels.append(label)
+    if not pictures:
+        raise AtelierError(
+            "folder-empty",
+            "{folder} holds no class folders with pictures: one folder a class is expected.",
+            folder=folder,
+        )
+    return PictureSet(
+        folder.name, "all", np.stack(pictures), np.array(labels, dtype=np.int64), tuple(classes)
+    )

@@ -1,0 +1,100 @@
+"""A self-supervised run, epoch by epoch; needs no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from core.bundles.bundle import Bundle, unusable
+from core.errors import AtelierError
+from core.simsiam import methods
+
+Layer = Literal["z", "h"]
+FIGURES = (
+    "test_knn_accuracy",
+    "test_alignment",
+    "test_uniformity",
+    "test_std_z",
+    "test_std_h",
+    "test_rank_z",
+    "test_rank_h",
+    "test_variance_z",
+    "test_variance_h",
+)
+"""Figures that a run has of every epoch and of the network before its first step."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run: E epochs, with the network before training as epoch 0.
+
+    ``epochs`` (E + 1,): 0 to E. ``figures``: by name, each (E + 1,), ``train_loss`` NaN at epoch 0.
+    ``spectra``: singular values of z and of h, (E + 1, 256), falling, 0 where there are no more.
+    ``maps``: test pictures on the plane of their first two components, rows l2-normalised,
+    (E + 1, n, 2); ``labels`` (n,).
+    """
+
+    bundle: Bundle
+    epochs: np.ndarray
+    figures: dict[str, np.ndarray]
+    spectra: dict[Layer, np.ndarray]
+    maps: dict[Layer, np.ndarray]
+    labels: np.ndarray
+
+    @property
+    def recipe(self) -> str:
+        """The run's name among those that are compared: ``baseline``, ``no-stop-gradient`` …"""
+        return self.bundle.config["training"].get("recipe", self.bundle.name)
+
+    @property
+    def method(self) -> str:
+        return self.bundle.config["architecture"]["method"]
+
+    @property
+    def dim(self) -> int:
+        """d, the dimension of z."""
+        return self.bundle.config["architecture"]["dim"]
+
+    @property
+    def comparable(self) -> tuple[object, ...]:
+        """What runs must have in common before their curves are drawn over one another.
+
+        Data and number of pictures, width and stem of the backbone, hidden layers, epochs.
+        """
+        config = self.bundle.config
+        about, parts = config["data"], config["architecture"]
+        return (
+            about["name"],
+            about["split"],
+            about["pictures"],
+            parts["width"],
+            parts["stem"],
+            parts["hidden"],
+            len(self.epochs) - 1,
+        )
+
+
+def read_run(bundle: Bundle) -> RunRecord:
+    """The run of a bundle; ``AtelierError`` ``bundle-config`` or ``bundle-run`` where it cannot be."""
+    try:
+        methods.config_from(bundle.config["architecture"])
+    except (TypeError, ValueError) as error:
+        raise unusable(bundle.name, "architecture") from error
+    try:
+        rows = [{**bundle.metrics["before"], "train_loss": np.nan}, *bundle.history]
+        figures = {name: np.array([row[name] for row in rows]) for name in (*FIGURES, "train_loss")}
+        held = bundle.profiles
+        spectra = {layer: 10 ** held[f"spectrum_{layer}_log10"] for layer in ("z", "h")}
+        maps = {layer: held[f"map_{layer}"] for layer in ("z", "h")}
+        labels = held["map_labels"].astype(np.int64)
+    except (KeyError, TypeError) as absent:
+        raise AtelierError(
+            "bundle-run",
+            "The bundle {name} does not tell of its run what this page shows: {what} is missing.",
+            name=bundle.name,
+            what=str(absent).strip("'"),
+        ) from absent
+    spectra = {layer: np.where(s > 2e-7, s, 0.0) for layer, s in spectra.items()}
+    return RunRecord(bundle, np.arange(len(rows)), figures, spectra, maps, labels)
