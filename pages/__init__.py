@@ -1,1 +1,1 @@
-"""One file a page: a claim, controls, one call into ``core``, a figure, the code that made it."""
+"""The app's pages: a module each, whose ``main`` shows a claim, controls, a figure and its code."""

@@ -348,6 +348,3 @@ def main() -> None:
                 "visit, and the address names it. `python -m train publish` puts one there."
             )
         )
-
-
-main()

@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 from PIL import Image
 
 ROOT = str(Path(__file__).parents[1])
-if ROOT not in sys.path:
+if ROOT not in sys.path:  # Streamlit puts the folder of this script there, not the project's
     sys.path.insert(0, ROOT)
 
 from pages.shared import guests, loaders, share, site  # noqa: E402
 from pages.shared.text import _, choose_language  # noqa: E402
 
 
-def main() -> None:
+def show(navigate: Callable[[], Callable[[], None]]) -> None:
+    """The frame and in it the page that ``navigate`` chooses."""
     st.set_page_config(
         page_title="Latent Atelier", page_icon=Image.fromarray(loaders.icon()), layout="wide"
     )
     with st.sidebar:
         choose_language()
         share.copy_link()
-    navigation = {
-        _(section): [
-            st.Page(
-                page.file,
-                title=_(page.title),
-                icon=page.icon,
-                url_path=page.path,
-                default=page is site.HOME,
-            )
-            for page in pages
-        ]
-        for section, pages in site.SECTIONS.items()
-    }
-    page = st.navigation(navigation, expanded=True)
+    page = navigate()
     guests.from_link()
     guests.keep_in_link()
-    page.run()
+    page()
 
 
-main()
+def navigate() -> Callable[[], None]:
+    """The menu, and the page that the address names."""
+    menu = {_(section): [page.page() for page in pages] for section, pages in site.SECTIONS.items()}
+    return st.navigation(menu, expanded=True).run
+
+
+if __name__ == "__main__":  # as Streamlit runs it, for every visitor and every change
+    show(navigate)

@@ -57,7 +57,7 @@ def models() -> None:
                     name=found.name, epochs=len(found.history), size=megabytes(found.bytes)
                 )
             )
-            st.page_link(first_page.file, label=_("Start here"), icon=first_page.icon)
+            st.page_link(first_page.page(), label=_("Start here"), icon=first_page.icon)
 
 
 def taste() -> None:
@@ -89,7 +89,7 @@ def starts() -> None:
     )
     for page, words in first:
         st.page_link(
-            page.file, label=f"**{_(page.title).replace('*', chr(92) + '*')}**", icon=page.icon
+            page.page(), label=f"**{_(page.title).replace('*', chr(92) + '*')}**", icon=page.icon
         )
         st.caption(_(words))
 
@@ -110,7 +110,7 @@ def assignment() -> None:
                 if item.page is None:
                     link.caption(_("not in this version yet"))
                 else:
-                    link.page_link(item.page.file, label=_(item.page.title), icon=item.page.icon)
+                    link.page_link(item.page.page(), label=_(item.page.title), icon=item.page.icon)
 
 
 def main() -> None:
@@ -130,6 +130,3 @@ def main() -> None:
     with right:
         starts()
     assignment()
-
-
-main()

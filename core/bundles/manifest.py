@@ -14,7 +14,7 @@ from core.bundles.files import write_json
 from core.bundles.weights import Networks
 from core.errors import AtelierError
 
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 """The embedded bundles and the manifest that names them."""
 
 

@@ -3,57 +3,91 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 
-from pages.shared.text import N_
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from pages.shared.text import N_, _
 
 
 @dataclass(frozen=True)
 class PageEntry:
-    """One page: file below ``pages``, title, icon, last part of its address."""
+    """One page: the module whose ``main`` shows it, title, icon, last part of its address."""
 
-    file: str
+    module: str
     title: str
     icon: str
     path: str
 
+    @property
+    def name(self) -> str:
+        """The module's own name."""
+        return self.module.rpartition(".")[2]
 
-HOME = PageEntry("home.py", N_("Home"), ":material/home:", "home")
-LATENT_SPACE = PageEntry("latent_space.py", N_("Latent space"), ":material/tune:", "latent-space")
+    def show(self) -> None:
+        """The page itself; its module is imported by the first visitor who opens it."""
+        import_module(self.module).main()
+
+    def page(self) -> StreamlitPage:
+        """The page for navigation and links, titled in the visitor's language."""
+        home = self is HOME
+        return st.Page(
+            self.show, title=_(self.title), icon=self.icon, url_path=self.path, default=home
+        )
+
+
+HOME = PageEntry("pages.home", N_("Home"), ":material/home:", "home")
+LATENT_SPACE = PageEntry(
+    "pages.vae.latent_space", N_("Latent space"), ":material/tune:", "latent-space"
+)
 INTERPOLATION = PageEntry(
-    "interpolation.py", N_("Interpolation"), ":material/timeline:", "interpolation"
+    "pages.vae.interpolation", N_("Interpolation"), ":material/timeline:", "interpolation"
 )
 LATENT_PROFILES = PageEntry(
-    "latent_profiles.py", N_("Latent profiles"), ":material/bar_chart:", "latent-profiles"
+    "pages.vae.latent_profiles", N_("Latent profiles"), ":material/bar_chart:", "latent-profiles"
 )
-LIKELIHOOD = PageEntry("likelihood.py", N_("Likelihood"), ":material/balance:", "likelihood")
+LIKELIHOOD = PageEntry("pages.vae.likelihood", N_("Likelihood"), ":material/balance:", "likelihood")
 VAE_TRAINING = PageEntry(
-    "vae_training.py", N_("Samples and training"), ":material/model_training:", "vae-training"
+    "pages.vae.vae_training",
+    N_("Samples and training"),
+    ":material/model_training:",
+    "vae-training",
 )
 ADDING_NOISE = PageEntry(
-    "adding_noise.py", N_("Adding noise"), ":material/blur_on:", "adding-noise"
+    "pages.ddpm.adding_noise", N_("Adding noise"), ":material/blur_on:", "adding-noise"
 )
-DENOISING = PageEntry("denoising.py", N_("Denoising"), ":material/auto_fix_high:", "denoising")
+DENOISING = PageEntry(
+    "pages.ddpm.denoising", N_("Denoising"), ":material/auto_fix_high:", "denoising"
+)
 DDPM_LENGTHS = PageEntry(
-    "ddpm_lengths.py", "T = 500, 1000, 1500", ":material/straighten:", "ddpm-lengths"
+    "pages.ddpm.ddpm_lengths", "T = 500, 1000, 1500", ":material/straighten:", "ddpm-lengths"
 )
 INSIDE_THE_UNET = PageEntry(
-    "inside_the_unet.py", N_("Inside the U-Net"), ":material/layers:", "inside-the-unet"
+    "pages.ddpm.inside_the_unet", N_("Inside the U-Net"), ":material/layers:", "inside-the-unet"
 )
 DDPM_TRAINING = PageEntry(
-    "ddpm_training.py", N_("Diffusion training"), ":material/model_training:", "ddpm-training"
+    "pages.ddpm.ddpm_training",
+    N_("Diffusion training"),
+    ":material/model_training:",
+    "ddpm-training",
 )
-T_STAR = PageEntry("t_star.py", N_("Finding t*"), ":material/flaky:", "t-star")
+T_STAR = PageEntry("pages.ddpm.t_star", N_("Finding t*"), ":material/flaky:", "t-star")
 VAE_AND_DDPM = PageEntry(
-    "vae_and_ddpm.py", N_("VAE against DDPM"), ":material/compare:", "vae-and-ddpm"
+    "pages.ddpm.vae_and_ddpm", N_("VAE against DDPM"), ":material/compare:", "vae-and-ddpm"
 )
-TWO_VIEWS = PageEntry("two_views.py", N_("Two views"), ":material/filter_2:", "two-views")
-COLLAPSE = PageEntry("collapse.py", N_("Collapse"), ":material/compress:", "collapse")
+TWO_VIEWS = PageEntry(
+    "pages.simsiam.two_views", N_("Two views"), ":material/filter_2:", "two-views"
+)
+COLLAPSE = PageEntry("pages.simsiam.collapse", N_("Collapse"), ":material/compress:", "collapse")
 COLLAPSE_LIVE = PageEntry(
-    "collapse_live.py", N_("Collapse, live"), ":material/animation:", "collapse-live"
+    "pages.simsiam.collapse_live", N_("Collapse, live"), ":material/animation:", "collapse-live"
 )
-NEIGHBOURS = PageEntry("neighbours.py", N_("Neighbours"), ":material/hub:", "neighbours")
-SIBLINGS = PageEntry("siblings.py", N_("Siblings"), ":material/diversity_3:", "siblings")
-CHECKPOINTS = PageEntry("checkpoints.py", N_("Checkpoints"), ":material/database:", "checkpoints")
+NEIGHBOURS = PageEntry("pages.simsiam.neighbours", N_("Neighbours"), ":material/hub:", "neighbours")
+SIBLINGS = PageEntry("pages.simsiam.siblings", N_("Siblings"), ":material/diversity_3:", "siblings")
+CHECKPOINTS = PageEntry(
+    "pages.checkpoints", N_("Checkpoints"), ":material/database:", "checkpoints"
+)
 
 SECTIONS: dict[str, tuple[PageEntry, ...]] = {
     "": (HOME,),

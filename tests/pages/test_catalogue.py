@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LOCALES = ROOT / "pages" / "shared" / "locale"
-SOURCES = [*ROOT.glob("core/*.py"), *ROOT.glob("pages/*.py"), *ROOT.glob("pages/shared/*.py")]
+SOURCES = [file for room in ("core", "pages") for file in sorted((ROOT / room).rglob("*.py"))]
 MARKERS = {"_": 0, "N_": 0, "AtelierError": 1}
 
 

@@ -66,7 +66,7 @@ KINDS = ("slider", "select_slider", "number_input", "selectbox", "toggle", "text
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 def test_every_control_changes_what_one_sees(open_page, page):
-    at = open_page(page.file)
+    at = open_page(page.name)
     start, changed = visible(at), None
     controls = [(kind, widget.key) for kind in KINDS for widget in getattr(at, kind)]
     for kind, key in controls:
@@ -87,7 +87,7 @@ def test_every_control_changes_what_one_sees(open_page, page):
         assert not at.exception
         assert visible(at) != start, key
         changed = (kind, key, place)
-    assert changed or page.file in CHOICES or page is site.CHECKPOINTS
+    assert changed or page.name in CHOICES or page is site.CHECKPOINTS
 
 
 def put_back(at, kind, key, old):
@@ -99,22 +99,22 @@ def put_back(at, kind, key, old):
 
 
 CHOICES = {
-    "latent_space.py": {"latent_from": ["prior", "gallery"]},
-    "interpolation.py": {
+    "latent_space": {"latent_from": ["prior", "gallery"]},
+    "interpolation": {
         "interpolation_a_from": ["gallery", "maker"],
         "interpolation_b_from": ["prior", "maker"],
     },
-    "latent_profiles.py": {
+    "latent_profiles": {
         "profiles_order": ["kl", "number"],
         "profiles_whiskers": ["error"],
     },
-    "likelihood.py": {
+    "likelihood": {
         "likelihood_from": ["gallery"],
         "likelihood_ink": list(INKS)[1:],
         "likelihood_wall": list(WALLS)[1:],
     },
-    "vae_training.py": {"training_curve": ["kl", "nll", "mse", "active"]},
-    "adding_noise.py": {
+    "vae_training": {"training_curve": ["kl", "nll", "mse", "active"]},
+    "adding_noise": {
         "noise_from": ["gallery"],
         "noise_kind": ["cosine"],
         "noise_coefficient": [
@@ -128,8 +128,8 @@ CHOICES = {
             "log_snr",
         ],
     },
-    "denoising.py": {"denoise_sampler": ["dpm", "ddpm"]},
-    "t_star.py": {
+    "denoising": {"denoise_sampler": ["dpm", "ddpm"]},
+    "t_star": {
         "tstar_view": ["purify"],
         "tstar_from": ["gallery"],
         "tstar_way": ["ddim-20", "dpm-20", "ddim-50-eta-1", "ddpm"],
@@ -137,29 +137,29 @@ CHOICES = {
         "tstar_set_by": ["psnr", "ssim", "features"],
         "tstar_set_class": ["0", "7"],
     },
-    "vae_and_ddpm.py": {"against_way": ["ddim-20", "dpm-20"]},
-    "ddpm_lengths.py": {
+    "vae_and_ddpm": {"against_way": ["ddim-20", "dpm-20"]},
+    "ddpm_lengths": {
         "lengths_from": ["gallery"],
         "lengths_align": ["share", "t"],
         "lengths_axis": ["share"],
     },
-    "inside_the_unet.py": {
+    "inside_the_unet": {
         "inside_from": ["gallery"],
         "inside_view": ["channel", "strength"],
         "inside_scope": ["layer", "grid"],
     },
-    "ddpm_training.py": {
+    "ddpm_training": {
         "ddpm_sheet": ["final"],
         "ddpm_curve": ["objective", "mse", "quarters"],
         "ddpm_level": ["level_loss", "level_x0_mse"],
     },
-    "two_views.py": {"views_layer": ["h"]},
-    "collapse.py": {"collapse_layer": ["h"]},
-    "collapse_live.py": {
+    "two_views": {"views_layer": ["h"]},
+    "collapse": {"collapse_layer": ["h"]},
+    "collapse_live": {
         "toy_predictor": ["linear", "identity", "fixed"],
         "toy_norm": ["all", "none"],
     },
-    "siblings.py": {
+    "siblings": {
         "siblings_method": ["byol", "barlow_twins", "vicreg", "dssl"],
         "siblings_question": ["5c", "6", "7", "8"],
         "siblings_figure": ["rank_z", "rank_h", "spread", "loss"],
@@ -184,7 +184,7 @@ def test_every_choice_changes_what_one_sees(open_page, file, key):
 
 
 def test_every_slider_of_the_latent_space_moves_the_picture(open_page):
-    at = open_page("latent_space.py")
+    at = open_page("latent_space")
     explorer = loaders.vae(NAME)
     start = now(at)
     for unit in explorer.order[: int((explorer.active).sum())]:
@@ -197,7 +197,7 @@ def test_every_slider_of_the_latent_space_moves_the_picture(open_page):
 
 
 def test_a_slider_sets_the_length_of_z(open_page):
-    at = open_page("latent_space.py", latent_from="From the prior")
+    at = open_page("latent_space", latent_from="From the prior")
     explorer = loaders.vae(NAME)
     z = explorer.prior(0)[0]
     unit = int(explorer.order[0])
@@ -208,21 +208,21 @@ def test_a_slider_sets_the_length_of_z(open_page):
 
 def test_a_link_restores_sliders_and_start(open_page):
     unit = int(loaders.vae(NAME).order[0])
-    moved = open_page("latent_space.py", latent_from="From the prior")
+    moved = open_page("latent_space", latent_from="From the prior")
     moved.slider(key=f"latent_z{unit + 1}").set_value(2.5).run()
     link = {"latent_from": "From the prior", f"latent_z{unit + 1}": "2.5"}
-    opened = open_page("latent_space.py", **link)
+    opened = open_page("latent_space", **link)
     assert [image.value for image in opened.image] == [image.value for image in moved.image]
 
 
 def test_a_link_in_french_is_understood_in_english(open_page):
-    english = open_page("latent_space.py", latent_from="From the prior")
-    french = open_page("latent_space.py", latent_from=in_language("From the prior", "fr"))
+    english = open_page("latent_space", latent_from="From the prior")
+    french = open_page("latent_space", latent_from=in_language("From the prior", "fr"))
     assert [image.value for image in french.image] == [image.value for image in english.image]
 
 
 def test_set_to_the_mean_of_a_class(open_page):
-    at = open_page("latent_space.py")
+    at = open_page("latent_space")
     explorer = loaders.vae(NAME)
     at.selectbox(key="latent_class").set_value("3").run()
     at.button(key="latent_to_class").click().run()
@@ -232,7 +232,7 @@ def test_set_to_the_mean_of_a_class(open_page):
 
 
 def test_random_draw_and_reset(open_page):
-    at = open_page("latent_space.py")
+    at = open_page("latent_space")
     explorer = loaders.vae(NAME)
     start = now(at)
     at.number_input(key="latent_dice").set_value(5).run()
@@ -245,7 +245,7 @@ def test_random_draw_and_reset(open_page):
 
 
 def test_another_seed_button_moves_the_seed(open_page):
-    at = open_page("vae_training.py")
+    at = open_page("vae_training")
     pictures = at.image[0].value
     at.button(key="training_seed_again").click().run()
     assert at.number_input(key="training_seed").value != 0
@@ -253,7 +253,7 @@ def test_another_seed_button_moves_the_seed(open_page):
 
 
 def test_a_new_start_moves_the_sliders(open_page):
-    at = open_page("latent_space.py")
+    at = open_page("latent_space")
     at.button_group(key="latent_from").set_value("gallery").run()
     at.slider(key="latent_gallery").set_value(5).run()
     z = loaders.vae(NAME).encode(loaders.gallery().pictures[4][None]).mean[0]
@@ -270,7 +270,7 @@ def upload(at, name, content):
 
 
 def test_an_uploaded_picture_is_encoded(open_page):
-    at = open_page("latent_space.py", latent_from="Upload")
+    at = open_page("latent_space", latent_from="Upload")
     assert any("Choose a picture" in info.value for info in at.info)
     picture = house_number.draw(house_number.HouseNumber(text="4"))
     upload(at, "four.png", images.png_bytes(picture))
@@ -279,23 +279,23 @@ def test_an_uploaded_picture_is_encoded(open_page):
 
 
 def test_a_file_that_is_no_picture_gets_one_sentence(open_page):
-    at = upload(open_page("latent_space.py", latent_from="Upload"), "no.png", b"not a picture")
+    at = upload(open_page("latent_space", latent_from="Upload"), "no.png", b"not a picture")
     assert ["not a picture" in error.value for error in at.error] == [True]
     assert at.expander  # the rest of the page is there
 
 
 def test_a_house_number_of_letters_gets_one_sentence(open_page):
-    at = open_page("likelihood.py")
+    at = open_page("likelihood")
     at.text_input(key="likelihood_text").set_value("abc").run()
     assert ["1 to 3 digits" in error.value for error in at.error] == [True]
     assert at.get("plotly_chart")  # the test-set figures stay
 
 
 def test_test_digits_are_offered_where_they_are_at_hand(open_page, monkeypatch, svhn_folder):
-    without = open_page("latent_space.py")
+    without = open_page("latent_space")
     assert len(without.button_group(key="latent_from").options) == 5
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    at = open_page("latent_space.py", latent_from="Test digit")
+    at = open_page("latent_space", latent_from="Test digit")
     before = visible(at)
     at.number_input(key="latent_test").set_value(3).run()
     assert visible(at) != before
@@ -306,12 +306,12 @@ def test_test_digits_are_offered_where_they_are_at_hand(open_page, monkeypatch, 
 
 def test_a_number_beyond_the_test_set_is_ignored(open_page, monkeypatch, svhn_folder):
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    at = open_page("latent_space.py", latent_from="Test digit", latent_test="999999")
+    at = open_page("latent_space", latent_from="Test digit", latent_test="999999")
     assert at.number_input(key="latent_test").value == 0
 
 
 def test_a_download_that_cannot_reach_the_hub_says_so(open_page):
-    at = open_page("latent_space.py", latent_from="Generated")
+    at = open_page("latent_space", latent_from="Generated")
     at.button(key="latent_download").click().run()
     assert not at.exception
     assert ["could not be reached" in error.value for error in at.error] == [True]
@@ -321,9 +321,7 @@ def test_a_download_that_cannot_reach_the_hub_says_so(open_page):
 
 
 def test_the_middle_of_the_straight_way_is_short(open_page):
-    at = open_page(
-        "interpolation.py", interpolation_b_from="From the prior", interpolation_b_seed="1"
-    )
+    at = open_page("interpolation", interpolation_b_from="From the prior", interpolation_b_seed="1")
     explorer = loaders.vae(NAME)
     first, second = explorer.prior(0)[0], explorer.prior(1)[0]
     linear, spherical = (explorer.walk(first, second, 12, kind) for kind in ("linear", "spherical"))
@@ -337,7 +335,7 @@ def test_the_middle_of_the_straight_way_is_short(open_page):
 
 
 def test_peaks_follow_the_stated_rule(open_page):
-    at = open_page("latent_profiles.py", profiles_class="5", profiles_peak="0.06")
+    at = open_page("latent_profiles", profiles_class="5", profiles_peak="0.06")
     shown = loaders.vae(NAME).profiles
     said = next(str(e.value) for e in at.markdown if "class 5" in str(e.value))
     named = {int(number) - 1 for number in re.findall(r"z(\d+) \(", said)}
@@ -345,10 +343,10 @@ def test_peaks_follow_the_stated_rule(open_page):
 
 
 def test_fewer_training_pictures_change_the_profile(open_page, monkeypatch, svhn_folder):
-    without = open_page("latent_profiles.py")
+    without = open_page("latent_profiles")
     assert "profiles_pictures" not in [slider.key for slider in without.select_slider]
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    at = open_page("latent_profiles.py")
+    at = open_page("latent_profiles")
     before = visible(at)
     count = data.count_split("svhn", "train")
     at.select_slider(key="profiles_pictures").set_value(count).run()
@@ -360,7 +358,7 @@ def test_fewer_training_pictures_change_the_profile(open_page, monkeypatch, svhn
 
 
 def test_the_balance_is_the_models_own(open_page):
-    at = open_page("likelihood.py")
+    at = open_page("likelihood")
     picture = house_number.draw(house_number.HouseNumber())
     found = loaders.vae(NAME).evidence(picture, draws=64, seed=0)
     values = [metric.value for metric in at.metric]
@@ -370,7 +368,7 @@ def test_the_balance_is_the_models_own(open_page):
 
 
 def test_drawing_more_samples_shows_the_bound(open_page):
-    at = open_page("likelihood.py", likelihood_k="100", likelihood_repeats="3")
+    at = open_page("likelihood", likelihood_k="100", likelihood_repeats="3")
     charts = len(at.get("plotly_chart"))
     at.button(key="likelihood_go").click().run()
     assert len(at.get("plotly_chart")) == charts + 2
@@ -388,7 +386,7 @@ def test_drawing_more_samples_shows_the_bound(open_page):
 def test_repeats_and_most_draws_change_the_bound(open_page):
     said = set()
     for most, repeats in ((10, 2), (10, 3), (100, 2)):
-        at = open_page("likelihood.py")
+        at = open_page("likelihood")
         at.select_slider(key="likelihood_k").set_value(most).run()
         at.slider(key="likelihood_repeats").set_value(repeats).run()
         at.button(key="likelihood_go").click().run()
@@ -405,7 +403,7 @@ def test_the_loss_of_a_picture_is_shown_as_a_loss(open_page, monkeypatch):
     found = loaders.vae(NAME).evidence(house_number.draw(house_number.HouseNumber()), draws=64)
     worse = dataclasses.replace(found, linear_nll=found.negative_elbo - 5)
     monkeypatch.setattr(loaders, "evidence", lambda *a, **k: loaders.Timed(worse, 0.1))
-    at = open_page("likelihood.py")
+    at = open_page("likelihood")
     assert at.metric[3].delta == "-5.0"
 
 
@@ -424,22 +422,22 @@ def own_bundle(monkeypatch, tmp_path, tiny_bundle, svhn_folder):
 
 
 def test_the_test_digits_are_shown_beside_what_was_made_of_them(open_page, own_bundle):
-    training = open_page("vae_training.py")
+    training = open_page("vae_training")
     before = visible(training)
     training.toggle(key="training_real").set_value(True).run()
     assert visible(training) != before
-    pairs = [c.value for c in open_page("likelihood.py").caption if "In pairs of rows" in c.value]
+    pairs = [c.value for c in open_page("likelihood").caption if "In pairs of rows" in c.value]
     assert len(pairs) == 2
 
 
 def test_another_test_set_is_not_taken_for_the_measured_one(open_page, monkeypatch, svhn_folder):
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    for file in ("vae_training.py", "likelihood.py"):
+    for file in ("vae_training", "likelihood"):
         at = open_page(file)
         assert any("not the one" in caption.value for caption in at.caption)
 
 
-@pytest.mark.parametrize("file", ["latent_space.py", "likelihood.py", "vae_training.py"])
+@pytest.mark.parametrize("file", ["latent_space", "likelihood", "vae_training"])
 def test_a_damaged_data_file_gets_a_sentence_and_the_page_goes_on(
     open_page, monkeypatch, tmp_path, file
 ):
@@ -456,7 +454,7 @@ def test_sliders_reach_a_start_that_lies_far_out(open_page, monkeypatch):
     explorer = loaders.vae(NAME)
     far = np.full(explorer.latent_dim, 5.5, dtype=np.float32)
     monkeypatch.setattr(explorer, "prior", lambda *a, **k: np.stack([far] * 24))
-    at = open_page("latent_space.py", latent_from="From the prior")
+    at = open_page("latent_space", latent_from="From the prior")
     assert at.metric[0].value == f"{np.linalg.norm(far):.2f}"
     at.button(key="latent_to_class").click().run()
     mean = np.round(explorer.profiles.mean[0], 2)
@@ -464,7 +462,7 @@ def test_sliders_reach_a_start_that_lies_far_out(open_page, monkeypatch):
 
 
 def test_the_timeline_steps_and_plays(open_page):
-    at = open_page("vae_training.py")
+    at = open_page("vae_training")
     last = at.select_slider(key="training_epoch").value
     at.button(key="training_epoch_back").click().run()
     assert at.select_slider(key="training_epoch").value < last
@@ -477,13 +475,13 @@ def test_the_timeline_steps_and_plays(open_page):
 
 
 def test_temperature_zero_makes_all_samples_alike(open_page):
-    at = open_page("vae_training.py", training_temperature="0.0")
+    at = open_page("vae_training", training_temperature="0.0")
     pictures = at.image[0].value
     at.number_input(key="training_seed").set_value(3).run()
     assert at.image[0].value == pictures
 
 
 def test_the_golden_output_is_recomputed(open_page):
-    at = open_page("checkpoints.py", checkpoints_bundle=NAME)
+    at = open_page("checkpoints", checkpoints_bundle=NAME)
     at.button(key=f"checkpoints_golden_{NAME}").click().run()
     assert ["Largest deviation" in success.value for success in at.success] == [True]

@@ -10,6 +10,7 @@ from huggingface_hub import constants
 from core.bundles.manifest import CHECKPOINTS
 from core.families import open_bundle
 from pages.shared import guests
+from tests.pages.opening import turned_to
 
 COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 PLACE = f"user/vae@{COMMIT}"
@@ -64,26 +65,26 @@ def manifest_of(tmp_path, bundle, **changes):
 
 
 def test_a_link_opens_a_bundle_and_it_is_the_model_of_its_pages(open_page, cached):
-    at = open_page("latent_space.py", bundle=PLACE)
+    at = open_page("latent_space", bundle=PLACE)
     assert at.selectbox[0].value == NAME
     assert f"{NAME} · {COMMIT[:12]} · start" in said(at)
     assert at.query_params["bundle"] == PLACE
 
 
 def test_the_address_names_the_commit_that_a_branch_stood_for(open_page, cached):
-    at = open_page("latent_space.py", bundle="user/vae")
+    at = open_page("latent_space", bundle="user/vae")
     assert at.query_params["bundle"] == PLACE
 
 
 def test_a_guest_stays_when_the_page_changes(open_page, cached):
-    at = open_page("latent_space.py", bundle=PLACE)
-    at.switch_page("interpolation.py").run()
+    at = open_page("latent_space", bundle=PLACE)
+    turned_to(at, "interpolation")
     assert at.query_params["bundle"] == PLACE
     assert at.selectbox[0].value == NAME
 
 
 def test_the_field_opens_a_bundle_and_shows_it(open_page, cached):
-    at = submitted(open_page("checkpoints.py"), PLACE)
+    at = submitted(open_page("checkpoints"), PLACE)
     assert f"{NAME} is open" in said(at)
     assert at.selectbox(key=KEY).value == NAME
     assert at.metric[0].value == open_bundle(cached).digest
@@ -93,7 +94,7 @@ def test_the_field_opens_a_bundle_and_shows_it(open_page, cached):
 
 
 def test_a_copy_of_the_cache_says_that_it_is_one(open_page, cached):
-    at = submitted(open_page("checkpoints.py"), PLACE)
+    at = submitted(open_page("checkpoints"), PLACE)
     assert "The Hub could not be reached: this is the copy in the cache." in said(at)
 
 
@@ -107,7 +108,7 @@ def test_a_copy_of_the_cache_says_that_it_is_one(open_page, cached):
     ],
 )
 def test_what_cannot_be_opened_is_one_sentence_and_loses_nothing(open_page, place, words):
-    at = submitted(open_page("checkpoints.py"), place)
+    at = submitted(open_page("checkpoints"), place)
     assert not at.exception
     (error,) = at.error
     assert words in error.value
@@ -116,7 +117,7 @@ def test_what_cannot_be_opened_is_one_sentence_and_loses_nothing(open_page, plac
 
 
 def test_a_link_to_nowhere_is_said_once_and_the_page_goes_on(open_page):
-    at = open_page("latent_space.py", bundle="user/elsewhere@main")
+    at = open_page("latent_space", bundle="user/elsewhere@main")
     assert "user/elsewhere@main: The Hub could not be reached" in said(at)
     assert at.image
     assert "user/elsewhere" not in said(at.run())
@@ -126,12 +127,12 @@ def test_a_bundle_that_is_no_bundle_is_refused(open_page, cached):
     config = json.loads((cached / "config.json").read_text())
     config["architecture"]["latent_dim"] = 10**9
     (cached / "config.json").write_text(json.dumps(config))
-    at = submitted(open_page("checkpoints.py"), PLACE)
+    at = submitted(open_page("checkpoints"), PLACE)
     assert "config.json of the bundle user/vae has no usable architecture." in said(at)
 
 
 def test_only_a_few_guests_are_kept(open_page, cached, tiny_bundle):
-    at = open_page("checkpoints.py")
+    at = open_page("checkpoints")
     commits = [f"{i:07x}" + 33 * "0" for i in range(guests.MOST + 1)]
     for commit in commits:
         shutil.copytree(tiny_bundle, cached.parent / commit)
@@ -143,7 +144,7 @@ def test_only_a_few_guests_are_kept(open_page, cached, tiny_bundle):
 
 
 def test_french_is_spoken_too(open_page, cached):
-    at = open_page("checkpoints.py", lang="fr")
+    at = open_page("checkpoints", lang="fr")
     at.text_input(key="checkpoints_place").set_value(PLACE)
     next(b for b in at.button if b.label == "Ouvrir").click().run()
     assert not at.exception
@@ -155,9 +156,9 @@ def test_french_is_spoken_too(open_page, cached):
 
 def test_a_bundle_on_the_hub_is_not_fetched_unasked(open_page, monkeypatch, tmp_path, tiny_bundle):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(manifest_of(tmp_path, tiny_bundle)))
-    at = open_page("latent_space.py")
+    at = open_page("latent_space")
     assert not at.selectbox or "VAE of the Hub" not in at.selectbox[0].options
-    at = open_page("checkpoints.py", checkpoints_bundle="vae-hub")
+    at = open_page("checkpoints", checkpoints_bundle="vae-hub")
     assert "On the Hub as user/vae" in said(at)
     at.button(key="checkpoints_fetch_vae-hub").click().run()
     assert "The Hub could not be reached" in said(at)
@@ -166,9 +167,9 @@ def test_a_bundle_on_the_hub_is_not_fetched_unasked(open_page, monkeypatch, tmp_
 
 def test_a_bundle_of_the_manifest_in_the_cache_is_offered(open_page, monkeypatch, tmp_path, cached):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(manifest_of(tmp_path, cached)))
-    at = open_page("latent_space.py")
+    at = open_page("latent_space")
     assert "VAE of the Hub" in at.selectbox[0].options
-    table = open_page("checkpoints.py").dataframe[0].value.set_index("name")
+    table = open_page("checkpoints").dataframe[0].value.set_index("name")
     assert table.loc["vae-hub", "origin"] == "Hub, cached"
     assert table.loc["vae-hub", "hash"] == "verified"
     assert table.loc["vae-hub", "revision"] == COMMIT[:12]
@@ -179,14 +180,14 @@ def test_a_family_that_is_only_on_the_hub_says_where_to_fetch_it(
 ):
     folder = manifest_of(tmp_path, tiny_bundle, family="ddpm")
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(folder))
-    assert "fetch one on the page Checkpoints" in said(open_page("denoising.py"))
+    assert "fetch one on the page Checkpoints" in said(open_page("denoising"))
 
 
 # ---------------------------------------------------------------- the page
 
 
 def test_a_guest_is_deleted_from_the_cache(open_page, cached):
-    at = submitted(open_page("checkpoints.py"), PLACE)
+    at = submitted(open_page("checkpoints"), PLACE)
     at.button(key=f"checkpoints_forget_{NAME}").click().run()
     assert not at.exception
     assert "Deleted from the cache" in said(at)
@@ -196,13 +197,13 @@ def test_a_guest_is_deleted_from_the_cache(open_page, cached):
 
 
 def test_embedded_bundles_cannot_be_deleted(open_page):
-    at = open_page("checkpoints.py", checkpoints_bundle="vae-svhn")
+    at = open_page("checkpoints", checkpoints_bundle="vae-svhn")
     assert not [b for b in at.button if b.label == "Delete from the cache"]
 
 
 def test_two_bundles_stand_side_by_side(open_page):
     at = open_page(
-        "checkpoints.py", checkpoints_bundle="ddpm-svhn-500", checkpoints_beside="ddpm-svhn-1000"
+        "checkpoints", checkpoints_bundle="ddpm-svhn-500", checkpoints_beside="ddpm-svhn-1000"
     )
     figures, configuration = (frame.value.set_index("") for frame in at.dataframe[-2:])
     first, second = "1. ddpm-svhn-500", "2. ddpm-svhn-1000"
@@ -220,7 +221,7 @@ def test_two_bundles_stand_side_by_side(open_page):
 
 
 def test_the_history_is_that_of_the_bundle(open_page):
-    at = open_page("checkpoints.py", checkpoints_bundle="vae-svhn", checkpoints_column="test_kl")
+    at = open_page("checkpoints", checkpoints_bundle="vae-svhn", checkpoints_column="test_kl")
     (chart,) = at.get("plotly_chart")
     drawn = json.loads(chart.proto.spec)["data"][0]
     rows = json.loads((CHECKPOINTS / "vae-svhn" / "history.json").read_text())

@@ -5,6 +5,7 @@ import pytest
 
 from pages.shared import loaders, site
 from pages.shared.text import LANGUAGES, in_language
+from tests.pages.opening import turned_to
 
 WIDGETS = ("slider", "select_slider", "number_input", "selectbox", "button_group")
 PAGES = [page for pages in site.SECTIONS.values() for page in pages]
@@ -13,7 +14,7 @@ PAGES = [page for pages in site.SECTIONS.values() for page in pages]
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 def test_every_page_opens_in_every_language(open_page, page, language):
-    at = open_page(page.file, lang=language)
+    at = open_page(page.name, lang=language)
     title = "Latent Atelier" if page is site.HOME else in_language(page.title, language)
     assert at.title[0].value == title
     assert not at.error
@@ -21,25 +22,23 @@ def test_every_page_opens_in_every_language(open_page, page, language):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 def test_garbage_in_the_address_does_no_harm(open_page, page):
-    clean = open_page(page.file)
+    clean = open_page(page.name)
     keys = [widget.key for kind in WIDGETS for widget in getattr(clean, kind) if widget.key]
-    broken = open_page(page.file, **dict.fromkeys(keys, "%%garbage\x00"))
+    broken = open_page(page.name, **dict.fromkeys(keys, "%%garbage\x00"))
     assert not broken.error
     assert [image.value for image in broken.image] == [image.value for image in clean.image]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 def test_the_language_survives_a_change_of_page(open_page, page):
-    at = open_page("home.py", lang="fr")
-    if page is not site.HOME:
-        at.switch_page(page.file)
-    at.run()
+    at = open_page("home", lang="fr")
+    turned_to(at, page.name)
     assert at.query_params["lang"] == "fr"
     assert at.title[0].value == in_language(page.title, "fr") or page is site.HOME
 
 
 def test_switching_the_language_keeps_what_was_set(open_page):
-    at = open_page("latent_space.py")
+    at = open_page("latent_space")
     unit = int(loaders.vae("vae-svhn").order[0])
     at.slider(key=f"latent_z{unit + 1}").set_value(2.0).run()
     words = [img.alt for image in at.image for img in image.proto.imgs]
@@ -53,7 +52,7 @@ def test_home_maps_every_item_of_the_assignment(open_page):
     numbers = {item.number.split()[0] for items in site.ASSIGNMENT.values() for item in items}
     expected = {f"1.{n}" for n in (1, 2, 3)} | {f"2.{n}" for n in (1, 2, 3)}
     assert numbers == expected | {f"3.{n}" for n in range(1, 10)}
-    home = open_page("home.py")
+    home = open_page("home")
     shown = " ".join(str(element.value) for element in home.markdown)
     for items in site.ASSIGNMENT.values():
         for item in items:
@@ -68,7 +67,7 @@ def test_every_vae_item_leads_to_a_page_that_exists():
 def test_without_bundles_every_page_says_so_in_a_sentence(open_page, monkeypatch, tmp_path):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
     for page in PAGES:
-        at = open_page(page.file)
+        at = open_page(page.name)
         said = [*at.error, *at.info, *at.caption]
         assert any(
             "bundle" in str(element.value) or "version" in str(element.value) for element in said
@@ -83,7 +82,7 @@ def test_a_damaged_bundle_is_refused_and_the_page_goes_on(open_page, monkeypatch
     damaged = np.frombuffer(weights.read_bytes(), dtype=np.uint8).copy()
     damaged[-1] ^= 1
     weights.write_bytes(damaged.tobytes())
-    at = open_page("latent_space.py")
+    at = open_page("latent_space")
     assert ["sha256" in error.value for error in at.error] == [True]
-    checkpoints = open_page("checkpoints.py")
+    checkpoints = open_page("checkpoints")
     assert "refused" in checkpoints.dataframe[0].value.to_csv()

@@ -12,8 +12,8 @@ import torch
 
 from core.pictures.data import load_split
 from core.pictures.images import Pictures, to_tensor
-from core.simsiam.representation import std_of_outputs
 from core.simsiam import SimSiam, SimSiamConfig, loss
+from core.simsiam.representation import std_of_outputs
 from core.simsiam.views import STANDARD
 
 

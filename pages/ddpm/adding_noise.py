@@ -1,0 +1,346 @@
+"""Adding noise: a picture, one timeline of t, and every coefficient of the way into noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.ddpm.explorer import NoisyWalk, noisy_walk
+from core.ddpm.model import ScheduleConfig
+from core.ddpm.schedule import NoiseSchedule
+from pages.shared import controls, figures, loaders, picking
+from pages.shared.figures import Provenance
+from pages.shared.loaders import Timed
+from pages.shared.picking import Picked
+from pages.shared.text import (
+    AMBER,
+    GREY,
+    N_,
+    SYMBOL_COLOURS,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    plain_errors,
+)
+
+KINDS = {"linear": N_("Linear"), "cosine": N_("Cosine")}
+STOPS = 50
+STRIP = 9
+# Arrays of ``NoiseSchedule``: symbol, LaTeX, what it does.
+COEFFICIENTS: dict[str, tuple[str, str, str]] = {
+    "alphas_cumprod": (
+        "ᾱₜ",
+        r"\bar\alpha_t = \prod_{s \le t} \alpha_s",
+        N_("the share of the variance that is still picture; 1 at the start, near 0 at the end"),
+    ),
+    "betas": ("βₜ", r"\beta_t", N_("the variance of the noise that step t adds")),
+    "alphas": ("αₜ", r"\alpha_t = 1 - \beta_t", N_("the share of the variance that step t keeps")),
+    "sqrt_recip_alphas": (
+        "1/√αₜ",
+        r"1/\sqrt{\alpha_t}",
+        N_("how far a step back stretches the picture again"),
+    ),
+    "alphas_cumprod_prev": (
+        "ᾱₜ₋₁",
+        r"\bar\alpha_{t-1}",
+        N_("ᾱ one step earlier: shifted right, beginning with 1"),
+    ),
+    "sqrt_alphas_cumprod": (
+        "√ᾱₜ",
+        r"\sqrt{\bar\alpha_t}",
+        N_("what the picture is multiplied with in x_t"),
+    ),
+    "sqrt_one_minus_alphas_cumprod": (
+        "√(1−ᾱₜ)",
+        r"\sqrt{1-\bar\alpha_t}",
+        N_("what the noise is multiplied with in x_t: its standard deviation"),
+    ),
+    "posterior_variance": (
+        "β̃ₜ",
+        r"\tilde\beta_t = \beta_t\,\frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}",
+        N_("the variance of the noise that a step back adds; 0 at the last step"),
+    ),
+    "log_snr": (
+        "log SNR",
+        r"\log \frac{\bar\alpha_t}{1-\bar\alpha_t}",
+        N_("the logarithm of signal over noise: 0 where they are equal, falls all the way"),
+    ),
+}
+
+
+def stops(T: int) -> list[int]:
+    """Levels on the timeline, 0 (clean) to T as pages count them."""
+    return sorted({0, 1, *(step * T // STOPS for step in range(1, STOPS + 1))})
+
+
+# ---------------------------------------------------------------- the pictures at t
+
+
+def at_level(name: str, config: ScheduleConfig, picked: Picked, seed: int) -> None:
+    """The timeline and all that moves with it: runs again by itself."""
+    with plain_errors():
+        levels = stops(config.T)
+        t = controls.timeline("t", levels, "noise_t", default=levels[len(levels) // 4])
+        found = loaders.noisy_walk_of(config, picked.picture, seed, [level - 1 for level in levels])
+        schedule = loaders.schedule(config)
+        place = levels.index(t)
+        pictures(name, config, picked, seed, found, place)
+        agreement(name, config, found, seed, picked, t)
+        coefficients(name, config, t)
+        if t > 0:
+            table(schedule, t)
+
+
+def provenance(
+    name: str, config: ScheduleConfig, seconds: float | None, **settings: object
+) -> Provenance:
+    said = {_("schedule"): _(KINDS[config.kind]), "T": config.T, **settings}
+    return Provenance(loaders.bundle(name), True, seconds, said)
+
+
+def pictures(
+    name: str,
+    config: ScheduleConfig,
+    picked: Picked,
+    seed: int,
+    found: Timed[NoisyWalk],
+    place: int,
+) -> None:
+    walk = found.value
+    t = int(walk.t[place]) + 1
+    tiles = [
+        (picked.picture, "x₀", _("The clean picture x_0")),
+        (
+            walk.jumped[place],
+            _("x_t in one step"),
+            _("The picture with noise of level {t}, in one step").format(t=t),
+        ),
+        (
+            walk.walked[place],
+            _("x_t after {t} small steps").format(t=t),
+            _("The picture after {t} steps of the random walk").format(t=t),
+        ),
+    ]
+    figures.row(tiles, width=figures.WIDE)
+    settings = {_("picture"): picked.words, "t": t, _("seed"): seed}
+    figures.caption(provenance(name, config, found.seconds, **settings))
+    figures.downloads(
+        "adding_noise",
+        png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
+        gif=lambda: figures.enlarge(walk.walked, 8),
+    )
+    if t > 0:
+        st.markdown(
+            _(
+                "Two ways to the same level. Sum up the noise of all small steps and add it "
+                "in **one** step instead: the result differs from the picture on the right by at "
+                "most **{off}** in any value, which is rounding. The picture in the middle is "
+                "another draw from the same distribution."
+            ).format(off=f"{walk.off[place]:.0e}")
+        )
+    chosen = np.linspace(0, len(walk.t) - 1, STRIP).round().astype(int)
+    other = replace(config, kind="cosine" if config.kind == "linear" else "linear")
+    beside = loaders.noisy_walk_of(other, picked.picture, seed, [int(t) for t in walk.t]).value
+    for one, shown in ((config, walk), (other, beside)):
+        st.caption(_("{kind} schedule, t from 0 to {T}").format(kind=_(KINDS[one.kind]), T=one.T))
+        figures.strip(
+            shown.jumped[chosen],
+            [str(level + 1) for level in shown.t[chosen]],
+            columns=STRIP,
+            marked=int(np.abs(walk.t[chosen] + 1 - t).argmin()),
+            alt=_("The picture at rising t, {kind} schedule").format(kind=_(KINDS[one.kind])),
+        )
+
+
+def agreement(
+    name: str,
+    config: ScheduleConfig,
+    found: Timed[NoisyWalk],
+    seed: int,
+    picked: Picked,
+    t: int,
+) -> None:
+    """What is left of the picture along the walk, against the formula."""
+    st.subheader(_("How much picture, how much noise?"), anchor=False)
+    walk, schedule = found.value, loaders.schedule(config)
+    levels = np.arange(1, config.T + 1)
+    figure = go.Figure()
+    for formula_, measured, title, words, colour in (
+        (
+            schedule.sqrt_alphas_cumprod,
+            walk.signal,
+            "√ᾱₜ",
+            _("picture, measured on the walk"),
+            SYMBOL_COLOURS["x"],
+        ),
+        (
+            schedule.sqrt_one_minus_alphas_cumprod,
+            walk.noise,
+            "√(1−ᾱₜ)",
+            _("noise, measured on the walk"),
+            SYMBOL_COLOURS["eps"],
+        ),
+    ):
+        figure.add_trace(figures.line(levels, formula_.numpy(), title, colour))
+        figure.add_trace(
+            go.Scatter(
+                x=walk.t + 1,
+                y=measured,
+                name=words,
+                mode="markers",
+                marker={"color": colour, "size": 7, "symbol": "circle-open"},
+            )
+        )
+    mark(figure, t)
+    figure.update_xaxes(title="t")
+    figure.update_yaxes(title=_("factor"))
+    figures.chart(
+        figure,
+        "noise_agreement",
+        _("Share of picture and of noise in x_t: formula and random walk"),
+        provenance(name, config, found.seconds, **{_("picture"): picked.words, _("seed"): seed}),
+        lambda: [
+            {
+                "t": int(level) + 1,
+                "signal_of_walk": float(walk.signal[i]),
+                "noise_of_walk": float(walk.noise[i]),
+                "signal_of_one_step": float(walk.signal_jumped[i]),
+                "noise_of_one_step": float(walk.noise_jumped[i]),
+            }
+            for i, level in enumerate(walk.t)
+        ],
+    )
+
+
+def mark(figure: go.Figure, t: int) -> None:
+    figure.add_vline(t, line_color=GREY, line_dash="dot", annotation_text=f"t = {t}")
+
+
+# ---------------------------------------------------------------- the coefficients
+
+
+def coefficients(name: str, config: ScheduleConfig, t: int) -> None:
+    """One array of either schedule over t, the current t marked."""
+    st.subheader(_("Every coefficient"), anchor=False)
+    titles = {key: symbol for key, (symbol, _latex, _words) in COEFFICIENTS.items()}
+    key = controls.choice(_("Coefficient"), titles, "noise_coefficient")
+    symbol, latex, words = COEFFICIENTS[key]
+    left, right = st.columns([2, 3], gap="large", vertical_alignment="center")
+    with left:
+        st.latex(latex)
+        st.markdown(_(words)[:1].upper() + _(words)[1:] + ".")
+    curves = {
+        kind: getattr(loaders.schedule(replace(config, kind=kind)), key).numpy() for kind in KINDS
+    }
+    figure = go.Figure()
+    levels = np.arange(1, config.T + 1)
+    for kind, colour in (("linear", SYMBOL_COLOURS["x_t"]), ("cosine", SYMBOL_COLOURS["x_hat"])):
+        dash = "solid" if kind == config.kind else "dash"
+        figure.add_trace(figures.line(levels, curves[kind], _(KINDS[kind]), colour, dash=dash))
+    if t > 0:
+        here = float(curves[config.kind][t - 1])
+        figure.add_trace(
+            go.Scatter(
+                x=[t],
+                y=[here],
+                mode="markers",
+                marker={"color": AMBER, "size": 13, "line": {"color": "black", "width": 1}},
+                name=_("now: {value}").format(value=number(here, 5)),
+            )
+        )
+    mark(figure, t)
+    figure.update_xaxes(title="t")
+    figure.update_yaxes(title=symbol)
+    with right:
+        figures.chart(
+            figure,
+            "noise_coefficients",
+            _("{symbol} over t, linear and cosine schedule").format(symbol=symbol),
+            provenance(name, config, None, t=t),
+            lambda: [
+                {"t": level + 1, **{kind: float(curves[kind][level]) for kind in KINDS}}
+                for level in range(config.T)
+            ],
+        )
+
+
+def table(schedule: NoiseSchedule, t: int) -> None:
+    """All coefficients at t, with what each one does."""
+    st.dataframe(
+        [
+            {
+                _("coefficient"): symbol,
+                _("in code"): key,
+                _("value at t = {t}").format(t=t): number(float(getattr(schedule, key)[t - 1]), 6),
+                _("what it does"): _(words),
+            }
+            for key, (symbol, _latex, words) in COEFFICIENTS.items()
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+
+
+def main() -> None:
+    head(
+        _("Adding noise"),
+        _(
+            "A diffusion model learns to undo what this page does: **a little noise, T times**. "
+            "Move t and watch the picture drown; one formula gets there in a single step."
+        ),
+    )
+    with plain_errors():
+        name = controls.bundle_name("ddpm", "noise_bundle")
+        explorer = loaders.ddpm(name)
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            picked = picking.picture("noise", explorer.bundle, default="maker")
+        with right:
+            kind = controls.choice(
+                _("Schedule"),
+                KINDS,
+                "noise_kind",
+                help=_("How the noise is shared out over the T steps."),
+            )
+            seed = controls.seed("noise_seed")
+        if picked is None:
+            st.info(_("Choose a picture to start from."))
+        else:
+            config = replace(explorer.config.schedule, kind=kind)
+            st.fragment(run_every=controls.pace("noise_t"))(at_level)(name, config, picked, seed)
+        mechanism(
+            _(
+                "Each step shrinks the picture a little and adds a little Gaussian noise, so "
+                "that the variance stays near 1. Because sums of Gaussians are Gaussian, t steps "
+                "can be written as **one**: √ᾱₜ times the picture plus √(1−ᾱₜ) times noise. "
+                "Training relies on it: any level is reached at once.\n\nThe **linear** schedule "
+                "spends many of its last steps on pictures that are noise already. The "
+                "**cosine** schedule destroys more evenly: compare the two strips. What tells "
+                "two levels apart is their signal-to-noise ratio, not the number t."
+            )
+        )
+        x, x_t, eps = coloured("x", "x_0"), coloured("x_t"), coloured("eps")
+        formula(
+            [
+                rf"q({x_t} \mid x_{{t-1}}) = \mathcal N\big(\sqrt{{1-\beta_t}}\,x_{{t-1}},\ "
+                r"\beta_t I\big)",
+                rf"{x_t} = \sqrt{{\bar\alpha_t}}\,{x} + \sqrt{{1-\bar\alpha_t}}\,{eps},\qquad "
+                rf"{eps} \sim \mathcal N(0, I)",
+                r"\log \mathrm{SNR}(t) = \log \bar\alpha_t - \log(1-\bar\alpha_t)",
+            ],
+            _(
+                "Ho, Jain & Abbeel 2020, equations 2 and 4; Nichol & Dhariwal 2021, equation 17, "
+                "for the cosine. Code counts t from 0, this page from 1, as the papers do."
+            ),
+            NoiseSchedule.q_step,
+            NoiseSchedule.q_sample,
+            NoiseSchedule.linear,
+            NoiseSchedule.cosine,
+            noisy_walk,
+        )

@@ -1,0 +1,417 @@
+"""T = 500, 1000, 1500: three models of the same network and data that differ in the number of steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.ddpm.explorer import DDPMExplorer, Prediction
+from core.ddpm.model import ScheduleConfig
+from core.ddpm.schedule import NoiseSchedule
+from pages.shared import controls, figures, loaders, picking, training
+from pages.shared.figures import Provenance
+from pages.shared.loaders import Timed
+from pages.shared.picking import Picked
+from pages.shared.text import (
+    GREY,
+    N_,
+    SYMBOL_COLOURS,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    percent,
+    plain_errors,
+)
+
+ALIGNMENTS = {
+    "noise": N_("Same noise (log SNR)"),
+    "share": N_("Same share t / T"),
+    "t": N_("Same t"),
+}
+COLOURS = (SYMBOL_COLOURS["eps"], SYMBOL_COLOURS["x"], SYMBOL_COLOURS["x_t"])
+SHEET = 24
+
+
+def unequal(explorers: list[DDPMExplorer]) -> None:
+    """Says so where more than T differs between the models: passes over the data, or the start."""
+    epochs = {e.T: training.epochs_in_words(e.bundle) for e in explorers}
+    starts = {tuple(one.name for one in e.bundle.ancestors) for e in explorers}
+    if len(starts) == 1 and (start := starts.pop()):
+        st.caption(
+            _(
+                "All of these models began with the weights of {name}, and each then trained as "
+                "long as the others, with its own T."
+            ).format(name=start[-1])
+            if len(set(epochs.values())) == 1
+            else _("All of these models began with the weights of {name}.").format(name=start[-1])
+        )
+    if len(set(epochs.values())) > 1:
+        st.warning(
+            _(
+                "**Not trained for equally long**: {epochs}. Samples and errors of these models differ "
+                "for that reason too; where the levels lie and where they end does not."
+            ).format(
+                epochs=", ".join(
+                    _("{epochs} epochs with T = {T}").format(epochs=count, T=T)
+                    for T, count in epochs.items()
+                )
+            )
+        )
+
+
+# ---------------------------------------------------------------- which level
+
+
+def stops(alignment: str, explorers: list[DDPMExplorer]) -> list[int]:
+    """What the timeline counts: log SNR downwards, per cent of T, or t."""
+    longest = max(explorer.T for explorer in explorers)
+    if alignment == "noise":
+        ends = [explorer.schedule.log_snr for explorer in explorers]
+        most, least = max(float(e[0]) for e in ends), min(float(e[-1]) for e in ends)
+        return list(range(int(np.floor(most)), int(np.floor(least)) - 1, -1))
+    if alignment == "share":
+        return [1, *range(5, 101, 5)]
+    return [1, *(step * longest // 30 for step in range(1, 31))]
+
+
+def level(alignment: str, stop: int, explorer: DDPMExplorer) -> int | None:
+    """The model's level at a stop, from 0; None where the model has none so deep."""
+    if alignment == "noise":
+        beyond = stop < float(explorer.schedule.log_snr[-1]) - 0.5
+        return None if beyond else explorer.schedule.nearest_t(stop)
+    t = stop * explorer.T // 100 if alignment == "share" else stop
+    return None if t > explorer.T else max(0, t - 1)
+
+
+def words_of(alignment: str, stop: int) -> str:
+    if alignment == "noise":
+        return _("log SNR {value}").format(value=number(stop, 0))
+    return percent(stop / 100) + " T" if alignment == "share" else f"t = {stop}"
+
+
+# ---------------------------------------------------------------- one picture, three models
+
+
+def one_look(names: list[str], picked: Picked, seed: int) -> None:
+    """The timeline and what each model sees: runs again by itself."""
+    with plain_errors():
+        explorers = [loaders.ddpm(name) for name in names]
+        alignment = controls.choice(_("Align the models by"), ALIGNMENTS, "lengths_align")
+        marks = stops(alignment, explorers)
+        label = {"noise": "log SNR", "share": _("t as a share of T (%)"), "t": "t"}[alignment]
+        stop = controls.timeline(
+            label, marks, f"lengths_at_{alignment}", default=marks[len(marks) // 3]
+        )
+        found = []
+        for name, explorer in zip(names, explorers, strict=True):
+            t = level(alignment, stop, explorer)
+            looked = None if t is None else loaders.predictions(name, picked.picture, [t], seed)
+            found.append((explorer, looked))
+        looks(found, alignment, stop, picked, seed)
+
+
+def looks(
+    found: list[tuple[DDPMExplorer, Timed[list[Prediction]] | None]],
+    alignment: str,
+    stop: int,
+    picked: Picked,
+    seed: int,
+) -> None:
+    seen = [(explorer, looked.value[0]) for explorer, looked in found if looked is not None]
+    for explorer, looked in found:
+        if looked is None:
+            st.caption(
+                _("The model with T = {T} ends before {where}: its log SNR ends at {end}.").format(
+                    T=explorer.T,
+                    where=words_of(alignment, stop),
+                    end=number(float(explorer.schedule.log_snr[-1]), 1),
+                )
+            )
+    if not seen:
+        return
+    for key, title, alt in (
+        ("x_t", "x_t", _("The noisy picture for T = {T}")),
+        ("eps_hat", _("predicted noise"), _("The noise that the model with T = {T} sees")),
+        ("x0_hat", _("predicted x₀"), _("The picture that the model with T = {T} sees")),
+    ):
+        st.caption(title)
+        figures.row(
+            [
+                (
+                    getattr(look, key),
+                    f"T = {explorer.T}, t = {look.t + 1}",
+                    alt.format(T=explorer.T),
+                )
+                for explorer, look in seen
+            ],
+            width=figures.WIDE * len(seen) // len(found),
+        )
+    seconds = sum(looked.seconds for _explorer, looked in found if looked is not None)
+    settings = {
+        _("picture"): picked.words,
+        _("aligned"): words_of(alignment, stop),
+        _("seed of the noise"): seed,
+    }
+    for explorer, _look in seen:
+        figures.caption(Provenance(explorer.bundle, True, seconds, settings))
+    rows = [
+        {
+            "T": explorer.T,
+            "t": look.t + 1,
+            "alpha_bar": look.alpha_bar,
+            "log_snr": look.log_snr,
+            "eps_mse": look.eps_mse,
+            "x0_mse": look.x0_mse,
+        }
+        for explorer, look in seen
+    ]
+    st.dataframe(
+        [
+            {
+                "T": row["T"],
+                "t": row["t"],
+                "ᾱₜ": number(row["alpha_bar"], 5),
+                "log SNR": number(row["log_snr"], 2),
+                _("squared error of the noise"): number(row["eps_mse"], 4),
+                _("squared error of x̂₀"): number(row["x0_mse"], 4),
+            }
+            for row in rows
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+    figures.downloads(
+        "ddpm_lengths",
+        png=lambda: figures.grid(
+            np.stack([p for _e, look in seen for p in (look.x_t, look.eps_hat, look.x0_hat)]), 3
+        ),
+        rows=lambda: rows,
+    )
+
+
+# ---------------------------------------------------------------- figures of the runs
+
+
+def by_level(explorers: list[DDPMExplorer]) -> None:
+    """Error of the predicted noise against its level."""
+    st.subheader(_("Is the same noise equally hard?"), anchor=False)
+    axis = controls.choice(_("Against"), {"noise": "log SNR", "share": "t / T"}, "lengths_axis")
+    figure = go.Figure()
+    for explorer, colour in zip(explorers, COLOURS, strict=False):
+        arrays = explorer.bundle.profiles
+        x = arrays["level_log_snr"] if axis == "noise" else (arrays["level_t"] + 1) / explorer.T
+        figure.add_trace(
+            figures.line(
+                x,
+                arrays["level_eps_mse"],
+                f"T = {explorer.T} · {explorer.bundle.digest}",
+                colour,
+                markers=True,
+            )
+        )
+    figure.update_xaxes(title="log SNR" if axis == "noise" else "t / T")
+    if axis == "noise":
+        figure.update_xaxes(autorange="reversed")
+    figure.update_yaxes(title=_("squared error of the noise"), type="log", exponentformat="power")
+    tested = explorers[0].bundle.metrics["test"]["pictures"]
+    figures.chart(
+        figure,
+        "lengths_by_level",
+        _("Squared error of the predicted noise against the noise level, one curve a model"),
+        Provenance(
+            explorers[0].bundle,
+            live=False,
+            settings={_("over"): _("{count} test pictures").format(count=number(tested, 0))},
+        ),
+        lambda: [
+            {
+                "T": explorer.T,
+                "t": int(arrays["level_t"][i]) + 1,
+                "log_snr": float(arrays["level_log_snr"][i]),
+                "loss": float(arrays["level_loss"][i]),
+                "eps_mse": float(arrays["level_eps_mse"][i]),
+                "x0_mse": float(arrays["level_x0_mse"][i]),
+            }
+            for explorer in explorers
+            for arrays in [explorer.bundle.profiles]
+            for i in range(len(arrays["level_t"]))
+        ],
+    )
+
+
+def trade(explorers: list[DDPMExplorer]) -> None:
+    """Training time, sampling time and quality of each, as a table and a chart."""
+    st.subheader(_("Time and quality"), anchor=False)
+    rows = []
+    for explorer in explorers:
+        metrics, settings = explorer.bundle.metrics, explorer.bundle.config["training"]
+        rows.append(
+            {
+                "T": explorer.T,
+                "alpha_bar_end": metrics["schedule"]["alpha_bar_end"],
+                "epochs": settings["epochs_done"],
+                "epochs_in_words": training.epochs_in_words(explorer.bundle),
+                "seconds_an_epoch": metrics["timing"].get("seconds_an_epoch", float("nan")),
+                "training_minutes": explorer.bundle.history[-1]["seconds_total"] / 60,
+                "seconds_all_steps": metrics["timing"]["seconds_a_picture_all_steps"],
+                "seconds_50_steps": metrics["timing"]["seconds_a_picture_50_steps"],
+                "eps_mse": metrics["test"]["eps_mse"],
+                "frechet": metrics["samples"]["frechet_pixel_components"],
+                "sharpness": metrics["samples"]["sharpness"],
+            }
+        )
+    floor = explorers[0].bundle.metrics["samples"]["frechet_real_against_real"]
+    st.dataframe(
+        [
+            {
+                "T": row["T"],
+                _("ᾱ at the end"): f"{row['alpha_bar_end']:.1e}",
+                _("epochs"): row["epochs_in_words"],
+                _("an epoch, s"): number(row["seconds_an_epoch"], 0),
+                _("training, min"): number(row["training_minutes"], 0),
+                _("all steps, s"): number(row["seconds_all_steps"], 2),
+                _("50 steps, s"): number(row["seconds_50_steps"], 2),
+                _("error of the noise"): number(row["eps_mse"], 4),
+                _("Frechet, pixels"): number(row["frechet"], 1),
+                _("sharpness"): number(row["sharpness"], 1),
+            }
+            for row in rows
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+    figure = go.Figure(
+        go.Scatter(
+            x=[row["seconds_all_steps"] for row in rows],
+            y=[row["frechet"] for row in rows],
+            mode="markers+text",
+            text=[f"T = {row['T']}" for row in rows],
+            textposition="top center",
+            marker={"size": 16, "color": list(COLOURS[: len(rows)])},
+            showlegend=False,
+        )
+    )
+    figure.add_hline(
+        floor,
+        line_dash="dot",
+        line_color=GREY,
+        annotation_text=_("real against real: {value}").format(value=number(floor, 1)),
+        annotation_position="bottom left",
+    )
+    slowest = max(row["seconds_all_steps"] for row in rows)
+    figure.update_xaxes(title=_("seconds a picture, all steps"), range=[0, 1.2 * slowest])
+    top = 1.3 * max(floor, *(row["frechet"] for row in rows))
+    figure.update_yaxes(title=_("Frechet distance, pixel components"), range=[0, top])
+    device = explorers[0].bundle.metrics["timing"]["device"]
+    samples = explorers[0].bundle.metrics["samples"]
+    figures.chart(
+        figure,
+        "lengths_trade",
+        _("Frechet distance against sampling time, one point a model"),
+        Provenance(
+            explorers[0].bundle,
+            live=False,
+            settings={
+                _("device"): device,
+                _("samples"): samples["samples"],
+                _("sampler"): _("{sampler}, {steps} steps").format(
+                    sampler="DDIM", steps=samples["steps"]
+                ),
+            },
+        ),
+        lambda: rows,
+    )
+    st.markdown(
+        _(
+            "Training costs the same whatever T: each of its steps visits one level a "
+            "picture. An epoch is timed alone; the minutes are those of the run, whatever else its "
+            "machine did. **Sampling by all steps costs T calls of the network.** The Frechet "
+            "distance is between Gaussians fitted to pictures in the first {components} "
+            "principal components of the pixels: it sees colour and coarse shape, not "
+            "digits; lower is nearer to real."
+        ).format(components=samples["components"])
+    )
+
+
+def sheets(explorers: list[DDPMExplorer]) -> None:
+    """Samples of each by all of its steps, from the same seeds."""
+    st.subheader(_("Samples by all T steps"), anchor=False)
+    for column, explorer in zip(st.columns(len(explorers)), explorers, strict=True):
+        with column:
+            bundle = explorer.bundle
+            shown = loaders.sheet(bundle, "ancestral", max(bundle.progress("ancestral")), SHEET)
+            st.markdown(f"**T = {explorer.T}**")
+            figures.sheet(
+                shown, columns=4, alt=_("Samples of the model with T = {T}").format(T=explorer.T)
+            )
+            figures.caption(
+                Provenance(bundle, live=False, settings={_("seeds"): f"0 – {SHEET - 1}"})
+            )
+            figures.downloads(
+                f"samples_T_{explorer.T}", png=lambda shown=shown: figures.grid(shown, 4)
+            )
+
+
+def main() -> None:
+    head(
+        "T = 500, 1000, 1500",
+        _(
+            "Three models, the same network and the same data; what differs is the number of noise "
+            "levels. **Is more better?** Align them by t and they disagree; align them by "
+            "noise and they see the same."
+        ),
+    )
+    with plain_errors():
+        names = [entry.name for entry in loaders.some("ddpm", own=True)]
+        names.sort(key=lambda name: loaders.ddpm(name).T)
+        explorers = [loaders.ddpm(name) for name in names]
+        unequal(explorers)
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            picked = picking.picture("lengths", explorers[0].bundle, default="maker")
+        with right:
+            seed = controls.seed("lengths_seed")
+        if picked is None:
+            st.info(_("Choose a picture to start from."))
+        else:
+            playing = [pace for a in ALIGNMENTS if (pace := controls.pace(f"lengths_at_{a}"))]
+            st.fragment(run_every=playing[0] if playing else None)(one_look)(names, picked, seed)
+        trade(explorers)
+        sheets(explorers)
+        by_level(explorers)
+        mechanism(
+            _(
+                "All three use β from 0.0001 to 0.02, unscaled, as the assignment has it. More "
+                "steps therefore mean more noise in the end: after 500 steps ᾱ is still {a}, "
+                "after 1000 {b}, after 1500 {c}. **T = 500 does not reach pure "
+                "noise**, yet sampling starts from pure noise: the model is shown something there "
+                "that it never saw in training, and colours and brightness drift. T = 1500 spends "
+                "its last third on levels where nothing is left to see."
+            ).format(
+                a=number(float(NoiseSchedule.linear(500).alphas_cumprod[-1]), 4),
+                b=number(float(NoiseSchedule.linear(1000).alphas_cumprod[-1]), 5),
+                c=number(float(NoiseSchedule.linear(1500).alphas_cumprod[-1]), 7),
+            )
+        )
+        x_t = coloured("x_t")
+        formula(
+            [
+                r"\bar\alpha_T = \prod_{t=1}^{T} (1-\beta_t),\qquad "
+                r"\log \mathrm{SNR}(t) = \log \frac{\bar\alpha_t}{1-\bar\alpha_t}",
+                rf"\text{{same noise: }} {x_t}^{{(500)}} = {x_t}^{{(1500)}} \iff "
+                r"\bar\alpha^{(500)}_{t} = \bar\alpha^{(1500)}_{t'}",
+            ],
+            _(
+                "Kingma et al. 2021, *Variational Diffusion Models*: in continuous time the "
+                "variational bound depends on the ends of the signal-to-noise ratio alone, not "
+                "on the way between them."
+            ),
+            NoiseSchedule.linear,
+            NoiseSchedule.nearest_t,
+            DDPMExplorer.predict,
+            ScheduleConfig.build,
+        )

@@ -1,0 +1,370 @@
+"""Inside the U-Net: what its layers hold while it guesses the noise, and what that is good for."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core.ddpm.clustering import k_means
+from core.ddpm.explorer import DDPMExplorer
+from core.ddpm.feature_views import (
+    PALETTE,
+    Scope,
+    channel,
+    channel_page,
+    component_colours,
+    grey_grid,
+    overlay,
+    segments,
+    strength,
+)
+from core.ddpm.unet import UNet
+from pages.shared import controls, figures, loaders, picking
+from pages.shared.figures import Provenance
+from pages.shared.picking import Picked
+from pages.shared.text import (
+    N_,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    percent,
+    plain_errors,
+)
+
+VIEWS = {
+    "components": N_("Three components as colours"),
+    "channel": N_("One channel"),
+    "strength": N_("Strength over channels"),
+}
+SCOPES: dict[Scope, str] = {
+    "cell": N_("Each picture"),
+    "layer": N_("Each layer"),
+    "grid": N_("The whole grid"),
+}
+SHARES = (0.01, 0.05, 0.15, 0.25, 0.4, 0.6, 0.8)
+SEGMENT_SHARES = (0.05, 0.15, 0.25)
+CHANNELS_A_PAGE = 24
+MOST_SEGMENTS = len(PALETTE)
+
+
+def levels_of(explorer: DDPMExplorer) -> list[int]:
+    """The levels that the grid shows, from 0."""
+    return [round(share * explorer.T) - 1 for share in SHARES]
+
+
+def provenance(
+    explorer: DDPMExplorer, picked: Picked, seed: int, seconds: float, **more: object
+) -> Provenance:
+    settings = {_("picture"): picked.words, _("seed of the noise"): seed, **more}
+    return Provenance(explorer.bundle, True, seconds, settings)
+
+
+# ---------------------------------------------------------------- layer by t
+
+
+@st.fragment
+def grid_of_layers(name: str, picked: Picked, seed: int) -> None:
+    """One row a layer, one column a level: runs again by itself."""
+    with plain_errors():
+        st.subheader(_("Layer by layer, level by level"), anchor=False)
+        explorer = loaders.ddpm(name)
+        levels = levels_of(explorer)
+        found = loaders.features(name, picked.picture, levels, seed)
+        left, middle, right = st.columns(3, gap="large")
+        with left:
+            view = controls.choice(_("Show"), VIEWS, "inside_view")
+        with middle:
+            scope = controls.choice(
+                _("Black and white within"),
+                SCOPES,
+                "inside_scope",
+                help=_(
+                    "The same scale for the whole grid shows which layers are loud; a scale of its "
+                    "own shows every picture at full contrast."
+                ),
+            )
+        index = 0
+        with right:
+            if view == "channel":
+                widest = max(values.shape[1] for values in found.value.values())
+                index = controls.whole(_("Channel"), 1, widest, 1, "inside_channel") - 1
+        shares: dict[str, float] = {}
+        if view == "components":
+            shown, shares = component_colours(found.value, scope)
+        elif view == "channel":
+            shown = grey_grid(channel(found.value, index), scope)
+        else:
+            shown = grey_grid(strength(found.value), scope)
+        rows = {layer: f"{layer} ({found.value[layer].shape[1]})" for layer in explorer.layers}
+        sheet = figures.matrix(
+            np.stack([shown[layer] for layer in rows]),
+            list(rows.values()),
+            [f"t = {level + 1}" for level in levels],
+            alt=_("Activations of the U-Net: one row a layer, one column a level of noise"),
+        )
+        figures.caption(
+            provenance(explorer, picked, seed, found.seconds, **{_("scale"): _(SCOPES[scope])})
+        )
+        figures.downloads(
+            "inside_the_unet",
+            png=lambda: sheet,
+            rows=lambda: [
+                {
+                    "layer": layer,
+                    "t": level + 1,
+                    "channels": values.shape[1],
+                    "mean": float(values[i].mean()),
+                    "std": float(values[i].std()),
+                    "share_of_three_components": shares.get(layer, float("nan")),
+                }
+                for layer, values in found.value.items()
+                for i, level in enumerate(levels)
+            ],
+        )
+        if shares:
+            first, last = explorer.layers[0], explorer.layers[-1]
+            st.markdown(
+                _(
+                    "Rows are layers, with the number of their channels; the number in the name is "
+                    "the side in pixels. Red, green and blue are the same three components along a "
+                    "row. They hold {first} of the variance of {first_layer} and {last} of that of "
+                    "{last_layer}."
+                ).format(
+                    first=percent(shares[first]),
+                    first_layer=f"`{first}`",
+                    last=percent(shares[last]),
+                    last_layer=f"`{last}`",
+                )
+            )
+
+
+# ---------------------------------------------------------------- all channels of a layer
+
+
+@st.fragment
+def channels(name: str, picked: Picked, seed: int) -> None:
+    """The channels of one layer at one level, page by page."""
+    with plain_errors():
+        st.subheader(_("Every channel of one layer"), anchor=False)
+        explorer = loaders.ddpm(name)
+        levels = levels_of(explorer)
+        found = loaders.features(name, picked.picture, levels, seed)
+        left, middle, right = st.columns(3, gap="large", vertical_alignment="bottom")
+        with left:
+            layer = st.selectbox(
+                _("Layer"),
+                explorer.layers,
+                len(explorer.layers) - 1,
+                key="inside_layer",
+                bind="query-params",
+            )
+        with middle:
+            t = st.select_slider(
+                "t",
+                [level + 1 for level in levels],
+                levels[2] + 1,
+                key="inside_t",
+                bind="query-params",
+            )
+        values = found.value[layer][[level + 1 for level in levels].index(t)]
+        count = len(values)
+        pages = -(-count // CHANNELS_A_PAGE)
+        with right:
+            page = 1
+            if pages > 1:
+                page = controls.whole(_("Page of channels"), 1, pages, 1, "inside_page")
+        first = (min(page, pages) - 1) * CHANNELS_A_PAGE
+        shown = channel_page(values, first, CHANNELS_A_PAGE, "grid")
+        last = first + len(shown)
+        sheet = figures.sheet(
+            shown,
+            columns=8,
+            factor=3,
+            alt=_("Channels {first} to {last} of the layer {layer} at t = {t}").format(
+                first=first + 1, last=last, layer=layer, t=t
+            ),
+        )
+        figures.caption(
+            provenance(
+                explorer,
+                picked,
+                seed,
+                found.seconds,
+                **{_("layer"): layer, "t": t, _("channels"): f"{first + 1} – {last}"},
+            )
+        )
+        figures.downloads(
+            "unet_channels",
+            png=lambda: sheet,
+            rows=lambda: [
+                {
+                    "layer": layer,
+                    "t": t,
+                    "channel": i + 1,
+                    "mean": float(one.mean()),
+                    "std": float(one.std()),
+                }
+                for i, one in enumerate(values)
+            ],
+        )
+
+
+# ---------------------------------------------------------------- segments
+
+
+@st.fragment
+def segmentation(name: str, picked: Picked, seed: int) -> None:
+    """k-means over the places of one picture, from chosen layers and levels."""
+    with plain_errors():
+        st.subheader(_("Segments without a single label"), anchor=False)
+        st.markdown(
+            _(
+                "Every place of the picture is described by what chosen layers hold there; "
+                "places with similar descriptions get one colour. **Do digit and wall come "
+                "apart?**"
+            )
+        )
+        explorer = loaders.ddpm(name)
+        levels = levels_of(explorer)
+        found = loaders.features(name, picked.picture, levels, seed)
+        left, middle, right = st.columns(3, gap="large")
+        with left:
+            layers = st.multiselect(
+                _("Layers"),
+                explorer.layers,
+                [explorer.layers[-2], explorer.layers[-1]],
+                key="inside_layers",
+                bind="query-params",
+            )
+        with middle:
+            ts = [level + 1 for level in levels]
+            chosen = st.multiselect(
+                _("Levels t"),
+                ts,
+                [round(share * explorer.T) for share in SEGMENT_SHARES],
+                key="inside_levels",
+                bind="query-params",
+            )
+        with right:
+            k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, 3, "inside_k")
+        if not layers or not chosen:
+            st.info(_("Choose at least one layer and one level."))
+            return
+        rows = [ts.index(t) for t in chosen]
+        map_, clusters = segments(found.value, layers, rows, k)
+        pixels = picked.picture.reshape(-1, 3).astype(float)
+        plain = PALETTE[k_means(pixels, k).labels].reshape(picked.picture.shape)
+        tiles = [
+            (picked.picture, _("the picture"), _("The picture")),
+            (map_, _("segments from features"), _("Segments by k-means on activations")),
+            (
+                overlay(picked.picture, map_),
+                _("segments over the picture"),
+                _("The segments laid over the picture"),
+            ),
+            (
+                plain,
+                _("segments from colours alone"),
+                _("Segments by k-means on the colours of the pixels"),
+            ),
+        ]
+        figures.pairs(tiles)
+        figures.caption(
+            provenance(
+                explorer,
+                picked,
+                seed,
+                found.seconds,
+                **{_("layers"): ", ".join(layers), "t": ", ".join(map(str, chosen)), "k": k},
+            )
+        )
+        figures.downloads(
+            "unet_segments",
+            png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
+            rows=lambda: [
+                {"row": i // 32, "column": i % 32, "segment": int(label) + 1}
+                for i, label in enumerate(clusters.labels)
+            ],
+        )
+        sizes = np.bincount(clusters.labels, minlength=k) / clusters.labels.size
+        st.markdown(
+            _("Shares of the picture, largest first: {shares}.").format(
+                shares=", ".join(percent(float(size)) for size in sizes)
+            )
+        )
+
+
+def main() -> None:
+    head(
+        _("Inside the U-Net"),
+        _(
+            "To guess the noise, the network has to know what is **not** noise. Look at what its "
+            "layers hold on the way, and see whether a digit can be cut out with it."
+        ),
+    )
+    with plain_errors():
+        name = controls.bundle_name("ddpm", "inside_bundle")
+        explorer = loaders.ddpm(name)
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            picked = picking.picture("inside", explorer.bundle, default="maker")
+        with right:
+            seed = controls.seed("inside_seed")
+            st.caption(
+                _(
+                    "{layers} layers, {parameters} numbers learnt; the noise is the same at every t."
+                ).format(layers=len(explorer.layers), parameters=number(explorer.parameters(), 0))
+            )
+        if picked is None:
+            st.info(_("Choose a picture to start from."))
+        else:
+            grid_of_layers(name, picked, seed)
+            segmentation(name, picked, seed)
+            channels(name, picked, seed)
+        with st.expander(_("Does this carry over to other tasks?"), icon=":material/help:"):
+            st.markdown(
+                _(
+                    "**Where it carries over.** On large photographs Baranchuk et al. 2022 read off "
+                    "parts of faces and cars with a small classifier on such features and a few "
+                    "dozen labelled pictures; others found correspondences, depth and edges. Layers "
+                    "in the middle of the way up and small t served best: enough noise that texture "
+                    "does not matter, enough picture that shape is still there.\n\n**Where it does not "
+                    "carry over.** These pictures have 32 × 32 pixels, and the network is small and "
+                    "saw digits alone: it has no reason to know what it never needed for guessing "
+                    "noise. k-means finds what varies most, not what has a name; often that is light "
+                    "and dark, as in the fourth picture, made from the colours alone. Where both "
+                    "agree, the network adds nothing. And features depend on t and on the noise "
+                    "drawn: change the seed and look again before you believe a segment. A segment "
+                    "along the edge is the padding of the convolutions, not the picture."
+                )
+            )
+        mechanism(
+            _(
+                "The U-Net goes down from fine to coarse, through a middle, and up again; each "
+                "layer of the way up also sees what its partner on the way down held. Shown are "
+                "the activations after each layer for the same picture and the same noise, at "
+                "rising t.\n\n"
+                "A layer has dozens of channels. **Principal components** turn them into three "
+                "colours; **k-means** groups places by all of them."
+            )
+        )
+        x_t, eps = coloured("x_t"), coloured("eps", r"\varepsilon_\theta")
+        formula(
+            [
+                rf"h_\ell({x_t}, t) \in \mathbb R^{{C_\ell \times H_\ell \times W_\ell}},\qquad "
+                rf"{eps} = \mathrm{{head}}(h_L)",
+                r"\min_{c, m} \sum_{i} \big\| f_i - m_{c(i)} \big\|^2,\qquad "
+                r"f_i = \big(h_\ell[i]\big)_{\ell,\,t}",
+            ],
+            _(
+                "Ronneberger, Fischer & Brox 2015; Baranchuk et al. 2022, *Label-Efficient Semantic "
+                "Segmentation with Diffusion Models*; Lloyd 1982."
+            ),
+            UNet.forward,
+            component_colours,
+            segments,
+            k_means,
+        )

@@ -1,0 +1,1 @@
+"""What pages of the diffusion model are made of."""

@@ -1,0 +1,173 @@
+"""The judge's figures of many samples, stored with the bundles: a table, and who is ahead in what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import streamlit as st
+
+from core.bundles.bundle import Bundle
+from core.ddpm.restoration import COVERAGE, wilson
+from core.judge.explorer import JudgeExplorer
+from pages.ddpm.parts.samples import Drawn
+from pages.shared import figures
+from pages.shared.figures import Provenance
+from pages.shared.text import _, number, percent
+
+# Share of the sure samples from which a digit counts as seen.
+SEEN = 0.02
+NOTHING = "–"
+# By so much two models differ at least where one is said to be ahead in a final figure.
+MARGIN = 0.05
+
+Stored = Mapping[str, float]
+
+
+def stored_figures(of: Bundle) -> Stored | None:
+    """The judge's figures of many samples that are stored with a bundle, where there are any."""
+    return of.metrics.get("judged", {}).get("samples")
+
+
+def classes_seen(digits: np.ndarray) -> int:
+    """Digits that at least ``SEEN`` of the pictures are taken for that the judge is sure of."""
+    return int(((digits > 0) & (digits >= SEEN * digits.sum())).sum())
+
+
+def show(
+    models: list[tuple[str, str, Bundle]], chosen: list[Bundle], vae: Drawn, judge: JudgeExplorer
+) -> None:
+    """Figures over 2,000 samples each, stored with the bundles; ``chosen``: which two to compare."""
+    st.subheader(_("Final figures"), anchor=False)
+    judged = [(title, of) for _family, title, of in models if stored_figures(of)]
+    if not judged:
+        st.info(_("These bundles hold no figures of the judge."))
+        return
+    rows = [final_row(title, of, vae) for title, of in judged]
+    rows += real_rows(judged[-1][1], judge)
+    st.dataframe(rows, hide_index=True, width="stretch")
+    compared = [(title, stored_figures(of)) for title, of in judged if of in chosen]
+    if len(compared) == 2:
+        result(*compared)
+    real = judge.bundle.metrics
+    half = real["test"]["pictures"] // 2
+    words = _(
+        "Frechet, judge's features: the Frechet distance in the judge's features to the test digits, "
+        "not an FID. That of the test digits is one half of them against the other, {half} against "
+        "{rest}; sets of more pictures come out lower, so it is no limit. Digits seen: those "
+        "with at least {share} of the samples that the judge is sure of."
+    ).format(
+        half=number(half, 0), rest=number(real["test"]["pictures"] - half, 0), share=percent(SEEN)
+    )
+    devices = {of.metrics["timing"]["device"] for _title, of in judged if "timing" in of.metrics}
+    words += " " + _(
+        "Seconds a sample: of the VAE as just measured here with {count} samples; of the others by DDIM "
+        "with 50 steps, stored with the bundle ({devices})."
+    ).format(count=len(vae.pictures), devices="; ".join(sorted(devices)))
+    st.caption(words)
+    (_title, first), *others = judged
+    figures.caption(Provenance(first, live=False, also=[of for _title, of in others]))
+    figures.downloads("final_figures", rows=lambda: rows)
+
+
+def final_row(title: str, of: Bundle, vae: Drawn) -> dict[str, str]:
+    """A model's line: seconds of the VAE as they were here, of others as the bundle says."""
+    stored, timing = stored_figures(of), of.metrics.get("timing")
+    seconds = timing["seconds_a_picture_50_steps"] if timing else None
+    if of is vae.of:
+        seconds = vae.seconds_a_sample
+    return {
+        _("samples of"): title,
+        _("pictures"): number(stored["samples"], 0),
+        _("sharpness"): number(stored["sharpness"], 2),
+        _("the judge is sure"): percent(stored["sure"], 1),
+        _("digits seen"): number(classes_seen(of.profiles["judged_digits"]), 0),
+        _("diversity"): number(stored["diversity"], 3),
+        _("Frechet, judge's features"): number(stored["frechet"], 2),
+        _("distance to the nearest training picture"): number(stored["nearest_training"], 1),
+        _("seconds a sample"): NOTHING if seconds is None else number(seconds, 4),
+    }
+
+
+def real_rows(of: Bundle, judge: JudgeExplorer) -> list[dict[str, str]]:
+    """The same of real pictures, as far as it is known."""
+    stored, real = stored_figures(of), judge.bundle.metrics["features"]
+    test = {
+        _("samples of"): _("test digits"),
+        _("pictures"): number(of.config["data"]["test_pictures"], 0),
+        _("sharpness"): number(stored["sharpness_of_test"], 2),
+        _("the judge is sure"): percent(stored["sure_of_test"], 1),
+        _("digits seen"): number(classes_seen(of.profiles["judged_digits_of_test"]), 0),
+        _("diversity"): number(1, 3),
+        _("Frechet, judge's features"): number(stored["frechet_real_against_real"], 2),
+        _("distance to the nearest training picture"): number(
+            stored["nearest_training_of_test"], 1
+        ),
+        _("seconds a sample"): NOTHING,
+    }
+    train = dict.fromkeys(test, NOTHING) | {
+        _("samples of"): _("training digits"),
+        _("pictures"): number(real["frechet_training_pictures"], 0),
+        _("Frechet, judge's features"): number(real["frechet_training_against_test"], 2),
+    }
+    return [test, train]
+
+
+def leads(first: Stored, second: Stored) -> dict[str, int]:
+    """Which of two models is ahead in a final figure: 1 the first, -1 the second, 0 neither.
+
+    In the share that the judge is sure of: where the intervals do not overlap. In the others by more
+    than ``MARGIN``: in sharpness and diversity by being nearer to the test digits, whose figure is
+    the unit, in the Frechet distance as a share of the larger.
+    """
+    (low, high), (low_2, high_2) = (
+        wilson(np.float64(m["sure"]), m["samples"]) for m in (first, second)
+    )
+    away = {
+        "diversity": [abs(m["diversity"] - 1) for m in (first, second)],
+        "frechet": [
+            m["frechet"] / max(first["frechet"], second["frechet"]) for m in (first, second)
+        ],
+        "sharpness": [abs(m["sharpness"] / m["sharpness_of_test"] - 1) for m in (first, second)],
+    }
+    return {"sure": int(low > high_2) - int(low_2 > high)} | {
+        name: int(np.sign(b - a)) if abs(b - a) > MARGIN else 0 for name, (a, b) in away.items()
+    }
+
+
+def result(first: tuple[str, Stored], second: tuple[str, Stored]) -> None:
+    """Which of the two chosen models is ahead in what, said from their final figures."""
+    titles, stored = zip(first, second, strict=True)
+    measures = {
+        "sure": (_("digits that the judge is sure of"), lambda value: percent(value, 1)),
+        "diversity": (_("diversity"), lambda value: number(value, 2)),
+        "frechet": (_("Frechet distance in the judge's features"), lambda value: number(value, 2)),
+        "sharpness": (
+            _("sharpness nearest to that of test digits"),
+            lambda value: number(value, 1),
+        ),
+    }
+    said: dict[int, list[str]] = {1: [], -1: [], 0: []}
+    for name, lead in leads(*stored).items():
+        words, show = measures[name]
+        a, b = (show(m[name]) for m in (stored if lead >= 0 else stored[::-1]))
+        said[lead].append(_("{measure} ({a} against {b})").format(measure=words, a=a, b=b))
+    sentences = [
+        _("**{model} is ahead** in: {measures}.").format(
+            model=title, measures=", ".join(said[lead])
+        )
+        for title, lead in zip(titles, (1, -1), strict=True)
+        if said[lead]
+    ]
+    if said[0]:
+        sentences.append(
+            _("**Neither is ahead** in: {measures}.").format(measures=", ".join(said[0]))
+        )
+    count = number(min(m["samples"] for m in stored), 0)
+    st.markdown(_("Over {count} samples of each:").format(count=count) + " " + " ".join(sentences))
+    st.caption(
+        _(
+            "Ahead: in the share of digits where the {coverage} intervals do not overlap, in the "
+            "other figures by more than {margin}."
+        ).format(coverage=percent(COVERAGE), margin=percent(MARGIN))
+    )

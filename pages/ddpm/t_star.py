@@ -1,0 +1,284 @@
+"""Finding t*: noise a picture, denoise it, and see from which level on it is another picture."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from core.ddpm.explorer import DDPMExplorer, Restoration, Way
+from core.ddpm.restoration import crossing, find_t_star, noised, spread, sweep, wilson
+from core.judge.explorer import Comparison
+from core.judge.similarity import psnr, ssim
+from core.pictures.images import Pictures
+from pages.ddpm.parts import purification, restored, t_star_of_set
+from pages.shared import controls, figures, live, loaders, picking
+from pages.shared.picking import Picked
+from pages.shared.text import (
+    N_,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    plain_errors,
+)
+
+VIEWS = {"find": N_("Find t*"), "purify": N_("Undo an attack")}
+WAYS: dict[str, tuple[str, Way]] = {
+    "ddim-50": ("DDIM 50", Way("ddim", 50)),
+    "ddim-20": ("DDIM 20", Way("ddim", 20)),
+    "dpm-20": ("DPM-Solver++ 20", Way("dpm", 20)),
+    "ddim-50-eta-1": ("DDIM 50, η = 1", Way("ddim", 50, eta=1.0)),
+    "ddpm": (N_("DDPM, every step"), Way("ddpm", None)),
+}
+QUICK = Way("ddim", 10)
+QUICK_DRAWS = 2
+KEPT = 3
+
+
+# ---------------------------------------------------------------- what is asked for
+
+
+def words(code: str | None) -> str:
+    """The way in a few words; None is the quick look."""
+    return f"DDIM {QUICK.steps}" if code is None else _(WAYS[code][0])
+
+
+def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
+    """Sampler, levels as pages count them, number of draws, seed."""
+    left, middle, right = st.columns(3, gap="large")
+    T = explorer.T
+    with left:
+        codes = {code: title for code, (title, _way) in WAYS.items()}
+        code = controls.choice(_("Way of denoising"), codes, "tstar_way")
+    with middle:
+        low, high = st.slider(
+            _("Levels t′, from – to"),
+            1,
+            T,
+            (T // 25, 4 * T // 5),
+            key=f"tstar_span_{T}",
+            bind="query-params",
+        )
+        count = controls.whole(_("How many levels"), 3, 24, 12, "tstar_levels")
+    with right:
+        draws = controls.whole(
+            _("Draws of noise a level"),
+            1,
+            8,
+            4,
+            "tstar_draws",
+            help=_("Each draw is the same noise at every level, so that one thing varies."),
+        )
+        seed = controls.seed("tstar_seed")
+    levels = np.linspace(low, max(high, low + 1), count).round().astype(int)
+    return code, tuple(int(level) for level in np.unique(levels.clip(1, T))), draws, seed
+
+
+def chosen_pictures(explorer: DDPMExplorer) -> list[Picked]:
+    """One picture or several."""
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        picked = picking.picture("tstar", explorer.bundle, default="maker")
+    with right:
+        count = controls.whole(
+            _("How many pictures"),
+            1,
+            4,
+            1,
+            "tstar_count",
+            help=_("Those that follow the chosen one; an upload and a photo stand alone."),
+        )
+    if picked is None:
+        return []
+    return picking.companions("tstar", explorer.bundle, picked, count)
+
+
+# ---------------------------------------------------------------- going the way
+
+
+def rows(now: Restoration) -> None:
+    """The noisy picture at every level, and below it what each draw has become."""
+    columns = len(now.t)
+    draws = np.moveaxis(now.now, 1, 2)  # (P, D, L, H, W, 3)
+    noisy = now.noised[:, :, 0][:, None]
+    figures.live_sheet(
+        np.concatenate([noisy, draws], axis=1).reshape(-1, *draws.shape[3:]),
+        columns=columns,
+        factor=2,
+        alt=_("The noisy picture at every level, and below it what each draw has become"),
+        width=min(figures.WIDE, 70 * columns),
+    )
+
+
+def swept(
+    explorer: DDPMExplorer, request: restored.Request, pictures: Pictures
+) -> tuple[restored.Sweep | None, live.Place]:
+    """Buttons and progress; how far the sweep of this request has come, if it was asked for.
+
+    Also the place of what follows from it, which is empty while the sweep goes on.
+    """
+    kept: dict[restored.Request, restored.Sweep] = st.session_state.setdefault("tstar_sweeps", {})
+    zero_based = [level - 1 for level in request.levels]
+    grid = request.way.grid(explorer.T).numpy()
+    steps = [(grid <= level).sum() - 1 for level in explorer.snapped(request.way, zero_based)]
+    each = request.draws * len(pictures)
+    seconds = sum(steps) * each * loaders.seconds_a_picture(explorer.bundle.name)
+    clicked = st.button(
+        _("Noise and restore {count} pictures: about {seconds} s").format(
+            count=number(len(steps) * each, 0), seconds=number(seconds, 0)
+        ),
+        key="tstar_go",
+        type="primary",
+        icon=":material/play_arrow:",
+    )
+    place, below = st.empty(), st.empty()
+    if clicked:
+        kept.pop(request, None)
+        way_back = explorer.restore(request.way, pictures, zero_based, request.draws, request.seed)
+        kept[request] = restored.Sweep(way_back)
+        while len(kept) > KEPT:
+            kept.pop(next(iter(kept)))
+    mine = kept.get(request)
+    if mine is None:
+        return None, below
+    going = clicked
+    if mine.now is not None and not mine.now.finished:
+        going = live.stopped(mine.now, place, "tstar")
+    if going:
+        below.empty()
+        live.watch(mine.advance(), place, "tstar", rows, lambda now: now.worked)
+    if mine.now is not None and mine.now.finished and mine.compared is None:
+        mine.compared = loaders.judge().compare(pictures, mine.now.now)
+    return mine, below
+
+
+# ---------------------------------------------------------------- the page
+
+
+def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
+    code, levels, draws, seed = asked(explorer)
+    if not picked:
+        st.info(_("Choose a picture to start from."))
+        return
+    pictures = np.stack([one.picture for one in picked])
+    request = restored.Request(
+        explorer.bundle.digest,
+        WAYS[code][1],
+        levels,
+        draws,
+        seed,
+        tuple(picture.tobytes() for picture in pictures),
+    )
+    done, below = swept(explorer, request, pictures)
+    with below.container():
+        if done is not None and done.now is not None:
+            if done.compared is None:
+                unfinished(done.now)
+                return
+            back, compared, way = done.now, done.compared, words(code)
+        else:
+            back, compared = quick_look(explorer, request, pictures, words(code))
+            way = words(None)
+        if len(back.t) < 2:
+            st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
+            return
+        found = restored.Found(explorer, loaders.judge(), picked, back, compared, way, seed)
+        restored.result(found)
+        st.fragment(run_every=controls.pace("three_t"))(restored.three_ways)(found)
+
+
+def unfinished(now: Restoration) -> None:
+    """How far the pictures of a stopped sweep have come; nothing follows from them."""
+    st.info(_("There is no t\\* before the last step: these pictures are still on their way."))
+    rows(now)
+
+
+def quick_look(
+    explorer: DDPMExplorer, request: restored.Request, pictures: Pictures, way: str
+) -> tuple[Restoration, Comparison]:
+    """Few steps and draws at once, before the button is pressed."""
+    zero_based = [level - 1 for level in request.levels]
+    back = loaders.restored(
+        explorer.bundle.name, QUICK, pictures, zero_based, QUICK_DRAWS, request.seed
+    )
+    st.info(
+        _(
+            "A quick look: {quick}, {levels} levels, draws: {few}. Press the button for {way}, "
+            "draws: {draws}."
+        ).format(
+            quick=words(None),
+            levels=number(len(back.t), 0),
+            few=QUICK_DRAWS,
+            way=way,
+            draws=request.draws,
+        )
+    )
+    return back, loaders.judge().compare(pictures, back.now)
+
+
+def main() -> None:
+    head(
+        _("Finding t*"),
+        _(
+            "Noise a picture to level t′ and denoise it again. At low t′ **the same picture comes "
+            "back**, at high t′ **another one**. Where it changes is t\\*: find it, by more than "
+            "one measure."
+        ),
+    )
+    with plain_errors():
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            view = controls.choice(_("What to do"), VIEWS, "tstar_view")
+        with right:
+            explorer = loaders.ddpm(controls.bundle_name("ddpm", "tstar_bundle"))
+        if view == "find":
+            find(explorer, chosen_pictures(explorer))
+            t_star_of_set.show(explorer)
+            explained()
+        else:
+            purification.show(explorer, picking.picture("tstar", explorer.bundle, default="maker"))
+
+
+def explained() -> None:
+    mechanism(
+        _(
+            "At level t′ one sees √ᾱ times the picture plus √(1−ᾱ) times noise. While the noise hides only "
+            "texture, every picture that fits x_t has the same digit, and the way back ends at "
+            "one of them. When the noise hides the strokes as well, the network fills in what it "
+            "has learnt: **the prior takes over from the picture**.\n\n"
+            "**t\\* depends on the picture** (large, high-contrast digits survive longer), on the "
+            "**measure** (colours are lost before digits, or after), on the **draws** (hence the "
+            "interval), on the **sampler**, and on the **model**: one that knows the data better "
+            "needs less of the picture. Compare models at the same noise, not at the same t: "
+            "t\\* of T = 500 and of T = 1000 are other numbers for one amount of noise.\n\n"
+            "**Thresholds** are conventions, so each can be moved: half of the draws with the same "
+            "digit; 15 dB; an SSIM of 0.5 in 7 × 7 windows; and in the judge's features the "
+            "median distance of two test digits of different class. All levels and draws go "
+            "through the network together: those at lower t′ join as t falls."
+        )
+    )
+    x, x_t = coloured("x", "x_0"), coloured("x_t", "x_{t'}")
+    eps, x_hat = coloured("eps"), coloured("x_hat", r"\hat x_0")
+    formula(
+        [
+            rf"{x_t} = \sqrt{{\bar\alpha_{{t'}}}}\,{x} + \sqrt{{1-\bar\alpha_{{t'}}}}\,{eps},"
+            rf"\qquad {x_t} \to x_{{t'-1}} \to \dots \to {x_hat}",
+            rf"t^* = \min\{{t' : m({x}, {x_hat}(t')) "
+            r"\text{ is on the other side of its threshold}\}",
+        ],
+        _(
+            "Meng et al. 2022, *SDEdit*, for noising a picture only part of the way; Wang et al. "
+            "2004 for SSIM; Wilson 1927 for the interval of a share; the interval of t* is a bootstrap over "
+            "draws."
+        ),
+        noised,
+        sweep,
+        crossing,
+        find_t_star,
+        wilson,
+        spread,
+        psnr,
+        ssim,
+    )

@@ -1,0 +1,467 @@
+"""VAE against DDPM: samples of both side by side, judged by the same judge."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.bundles.bundle import Bundle
+from core.ddpm.explorer import Way
+from core.ddpm.restoration import COVERAGE, wilson
+from core.judge.explorer import JudgeExplorer, SampleQuality, mean_distance
+from core.judge.frechet import Gaussian
+from core.judge.model import SURE
+from core.judge.nearest import nearest
+from core.pictures.images import sharpness
+from core.vae.model import VAE
+from pages.ddpm.parts import final_figures, judge_trust, samples
+from pages.ddpm.parts.final_figures import classes_seen, stored_figures
+from pages.ddpm.parts.samples import Drawn
+from pages.shared import controls, data_sets, figures, loaders
+from pages.shared.figures import Provenance
+from pages.shared.text import (
+    GREY,
+    N_,
+    SYMBOL_COLOURS,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    percent,
+    plain_errors,
+)
+
+COUNTS = (16, 32, 64)
+WAYS: dict[str, tuple[str, Way]] = {
+    "ddim-20": ("DDIM 20", Way("ddim", 20)),
+    "ddim-50": ("DDIM 50", Way("ddim", 50)),
+    "dpm-20": ("DPM-Solver++ 20", Way("dpm", 20)),
+}
+COLOURS = {
+    "vae": SYMBOL_COLOURS["z"],
+    "ddpm": SYMBOL_COLOURS["x"],
+    "test": GREY,
+}
+# Shares of samples with a digit: from the first on there are digits, below the second hardly any.
+MUCH, LITTLE = 0.5, 0.2
+BLURRED = 0.85
+MANY_BLANKS = 0.4
+# Of how many pictures without a digit the judge may be sure before its sureness is doubted.
+FEW_SURE = 0.05
+
+
+# ---------------------------------------------------------------- figures
+
+
+def quality_row(title: str, found: SampleQuality, seconds: float) -> dict[str, str]:
+    return {
+        _("samples of"): title,
+        _("pictures"): number(found.count, 0),
+        _("sharpness"): number(found.sharpness, 1),
+        _("the judge is sure"): percent(found.sure),
+        _("digits seen"): number(classes_seen(found.digits), 0),
+        _("diversity"): number(found.diversity, 2),
+        _("Frechet, judge's features"): number(found.frechet, 2),
+        _("seconds a sample"): number(seconds, 4),
+    }
+
+
+def live_figures(both: list[Drawn], judge: JudgeExplorer, sure_from: float) -> list[SampleQuality]:
+    """Figures of what is on the screen."""
+    st.subheader(_("Figures of these samples"), anchor=False)
+    found = [judge.quality(drawn.pictures, sure_from=sure_from) for drawn in both]
+    rows = [
+        quality_row(drawn.title, quality, drawn.seconds_a_sample)
+        for drawn, quality in zip(both, found, strict=True)
+    ]
+    st.dataframe(rows, hide_index=True, width="stretch")
+    count = found[0].count
+    st.caption(
+        _(
+            "Frechet distance in the judge's features to all test digits. With {count} samples much of "
+            "it is an effect of {count}: as many pictures just as good as test digits would score "
+            "about {chance}, not 0. The final figures below, over far more samples, are the ones to "
+            "compare."
+        ).format(count=count, chance=number(loaders.frechet_of_count(count), 1))
+    )
+    for drawn in both:
+        figures.caption(drawn.provenance)
+    figures.downloads("quality_of_samples", rows=lambda: rows)
+    return found
+
+
+def answers(both: list[Drawn], found: list[SampleQuality], sure_from: float) -> float:
+    """The assignment's questions, answered by what is on the screen; from where on it is blurred."""
+    st.subheader(_("Do you see digits? Are they blurred?"), anchor=False)
+    st.markdown(_("Look first, then open the answer: it is computed from the samples above."))
+    with st.expander(_("The answer of the figures"), icon=":material/visibility:"):
+        test = next(filter(None, (stored_figures(drawn.of) for drawn in both)), None)
+        limit = BLURRED
+        if test is not None:
+            limit = controls.real(
+                _("Blurred below this share of the test digits' sharpness"),
+                0.3,
+                1.0,
+                BLURRED,
+                "against_blurred",
+            )
+        for drawn, quality in zip(both, found, strict=True):
+            words = digits_answer(drawn.title, quality, sure_from)
+            if test is not None:
+                words += " " + _("Of the test digits it is sure (p ≥ 0.9) of {sure}.").format(
+                    sure=percent(test["sure_of_test"])
+                )
+                words += "\n\n" + blur_answer(quality.sharpness, test["sharpness_of_test"], limit)
+            st.markdown(words)
+        st.caption(
+            _(
+                "Yes: the judge is sure of at least {much} of the samples; hardly: of fewer than "
+                "{little}. In brackets the {coverage} interval (Wilson 1927)."
+            ).format(much=percent(MUCH), little=percent(LITTLE), coverage=percent(COVERAGE))
+        )
+    return limit
+
+
+def digits_answer(title: str, quality: SampleQuality, sure_from: float) -> str:
+    """Whether there are digits, by the share of samples that the judge is sure of."""
+    if quality.sure >= MUCH:
+        words = _("**{model}, digits: yes.**")
+    elif quality.sure >= LITTLE:
+        words = _("**{model}, digits: some.**")
+    else:
+        words = _("**{model}, digits: hardly.**")
+    low, high = wilson(np.float64(quality.sure), quality.count)
+    return (
+        words
+        + " "
+        + _("The judge is sure (p ≥ {p}) of {sure} of {count} samples: {share} [{low}, {high}].")
+    ).format(
+        model=title,
+        p=number(sure_from, 2),
+        sure=round(quality.sure * quality.count),
+        count=quality.count,
+        share=percent(quality.sure),
+        low=percent(low),
+        high=percent(high),
+    )
+
+
+def blur_answer(sharpness_: float, of_test: float, limit: float) -> str:
+    """Whether samples are blurred, by their sharpness beside that of test digits."""
+    share = sharpness_ / of_test
+    if share < limit:
+        words = _("**Blurred: yes**, {share} of the sharpness of real pictures")
+    elif share > 1 / limit:
+        words = _("**Blurred: no**, {share} of the sharpness of real pictures, perhaps by noise")
+    else:
+        words = _("**Blurred: no**, about as sharp as real pictures: {share}")
+    return (
+        words
+        + " "
+        + _(
+            "(neighbouring pixels differ by {sharp} grey levels, those of test digits by {test}; "
+            "blurred is below {limit})."
+        )
+    ).format(
+        share=percent(share),
+        sharp=number(sharpness_, 1),
+        test=number(of_test, 1),
+        limit=percent(limit),
+    )
+
+
+# ---------------------------------------------------------------- digits
+
+
+def digits_seen(
+    models: list[tuple[str, str, Bundle]], both: list[Drawn], found: list[SampleQuality]
+) -> None:
+    """Which digits the judge is sure to see: bars of stored samples, diamonds of those above."""
+    st.subheader(_("Which digits?"), anchor=False)
+    series = []
+    for family, title, of in models:
+        stored = stored_figures(of)
+        if stored is not None:
+            name = _("{model}: {sure} of {count} stored")
+            series.append((family, title, name, of.profiles["judged_digits"], stored["samples"]))
+    for _family, _title, of in models:
+        if "judged_digits_of_test" in of.profiles:
+            count = of.config["data"]["test_pictures"]
+            digits = of.profiles["judged_digits_of_test"]
+            series.append(
+                ("test", _("test digits"), _("{model}: {sure} of {count}"), digits, count)
+            )
+            break
+    drawn_series = [
+        (drawn.family, drawn.title, _("{model}: {sure} of {count} above"), q.digits, q.count)
+        for drawn, q in zip(both, found, strict=True)
+    ]
+    figure, rows = go.Figure(), []
+    names = [str(digit) for digit in range(len(found[0].digits))]
+    for above, (family, title, words, digits, count) in [
+        *((False, one) for one in series),
+        *((True, one) for one in drawn_series),
+    ]:
+        name = words.format(model=title, sure=number(int(digits.sum()), 0), count=number(count, 0))
+        shares = digits / max(1, digits.sum())
+        look = {"x": names, "name": name, "offsetgroup": family}
+        if above:
+            marker = {"color": COLOURS[family], "symbol": "diamond-open", "size": 11}
+            seen = np.where(digits > 0, shares, np.nan)
+            figure.add_scatter(**look, y=seen, mode="markers", marker=marker | {"line_width": 2})
+        else:
+            figure.add_bar(**look, y=shares, marker_color=COLOURS[family])
+        rows += [
+            {"set": name, "digit": digit, "share": float(share), "pictures": int(n)}
+            for digit, share, n in zip(names, shares, digits, strict=True)
+        ]
+    figure.update_xaxes(title=_("digit that the judge is sure of"), type="category")
+    figure.update_yaxes(title=_("share"), tickformat=".0%")
+    figure.update_layout(barmode="group", scattermode="group")
+    (_family, _title, first), *others = models
+    figures.chart(
+        figure,
+        "digits_seen",
+        _("Which digits the judge is sure to see in the samples and in the test set"),
+        Provenance(first, live=False, also=[of for *_words, of in others]),
+        lambda: rows,
+        height=420,
+    )
+    named = {family for family, *_rest in series}
+    warn_of_blanks([*series, *(one for one in drawn_series if one[0] not in named)])
+
+
+EMPTY = {
+    "wiped": N_("test pictures that have lost their digit"),
+    "scrambled": N_("scrambled test pictures"),
+    "clouds": N_("clouds of random colours"),
+}
+
+
+def warn_of_blanks(series: list[tuple[str, str, str, np.ndarray, int]]) -> None:
+    """Says so where many answers are the one that the judge also gives where there is no digit."""
+    empty = loaders.judge().bundle.metrics.get("digitless", {})
+    kind = max(empty, key=lambda kind: empty[kind]["sure"], default=None)
+    if kind is None or empty[kind]["sure"] <= FEW_SURE:
+        return
+    blank = empty[kind]["most_read"]
+    shares = {family: digits[blank] / max(1, digits.sum()) for family, _t, _n, digits, _c in series}
+    for family, title, _name, _digits, _count in series:
+        if family != "test" and shares[family] > MANY_BLANKS:
+            words = _(
+                "**{model}**: {share} of the samples that the judge is sure of are read as "
+                "{digit}, its most frequent answer to {kind} too, of which it is sure in {sure} of cases: "
+                "part of these samples may show no digit."
+            ).format(
+                model=title,
+                share=percent(shares[family]),
+                digit=blank,
+                kind=_(EMPTY[kind]),
+                sure=percent(empty[kind]["sure"]),
+            )
+            if "test" in shares:
+                words += " " + _("Of the test digits it is {share}.").format(
+                    share=percent(shares["test"])
+                )
+            st.warning(words)
+
+
+# ---------------------------------------------------------------- copies
+
+
+@st.fragment
+def copies(both: list[Drawn], models: list[tuple[str, str, Bundle]], limit: float) -> None:
+    """The nearest training picture of a sample, where the data is at hand: runs again by itself."""
+    with plain_errors():
+        st.subheader(_("Is it a copy?"), anchor=False)
+        about = both[0].of.config["data"]
+        split = next(
+            (s for s in (about["split"], "train") if data_sets.at_hand(about["name"], s)), None
+        )
+        if split is None:
+            st.caption(
+                _("The nearest training picture is shown where the training set is at hand.")
+            )
+            words = _("Download the training digits ({megabytes} MB)")
+            data_sets.offer(about["name"], "train", words, "against_download")
+        else:
+            beside_nearest(both, about["name"], split)
+        distances(models, limit)
+
+
+def beside_nearest(both: list[Drawn], name: str, split: str) -> None:
+    """A sample of each model, its nearest training picture beside it at any width."""
+    least = min(len(drawn.pictures) for drawn in both)
+    index = controls.whole(_("Which sample"), 1, least, 1, "against_which") - 1
+    pictures = np.stack([drawn.pictures[index] for drawn in both])
+    bank = loaders.picture_set(name, split)
+    found = loaders.nearest_pictures(name, split, pictures)
+    near = bank.pictures[found.index]
+    columns = st.columns(2, gap="large")
+    for place, drawn in enumerate(both):
+        with columns[place]:
+            words = _("nearest: {distance} grey levels").format(
+                distance=number(found.distance[place], 1)
+            )
+            alt = _("A sample of {model}").format(model=drawn.title)
+            figures.pairs(
+                [
+                    (pictures[place], drawn.title, alt),
+                    (near[place], words, _("The nearest training picture")),
+                ]
+            )
+    among = _("{count} training pictures").format(count=number(len(bank), 0))
+    first, *others = [drawn.of for drawn in both]
+    figures.caption(Provenance(first, True, settings={_("among"): among}, also=others))
+    figures.downloads(
+        "nearest_training",
+        png=lambda: figures.grid(
+            np.stack([pictures, near], axis=1).reshape(-1, *near.shape[1:]), 2
+        ),
+        rows=lambda: [
+            {
+                "samples of": drawn.title,
+                "sample": index + 1,
+                "training picture": int(found.index[place]),
+                "grey levels": float(found.distance[place]),
+            }
+            for place, drawn in enumerate(both)
+        ],
+    )
+
+
+def distances(models: list[tuple[str, str, Bundle]], limit: float) -> None:
+    """How near the stored samples of each model are to training pictures, and what that tells."""
+    told = [(title, stored_figures(of)) for _family, title, of in models]
+    told = [(title, stored) for title, stored in told if stored is not None]
+    if not told:
+        return
+    words = [
+        _(
+            "Distance: root mean square difference of all values. The median test digit is {test} grey "
+            "levels from its nearest training picture; a copy would be at 0."
+        ).format(test=number(told[0][1]["nearest_training_of_test"], 1))
+    ]
+    for title, stored in told:
+        words.append(
+            _("**{model}**: the median of {count} samples is at {sample}.").format(
+                model=title,
+                count=number(stored["samples"], 0),
+                sample=number(stored["nearest_training"], 1),
+            )
+        )
+        blurred = stored["sharpness"] < limit * stored["sharpness_of_test"]
+        if blurred and stored["nearest_training"] < stored["nearest_training_of_test"]:
+            words.append(
+                _(
+                    "That it is nearer than real digits does not tell of copies: its samples are "
+                    "blurred, and a blurred picture, without the details in which pictures differ, "
+                    "is near to all of them."
+                )
+            )
+    st.markdown(" ".join(words))
+
+
+# ---------------------------------------------------------------- the page
+
+
+def main() -> None:
+    head(
+        _("VAE against DDPM"),
+        _(
+            "Samples of both, as many of each, judged by the same judge: **what does each of them "
+            "do better**, and what does it cost?"
+        ),
+    )
+    with plain_errors():
+        vae_name = controls.bundle_name("vae", "against_vae")
+        left, middle, right = st.columns(3, gap="large")
+        with left:
+            ddpm_name = controls.bundle_name("ddpm", "against_ddpm")
+            codes = {code: title for code, (title, _way) in WAYS.items()}
+            code = controls.choice(_("Sampler"), codes, "against_way", default="ddim-50")
+        with middle:
+            count = int(
+                st.select_slider(
+                    _("Pictures of each"), COUNTS, 16, key="against_count", bind="query-params"
+                )
+            )
+            marks = st.toggle(
+                _("What the judge sees in them"), key="against_marks", bind="query-params"
+            )
+        with right:
+            seed = controls.seed("against_seed")
+            sure_from = controls.real(
+                _("The judge is sure from p ="), 0.3, 1.0, SURE, "against_sure", step=0.05
+            )
+        judge = loaders.judge()
+        vae = samples.from_vae(vae_name, seed, count)
+        ddpm = samples.from_ddpm(ddpm_name, WAYS[code][1], WAYS[code][0], seed, count)
+        first, second = st.columns(2, gap="large")
+        with first:
+            st.subheader(_("VAE"), anchor=False)
+            samples.shown(vae, judge, marks, sure_from)
+        with second:
+            st.subheader(_("DDPM"), anchor=False)
+            if ddpm is None:
+                st.info(_("This takes a moment: press the button."))
+            else:
+                samples.shown(ddpm, judge, marks, sure_from)
+        both = [one for one in (vae, ddpm) if one is not None]
+        found = live_figures(both, judge, sure_from)
+        limit = answers(both, found, sure_from)
+        chosen = loaders.bundle(ddpm_name)
+        models = [("vae", _("VAE"), vae.of), ("ddpm", _("DDPM"), chosen)]
+        digits_seen(models, both, found)
+        copies(both, models, limit)
+        final_figures.show([models[0], *diffusion_models(chosen)], [vae.of, chosen], vae, judge)
+        judge_trust.show(judge)
+        explained()
+
+
+def diffusion_models(chosen: Bundle) -> list[tuple[str, str, Bundle]]:
+    """The embedded diffusion models and the chosen one, by rising T."""
+    found = [loaders.bundle(entry.name) for entry in loaders.entries("ddpm", own=True)]
+    found += [] if chosen in found else [chosen]
+    lengths = {of.name: of.config["architecture"]["schedule"]["T"] for of in found}
+    found.sort(key=lambda of: lengths[of.name])
+    return [("ddpm", f"DDPM, T = {lengths[of.name]}", of) for of in found]
+
+
+def explained() -> None:
+    mechanism(
+        _(
+            "The **VAE** draws z and paints the **mean** of all pictures that this z may stand "
+            "for, in one call of its network: with a Gaussian likelihood the mean is the best single "
+            "answer, and what cannot be known from z is averaged away. A mean of many pictures is "
+            "blurred. The **DDPM** decides step by step on its way through the noise, and what it "
+            "has decided it sees in the next step, so nothing has to be averaged at the end; that "
+            "takes many calls. Whether its shapes are digits is another question, which the "
+            "figures above answer.\n\n"
+            "**Sharpness** is the mean difference of neighbouring pixels: noise counts as sharp, "
+            "so read it only with the pictures in view. **Sure** is a probability of 0.9 or more. "
+            "**Diversity** is the mean distance of two samples in the judge's features, as a share "
+            "of that of two test digits. The **Frechet distance** compares mean and covariance of "
+            "those features with the test digits: it falls when samples are both good and "
+            "varied, and rises when few are drawn: compare it at equal counts alone."
+        )
+    )
+    z = coloured("z")
+    formula(
+        [
+            rf"\text{{VAE: }} {z} \sim \mathcal N(0, I),\quad {coloured('x_hat')} = "
+            rf"\mu_\theta({z})",
+            r"d^2 = \|\mu_a-\mu_b\|^2 + \mathrm{tr}\big(\Sigma_a+\Sigma_b"
+            r"-2(\Sigma_a\Sigma_b)^{1/2}\big)",
+        ],
+        _("Dowson & Landau 1982; Heusel et al. 2017, whose features were Inception's."),
+        VAE.sample,
+        JudgeExplorer.quality,
+        Gaussian.distance,
+        mean_distance,
+        sharpness,
+        nearest,
+    )

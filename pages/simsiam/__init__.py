@@ -1,0 +1,1 @@
+"""Pages of SimSiam and its siblings."""

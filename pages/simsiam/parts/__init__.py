@@ -1,0 +1,1 @@
+"""What pages of SimSiam and its siblings are made of."""

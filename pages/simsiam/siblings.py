@@ -1,0 +1,469 @@
+"""Siblings: four methods that learn from two views, what keeps each from collapsing, and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.simsiam import barlow_twins, byol, dssl, methods, simsiam, vicreg
+from core.simsiam.run_record import RunRecord
+from pages.shared import controls, figures
+from pages.shared.text import (
+    N_,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    percent,
+    plain_errors,
+)
+from pages.simsiam.parts import diagrams, run_charts, runs
+from pages.simsiam.parts.findings import SHARE, Runs, at, last, seconds_an_epoch, states_said
+from pages.simsiam.parts.questions import QUESTIONS
+from pages.simsiam.parts.run_charts import STATES, Reference, spread_of, state
+
+Z, Z1, Z2 = coloured("z"), coloured("z", "z_1"), coloured("z", "z_2")
+TARGET1, TARGET2 = coloured("z", r"z^\xi_1"), coloured("z", r"z^\xi_2")
+STOP = r"\operatorname{stop}"
+
+
+# ---------------------------------------------------------------- the methods
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """A method: its loss, what keeps it from collapsing, the part to remove, a run without it."""
+
+    title: str
+    latex: str
+    keeps: str
+    remove: str
+    shown_by: str = ""
+
+
+PARTS = {
+    "negatives": N_("negatives"),
+    "momentum": N_("momentum target"),
+    "predictor": N_("predictor"),
+    "stop": N_("stop-gradient"),
+    "variance": N_("variance term"),
+    "decorrelation": N_("decorrelation"),
+    "shared": N_("shared weights"),
+}
+HAS = {
+    "simsiam": {"predictor", "stop", "shared"},
+    "byol": {"momentum", "predictor", "stop"},
+    "barlow_twins": {"decorrelation", "shared"},
+    "vicreg": {"variance", "decorrelation", "shared"},
+}
+IMPLICIT = {("barlow_twins", "variance")}  # done without a term of its own
+SIBLINGS = {
+    "simsiam": Sibling(
+        "SimSiam",
+        rf"-\tfrac12\cos(p_1, {STOP}\,{Z2}) - \tfrac12\cos(p_2, {STOP}\,{Z1})",
+        N_(
+            "The target is held constant and a predictor has to hit it: its best answer is the "
+            "mean of z over all views of a picture, and the step that would move the target to "
+            "the answer is never taken."
+        ),
+        N_("the stop-gradient"),
+        "no-stop-gradient",
+    ),
+    "byol": Sibling(
+        "BYOL",
+        rf"4 - 2\cos(p_1, {TARGET2}) - 2\cos(p_2, {TARGET1})",
+        N_(
+            "The target is another network that gradients never reach, a moving average of the "
+            "one that learns; a predictor has to hit it."
+        ),
+        N_(
+            "the predictor (table 5 of the paper). With momentum 0 BYOL is SimSiam, so SimSiam's "
+            "run without predictor stands for it here"
+        ),
+        "no-predictor",
+    ),
+    "barlow_twins": Sibling(
+        "Barlow Twins",
+        r"\textstyle\sum_i (1 - C_{ii})^2 + \lambda \sum_{i \neq j} C_{ij}^2",
+        N_(
+            "Channels are standardised over the batch: a constant one has correlation 0, where "
+            "the diagonal asks for 1, and what lies off the diagonal forbids channels to copy one "
+            "another."
+        ),
+        N_(
+            "the decorrelation (λ = 0). Then all channels may say the same: a collapse to one "
+            "direction, not to one point, which the standardisation alone excludes"
+        ),
+    ),
+    "vicreg": Sibling(
+        "VICReg",
+        rf"\lambda\,s({Z1}, {Z2}) + \tfrac{{\mu}}{{2}}\big(v({Z1}) + v({Z2})\big)"
+        rf" + \nu\big(c({Z1}) + c({Z2})\big)",
+        N_(
+            "It is said outright: a term of the loss asks every channel to vary over the batch, "
+            "another forbids channels to vary together."
+        ),
+        N_("the variance term"),
+        "vicreg-no-variance",
+    ),
+    "dssl": Sibling(
+        "DSSL",
+        rf"\tfrac12 L_{{\mathrm{{SimSiam}}}} - \tfrac14\cos(p'_1, {STOP}\,{Z1})"
+        rf" - \tfrac14\cos(p'_2, {STOP}\,{Z2})",
+        N_(
+            "SimSiam's own parts, among standard views. Harder views follow them and never lead: "
+            "a picture that was changed beyond recognition cannot pull the target towards it."
+        ),
+        N_("the stop-gradient, as in SimSiam"),
+        "no-stop-gradient",
+    ),
+}
+
+
+def overview(found: Mapping[str, RunRecord]) -> None:
+    """One method at a time: its diagram, its loss, and which part to remove."""
+    titles = {method: sibling.title for method, sibling in SIBLINGS.items()}
+    method = controls.choice(_("Method"), titles, "siblings_method")
+    left, right = st.columns(2, gap="large")
+    with left:
+        parts = {"method": method, **methods.method_class(method).config_class().plain()}
+        figure, arrows = diagrams.draw(diagrams.wiring(parts, heavy=False))
+        alt = diagrams.alt(titles[method], arrows)
+        figures.plain_chart(
+            figure, "siblings_diagram", alt, lambda: diagrams.rows(arrows), height=diagrams.HEIGHT
+        )
+        st.caption(diagrams.legend())
+    with right:
+        said(SIBLINGS[method], found)
+        table_of_parts()
+
+
+def said(sibling: Sibling, found: Mapping[str, RunRecord]) -> None:
+    """The loss, what keeps the method from collapsing, and the run without that."""
+    st.markdown(_("**Its loss**"))
+    st.latex(sibling.latex)
+    st.markdown(_("**Why it does not collapse.**") + " " + _(sibling.keeps))
+    st.markdown(_("**The part to remove:** {part}.").format(part=_(sibling.remove)))
+    record = found.get(sibling.shown_by)
+    if record is not None:
+        now, baseline = last(record), found.get("baseline")
+        st.markdown(
+            _(
+                "The run *{run}*: kNN accuracy {before} before training, {knn} at the end; "
+                "effective rank of z {rank_before}, then {rank}. By the rule under the table "
+                "below: **{state}**."
+            ).format(
+                run=runs.name(record),
+                before=percent(at(record, "test_knn_accuracy", 0), 1),
+                knn=percent(at(record, "test_knn_accuracy"), 1),
+                rank_before=number(at(record, "test_rank_z", 0)),
+                rank=number(at(record, "test_rank_z")),
+                state=_(STATES[state(record, baseline, now, SHARE)]),
+            )
+        )
+    elif sibling.shown_by:
+        missing = _(runs.LOOKS[sibling.shown_by].name)
+        st.markdown(_("The run that shows it, *{run}*, is not here.").format(run=missing))
+    else:
+        st.markdown(_("No run here is without it."))
+
+
+def table_of_parts() -> None:
+    """Which method has which part."""
+    shown = [method for method in SIBLINGS if method in HAS]
+    rows = [[""] + [SIBLINGS[method].title for method in shown]]
+    for part, label in PARTS.items():
+        marks = [
+            "✓" if part in HAS[method] else "(✓)" if (method, part) in IMPLICIT else "–"
+            for method in shown
+        ]
+        rows.append([_(label), *marks])
+    st.html(narrow_table(rows))
+    st.caption(
+        _(
+            "✓ has it, – does not. (✓): Barlow Twins has no variance term, but standardises every "
+            "channel over the batch. VICReg could do with different weights in its branches; here "
+            "they are the same. DSSL has the parts of SimSiam."
+        )
+    )
+
+
+def narrow_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as HTML, the first row and column as heads: five columns on the width of a phone."""
+    cell = "padding: 0.3rem 0.15rem; border-bottom: 1px solid rgba(122, 122, 122, 0.4)"
+    head, *body = rows
+    lines = [f'<th scope="col" style="{cell}">{text}</th>' for text in head]
+    lines = [f"<tr>{''.join(lines)}</tr>"]
+    for label, *marks in body:
+        first = f'<th scope="row" style="{cell}; text-align: left; font-weight: 400">{label}</th>'
+        rest = "".join(f'<td style="{cell}; text-align: center">{mark}</td>' for mark in marks)
+        lines.append(f"<tr>{first}{rest}</tr>")
+    style = "width: 100%; border-collapse: collapse; font-size: 0.9rem; line-height: 1.3"
+    return f'<table style="{style}">{"".join(lines)}</table>'
+
+
+# ---------------------------------------------------------------- the questions
+
+
+def diagram_of_a_run(records: Sequence[RunRecord]) -> None:
+    """The wiring of one of the runs, from its own configuration."""
+    labels = {record.recipe: runs.look(record).name for record in records}
+    chosen = controls.choice(_("Diagram of"), labels, "siblings_wiring")
+    record = next(record for record in records if record.recipe == chosen)
+    config = record.bundle.config
+    figure, arrows = diagrams.draw(
+        diagrams.wiring(config["architecture"], heavy=config["training"]["heavy"])
+    )
+    figures.chart(
+        figure,
+        "siblings_run_diagram",
+        diagrams.alt(runs.name(record), arrows),
+        run_charts.provenance([record], None, {}),
+        lambda: diagrams.rows(arrows),
+        height=diagrams.HEIGHT,
+    )
+
+
+def questions(found: Runs) -> None:
+    """A question, the runs that answer it, and what they say."""
+    st.subheader(_("Questions to the runs"), anchor=False)
+    labels = {code: question.label for code, question in QUESTIONS.items()}
+    question = QUESTIONS[controls.choice(_("Question"), labels, "siblings_question", default="9")]
+    st.markdown(_(question.words))
+    records = [found[recipe] for recipe in question.recipes if recipe in found]
+    missing = [_(runs.LOOKS[recipe].name) for recipe in question.recipes if recipe not in found]
+    if missing:
+        st.caption(_("Not in this set of runs: {runs}.").format(runs="; ".join(missing)))
+    if not records:
+        st.info(_("None of the runs of this question is here."))
+        return
+    charts(records, controls.choice(_("Figure"), FIGURES, "siblings_figure"))
+    st.subheader(_("At the end"), anchor=False)
+    baseline = found.get("baseline")
+    table(records, baseline)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown(_("**What these runs say**"))
+        lines = [*states_said(records, baseline), *question.answer(found)]
+        st.markdown("\n".join(f"- {line}" for line in lines))
+        st.caption(
+            _(
+                "One run each, so one seed: chance is that of the choice of test pictures (two "
+                "standard errors), not that of another training."
+            )
+        )
+        st.markdown(_("**Why**") + "  \n" + _(question.why))
+    with right:
+        diagram_of_a_run(records)
+        st.caption(diagrams.legend())
+    runs.what_they_are(records)
+
+
+# ---------------------------------------------------------------- figures of the runs
+
+
+FIGURES = {
+    "knn": N_("kNN accuracy"),
+    "rank_z": N_("Effective rank of z"),
+    "rank_h": N_("Effective rank of h"),
+    "spread": N_("std(z) √d"),
+    "loss": N_("Training loss"),
+}
+
+
+def charts(records: Sequence[RunRecord], figure: str) -> None:
+    """One figure of all runs by epoch; losses apart, as they have different scales."""
+    key = f"siblings_{figure}"
+    if figure == "knn":
+        before = sorted({at(record, "test_knn_accuracy", 0) for record in records})
+        lines = [
+            Reference(value, _("random weights: {value}").format(value=percent(value, 1)))
+            for value in before[:1]
+        ]
+        run_charts.by_epoch(records, "test_knn_accuracy", _("kNN accuracy"), key, references=lines)
+    elif figure in ("rank_z", "rank_h"):
+        title = _(FIGURES[figure])
+        run_charts.by_epoch(records, f"test_{figure}", title, key)
+    elif figure == "spread":
+        run_charts.by_epoch(
+            records,
+            "test_std_z",
+            _("std of z / ‖z‖, times √d"),
+            key,
+            references=[
+                Reference(1.0, _("1: isotropic")),
+                Reference(0.0, _("0: collapsed"), dash="dash"),
+            ],
+            factor=lambda record: record.dim**0.5,
+        )
+    elif figure == "loss":
+        losses(records, key)
+    else:
+        raise ValueError(f"figure must be one of {', '.join(FIGURES)}, got {figure!r}")
+
+
+def losses(records: Sequence[RunRecord], key: str) -> None:
+    """A figure for every loss function: their values cannot be compared."""
+    groups: dict[tuple[object, ...], list[RunRecord]] = {}
+    for record in records:
+        groups.setdefault(scale(record), []).append(record)
+    if len(groups) > 1:
+        st.caption(
+            _(
+                "These runs have different losses, on different scales: each has a figure of its "
+                "own, and no value of one says anything about another."
+            )
+        )
+    for start in range(0, len(groups), 2):
+        columns = st.columns(2, gap="large")
+        some = list(groups.values())[start : start + 2]
+        for place, (column, group) in enumerate(zip(columns, some, strict=False)):
+            method = SIBLINGS[group[0].method].title
+            with column:
+                title = _("training loss of {method}").format(method=method)
+                run_charts.by_epoch(group, "train_loss", title, f"{key}_{start + place}")
+
+
+def scale(record: RunRecord) -> tuple[object, ...]:
+    """What a loss must have in common with another one to stand on one axis with it."""
+    method, parts = record.method, record.bundle.config["architecture"]
+    if method in ("simsiam", "dssl"):
+        return ("cosine",)
+    if method == "byol":
+        return (method,)
+    if method == "barlow_twins":  # a sum over channels
+        return (method, record.dim, parts["redundancy"])
+    if method == "vicreg":
+        return (method, parts["invariance"], parts["variance"], parts["covariance"])
+    raise ValueError(f"method must be one of {', '.join(methods.METHODS)}, got {method!r}")
+
+
+def table(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
+    """What every run came to."""
+    rows = [
+        {
+            "run": record.recipe,
+            "bundle": record.bundle.name,
+            "hash": record.bundle.digest,
+            "d": record.dim,
+            "batch": record.bundle.config["training"]["batch_size"],
+            "knn_before": at(record, "test_knn_accuracy", 0),
+            "knn": at(record, "test_knn_accuracy"),
+            "linear_probe": record.bundle.metrics["test"]["linear_accuracy"],
+            "std_root_d": spread_of(record, last(record)),
+            "rank_z": at(record, "test_rank_z"),
+            "rank_h": at(record, "test_rank_h"),
+            "seconds_an_epoch": seconds_an_epoch(record),
+            "state": state(record, baseline, last(record), SHARE),
+        }
+        for record in records
+    ]
+    st.dataframe(
+        [
+            {
+                _("run"): runs.name(record),
+                _("state"): _(STATES[row["state"]]),
+                "kNN": percent(row["knn"], 1),
+                _("kNN before"): percent(row["knn_before"], 1),
+                _("linear probe"): percent(row["linear_probe"], 1),
+                _("std(z) √d"): number(row["std_root_d"], 2),
+                _("rank of z"): number(row["rank_z"]),
+                _("rank of h"): number(row["rank_h"]),
+                _("s/epoch"): number(row["seconds_an_epoch"], 1),
+            }
+            for record, row in zip(records, rows, strict=True)
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+    figures.caption(
+        run_charts.provenance(records, None, run_charts.over(records[0], "test_knn_accuracy"))
+    )
+    st.caption(
+        _(
+            "Collapsed: both std(z) √d and the effective rank of z are below {share} of the "
+            "baseline's; one sign of two: one of them is. The baseline is compared with itself before "
+            "training. The linear probe is over all {count} test pictures; seconds are those of "
+            "training alone, on {device}."
+        ).format(
+            share=percent(SHARE),
+            count=number(records[0].bundle.metrics["test"]["queries"], 0),
+            device=records[0].bundle.config["training"]["device"],
+        )
+    )
+    figures.downloads("siblings_table", rows=lambda: rows)
+
+
+# ---------------------------------------------------------------- the page
+
+
+def explained() -> None:
+    mechanism(
+        _(
+            "All of these draw two views of a picture together, and all know the trivial way to "
+            "do so: one answer for everything. **Asymmetric methods** (SimSiam, BYOL, DSSL) change "
+            "how the gradient flows: one side predicts, the other side is held constant, and the "
+            "trivial answer, though it would be the smallest loss, is not what the steps lead to. "
+            "**Methods with statistics** (Barlow Twins, VICReg) change the loss: over a batch the "
+            "channels have to vary, and not all alike, so the trivial answer is no longer the "
+            "smallest loss; both branches learn, without a predictor.\n\n"
+            "Their losses cannot be compared: −1 to 1 for SimSiam, 0 to 8 for BYOL, a sum over "
+            "d × d correlations for Barlow Twins, three weighted terms for VICReg. What can be "
+            "compared is what becomes of z and h: kNN accuracy, linear probe, effective rank, "
+            "spread. All projectors here are SimSiam's, so that runs differ in the method alone; "
+            "only VICReg's lacks the last batch normalisation, which would do the work of its "
+            "variance term."
+        )
+    )
+    formula(
+        [
+            rf"L_{{\mathrm{{SimSiam}}}} = {SIBLINGS['simsiam'].latex}",
+            rf"L_{{\mathrm{{BYOL}}}} = {SIBLINGS['byol'].latex},\qquad "
+            r"\xi \leftarrow m\,\xi + (1-m)\,\theta",
+            rf"L_{{\mathrm{{BT}}}} = {SIBLINGS['barlow_twins'].latex},\qquad "
+            rf"C_{{ij}} = \tfrac1B \textstyle\sum_b \hat{{{Z}}}_{{1,bi}}\,\hat{{{Z}}}_{{2,bj}}",
+            rf"L_{{\mathrm{{VICReg}}}} = {SIBLINGS['vicreg'].latex}",
+            rf"s = \tfrac{{1}}{{Bd}}\|{Z1} - {Z2}\|^2,\quad "
+            rf"v = \tfrac1d\textstyle\sum_j \max\big(0, 1 - \sqrt{{\mathrm{{var}}({Z}_j) + "
+            rf"\epsilon}}\big),\quad c = \tfrac1d\textstyle\sum_{{i \neq j}} "
+            rf"\mathrm{{cov}}({Z})_{{ij}}^2",
+            rf"L_{{\mathrm{{DSSL}}}} = {SIBLINGS['dssl'].latex}",
+        ],
+        _(
+            "Chen & He 2021 (arXiv:2011.10566) for SimSiam; Grill et al. 2020 (arXiv:2006.07733), "
+            "BYOL; Zbontar et al. 2021 (arXiv:2103.03230), Barlow Twins; Bardes et al. 2022 "
+            "(arXiv:2105.04906), VICReg; Bai et al. 2022 (arXiv:2110.13555), DSSL. ẑ of Barlow "
+            "Twins: channels standardised over the batch. z with ξ: of BYOL's target."
+        ),
+        simsiam.loss,
+        byol.loss,
+        byol.BYOL.after_step,
+        barlow_twins.cross_correlation,
+        barlow_twins.loss,
+        vicreg.variance_term,
+        vicreg.covariance_term,
+        vicreg.loss,
+        dssl.directed_loss,
+    )
+
+
+def main() -> None:
+    head(
+        _("Siblings"),
+        _(
+            "SimSiam, BYOL, Barlow Twins and VICReg all learn from two views and no negatives. "
+            "**Each has one part without which it collapses.** Find it in the diagram, remove it, "
+            "and see what the runs say."
+        ),
+    )
+    found: Runs = {}
+    with plain_errors():
+        found = runs.chosen_set("siblings_set")
+    overview(found)
+    if found:
+        questions(found)
+    explained()

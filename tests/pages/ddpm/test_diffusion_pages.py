@@ -1,0 +1,287 @@
+"""The diffusion pages: what they show is what the core computes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from core.bundles.manifest import register
+from core.ddpm.explorer import Way
+from core.ddpm.schedule import NoiseSchedule
+from core.families import open_bundle, read_manifest
+from core.pictures.house_number import HouseNumber, draw
+from pages.shared import loaders
+
+NAME = "ddpm-svhn-1000"
+GRID = "Pictures made from noise"
+PICTURE = draw(HouseNumber())
+
+
+def source(at, alt):
+    return next(img.url for image in at.image for img in image.proto.imgs if img.alt == alt)
+
+
+def said(at, words):
+    shown = [*at.markdown, *at.info, *at.caption, *at.error]
+    return next((str(e.value) for e in shown if words in str(e.value)), "")
+
+
+# ---------------------------------------------------------------- adding noise
+
+
+def test_the_table_holds_the_coefficients_at_t(open_page):
+    at = open_page("adding_noise", noise_t="500", noise_kind="Cosine")
+    table = at.dataframe[0].value.set_index("in code")["value at t = 500"]
+    schedule = NoiseSchedule.cosine(1000)
+    for name, shown in table.items():
+        value = float(getattr(schedule, name)[499])
+        assert float(shown.replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, abs=1e-6)
+    assert len(table) == 9
+
+
+def test_walk_and_closed_form_agree_to_rounding(open_page):
+    words = said(open_page("adding_noise", noise_t="1000"), "by at most")
+    off = float(words.split("at most **")[1].split("**")[0])
+    assert 0 < off < 1e-10
+
+
+def test_the_clean_picture_has_no_coefficients(open_page):
+    at = open_page("adding_noise", noise_t="0")
+    assert not at.dataframe
+    assert not said(at, "by at most")
+
+
+def test_another_number_of_levels_is_another_schedule(open_page):
+    at = open_page("adding_noise", noise_t="500")
+    at.selectbox(key="noise_bundle").set_value("ddpm-svhn-500").run()
+    assert not at.exception
+    value = f"{float(NoiseSchedule.linear(500).alphas_cumprod[499]):.6f}"
+    assert value in at.dataframe[0].value.to_csv()
+
+
+# ---------------------------------------------------------------- denoising
+
+
+def test_a_click_gives_what_was_shown_at_once(open_page):
+    at = open_page("denoising")
+    at_once = source(at, GRID)
+    at.button(key="denoise_go").click().run()
+    assert not at.exception
+    assert source(at, GRID) == at_once
+    assert at.session_state["denoise_walkers"]
+
+
+def test_samplers_start_from_the_same_noise_and_end_differently():
+    explorer = loaders.ddpm(NAME)
+    ways = [Way("ddim", 20), Way("dpm", 20), Way("ddim", 20, eta=1.0)]
+    paths = [explorer.denoise(way, [0, 1]) for way in ways]
+    for path in paths:
+        np.testing.assert_array_equal(path.x_t[0], paths[0].x_t[0])
+    assert len({path.result.tobytes() for path in paths}) == len(ways)
+
+
+def test_clipping_changes_pictures_that_leave_the_range(open_page):
+    free, clipped = (
+        loaders.ddpm(NAME).denoise(Way("ddim", 20, clip_x0=clip), range(16))
+        for clip in (False, True)
+    )
+    changed = [seed for seed in range(16) if (free.x_t[:, seed] != clipped.x_t[:, seed]).any()]
+    assert changed  # colours near black or white
+    link = {"denoise_seed": str(changed[0]), "denoise_count": "1"}
+    shown = [
+        source(open_page("denoising", **link, **extra), GRID)
+        for extra in ({}, {"denoise_clip": "true"})
+    ]
+    differ = (free.result[changed[0]] != clipped.result[changed[0]]).any()
+    assert (shown[0] != shown[1]) == differ
+
+
+def test_long_ways_wait_for_the_click(open_page):
+    at = open_page("denoising", denoise_sampler="DDPM")
+    assert said(at, "press the button")
+    assert not [img for image in at.image for img in image.proto.imgs if img.alt == GRID]
+
+
+def test_a_stopped_way_goes_on_to_the_same_pictures(open_page):
+    way, seeds = Way("ddim", 100), (0, 1, 2, 3)
+    at = open_page("denoising", denoise_steps="100")
+    explorer = loaders.ddpm(NAME)
+    walker = explorer.walker(way, seeds)
+    for path in explorer.advance(walker):
+        if path.done == 30:
+            break
+    request = (explorer.bundle.digest, way, seeds)
+    at.session_state["denoise_walkers"] = {request: walker}
+    at.run()
+    assert said(at, "Stopped after 30 of 100 steps")
+    half_way = source(at, GRID)
+    at.button(key="denoise_on").click().run()
+    assert not at.exception
+    assert not said(at, "Stopped after")
+    assert source(at, GRID) != half_way
+    whole = explorer.denoise(way, seeds)
+    np.testing.assert_array_equal(walker.path.result, whole.result)
+    np.testing.assert_array_equal(walker.path.t, whole.t)
+
+
+def test_the_timeline_shows_the_step_it_names(open_page):
+    at = open_page("denoising", denoise_t="1000")
+    first = source(at, "The noisy picture at level 1000")
+    at.slider(key="denoise_which").set_value(2).run()
+    assert source(at, "The noisy picture at level 1000") != first
+    at.select_slider(key="denoise_t").set_value(0).run()
+    noisy, clean = (
+        source(at, alt)
+        for alt in (
+            "The noisy picture at level 0",
+            "The clean picture that the network sees at level 0",
+        )
+    )
+    assert noisy == clean
+
+
+def test_ways_are_compared_from_the_same_noise(open_page):
+    at = open_page("denoising")
+    table = at.dataframe[0].value
+    assert list(table["network calls"]) == [50, 10, 10, 50]
+    off = [float(value) for value in table.iloc[:, -1]]
+    assert off[0] == 0
+    assert off[1] < off[3]  # fewer steps change less than fresh noise
+    at.multiselect(key="compare_ways").set_value(["dpm-20", "dpm-10"]).run()
+    assert list(at.dataframe[0].value["network calls"]) == [20, 10]
+    at.multiselect(key="compare_ways").set_value([]).run()
+    assert said(at, "at least one way")
+
+
+def test_every_step_is_only_taken_when_asked(open_page):
+    at = open_page("denoising")
+    at.multiselect(key="compare_ways").set_value(["ddpm"]).run()
+    assert "Take every step" in at.button(key="compare_go").label
+    assert not at.dataframe
+
+
+# ---------------------------------------------------------------- T = 500, 1000, 1500
+
+
+def test_models_are_aligned_by_noise(open_page):
+    at = open_page("ddpm_lengths", lengths_at_noise="0")
+    table = at.dataframe[0].value
+    for T, t in zip(table["T"], table["t"], strict=True):
+        schedule = NoiseSchedule.linear(int(T))
+        assert int(t) - 1 == int(schedule.log_snr.abs().argmin())
+    assert list(table["T"]) == [500, 1000, 1500]
+
+
+def test_a_model_that_ends_before_the_level_is_left_out_and_said_so(open_page):
+    at = open_page("ddpm_lengths", lengths_align="Same t", lengths_at_t="1000")
+    assert list(at.dataframe[0].value["T"]) == [1000, 1500]
+    assert said(at, "T = 500 ends before")
+
+
+def test_the_error_of_each_model_is_its_own(open_page):
+    at = open_page("ddpm_lengths", lengths_align="Same t", lengths_at_t="250")
+    table = at.dataframe[0].value
+    for row, T in enumerate((500, 1000, 1500)):
+        (look,) = loaders.ddpm(f"ddpm-svhn-{T}").predict(PICTURE, [249], 0)
+        assert float(table["squared error of the noise"][row]) == pytest.approx(
+            look.eps_mse, abs=1e-4
+        )
+
+
+def test_the_runs_compared_have_the_same_network_and_data():
+    configs = [loaders.bundle(f"ddpm-svhn-{T}").config for T in (500, 1000, 1500)]
+    for config in configs:
+        config["architecture"]["schedule"].pop("T")
+    assert all(config["architecture"] == configs[0]["architecture"] for config in configs)
+    assert all(config["data"] == configs[0]["data"] for config in configs)
+    assert len({config["training"]["batch_size"] for config in configs}) == 1
+
+
+@pytest.fixture
+def lengths_trained_for(tmp_path, monkeypatch):
+    """Bundles whose configurations say how long they were trained, weights as embedded."""
+
+    def make(epochs_of, **more):
+        shutil.copytree(loaders.CHECKPOINTS, tmp_path / "checkpoints")
+        manifest = tmp_path / "checkpoints/manifest.json"
+        for T, epochs in epochs_of.items():
+            folder = tmp_path / f"checkpoints/ddpm-svhn-{T}"
+            config = json.loads((folder / "config.json").read_text())
+            config["training"] |= {"epochs_done": epochs, **more}
+            (folder / "config.json").write_text(json.dumps(config))
+            entry = next(e for e in read_manifest(manifest).entries if e.name == folder.name)
+            register(manifest, open_bundle(folder), name=entry.name, title=entry.title)
+        monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "checkpoints"))
+
+    return make
+
+
+@pytest.mark.parametrize(("of_500", "equal"), [(50, True), (12, False)])
+def test_runs_that_are_not_equally_long_are_compared_with_a_warning(
+    open_page, lengths_trained_for, of_500, equal
+):
+    lengths_trained_for({500: of_500, 1000: 50, 1500: 50})
+    at = open_page("ddpm_lengths")
+    warned = [str(element.value) for element in at.warning]
+    assert warned == [] if equal else "12 epochs with T = 500, 50 epochs with" in warned[0]
+
+
+@pytest.mark.parametrize(("last_of_500", "equal"), [(3, True), (2, False)])
+def test_what_three_lengths_have_in_common_is_said_where_they_went_on_from_one_model(
+    open_page, lengths_trained_for, last_of_500, equal
+):
+    lengths_trained_for(
+        {500: last_of_500, 1000: 3, 1500: 3}, ancestors=[{"name": "the-long-one", "epochs": 41}]
+    )
+    at = open_page("ddpm_lengths")
+    (told,) = [str(c.value) for c in at.caption if "the-long-one" in str(c.value)]
+    assert ("as long as the others" in told) == equal
+    assert bool(at.warning) == (not equal)
+    if not equal:
+        assert "41 + 2 epochs with T = 500, 41 + 3 epochs with" in str(at.warning[0].value)
+    training = open_page("ddpm_training")
+    assert any("the-long-one" in str(c.value) for c in training.caption)
+
+
+# ---------------------------------------------------------------- inside the U-Net
+
+
+def test_segments_need_a_layer_and_a_level(open_page):
+    at = open_page("inside_the_unet")
+    before = source(at, "Segments by k-means on activations")
+    at.multiselect(key="inside_layers").set_value(["down 16"]).run()
+    assert source(at, "Segments by k-means on activations") != before
+    at.multiselect(key="inside_levels").set_value([]).run()
+    assert not at.exception
+    assert said(at, "at least one layer")
+
+
+def test_every_layer_can_be_looked_at(open_page):
+    explorer = loaders.ddpm(NAME)
+    seen = set()
+    for layer in explorer.layers:
+        at = open_page("inside_the_unet", inside_layer=layer)
+        alt = next(
+            img.alt
+            for image in at.image
+            for img in image.proto.imgs
+            if f"layer {layer} at" in img.alt
+        )
+        seen.add(source(at, alt))
+    assert len(seen) == len(explorer.layers)
+
+
+# ---------------------------------------------------------------- training
+
+
+def test_the_curves_are_the_history(open_page):
+    at = open_page("ddpm_training")
+    history = loaders.bundle(NAME).history
+    assert str(history[-1]["test_loss"])[:8] in at.get("plotly_chart")[0].proto.spec
+
+
+def test_the_gallery_holds_pictures_of_the_diffusion_model():
+    shown = loaders.gallery()
+    assert shown.of.name == NAME
+    assert shown.pictures.shape == (24, 32, 32, 3)

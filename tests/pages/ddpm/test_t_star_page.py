@@ -1,0 +1,444 @@
+"""Finding t*, undoing an attack, VAE against DDPM: what the pages show is what the core computes."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from core.ddpm.explorer import Way
+from core.ddpm.restoration import crossing, find_t_star
+from core.pictures.house_number import HouseNumber, draw
+from pages.ddpm.parts import t_star_of_set as of_set
+from pages.ddpm.parts.restored import UNRELATED, Found, around
+from pages.shared import loaders
+from pages.shared.picking import Picked
+
+NAME = "ddpm-svhn-1000"
+PICTURE = draw(HouseNumber())
+FEW = {"tstar_levels": "5", "tstar_draws": "2", "tstar_way": "DDIM 20"}
+GRID = "The picture, noised to rising levels t′ and restored; a line marks t*"
+
+
+def source(at, alt):
+    return next(
+        img.url for image in at.image for img in image.proto.imgs if img.alt.startswith(alt)
+    )
+
+
+def shown(at, alt):
+    return [img.url for image in at.image for img in image.proto.imgs if img.alt.startswith(alt)]
+
+
+def said(at, words):
+    texts = [*at.markdown, *at.info, *at.caption, *at.error, *at.warning]
+    return next((str(e.value) for e in texts if words in str(e.value)), "")
+
+
+def headline(at):
+    """t* as the page says it."""
+    return next(
+        int(found.group(1).replace(",", ""))
+        for text in at.markdown
+        if (found := re.search(r"\*\*t\\\* is ([\d,]+)\*\*", str(text.value)))
+    )
+
+
+def sweep(way, levels, draws, seed=0, pictures=PICTURE[None]):
+    explorer, judge = loaders.ddpm(NAME), loaders.judge()
+    *_, whole = explorer.restore(way, pictures, [level - 1 for level in levels], draws, seed)
+    return whole, judge.compare(pictures, whole.now)
+
+
+# ---------------------------------------------------------------- t*
+
+
+def test_a_quick_look_is_there_at_once(open_page):
+    at = open_page("t_star")
+    assert said(
+        at, "A quick look: DDIM 10, 8 levels, draws: 2. Press the button for DDIM 50, draws: 4."
+    )
+    whole, compared = sweep(Way("ddim", 10), np.linspace(40, 800, 12).round().astype(int), 2)
+    found = find_t_star(whole.t + 1, compared.scores["digit"][0], loaders.judge().rules()["digit"])
+    assert headline(at) == round(found.t)
+
+
+def test_a_click_sweeps_with_the_way_and_the_draws_that_were_chosen(open_page):
+    at = open_page("t_star", **FEW)
+    quick = source(at, GRID)
+    at.button(key="tstar_go").click().run()
+    assert not at.exception
+    assert not said(at, "A quick look")
+    assert said(at, "sampler: DDIM 20")
+    assert source(at, GRID) != quick
+    levels = np.linspace(40, 800, 5).round().astype(int)
+    whole, compared = sweep(Way("ddim", 20), levels, 2)
+    rule = loaders.judge().rules()["digit"]
+    found = find_t_star(whole.t + 1, compared.scores["digit"][0], rule)
+    assert headline(at) == round(found.t)
+
+
+def test_every_measure_has_its_own_t_star(open_page):
+    at = open_page("t_star")
+    table = next(t.value for t in at.dataframe if "t*" in t.value.columns)
+    whole, compared = sweep(Way("ddim", 10), np.linspace(40, 800, 12).round().astype(int), 2)
+    for (name, rule), row in zip(
+        loaders.judge().rules().items(), table["t*"].tolist(), strict=True
+    ):
+        found = find_t_star(whole.t + 1, compared.scores[name][0], rule)
+        beyond = {-np.inf: f"< {whole.t[0] + 1}", np.inf: f"> {whole.t[-1] + 1}"}
+        assert row == (beyond.get(found.t) or f"{found.t:,.0f}"), name
+    assert set(table["interval"]) == {"–"}  # two draws give none
+
+
+def test_a_moved_threshold_is_that_of_the_table_too(open_page):
+    at = open_page("t_star")
+    at.slider(key="tstar_rule_digit").set_value(0.9).run()
+    at.slider(key="tstar_rule_psnr").set_value(20.0).run()
+    table = next(t.value for t in at.dataframe if "t*" in t.value.columns)
+    assert table["t*"][0] == f"{headline(at):,d}"
+    assert table["threshold"].tolist()[:2] == ["≥ 0.90", "≥ 20.00"]
+    at.button_group(key="tstar_by").set_value("psnr").run()
+    assert at.slider(key="tstar_rule_digit").value == 0.9
+    table = next(t.value for t in at.dataframe if "t*" in t.value.columns)
+    assert table["t*"][1] == f"{headline(at):,d}"
+
+
+def test_a_threshold_that_unrelated_samples_meet_is_called_too_easy(open_page):
+    assert not said(open_page("t_star"), "unrelated sample")
+    at = open_page("t_star", tstar_by="PSNR", tstar_rule_psnr="5")
+    assert said(at, "an unrelated sample of this model counts as restored too")
+
+
+def test_every_picture_has_its_own_unrelated_samples_and_they_are_judged_once(monkeypatch):
+    judge, explorer = loaders.judge(), loaders.ddpm(NAME)
+    sheets = explorer.bundle.progress("samples")
+    samples = loaders.sheet(explorer.bundle, "samples", max(sheets), UNRELATED)
+    pictures = [PICTURE, draw(HouseNumber(text="8"))]
+    asked = []
+    whole = type(judge).compare
+
+    def counted(self, pictures, restored):
+        asked.append(restored.shape)
+        return whole(self, pictures, restored)
+
+    monkeypatch.setattr(type(judge), "compare", counted)
+    found = Found(explorer, judge, [Picked("maker", p, "") for p in pictures], None, None, "", 0)
+    for index, picture in enumerate(pictures):
+        many = torch.from_numpy(samples).permute(0, 3, 1, 2) / 255
+        one = torch.from_numpy(picture).permute(2, 0, 1) / 255
+        error = (many - one).square().mean(dim=(1, 2, 3))
+        expected = float((-10 * error.log10()).mean())
+        assert found.unrelated(index)["psnr"] == pytest.approx(expected, abs=1e-4)
+        assert found.unrelated(index) is found.unrelated(index)
+    assert asked == [(1, 1, *samples.shape)] * 2
+
+
+@pytest.mark.parametrize(
+    ("t", "expected"),
+    [
+        (150.0, [(0, "just below"), (1, "nearest"), (2, "just above")]),
+        (200.0, [(1, "just below"), (2, "nearest"), (3, "just above")]),
+        (290.0, [(2, "just below"), (3, "nearest")]),
+        (-np.inf, [(0, "above"), (1, "above")]),
+        (np.inf, [(2, "below"), (3, "below")]),
+    ],
+)
+def test_strips_are_next_to_t_star(t, expected):
+    found = around(t, np.array([90, 160, 200, 300]))
+    assert [place for place, _words in found] == [place for place, _part in expected]
+    assert all(part in words for (_p, words), (_q, part) in zip(found, expected, strict=True))
+
+
+def test_a_stricter_threshold_gives_an_earlier_t_star(open_page):
+    at = open_page("t_star", tstar_by="PSNR")
+    loose = headline(at)
+    at.slider(key="tstar_rule_psnr").set_value(18.0).run()
+    assert headline(at) < loose
+
+
+def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
+    at = open_page("t_star", **FEW)
+    at.button(key="tstar_go").click().run()
+    (whole,) = at.session_state["tstar_sweeps"].values()
+    finished = whole.now.now.copy()
+    explorer = loaders.ddpm(NAME)
+    (request,) = at.session_state["tstar_sweeps"]
+    zero_based = [level - 1 for level in request.levels]
+    whole.steps = explorer.restore(request.way, PICTURE[None], zero_based, request.draws, 0)
+    whole.now, whole.compared = next(whole.steps), None
+    at.session_state["tstar_sweeps"] = {request: whole}
+    at.run()
+    assert said(at, "Stopped after 0 of")
+    assert said(at, "There is no t\\* before the last step")
+    assert not said(at, "t\\* is")
+    assert not shown(at, GRID)
+    at.button(key="tstar_on").click().run()
+    assert not at.exception
+    assert not said(at, "Stopped after")
+    (again,) = at.session_state["tstar_sweeps"].values()
+    np.testing.assert_array_equal(again.now.now, finished)
+
+
+def test_several_pictures_have_their_own_t_star(open_page):
+    at = open_page("t_star", tstar_count="3")
+    assert shown(at, "The pictures with their t*")
+    draws, pictures = 2, 3
+    assert said(at, f"seeds: 0 – {draws * pictures - 1}")
+    assert said(at, f"vae-svhn · {loaders.bundle('vae-svhn').digest}")  # beside the DDPM's
+    at.slider(key="tstar_which").set_value(2).run()
+    assert said(at, "drawn house number 8")
+
+
+def test_one_level_is_too_few(open_page):
+    at = open_page("t_star", tstar_span_1000=["500", "520"])
+    assert at.slider(key="tstar_span_1000").value == (500, 520)
+    assert said(at, "Fewer than two levels")
+
+
+def test_every_stored_t_star_falls_into_one_bin():
+    levels = np.array([49, 99, 149])
+    names, shares = of_set.bins(np.array([-np.inf] * 2 + [49, 60, 99, 120] + [np.inf] * 2), levels)
+    assert names == ["< 50", "50–100", "100–150", "> 150"]
+    assert shares.tolist() == [0.25, 0.25, 0.25, 0.25]
+
+
+def test_the_areas_of_the_bars_are_shares():
+    levels = np.array([49, 99, 199])
+    t_star = np.array([-np.inf, 49, 60, 99, 120, 150, 180, np.inf])
+    found = of_set.histogram_bars(t_star, levels, 0.5)
+    assert found["x"].tolist() == [25, 75, 150, 225]
+    assert found["width"].tolist() == [25, 25, 50, 25]
+    assert found["y"].tolist() == [1 / 8, 2 / 8, 4 / 8 / 2, 1 / 8]
+    assert found["customdata"][2] == "100–200: 50.0%"
+    assert of_set.histogram_bars(t_star, np.array([0]), 1.0)["y"].sum() == 1  # one level alone
+
+
+def test_t_star_beyond_the_levels_is_said_to_be_there():
+    levels = np.array([49, 99, 199])
+    shown = [of_set.shown(t, levels) for t in (-np.inf, 49.0, 120.4, np.inf)]
+    assert shown == ["< 50", "50", "121", "> 200"]
+    assert [of_set.beyond(t) for t in (-np.inf, 60.0, np.inf)] == ["below", "", "above"]
+
+
+def with_curves(name, **changed):
+    """A bundle of the manifest with other arrays of t*."""
+    bundle = loaders.bundle(name)
+    bundle = replace(bundle)  # without the arrays that it has read
+    arrays = loaders.bundle(name).profiles | {f"t_star_{key}": a for key, a in changed.items()}
+    object.__setattr__(bundle, "profiles", {k: a for k, a in arrays.items() if a is not None})
+    return bundle
+
+
+def test_a_bundle_that_lacks_an_array_has_no_curves():
+    assert of_set.has_curves(with_curves(NAME))
+    for absent in ("levels", "labels", "contrast", "curves_ssim"):
+        assert not of_set.has_curves(with_curves(NAME, **{absent: None}))
+
+
+def median_of_set(name, criterion, threshold):
+    """The median t* of a bundle's test digits as the page counts it, picture by picture."""
+    bundle, rule = loaders.bundle(name), loaders.judge().rules()[criterion]
+    levels = bundle.profiles["t_star_levels"]
+    curves = bundle.profiles[f"t_star_curves_{criterion}"]
+    found = [crossing(levels, curve, replace(rule, threshold=threshold)) for curve in curves]
+    return sorted(found)[(len(found) - 1) // 2] + 1
+
+
+def test_the_histogram_is_the_stored_one(open_page):
+    bundle = loaders.bundle(NAME)
+    if "t_star" not in bundle.metrics.get("judged", {}):
+        pytest.fail("the embedded model with T = 1000 holds t* of the test digits")
+    at = open_page("t_star")
+    median = bundle.metrics["judged"]["t_star"]["digit"]["quartiles"][1] + 1
+    assert said(at, f"The median t\\* of the test digits is **{median:,.0f}**")
+    labels, last = bundle.profiles["t_star_labels"], bundle.profiles["t_star_curves_digit"][:, -1]
+    kept = [last[labels == digit].mean() for digit in range(10)]
+    words = f"gives {last.mean():.0%} of the draws the answer that it gave to the original, and of "
+    words += f"the draws of a {np.argmax(kept)} even {max(kept):.0%}"
+    assert words in said(at, "**Kept by chance**: at t′ = 1,000")
+    at.button_group(key="tstar_set_by").set_value("psnr").run()
+    assert not said(at, "Kept by chance")
+
+
+def test_the_headline_says_over_how_much_of_the_test_set():
+    whole = loaders.bundle(NAME)
+    assert of_set.headline(whole) == "t* over the whole test set"
+    t_star = whole.metrics["judged"]["t_star"] | {"pictures": 1000}
+    part = replace(whole, metrics=whole.metrics | {"judged": {"t_star": t_star}})
+    assert of_set.headline(part) == "t* over 1,000 of 1,952 test digits"
+
+
+def test_a_stricter_threshold_of_the_test_set_is_crossed_at_lower_levels(open_page):
+    medians = [median_of_set(NAME, "digit", threshold) for threshold in (0.3, 0.5, 0.9)]
+    assert medians[0] > medians[1] > medians[2]
+    at = open_page("t_star", tstar_set_rule_digit="0.9")
+    assert said(at, f"The median t\\* of the test digits is **{medians[2]:,.0f}**")
+
+
+def test_where_something_of_the_picture_is_left_no_digit_is_kept_by_chance(open_page):
+    """T = 500 ends with a little of the picture in x_t."""
+    at = open_page("t_star", tstar_bundle="DDPM on SVHN, T = 500")
+    assert said(at, "The median t")
+    assert not said(at, "Kept by chance")
+
+
+def test_where_the_measure_loses_less_than_half_of_the_pictures_the_page_says_so(open_page):
+    warned = "more than half of the pictures are never lost"
+    curves = loaders.bundle(NAME).profiles["t_star_curves_psnr"]
+    never = {dB: (curves >= dB).all(axis=1).mean() for dB in (10, 15)}
+    assert never[10] > 0.5 > never[15]
+    at = open_page("t_star", tstar_set_by="PSNR", tstar_set_rule_psnr="10")
+    assert said(at, warned)
+    assert not said(at, "some of the picture is left")
+    assert said(at, f"{never[10]:.0%} of all test digits are restored at every level")
+    at = open_page("t_star", tstar_set_by="PSNR", tstar_set_rule_psnr="15")
+    assert not said(at, warned)
+    short = {"tstar_bundle": "DDPM on SVHN, T = 500", "tstar_set_by": "PSNR"}
+    at = open_page("t_star", **short, tstar_set_rule_psnr="10")
+    assert "at 500 some of the picture is left in x_t: ᾱ is 0.0064" in said(at, warned)
+
+
+def of_models(at):
+    frames = [frame.value for frame in at.dataframe]
+    return next(frame for frame in frames if "log SNR at t*" in frame.columns)
+
+
+@pytest.mark.parametrize(("measure", "threshold"), [("digit", 0.5), ("psnr", 15.0)])
+def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page, measure, threshold):
+    title = {"digit": "The judge keeps the digit", "psnr": "PSNR"}[measure]
+    at = open_page("t_star", tstar_set_by=title)
+    arrays = loaders.bundle(NAME).profiles
+    order = arrays["t_star_contrast"].argsort(kind="stable")
+    ends = order[: len(order) // 4], order[-(len(order) // 4) :]
+    assert arrays["t_star_contrast"][ends[0]].max() <= arrays["t_star_contrast"][ends[1]].min()
+    faint, bold = (np.sort(arrays[f"t_star_{measure}"][end])[243] + 1 for end in ends)
+    assert said(at, f"a median t\\* of {faint:,.0f}, the quarter with the most {bold:,.0f}.")
+    told = of_models(at)
+    assert told["T"].tolist() == [500, 1000, 1500]
+    for place, T in enumerate((500, 1000, 1500)):
+        row, bundle = told.iloc[place], loaders.bundle(f"ddpm-svhn-{T}")
+        expected = median_of_set(bundle.name, measure, threshold)
+        assert row["bundle"] == f"{bundle.name} · {bundle.digest}"
+        assert row["epochs"] == bundle.config["training"]["epochs_done"]
+        assert row["test digits"] == f"{len(bundle.profiles['t_star_labels']):,}"
+        if np.isinf(expected):
+            assert (row["t*, median"], row["log SNR at t*"]) == (f"> {T:,}", "–")
+            continue
+        assert row["t*, median"] == f"{expected:,.0f}"
+        kept = float(loaders.ddpm(bundle.name).schedule.alphas_cumprod[round(expected - 1)])
+        log_snr = float(row["log SNR at t*"].replace("−", "-"))
+        assert log_snr == pytest.approx(np.log(kept / (1 - kept)), abs=0.051)
+
+
+def test_a_measure_that_loses_nothing_depends_on_nothing(open_page):
+    at = open_page("t_star", tstar_set_by="PSNR", tstar_set_rule_psnr="5")
+    assert said(at, "by this measure and threshold, it does not: > 1,000 is the median")
+    assert of_models(at)["t*, median"].tolist() == ["> 500", "> 1,000", "> 1,500"]
+
+
+def test_models_that_another_judge_measured_are_not_compared(open_page, monkeypatch):
+    figures = loaders.bundle("ddpm-svhn-500").metrics["judged"]["t_star"]
+    monkeypatch.setitem(figures, "judge", "another")
+    assert of_models(open_page("t_star"))["T"].tolist() == [1000, 1500]
+
+
+# ---------------------------------------------------------------- an attack
+
+
+def attacked_page(open_page, **query):
+    return open_page("t_star", tstar_view="Undo an attack", **query)
+
+
+def test_the_attack_changes_the_answer_and_its_absence_does_not(open_page):
+    judge = loaders.judge()
+    before = judge.judge(PICTURE[None])
+    attacked = judge.attack(PICTURE[None], before.digit, "pgd")
+    assert judge.judge(attacked).digit[0] != before.digit[0]
+    none = attacked_page(open_page, purify_levels="0")
+    assert said(none, "The judge still reads a 7")
+    assert not said(attacked_page(open_page), "The judge still reads")
+
+
+def test_a_larger_attack_looks_different(open_page):
+    small, large = (
+        source(attacked_page(open_page, purify_levels=levels), "The attacked picture")
+        for levels in ("4", "16")
+    )
+    assert small != large
+
+
+def test_purified_accuracies_are_the_stored_ones(open_page):
+    stored = loaders.bundle(NAME).metrics["judged"]["purification"]
+    words = said(attacked_page(open_page), "Without purification the judge is right")
+    assert f"{100 * stored['accuracy_clean']:.1f}%" in words
+    assert f"{100 * stored['accuracy_pgd']:.1f}%" in words
+    assert stored["accuracy_pgd"] < 0.1
+    assert stored["best_purified_pgd"] > stored["accuracy_pgd"] + 0.3
+
+
+# ---------------------------------------------------------------- VAE against DDPM
+
+
+def test_the_first_samples_are_stored_and_others_are_drawn(open_page):
+    at = open_page("vae_and_ddpm")
+    assert said(at, "seeds: 0 – 15 · stored with the bundle")
+    first = source(at, "Samples of DDPM"), source(at, "Samples of VAE")
+    at.number_input(key="against_seed").set_value(7).run()
+    assert not at.exception
+    at = open_page("vae_and_ddpm", against_seed="100", against_way="DDIM 20")
+    assert said(at, "seeds: 100 – 115 · computed live")
+    assert source(at, "Samples of DDPM") != first[0]
+    assert source(at, "Samples of VAE") != first[1]
+
+
+def test_many_samples_wait_for_the_click(open_page):
+    at = open_page("vae_and_ddpm", against_count="32", against_way="DDIM 20", against_seed="50")
+    assert not shown(at, "Samples of DDPM")
+    at.button(key="against_go").click().run()
+    assert not at.exception
+    assert shown(at, "Samples of DDPM")
+
+
+def test_the_figures_are_those_of_the_samples(open_page):
+    at = open_page("vae_and_ddpm", against_seed="3", against_way="DDIM 20")
+    judge = loaders.judge()
+    found = judge.quality(loaders.vae_samples("vae-svhn", 3, 16).value)
+    table = next(t.value for t in at.dataframe if "diversity" in t.value.columns)
+    row = table[table["samples of"] == "VAE"].iloc[0]
+    assert row["sharpness"] == f"{found.sharpness:.1f}"
+    assert row["diversity"] == f"{found.diversity:.2f}"
+    assert row["Frechet, judge's features"] == f"{found.frechet:.2f}"
+
+
+def test_the_final_figures_are_stored_over_two_thousand_samples(open_page):
+    at = open_page("vae_and_ddpm")
+    table = next(
+        t.value
+        for t in at.dataframe
+        if "distance to the nearest training picture" in t.value.columns
+    )
+    vae = loaders.bundle("vae-svhn").metrics["judged"]["samples"]
+    row = table[table["samples of"] == "VAE"].iloc[0]
+    assert row["pictures"] == "2,000"
+    assert row["Frechet, judge's features"] == f"{vae['frechet']:.2f}"
+    assert len(table) == 6  # the VAE, three diffusion models, test and training digits
+
+
+def test_the_nearest_training_picture_is_shown_where_the_data_is(
+    open_page, monkeypatch, svhn_folder
+):
+    assert said(open_page("vae_and_ddpm"), "shown where the training set is at hand")
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    at = open_page("vae_and_ddpm")
+    assert len(shown(at, "The nearest training picture")) == 2
+    assert said(at, "among: 64 training pictures")
+
+
+def test_the_answer_is_computed_from_the_samples(open_page):
+    at = open_page("vae_and_ddpm")
+    quality = loaders.judge().quality(loaders.vae_samples("vae-svhn", 0, 16).value)
+    words = said(at, "**VAE, digits:")
+    assert f"differ by {quality.sharpness:.1f} grey levels" in words
+    assert "**Blurred: yes**" in words

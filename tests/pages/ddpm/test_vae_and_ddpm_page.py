@@ -1,0 +1,297 @@
+"""VAE against DDPM: what the page concludes is what its figures say, whatever they are."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from core.bundles.manifest import register
+from core.ddpm.explorer import Way
+from core.ddpm.restoration import wilson
+from core.families import open_bundle, read_manifest
+from pages.shared import loaders
+
+PAGE = "vae_and_ddpm"
+VAE, DDPM = "vae-svhn", "ddpm-svhn-1000"
+MANY = {"against_count": "32", "against_way": "DDIM 20", "against_seed": "50"}
+"""Samples that are not drawn before a click."""
+
+
+def said(at, words):
+    texts = [*at.markdown, *at.info, *at.caption, *at.error, *at.warning]
+    return next((str(e.value) for e in texts if words in str(e.value)), "")
+
+
+def shown(at, alt):
+    return [img.url for image in at.image for img in image.proto.imgs if img.alt == alt]
+
+
+def final_table(at):
+    nearest = "distance to the nearest training picture"
+    return next(t.value for t in at.dataframe if nearest in t.value.columns)
+
+
+def chart(at):
+    return json.loads(at.get("plotly_chart")[0].proto.spec)["data"]
+
+
+def stored(name):
+    return loaders.bundle(name).metrics["judged"]["samples"]
+
+
+@pytest.fixture
+def with_figures(monkeypatch, tmp_path):
+    """The embedded bundles, one of them with other figures of the judge or other digits seen."""
+
+    def change(name, digits=None, **figures):
+        place = tmp_path / "checkpoints"
+        shutil.copytree(loaders.CHECKPOINTS, place, dirs_exist_ok=True)
+        folder, manifest = place / name, place / "manifest.json"
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["judged"]["samples"] |= figures
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        if digits is not None:
+            profiles = load_file(folder / "profiles.safetensors")
+            profiles["judged_digits"] = np.array(digits, dtype=np.int64)
+            save_file(profiles, folder / "profiles.safetensors")
+        entry = next(e for e in read_manifest(manifest).entries if e.name == name)
+        register(manifest, open_bundle(folder), name=name, title=entry.title)
+        monkeypatch.setenv("ATELIER_CHECKPOINTS", str(place))
+
+    return change
+
+
+# ---------------------------------------------------------------- what it concludes
+
+
+def test_the_result_is_that_of_the_final_figures(open_page, with_figures):
+    with_figures(DDPM, sure=0.1, diversity=0.6, frechet=1.9, sharpness=7.1)
+    words = said(open_page(PAGE), "is ahead** in")
+    vae, ddpm = words.split("**DDPM, T = 1000 is ahead**")
+    assert vae.startswith("Over 2,000 samples of each: **VAE is ahead**")
+    better = stored(VAE)
+    assert f"({100 * better['sure']:.1f}% against 10.0%)" in vae
+    assert f"({better['diversity']:.2f} against 0.60)" in vae
+    assert f"({better['frechet']:.2f} against 1.90)" in vae
+    assert f"(7.1 against {better['sharpness']:.1f})" in ddpm
+
+
+def test_a_better_diffusion_model_is_said_to_be_better(open_page, with_figures):
+    with_figures(DDPM, sure=0.7, diversity=0.97, frechet=0.4, sharpness=7.0)
+    words = said(open_page(PAGE), "is ahead** in")
+    assert "**VAE is ahead**" not in words
+    assert "**Neither is ahead**" not in words
+    assert "**DDPM, T = 1000 is ahead** in: digits that the judge is sure of (70.0% ag" in words
+
+
+def test_figures_that_hardly_differ_put_neither_ahead(open_page, with_figures):
+    of_vae = stored(VAE)
+    of_vae["sure"] += 0.01
+    of_vae["frechet"] *= 1.02
+    with_figures(
+        DDPM, **{name: of_vae[name] for name in ("sure", "diversity", "frechet", "sharpness")}
+    )
+    words = said(open_page(PAGE), "ahead** in")
+    assert "**VAE is ahead**" not in words
+    assert "**DDPM" not in words
+    assert words.count(" against ") == 4
+
+
+@pytest.mark.parametrize("sure_from", ["0.3", "0.9", "1.0"])
+def test_the_share_of_digits_is_put_in_words_with_its_interval(open_page, sure_from):
+    at = open_page(PAGE, against_sure=sure_from)
+    drawn = loaders.vae_samples(VAE, 0, 16).value
+    found = loaders.judge().quality(drawn, sure_from=float(sure_from))
+    word = "yes" if found.sure >= 0.5 else "some" if found.sure >= 0.2 else "hardly"
+    words = said(at, f"**VAE, digits: {word}.**")
+    low, high = wilson(np.float64(found.sure), 16)
+    assert f"sure (p ≥ {float(sure_from):.2f}) of {round(16 * found.sure)} of 16 samples" in words
+    assert f"[{100 * low:.0f}%, {100 * high:.0f}%]" in words
+    assert said(
+        at, "Yes: the judge is sure of at least 50% of the samples; hardly: of fewer than 20%"
+    )
+
+
+def test_what_counts_as_blurred_is_moved_by_a_slider(open_page):
+    at = open_page(PAGE)
+    assert "**Blurred: yes**" in said(at, "**VAE, digits")
+    assert "blurred is below 85%" in said(at, "**VAE, digits")
+    at.slider(key="against_blurred").set_value(0.3).run()
+    assert "**Blurred: no**" in said(at, "**VAE, digits")
+    link = open_page(PAGE, against_blurred="0.3")
+    assert said(link, "**VAE, digits") == said(at, "**VAE, digits")
+
+
+# ---------------------------------------------------------------- the Frechet distance
+
+
+def test_few_samples_are_not_compared_by_their_frechet_distance(open_page):
+    words = said(open_page(PAGE), "effect of 16")
+    chance = loaders.judge().test_digits().distance_of_draws(16)
+    assert f"would score about {chance:.1f}, not 0" in words
+    assert "compare these two" not in words
+
+
+def test_the_distance_of_real_pictures_is_no_limit_and_says_what_it_is(open_page):
+    at = open_page(PAGE)
+    real = loaders.judge().bundle.metrics["features"]
+    row = final_table(at).set_index("samples of").loc["training digits"]
+    assert row["Frechet, judge's features"] == f"{real['frechet_training_against_test']:.2f}"
+    assert row["pictures"] == f"{real['frechet_training_pictures']:,}"
+    assert said(at, "976 against 976")
+    assert not said(at, "no set of samples can be expected")
+
+
+# ---------------------------------------------------------------- digits
+
+
+def test_the_chart_is_of_the_stored_samples_and_says_of_how_many(open_page):
+    data = chart(open_page(PAGE, **MANY))
+    digits, digits_of_test = (
+        loaders.bundle(VAE).profiles[name] for name in ("judged_digits", "judged_digits_of_test")
+    )
+    bars = [series for series in data if series["type"] == "bar"]
+    assert [bar["name"] for bar in bars] == [
+        f"VAE: {digits.sum()} of 2,000 stored",
+        f"DDPM: {loaders.bundle(DDPM).profiles['judged_digits'].sum()} of 2,000 stored",
+        f"test digits: {digits_of_test.sum():,} of 1,952",
+    ]
+    above = [series["name"] for series in data if series["type"] == "scatter"]
+    found = loaders.judge().quality(loaders.vae_samples(VAE, 50, 32).value)
+    assert above == [f"VAE: {found.digits.sum()} of 32 above"]
+
+
+@pytest.fixture
+def without_digits(monkeypatch):
+    """Lets the judge's bundle say something else of pictures without a digit."""
+
+    def set_to(sure, most_read):
+        figures = {"pictures": 100, "sure": sure, "most_read": most_read}
+        quiet = {"pictures": 100, "sure": 0.0, "most_read": 8}
+        bundle = loaders.judge().bundle
+        changed = {"wiped": quiet, "scrambled": quiet, "clouds": figures}
+        monkeypatch.setitem(bundle.metrics, "digitless", changed)
+
+    return set_to
+
+
+def test_an_answer_that_the_judge_gives_to_emptiness_is_warned_of(
+    open_page, with_figures, without_digits
+):
+    def warned():
+        said_so = [str(element.value) for element in open_page(PAGE).warning]
+        return next((words for words in said_so if words.startswith("**DDPM**")), "")
+
+    with_figures(DDPM, digits=[20, 20, 180, *[20] * 7])
+    without_digits(sure=0.3, most_read=2)
+    words = warned()
+    assert words.startswith("**DDPM**: 50% of the samples that the judge is sure of are read as 2")
+    assert "clouds of random colours too, of which it is sure in 30% of cases" in words
+    without_digits(sure=0.3, most_read=1)
+    assert not warned()
+    without_digits(sure=0.04, most_read=2)
+    assert not warned()
+    with_figures(DDPM, digits=[20, 20, 40, *[20] * 7])
+    without_digits(sure=0.3, most_read=2)
+    assert not warned()
+
+
+def test_what_the_judge_reads_in_flat_pictures_is_said(open_page):
+    flat = loaders.flat()
+    counts = np.bincount(flat.digit)
+    words = said(open_page(PAGE), "**Flat pictures**")
+    assert f"of 64 it reads {100 * counts.max() / 64:.0f}% as {counts.argmax()}" in words
+    assert f"sure of {100 * flat.sure.mean():.0f}% of them" in words
+
+
+def test_how_sure_the_judge_is_without_a_digit_is_said(open_page):
+    empty = loaders.judge().bundle.metrics["digitless"]
+    words = said(open_page(PAGE), "**Without a digit**")
+    assert f"it is sure in {empty['wiped']['sure']:.1%} of cases" in words
+    assert f"scrambled in {empty['scrambled']['sure']:.1%}" in words
+    assert f"in {empty['clouds']['sure']:.1%}. So shares of up to" in words
+
+
+# ---------------------------------------------------------------- the final table
+
+
+def test_the_table_has_digits_seen_and_seconds(open_page, with_figures):
+    with_figures(DDPM, digits=[1, 140, 30, 30, 20, 10, 5, 10, 6, 3])
+    at = open_page(PAGE)
+    table = final_table(at).set_index("samples of")
+    assert table["digits seen"].loc["DDPM, T = 1000"] == "7"  # 2 % of 255 are 5.1
+    seconds = loaders.bundle(DDPM).metrics["timing"]["seconds_a_picture_50_steps"]
+    assert table["seconds a sample"].loc["DDPM, T = 1000"] == f"{seconds:.4f}"
+    assert 0 < float(table["seconds a sample"].loc["VAE"]) < seconds
+    assert said(at, "of the VAE as just measured here with 16 samples; of the others by DDIM")
+
+
+def test_models_stand_in_the_order_of_t(open_page):
+    at = open_page(PAGE)
+    titles = [f"DDPM, T = {T}" for T in (500, 1000, 1500)]
+    assert list(final_table(at)["samples of"]) == ["VAE", *titles, "test digits", "training digits"]
+    choice = at.selectbox(key="against_ddpm")
+    assert [title.rsplit(", ")[-1] for title in choice.options] == [
+        "T = 500",
+        "T = 1000",
+        "T = 1500",
+    ]
+    assert choice.value == DDPM
+    assert len([c.value for c in at.caption if "ddpm-svhn-500" in str(c.value)]) == 1
+
+
+# ---------------------------------------------------------------- copies
+
+
+def test_distances_to_training_pictures_are_each_models_own(open_page, with_figures):
+    with_figures(DDPM, sharpness=7.1)
+    words = said(open_page(PAGE, **MANY), "root mean square difference")
+    for title, name in (("VAE", VAE), ("DDPM", DDPM)):
+        assert (
+            f"**{title}**: the median of 2,000 samples is at {stored(name)['nearest_training']:.1f}."
+            in words
+        )
+    assert words.count("does not tell of copies") == 1
+    vae = words.split("**DDPM**")[0]
+    assert "does not tell of copies" in vae
+
+
+def test_pairs_of_neighbours_can_be_saved(open_page, monkeypatch, svhn_folder):
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    at = open_page(PAGE, **MANY)
+    assert len(shown(at, "The nearest training picture")) == 1
+    saved = {button.key for button in at.get("download_button")}
+    assert {"nearest_training_png", "nearest_training_csv"} <= saved
+
+
+# ---------------------------------------------------------------- many samples
+
+
+def test_the_button_stands_above_both_columns(open_page):
+    at = open_page(PAGE, **MANY)
+    assert at.button(key="against_go").label.startswith("Draw 32 pictures")
+    assert not [b for column in at.columns for b in column.button if b.key == "against_go"]
+    at.button(key="against_go").click().run()
+    assert not at.exception
+    assert not [button for button in at.button if button.key == "against_go"]
+
+
+def test_samples_that_were_stopped_go_on_to_the_same_pictures(open_page):
+    way, seeds = Way("ddim", 20), tuple(range(50, 82))
+    at = open_page(PAGE, **MANY)
+    explorer = loaders.ddpm(DDPM)
+    walker = explorer.walker(way, seeds)
+    for path in explorer.advance(walker):
+        if path.done == 3:
+            break
+    at.session_state["against_walker"] = ((explorer.bundle.digest, way, seeds), walker)
+    at.run()
+    assert said(at, "Stopped after 3 of 20 steps")
+    assert not shown(at, "Samples of DDPM")
+    at.button(key="against_on").click().run()
+    assert not at.exception
+    assert shown(at, "Samples of DDPM")
+    whole = explorer.denoise(way, seeds)
+    np.testing.assert_array_equal(loaders.drawn(DDPM, way, seeds).value, whole.result)

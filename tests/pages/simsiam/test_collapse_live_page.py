@@ -1,0 +1,320 @@
+"""The toy SimSiam on its page: what is shown is what was trained, and every switch shows."""
+
+import base64
+import json
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, stops, train
+
+PAGE = "collapse_live"
+SHORT = {"toy_steps": "100"}
+BASE = ToyConfig(steps=100)
+CHANGES = {
+    "linear": {"predictor": "linear"},
+    "no-stop": {"stop_gradient": False},
+    "no-predictor": {"predictor": "identity"},
+    "norm": {"stop_gradient": False, "batch_norm": "all"},
+    "neither": {"stop_gradient": False, "predictor": "identity"},
+    "fixed": {"predictor": "fixed"},
+    "nothing": {},
+}
+PATIENCE = 300
+"""Seconds for a run that is not trained at once, on a machine that has other work."""
+
+
+@lru_cache
+def states_of(config):
+    return tuple(train(config))
+
+
+def end_of(config):
+    return states_of(config)[-1]
+
+
+def said(at, words):
+    texts = [*at.markdown, *at.info, *at.caption, *at.error, *at.warning]
+    return next((str(e.value) for e in texts if words in str(e.value)), "")
+
+
+def metrics(at):
+    """Loss, spread, rank, kNN accuracy of the left side and of the right."""
+    found = [metric.value for metric in at.metric]
+    assert len(found) == 8
+    return found[:4], found[4:]
+
+
+def expected(state):
+    d = len(state.eigenvalues)
+    numbers = (f"{state.loss:.2f}", f"{state.std * d**0.5:.2f}", f"{state.rank:.1f}")
+    return [*(text.replace("-", "−") for text in numbers), f"{100 * state.accuracy:.0f}%"]
+
+
+def charts(at):
+    return {
+        chart.proto.id.split("-")[-1]: json.loads(chart.proto.spec)
+        for chart in at.get("plotly_chart")
+    }
+
+
+def own(at):
+    """What the right side was trained with, while no question is open."""
+    return list(at.session_state["toy_runs"])[-1]
+
+
+def marked(at):
+    return [button.key for button in at.button if button.proto.type == "primary"]
+
+
+def test_it_opens_with_the_stop_gradient_taken_away(open_page):
+    at = open_page(PAGE)
+    assert own(at) == ToyConfig(stop_gradient=False)
+    left, right = metrics(at)
+    assert left == expected(end_of(ToyConfig()))
+    assert right == expected(end_of(ToyConfig(stop_gradient=False)))
+    assert said(at, "lower on the right, and the representation worse")
+    assert "Verdict: learnt" in said(at, "SimSiam: loss")
+    assert "Verdict: collapse to a point" in said(at, "Your switches: loss")
+
+
+def test_a_link_restores_every_switch(open_page):
+    at = open_page(
+        PAGE,
+        toy_stopgrad="true",
+        toy_predictor="Learns (linear)",
+        toy_norm="Hidden layers and z",
+        toy_augmentation="0.5",
+        toy_rate="0.05",
+        toy_predictor_rate="10.0",
+        toy_decay="0.001",
+        toy_seed="3",
+        toy_dim="6",
+        **SHORT,
+    )
+    shared = replace(BASE, seed=3, dim=6)
+    wanted = replace(
+        shared,
+        predictor="linear",
+        batch_norm="all",
+        augmentation=0.5,
+        learning_rate=0.05,
+        predictor_rate=10.0,
+        weight_decay=0.001,
+    )
+    assert own(at) == wanted
+    left, right = metrics(at)
+    assert left == expected(end_of(shared))
+    assert right == expected(end_of(wanted))
+    lines = charts(at)["toy_gains"]["data"]
+    np.testing.assert_allclose([values(line["y"])[-1] for line in lines], end_of(wanted).gains)
+    words = said(at, "toy SimSiam")
+    for part in (
+        f"{parameters(wanted)} parameters",
+        "seed: 3",
+        "steps: 100",
+        "d = 6",
+        "on the right predictor: Learns (linear), batch normalisation: Hidden layers and z",
+        "augmentation: 0.5",
+        "learning rate: 0.05",
+        "predictor's rate: × 10.0",
+        "weight decay: 0.0010",
+        "computed live",
+    ):
+        assert part in words
+
+
+def test_a_switch_trains_at_once_and_shows_something_else(open_page):
+    at = open_page(PAGE, **SHORT)
+    for change, alone in (
+        (lambda: at.toggle(key="toy_stopgrad").set_value(True), True),
+        (lambda: at.select_slider(key="toy_predictor_rate").set_value(2.0), True),
+        (lambda: at.button_group(key="toy_predictor").set_value("fixed"), True),
+        (lambda: at.button_group(key="toy_norm").set_value("none"), True),
+        (lambda: at.slider(key="toy_augmentation").set_value(0.4), True),
+        (lambda: at.select_slider(key="toy_rate").set_value(0.5), True),
+        (lambda: at.select_slider(key="toy_decay").set_value(0.02), True),
+        (lambda: at.slider(key="toy_dim").set_value(5), False),
+        (lambda: at.number_input(key="toy_seed").set_value(9), False),
+        (lambda: at.select_slider(key="toy_steps").set_value(200), False),
+    ):
+        left, right = metrics(at)
+        change().run()
+        assert not at.exception
+        assert metrics(at)[1] != right
+        assert (metrics(at)[0] == left) is alone
+    at.button(key="toy_seed_again").click().run()
+    assert own(at).seed == at.number_input(key="toy_seed").value
+
+
+def test_a_preset_sets_every_switch(open_page):
+    at = open_page(
+        "collapse_live", toy_rate="0.05", toy_augmentation="0.5", toy_decay="0.0", **SHORT
+    )
+    for code, changes in CHANGES.items():
+        at.button(key=f"toy_preset_{code}").click().run()
+        assert not at.exception
+        assert own(at) == replace(BASE, **changes)
+        assert marked(at) == [f"toy_preset_{code}"]
+        left, right = metrics(at)
+        assert (left == right) is (not changes)
+        assert bool(said(at, "Both sides are the same now")) is (not changes)
+        assert ("toy_gains" in charts(at)) is (code == "linear")
+
+
+def test_the_timeline_moves_every_figure(open_page):
+    at = open_page(PAGE, **SHORT)
+    before = charts(at)
+    at.select_slider(key="toy_step").set_value(0).run()
+    assert not at.exception
+    first = states_of(BASE)[0]
+    left, right = metrics(at)
+    assert left == right == expected(first)
+    after = charts(at)
+    moved = [key for key in before if key.startswith("toy_") and before[key] != after[key]]
+    assert set(moved) == {
+        "toy_cloud",
+        "toy_cloud_own",
+        "toy_loss",
+        "toy_std",
+        "toy_rank",
+        "toy_accuracy",
+        "toy_spectrum",
+        "toy_spectrum_own",
+    }
+    at.button(key="toy_step_on").click().run()
+    assert at.select_slider(key="toy_step").value == stops(100)[1]
+
+
+def test_curves_are_those_of_the_runs(open_page):
+    found = charts(open_page(PAGE, **SHORT))
+    for side, config in enumerate((BASE, replace(BASE, stop_gradient=False))):
+        states = states_of(config)
+        for key, name in (("loss", "loss"), ("std", "std"), ("rank", "rank"), ("accuracy",) * 2):
+            y = found[f"toy_{key}"]["data"][side]["y"]
+            np.testing.assert_allclose(values(y), [getattr(state, name) for state in states])
+        cloud = found[("toy_cloud", "toy_cloud_own")[side]]["data"]
+        assert len(cloud) == 5
+        assert len({trace["marker"]["symbol"] for trace in cloud}) == 5
+        np.testing.assert_allclose(
+            values(cloud[2]["x"]), states[-1].plane[states[-1].labels == 2, 0]
+        )
+        lines = found[("toy_spectrum", "toy_spectrum_own")[side]]["data"]
+        np.testing.assert_allclose(
+            [values(line["y"])[-1] for line in lines], states[-1].eigenvalues, atol=1e-12
+        )
+
+
+def values(stored):
+    """Numbers of a chart, which Plotly stores as they are or packed."""
+    if isinstance(stored, dict):
+        return np.frombuffer(base64.b64decode(stored["bdata"]), dtype=stored["dtype"])
+    return np.array(stored, dtype=float)
+
+
+def test_a_question_is_answered_when_it_is_opened(open_page):
+    at = open_page(PAGE, **SHORT)
+    for code, words in (
+        ("no-predictor", "stopping the gradient only halves it"),
+        ("neither", "the very same run"),
+        ("fixed", "must be **trained**"),
+        ("linear", "the spread falls first"),
+        ("norm", "keeps every channel of z at variance 1"),
+        ("no-stop", "nothing is left to tell points apart"),
+    ):
+        assert not said(at, words)
+        at.session_state[f"toy_ask_{code}"] = True
+        at.run()
+        assert not at.exception
+        assert said(at, words)
+        assert said(at, f"loss {expected(end_of(replace(BASE, **CHANGES[code])))[0]}, std")
+    at.button(key="toy_show_linear").click().run()
+    assert not at.exception
+    assert metrics(at)[1] == expected(end_of(replace(BASE, predictor="linear")))
+    assert marked(at) == ["toy_preset_linear"]
+
+
+def test_a_long_run_waits_for_a_click_and_shows_the_end(open_page):
+    at = open_page(PAGE, toy_steps="1000")
+    assert not at.metric
+    at.button(key="toy_go").click().run(timeout=PATIENCE)
+    assert not at.exception
+    left, _right = metrics(at)
+    run = at.session_state["toy_runs"][ToyConfig(steps=1000)]
+    assert run.states[-1].step == 1000
+    assert left == expected(run.states[-1])
+    assert "toy_go" not in [button.key for button in at.button]
+
+
+def test_a_stopped_run_goes_on_where_it_stood(open_page):
+    at = open_page(PAGE, toy_steps="1000")
+    configs = ToyConfig(steps=1000), ToyConfig(steps=1000, stop_gradient=False)
+    runs = [Run(config) for config in configs]
+    for now in side_by_side(runs):
+        if now.done > 500:
+            break
+    at.session_state["toy_runs"] = dict(zip(configs, runs, strict=True))
+    at.run()
+    assert said(at, f"Stopped after {now.done} of 1,000 steps")
+    both = charts(at)[f"toy_live_{now.done}"]["data"]
+    np.testing.assert_allclose(values(both[5]["x"]), now.states[1].plane[:40, 0])
+    assert not at.metric
+    at.button(key="toy_on").click().run(timeout=PATIENCE)
+    assert not at.exception
+    assert at.session_state["toy_runs"][configs[1]] is runs[1]
+    assert metrics(at)[1] == expected(runs[1].states[-1])
+    assert runs[1].finished
+
+
+def test_points_are_drawn_with_pairs_of_views(open_page):
+    found = charts(open_page(PAGE, **SHORT))
+    strong = charts(open_page(PAGE, toy_augmentation="2.0", **SHORT))
+    drawn = sample(replace(BASE, stop_gradient=False))
+    for key, (i, j) in (("toy_points_1", (0, 1)), ("toy_points_3", (2, 3))):
+        *classes, pairs = found[key]["data"]
+        np.testing.assert_allclose(values(classes[1]["y"]), drawn.x[drawn.labels == 1, j])
+        ends = values(pairs["x"]).reshape(-1, 3), values(pairs["y"]).reshape(-1, 3)
+        assert len(ends[0]) == 30
+        np.testing.assert_allclose(ends[0][0], [*drawn.views[:, 0, i], np.nan])
+        np.testing.assert_allclose(ends[1][-1], [*drawn.views[:, -1, j], np.nan])
+    assert found["toy_points_3"] != strong["toy_points_3"]
+
+
+def test_few_runs_are_kept(open_page):
+    at = open_page(PAGE, **SHORT)
+    old = [Run(replace(BASE, seed=seed)) for seed in range(5, 25)]
+    at.session_state["toy_runs"] = {run.config: run for run in old}
+    at.run()
+    kept = list(at.session_state["toy_runs"])
+    assert len(kept) == 12
+    assert kept[-2:] == [BASE, replace(BASE, stop_gradient=False)]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, ["SimSiam (baseline)", "no stop-gradient"]),
+        ({"toy_stopgrad": "true"}, ["SimSiam (baseline)"]),
+        ({"toy_predictor": "None"}, ["SimSiam (baseline)", "no stop-gradient, no predictor"]),
+        ({"toy_stopgrad": "true", "toy_predictor": "None"}, ["SimSiam (baseline)", "no predictor"]),
+        ({"toy_predictor": "Fixed, random"}, ["SimSiam (baseline)"]),
+    ],
+)
+def test_real_runs_with_the_same_switches_stand_below(open_page, query, expected):
+    at = open_page(PAGE, **query)
+    (table,) = [frame.value for frame in at.dataframe if "kNN before" in frame.value]
+    assert list(table["run"]) == expected
+    missing = any("No real run here" in info.value for info in at.info)
+    assert missing == (query.get("toy_predictor") == "Fixed, random")
+    states = dict(zip(table["run"], table["state"], strict=True))
+    assert states.pop("SimSiam (baseline)") == "spread out"
+    assert set(states.values()) <= {"collapsed"}
+
+
+def test_without_runs_the_toy_still_trains(open_page, monkeypatch, tmp_path):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
+    at = open_page(PAGE)
+    assert any("No bundle of the family simsiam" in error.value for error in at.error)
+    assert len(at.metric) == 8

@@ -1,0 +1,425 @@
+"""The page on collapse: every curve, figure and verdict is that of the runs on the screen."""
+
+import base64
+import json
+from argparse import Namespace
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from core.bundles import bundle as bundles
+from core.bundles.manifest import register
+from core.families import read_manifest
+from core.pictures.data import SOURCES
+from core.simsiam.byol import BYOLConfig
+from core.simsiam.run_record import read_run
+from pages.shared.text import in_language
+from pages.simsiam.parts import run_charts, runs
+from tests.narrow import without_onednn
+from train import embed
+from train import simsiam as training
+from train.diagnosis import Protocol
+
+PAGE = "collapse"
+TRAINED = ("baseline", "no-stop-gradient")
+SIZE = replace(
+    training.SIZES["narrow"], width=2, stem="strided", hidden=12, dim=16, predictor_hidden=6
+)
+EPOCHS = 3
+COLLAPSED = {
+    "train_loss": -0.99,
+    "test_knn_accuracy": 0.05,
+    "test_std_z": 0.01,
+    "test_rank_z": 1.5,
+}
+
+
+# ---------------------------------------------------------------- tiny runs
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(make_digits, write_shard, tmp_path_factory):
+    """Two trained runs; records made of them that collapse, are wider, and have another loss; and
+    one that is an epoch longer and is not to be mixed with the others.
+    """
+    root = tmp_path_factory.mktemp("runs")
+    source = SOURCES["cifar10"]
+    columns = source.image_column, source.label_column
+    for split, count, seed in (("train", 48, 0), ("test", 40, 1)):
+        file = root / source.repo / source.configuration / f"{split}-00000-of-00001.parquet"
+        write_shard(file, *make_digits(count, seed), *columns)
+    folder = root / "checkpoints"
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"format": 1, "bundles": []}')
+    first, _other = [trained(root, folder, recipe) for recipe in TRAINED]
+    derive(first, folder, "no-predictor", figures=COLLAPSED, stretch=2)
+    derive(first, folder, "dim-4096", architecture={"dim": 64})
+    byol = {"method": "byol", **replace(BYOLConfig(), **SIZE.plain()).plain()}
+    derive(first, folder, "byol", architecture=byol, figures={"train_loss": 3.0})
+    derive(first, folder, "neither", figures=COLLAPSED, name="run-longer", epochs=EPOCHS + 1)
+    return folder
+
+
+def trained(root, folder, recipe):
+    settings = training.SimSiamTraining(
+        recipe=recipe,
+        epochs=EPOCHS,
+        batch_size=16,
+        learning_rate=0.5,
+        protocol=Protocol(spread=30, queries=36, bank=40, k=5),
+    )
+    with without_onednn(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATELIER_DATA_DIR", str(root))
+        config = training.configured(training.RECIPES[recipe], SIZE)
+        bundle = training.train(root / recipe, config, settings, device=torch.device("cpu"))
+    name = f"run-{recipe}"
+    request = Namespace(bundle=bundle, name=name, title=name, record=True, checkpoints=folder)
+    embed.main(request)
+    return bundles.read_bundle(folder / name)
+
+
+def derive(
+    of, folder, recipe, *, architecture=None, figures=None, stretch=1, name=None, epochs=EPOCHS
+):
+    """A record like ``of`` that differs in its architecture, in its figures after epoch 0, or in
+    the size of its maps.
+    """
+    name = name or f"run-{recipe}"
+    parts = {**of.config["architecture"], **(architecture or {})}
+    if parts["method"] != "simsiam":
+        parts = architecture
+    config = {**of.config, "architecture": parts}
+    config["training"] = {**config["training"], "recipe": recipe}
+    history = [{**row, **(figures or {})} for row in of.history]
+    history += [{**history[-1], "epoch": epoch} for epoch in range(EPOCHS + 1, epochs + 1)]
+    repeats = [1] * EPOCHS + [1 + epochs - EPOCHS]
+    profiles = {
+        key: array
+        if key == "map_labels"
+        else np.repeat(array * (stretch if "map" in key else 1), repeats, axis=0).astype(np.float16)
+        for key, array in of.profiles.items()
+    }
+    bundles.write_bundle(
+        folder / name,
+        config=config,
+        weights=None,
+        history=history,
+        metrics=of.metrics,
+        profiles=profiles,
+        golden=None,
+        progress={},
+        card=of.card,
+    )
+    written = bundles.read_bundle(folder / name)
+    register(folder / "manifest.json", written, name=name, title=name)
+
+
+@pytest.fixture
+def records(tiny_runs):
+    manifest = read_manifest(tiny_runs / "manifest.json")
+    found = [read_run(manifest.open(entry.name)) for entry in manifest.of_family("simsiam")]
+    return {record.recipe: record for record in found}
+
+
+@pytest.fixture
+def open_collapse(open_page, tiny_runs, monkeypatch):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tiny_runs))
+    return lambda **query: open_page(PAGE, **query)
+
+
+# ---------------------------------------------------------------- what is on the screen
+
+
+def plain(values):
+    """A Plotly array as numbers: newer versions pack them."""
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
+    return np.array([np.nan if value is None else value for value in values])
+
+
+def chart(at, key):
+    found = [one.proto for one in at.get("plotly_chart") if one.proto.id.endswith(key)]
+    return json.loads(found[0].spec) if found else None
+
+
+def curves(at, key):
+    """Named traces of a chart: y by name."""
+    return {t["name"]: plain(t["y"]) for t in chart(at, key)["data"] if "name" in t}
+
+
+def marked(at, key):
+    """Where the points at the epoch are: (x, y) each."""
+    points = [t for t in chart(at, key)["data"] if "name" not in t]
+    return [(plain(t["x"])[0], plain(t["y"])[0]) for t in points]
+
+
+def points(at, key):
+    return {t["name"]: np.stack([plain(t["x"]), plain(t["y"])], 1) for t in chart(at, key)["data"]}
+
+
+def said(at, words):
+    shown = [*at.markdown, *at.info, *at.caption, *at.error]
+    return next((str(e.value) for e in shown if words in str(e.value)), "")
+
+
+def rows(at):
+    return at.dataframe[0].value
+
+
+def named(record, name):
+    return f"{name} · {record.bundle.digest[:6]}"
+
+
+def same(shown, expected):
+    np.testing.assert_allclose(shown, expected, rtol=1e-6)
+    return True
+
+
+# ---------------------------------------------------------------- curves
+
+
+def test_every_curve_is_the_run_whose_name_and_hash_it_bears(open_collapse, records):
+    at = open_collapse()
+    names = {"baseline": "SimSiam (baseline)", "no-stop-gradient": "no stop-gradient"}
+    charts = {
+        "collapse_loss": "train_loss",
+        "collapse_knn": "test_knn_accuracy",
+        "collapse_std": "test_std_z",
+        "collapse_rank": "test_rank_z",
+        "collapse_variance": "test_variance_z",
+        "collapse_alignment": "test_alignment",
+        "collapse_uniformity": "test_uniformity",
+    }
+    for key, column in charts.items():
+        shown = curves(at, key)
+        for recipe, name in names.items():
+            assert same(shown[named(records[recipe], name)], records[recipe].figures[column])
+        assert [x for x, _y in marked(at, key)] == [EPOCHS, EPOCHS]
+        caption = said(at, f"run-baseline · {records['baseline'].bundle.digest}")
+        assert records["no-stop-gradient"].bundle.digest in caption
+    before = records["baseline"].figures["test_knn_accuracy"][0]
+    assert same(curves(at, "collapse_knn")[f"random weights: {100 * before:.1f}%"], before)
+    assert same(curves(at, "collapse_std")["1/√d = 0.2500: isotropic"], 16**-0.5)
+    assert same(curves(at, "collapse_std")["0: collapsed"], 0)
+
+
+def test_the_epoch_moves_everything_together(open_collapse, records):
+    at = open_collapse(collapse_epoch="1")
+    first, second = records["baseline"], records["no-stop-gradient"]
+    for epoch in (1, 2):
+        at.select_slider(key="collapse_epoch").set_value(epoch).run()
+        for key, column in (("collapse_loss", "train_loss"), ("collapse_std", "test_std_z")):
+            assert same(
+                marked(at, key), [(epoch, r.figures[column][epoch]) for r in (first, second)]
+            )
+        spectrum = curves(at, "collapse_spectrum")[named(second, "no stop-gradient")]
+        values = second.spectra["z"][epoch]
+        assert same(spectrum[: int((values > 0).sum())], values[values > 0])
+        shown = points(at, "collapse_plane_1")
+        assert list(shown)[:3] == ["airplane", "automobile", "bird"]
+        for c, name in enumerate(shown):
+            assert same(shown[name], first.maps["z"][epoch][first.labels == c])
+        assert rows(at)["loss"].tolist() == [
+            f"{r.figures['train_loss'][epoch]:.3f}".replace("-", "\N{MINUS SIGN}")
+            for r in (first, second)
+        ]
+        assert rows(at)["effective rank of z"].tolist() == [
+            f"{r.figures['test_rank_z'][epoch]:.1f}" for r in (first, second)
+        ]
+    at.button(key="collapse_epoch_on").click().run()
+    assert marked(at, "collapse_loss")[0][0] == 3
+    at.select_slider(key="collapse_epoch").set_value(0).run()
+    assert rows(at)["loss"].tolist() == ["–", "–"]
+    assert said(at, "Move the epoch on")
+    assert not said(at, "above that of random weights")
+
+
+def test_z_or_h(open_collapse, records):
+    at = open_collapse()
+    std, knn = chart(at, "collapse_std"), chart(at, "collapse_knn")
+    ranges = chart(at, "collapse_plane_1")["layout"]["xaxis"]["range"]
+    at.button_group(key="collapse_layer").set_value("h").run()
+    record = records["baseline"]
+    name = named(record, "SimSiam (baseline)")
+    assert same(curves(at, "collapse_rank")[name], record.figures["test_rank_h"])
+    assert same(curves(at, "collapse_variance")[name], record.figures["test_variance_h"])
+    values = record.spectra["h"][EPOCHS]
+    shown = curves(at, "collapse_spectrum")[name]
+    assert same(shown[: int((values > 0).sum())], values[values > 0])
+    assert np.isnan(shown[int((values > 0).sum()) :]).all()
+    assert same(points(at, "collapse_plane_1")["bird"], record.maps["h"][-1][record.labels == 2])
+    assert chart(at, "collapse_plane_1")["layout"]["xaxis"]["range"] != ranges
+    assert (chart(at, "collapse_std"), chart(at, "collapse_knn")) == (std, knn)
+
+
+# ---------------------------------------------------------------- which runs
+
+
+def test_runs_are_chosen_from_a_list_and_by_one_click(open_collapse, records):
+    at = open_collapse()
+    offered = {button.key for button in at.button if "preset" in str(button.key)}
+    assert offered == {"collapse_preset_stop", "collapse_preset_dim"}
+    at.multiselect(key="collapse_runs").set_value(["no-predictor", "baseline"]).run()
+    assert rows(at)["run"].tolist() == [
+        named(records["baseline"], "SimSiam (baseline)"),
+        named(records["no-predictor"], "no predictor"),
+    ]
+    at.button(key="collapse_preset_stop").click().run()
+    assert at.multiselect(key="collapse_runs").value == list(TRAINED)
+    assert len(rows(at)) == 2
+    at.multiselect(key="collapse_runs").set_value([]).run()
+    assert said(at, "Choose at least one run")
+    assert not at.get("plotly_chart")
+    assert not at.exception
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_link_restores_the_runs_in_either_language(open_collapse, language):
+    stop, byol = (runs.LOOKS[recipe].name for recipe in ("no-stop-gradient", "byol"))
+    assert in_language(byol, "fr") == byol  # which Streamlit alone would understand
+    link = [in_language(stop, "fr"), byol, "no-predictor", "%%garbage"]
+    chosen = {"no-stop-gradient", "no-predictor", "byol"}
+    at = open_collapse(lang=language, collapse_runs=link)
+    assert set(at.multiselect(key="collapse_runs").value) == chosen
+    assert set(at.query_params["collapse_runs"]) == {
+        in_language(runs.LOOKS[recipe].name, language) for recipe in chosen
+    }
+    assert len(rows(at)) == 3
+
+
+def test_the_choice_of_runs_survives_a_change_of_language(open_collapse):
+    at = open_collapse(collapse_runs=["no stop-gradient", "BYOL"])
+    at.button_group(key="language_widget").set_value("fr").run()
+    assert at.multiselect(key="collapse_runs").value == ["no-stop-gradient", "byol"]
+    assert len(rows(at)) == 2
+
+
+def test_garbage_in_the_link_leaves_the_default(open_collapse):
+    at = open_collapse(collapse_runs="%%garbage", collapse_epoch="x", collapse_share="y")
+    assert at.multiselect(key="collapse_runs").value == list(TRAINED)
+    assert not at.error
+
+
+def test_another_d_is_drawn_times_its_root_and_said(open_collapse, records):
+    at = open_collapse()
+    assert not said(at, "different d")
+    at.button(key="collapse_preset_dim").click().run()
+    assert said(at, "different d")
+    shown = curves(at, "collapse_std")
+    for recipe, name, root in (("baseline", "SimSiam (baseline)", 4), ("dim-4096", "d = 4096", 8)):
+        expected = root * records[recipe].figures["test_std_z"]
+        assert same(shown[named(records[recipe], name)], expected)
+        assert f"{expected[-1]:.2f}" in rows(at)["std(z) √d"].tolist()
+    assert same(shown["1: isotropic"], 1)
+
+
+def test_another_loss_is_not_drawn_over_this_one(open_collapse, records):
+    at = open_collapse(collapse_runs=["SimSiam (baseline)", "BYOL"])
+    name = named(records["byol"], "BYOL")
+    assert name not in curves(at, "collapse_loss")
+    assert name in curves(at, "collapse_knn")
+    assert said(at, "Another loss") == "Another loss, on another scale, so not drawn here: BYOL."
+    at.multiselect(key="collapse_runs").set_value(["byol"]).run()
+    assert chart(at, "collapse_loss") is None
+    assert said(at, "Move the epoch on, and choose runs with this loss")
+
+
+def test_runs_of_different_length_are_never_mixed(open_collapse):
+    at = open_collapse()
+    assert at.select_slider(key="collapse_epoch").options == ["0", "1", "2", "3"]
+    group = at.button_group(key="collapse_set")
+    group.set_value(next(o for o in group.options if "4 epochs" in str(o))).run()
+    assert at.multiselect(key="collapse_runs").value == ["neither"]
+    assert at.select_slider(key="collapse_epoch").options == ["0", "1", "2", "3", "4"]
+    assert said(at, "has **collapsed**").count("of epoch 0") == 1  # there is no baseline
+    assert chart(at, "collapse_plane_2") is None
+
+
+# ---------------------------------------------------------------- maps
+
+
+def test_maps_show_the_chosen_runs_on_the_same_axes(open_collapse, records):
+    at = open_collapse(collapse_runs=["SimSiam (baseline)", "no stop-gradient", "no predictor"])
+    for place, recipe in ((1, "no-stop-gradient"), (2, "baseline")):
+        at.button_group(key=f"collapse_map_{place}").set_value(recipe).run()
+    layouts = []
+    for place, recipe in ((1, "no-stop-gradient"), (2, "baseline")):
+        record = records[recipe]
+        shown = points(at, f"collapse_plane_{place}")
+        assert same(shown["cat"], record.maps["z"][-1][record.labels == 3])
+        layout = chart(at, f"collapse_plane_{place}")["layout"]
+        layouts += [layout["xaxis"]["range"], layout["yaxis"]["range"]]
+    assert all(layout == layouts[0] for layout in layouts)
+    farthest = max(np.abs(records[recipe].maps["z"]).max() for recipe in TRAINED)
+    assert layouts[0][1] == pytest.approx(1.05 * farthest)
+    looks = {
+        (t["marker"]["color"], t["marker"]["symbol"]) for t in chart(at, "collapse_plane_1")["data"]
+    }
+    assert len(looks) == len({colour for colour, _shape in looks}) == 10
+    assert len({shape for _colour, shape in looks}) == 10
+
+
+# ---------------------------------------------------------------- verdicts
+
+
+def test_the_rule_and_its_threshold(open_collapse, records):
+    at = open_collapse(collapse_runs=["SimSiam (baseline)", "no predictor"])
+    assert rows(at)["state"].tolist() == ["spread out", "collapsed"]
+    words = said(at, "has **collapsed**")
+    assert "spread 0.04 and effective rank 1.5, both below 50% of the baseline" in words
+    assert "5.0%, is no better than that of random weights, 25.0%" in words
+    at.slider(key="collapse_share").set_value(0.1).run()  # 1.5 of about 8 is more than a tenth
+    assert rows(at)["state"].tolist() == ["spread out", "one sign of two"]
+    assert "below 10%" in said(at, "rule")
+
+
+def test_a_low_loss_is_not_good_news(open_collapse, records):
+    at = open_collapse(collapse_runs=["SimSiam (baseline)", "no predictor"])
+    accuracy = records["baseline"].figures["test_knn_accuracy"]
+    lowest, best = said(at, "lowest loss on the screen"), said(at, "The best kNN accuracy")
+    assert "\N{MINUS SIGN}0.990, of **no predictor**. Its kNN accuracy is 5.0%" in lowest
+    assert f"{100 * accuracy[EPOCHS]:.1f}%, is that of **SimSiam (baseline)**" in best
+    assert "The lower loss is not the better network" in best
+    at.multiselect(key="collapse_runs").set_value(["baseline"]).run()
+    assert said(at, "One run alone cannot tell you")
+    at.multiselect(key="collapse_runs").set_value(["baseline", "dim-4096"]).run()
+    assert said(at, "so these runs cannot tell you")  # equal figures: the first is both
+
+
+def altered(record, **figures):
+    changed = {name: np.array(values, dtype=float) for name, values in figures.items()}
+    return replace(record, figures={**record.figures, **changed})
+
+
+def test_collapsed_is_below_the_baseline_in_spread_and_in_rank(records):
+    baseline = altered(
+        records["baseline"], test_std_z=[0.25, 0.2, 0.2, 0.04], test_rank_z=[12, 10, 10, 2]
+    )
+
+    def state(std, rank, epoch=1):
+        other = altered(
+            records["no-stop-gradient"],
+            test_std_z=[0.25] + [std] * 3,
+            test_rank_z=[12] + [rank] * 3,
+        )
+        return run_charts.state(other, baseline, epoch, 0.5)
+
+    assert state(0.09, 4.9) == "collapsed"
+    assert state(0.11, 4.9) == state(0.09, 5.1) == "flat"
+    assert state(0.11, 5.1) == "spread"
+    assert state(0.09, 4.9, epoch=3) == "spread"  # where the baseline is no better
+    assert run_charts.state(baseline, baseline, 3, 0.5) == "collapsed"  # beside its own epoch 0
+    assert run_charts.state(baseline, None, 2, 0.5) == "spread"
+    assert run_charts.spread_of(baseline, 1) == pytest.approx(0.8)
+    wide = altered(records["dim-4096"], test_std_z=[1 / 8] * 4)
+    assert run_charts.spread_of(wide, 2) == pytest.approx(1)
+
+
+def test_learnt_is_more_than_two_standard_errors(records):
+    error = np.sqrt(0.25 * 0.75 / 36)  # of 36 pictures
+    for off, learnt in ((2.1, True), (1.9, False), (-2.1, False)):
+        accuracy = [0.25, 0.25 + off * error, 0.25, 0.25]
+        record = altered(records["baseline"], test_knn_accuracy=accuracy)
+        assert run_charts.has_learnt(record, 1) is learnt

@@ -1,0 +1,564 @@
+"""The page on SimSiam's siblings: diagrams are those of the networks, words those of the runs."""
+
+import base64
+import json
+import re
+import shutil
+from argparse import Namespace
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from core.bundles import bundle as bundles
+from core.bundles.manifest import register
+from core.families import read_manifest
+from core.pictures.data import SOURCES
+from core.simsiam import methods
+from core.simsiam.run_record import read_run
+from pages.shared.text import percent
+from pages.simsiam.parts import runs
+from tests.narrow import without_onednn
+from train import embed
+from train import simsiam as training
+from train.diagnosis import Protocol
+
+PAGE = "siblings"
+TRAINED = ("baseline", "heavy-dssl", "byol", "barlow", "vicreg")
+VARIANTS = {
+    "no-stop-gradient": "baseline",
+    "fixed-predictor": "baseline",
+    "batch-4096": "baseline",
+    "heavy": "baseline",
+    "byol-no-momentum": "byol",
+    "barlow-batch-4096": "barlow",
+    "vicreg-no-variance": "vicreg",
+}
+"""Runs that differ from a trained one in what their configuration says."""
+RECIPES = (*TRAINED, *VARIANTS)
+SMALL = {"width": 1, "stem": "strided", "hidden": 6, "dim": 8, "predictor_hidden": 4}
+QUERIES, EPOCHS = 36, 2
+TITLES = ("SimSiam", "BYOL", "Barlow Twins", "VICReg")
+
+
+@pytest.fixture(scope="session")
+def tiny_siblings(make_digits, write_shard, tmp_path_factory):
+    """Checkpoints with records of tiny runs."""
+    root = tmp_path_factory.mktemp("siblings")
+    source = SOURCES["cifar10"]
+    columns = source.image_column, source.label_column
+    for split, count, seed in (("train", 32, 0), ("test", 40, 1)):
+        file = root / source.repo / source.configuration / f"{split}-00000-of-00001.parquet"
+        write_shard(file, *make_digits(count, seed), *columns)
+    folder = root / "checkpoints"
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"format": 1, "bundles": []}')
+    for name in TRAINED:
+        one_run(root, folder, name)
+    for name, of in VARIANTS.items():
+        variant(folder, name, of)
+    return folder
+
+
+def one_run(root, folder, name):
+    recipe = training.RECIPES[name]
+    size = replace(training.SIZES["narrow"], **SMALL)
+    settings = training.SimSiamTraining(
+        **{**recipe.training, "batch_size": 8, "learning_rate": 0.05},
+        recipe=name,
+        epochs=EPOCHS,
+        protocol=Protocol(spread=30, queries=QUERIES, bank=32, k=5),
+    )
+    with without_onednn(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATELIER_DATA_DIR", str(root))
+        made = training.train(
+            root / name, training.configured(recipe, size), settings, device=torch.device("cpu")
+        )
+    embed.main(
+        Namespace(bundle=made, name=f"run-{name}", title=name, record=True, checkpoints=folder)
+    )
+
+
+def variant(folder, name, of):
+    """A copy of a record that says to be of another recipe."""
+    one, recipe = folder / f"run-{name}", training.RECIPES[name]
+    shutil.copytree(folder / f"run-{of}", one)
+    config = json.loads((one / "config.json").read_text())
+    config["architecture"] |= recipe.config
+    config["training"] |= {**recipe.training, "recipe": name}
+    config["training"]["batch_size"] = 32 if "batch" in name else 8
+    (one / "config.json").write_text(json.dumps(config))
+    history = json.loads((one / "history.json").read_text())
+    for row in history:
+        del row["updates"]  # as a run of an earlier version, which did not count them
+    (one / "history.json").write_text(json.dumps(history))
+    add(folder, one, name)
+
+
+def add(folder, one, title):
+    made = bundles.read_bundle(one)
+    register(folder / "manifest.json", made, name=one.name, title=title)
+
+
+@pytest.fixture(autouse=True)
+def at_hand(tiny_siblings, monkeypatch):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tiny_siblings))
+    return tiny_siblings
+
+
+@pytest.fixture
+def records(at_hand):
+    manifest = read_manifest(at_hand / "manifest.json")
+    return {name: read_run(manifest.open(f"run-{name}")) for name in RECIPES}
+
+
+@pytest.fixture
+def rewritten(at_hand, monkeypatch, tmp_path):
+    """The same runs with other figures in their histories: what words are made from."""
+    folder = tmp_path / "checkpoints"
+    shutil.copytree(at_hand, folder)
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(folder))
+
+    def rewrite(recipe, *, before=None, **columns):
+        one = folder / f"run-{recipe}"
+        history = json.loads((one / "history.json").read_text())
+        for column, values in columns.items():
+            for row, value in zip(history, values, strict=True):
+                row[column] = value
+        (one / "history.json").write_text(json.dumps(history))
+        metrics = json.loads((one / "metrics.json").read_text())
+        metrics["before"] |= before or {}
+        (one / "metrics.json").write_text(json.dumps(metrics))
+        add(folder, one, recipe)
+
+    return rewrite
+
+
+@pytest.fixture
+def open_siblings(open_page):
+    return lambda **query: open_page(
+        PAGE, **{f"siblings_{key}" if key != "lang" else key: value for key, value in query.items()}
+    )
+
+
+def choose(at, **choices):
+    """The page after clicks on options, by their codes."""
+    for key, code in choices.items():
+        at.button_group(key=f"siblings_{key}").set_value(code)
+        at.run()
+        assert not at.exception
+    return at
+
+
+def said(at):
+    return "\n".join(str(element.value) for element in (*at.markdown, *at.caption, *at.info))
+
+
+def figures_of(at):
+    """By key: the figure."""
+    return {
+        chart.proto.id.rsplit("-", 1)[-1]: json.loads(chart.proto.spec)
+        for chart in at.get("plotly_chart")
+    }
+
+
+def curves(at, key):
+    """By name of the run: x and y of its curve."""
+    found = {}
+    for trace in figures_of(at)[key]["data"]:
+        found[trace["name"]] = np.array(decoded(trace["y"]), dtype=float)
+    return found
+
+
+def decoded(values):
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
+    return [np.nan if value is None else value for value in values]
+
+
+def alt_of(at, key):
+    """What a diagram says to those who do not see it."""
+    return next(c.proto.alt for c in at.get("plotly_chart") if c.proto.id.endswith(f"-{key}"))
+
+
+def arrows(alt):
+    """Those that a gradient comes back along, and the others."""
+    flow, still = re.search(r"With a gradient: (.*)\. Without: (.*)\.$", alt).groups()
+    return flow.split("; "), still.split("; ")
+
+
+def parts_of(at):
+    """The table of parts: by row, a mark a method."""
+    rows = re.findall(r"<tr>(.*?)</tr>", at.get("html")[0].proto.body)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    assert cells[0] == ["", *TITLES]
+    return {label: dict(zip(TITLES, marks, strict=True)) for label, *marks in cells[1:]}
+
+
+# ---------------------------------------------------------------- the methods
+
+
+def test_the_table_of_parts_is_what_the_classes_have(open_siblings):
+    shown = parts_of(open_siblings())
+    x1, x2 = torch.rand(2, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    for title, method in zip(TITLES, ("simsiam", "byol", "barlow_twins", "vicreg"), strict=True):
+        config = methods.method_class(method).config_class(**SMALL)
+        model = methods.build(method, config)
+        _loss, outputs = model.views_loss(x1, x2)
+        momentum = hasattr(config, "momentum")
+        has = {
+            "negatives": False,
+            "momentum target": momentum,
+            "predictor": hasattr(model, "predictor"),
+            "stop-gradient": not outputs.z1.requires_grad,
+            "variance term": hasattr(config, "variance"),
+            "decorrelation": hasattr(config, "covariance") or hasattr(config, "redundancy"),
+            "shared weights": not momentum,
+        }
+        assert {part: marks[title] == "✓" for part, marks in shown.items()} == has
+    assert [t for t in TITLES if shown["variance term"][t] == "(✓)"] == ["Barlow Twins"]
+
+
+def methods_in_order():
+    return "simsiam", "byol", "barlow_twins", "vicreg", "dssl"
+
+
+def test_every_method_has_its_own_loss_and_diagram(open_siblings):
+    seen, at = set(), open_siblings(question="7")
+    for title, method in zip((*TITLES, "DSSL"), methods_in_order(), strict=True):
+        choose(at, method=method)
+        alt = alt_of(at, "siblings_diagram")
+        assert f"Diagram of {title}." in alt
+        seen.add((at.latex[0].value, alt.replace(title, "")))
+    assert len({latex for latex, _ in seen}) == len({alt for _, alt in seen}) == 5
+
+
+def test_the_run_without_the_part_is_told_by_its_figures(open_siblings, records):
+    words = said(open_siblings(method="VICReg"))
+    figures = records["vicreg-no-variance"].figures
+    assert "The run *VICReg, no variance term*" in words
+    knn = figures["test_knn_accuracy"]
+    assert f"{percent(knn[0], 1)} before training, {percent(knn[-1], 1)} at the end" in words
+    rank = figures["test_rank_z"]
+    assert f"rank of z {rank[0]:.1f}, then {rank[-1]:.1f}" in words
+
+
+def test_a_method_whose_part_no_run_lacks_says_so(open_siblings):
+    assert "No run here is without it" in said(open_siblings(method="Barlow Twins"))
+    missing = said(open_siblings(method="BYOL"))
+    assert "*no predictor*, is not here" in missing
+
+
+# ---------------------------------------------------------------- diagrams
+
+
+def test_diagrams_of_runs_colour_what_has_a_gradient(open_siblings):
+    ends, at = {}, open_siblings()
+    for question, recipe in (("9", "baseline"), ("9", "no-stop-gradient"), ("8", "byol")):
+        alt = alt_of(choose(at, question=question, wiring=recipe), "siblings_run_diagram")
+        assert f"Diagram of {runs.LOOKS[recipe].name}." in alt
+        flow, still = arrows(alt)
+        ends[recipe] = [arrow for arrow in flow if arrow.startswith(("z₂", "p₁"))]
+        assert len(flow) + len(still) == 12
+        assert all(arrow.split(" → ")[0] not in ("x₁", "x₂", "picture x") for arrow in flow)
+    assert ends["baseline"] == ["p₁ → −cos(p₁, z₂)"]
+    assert ends["no-stop-gradient"] == ["p₁ → −cos(p₁, z₂)", "z₂ → −cos(p₁, z₂)"]
+    assert ends["byol"] == ["p₁ → 2 − 2 cos(p₁, z₂)"]
+
+
+def texts(at, key):
+    layout = figures_of(at)[key]["layout"]
+    return [note["text"] for note in layout["annotations"] if note["text"]]
+
+
+def test_diagrams_name_what_each_run_has(open_siblings):
+    wanted = {
+        ("9", "baseline"): ({"stop-gradient", "same weights", "predictor"}, {"copy"}),
+        ("9", "fixed-predictor"): ({"predictor, fixed", "stop-gradient"}, {"predictor"}),
+        ("9", "no-stop-gradient"): ({"predictor"}, {"stop-gradient"}),
+        ("8", "byol"): ({"target encoder", "m = 0.99"}, {"same weights", "stop-gradient"}),
+        ("8", "byol-no-momentum"): ({"copy"}, {"m = 0.99"}),
+        ("7", "vicreg"): ({"v(z₁) + c(z₁)", "v(z₂) + c(z₂)"}, {"p₁"}),
+        ("7", "vicreg-no-variance"): ({"c(z₁)", "c(z₂)", "s(z₁, z₂)"}, {"v(z₁) + c(z₁)"}),
+        ("6", "heavy"): ({"x₁, heavy", "x₂, heavy"}, {"x₁"}),
+        ("6", "heavy-dssl"): ({"x₁′, harder", "−cos(p₁′, z₁)", "z₁"}, {"z₂"}),
+        ("5c", "barlow"): ({"C", "same weights"}, {"predictor"}),
+    }
+    at, now = open_siblings(), "9"
+    for (question, recipe), (there, absent) in wanted.items():
+        new = {} if question == now else {"question": question}
+        shown = set(texts(choose(at, **new, wiring=recipe), "siblings_run_diagram"))
+        now = question
+        assert there <= shown, recipe
+        assert not absent & shown, recipe
+
+
+def test_only_parts_that_learn_are_framed_in_green(open_siblings):
+    counts, at = {}, open_siblings()
+    for recipe in ("baseline", "fixed-predictor", "no-stop-gradient"):
+        choose(at, wiring=recipe)
+        shapes = figures_of(at)["siblings_run_diagram"]["layout"]["shapes"]
+        boxes = [shape for shape in shapes if shape["type"] == "rect"]
+        counts[recipe] = sum(box["line"]["color"] == "#009E73" for box in boxes)
+    assert counts == {"baseline": 3, "fixed-predictor": 2, "no-stop-gradient": 5}
+
+
+# ---------------------------------------------------------------- questions and figures
+
+
+def test_every_question_shows_its_own_runs_and_names_those_that_are_missing(open_siblings):
+    wanted = {
+        "5c": ("baseline", "batch-4096", "barlow", "barlow-batch-4096"),
+        "6": ("baseline", "heavy", "heavy-dssl"),
+        "7": ("vicreg", "vicreg-no-variance"),
+        "8": ("baseline", "byol", "byol-no-momentum", "no-stop-gradient"),
+        "9": ("baseline", "fixed-predictor", "no-stop-gradient"),
+    }
+    asked, at = set(), open_siblings(question="5 c · Barlow Twins")
+    for code, recipes in wanted.items():
+        choose(at, question=code)
+        names = [runs.LOOKS[recipe].name for recipe in recipes]
+        assert sorted(at.dataframe[0].value["run"]) == sorted(names)
+        assert ("Not in this set of runs" in said(at)) == (code in ("5c", "9"))
+        asked.add(tuple(element.value for element in at.markdown if "**" in element.value)[:9])
+    assert len(asked) == len(wanted)
+    assert "no predictor; no stop-gradient, no predictor." in said(at)
+
+
+def test_each_figure_draws_what_the_runs_measured(open_siblings, records):
+    record = records["byol"]
+    root = np.sqrt(record.dim)
+    at = open_siblings(question="8", figure="Effective rank of z")
+    assert "siblings_rank_z" in figures_of(at)
+    for figure, (column, factor) in {
+        "knn": ("test_knn_accuracy", 1),
+        "rank_z": ("test_rank_z", 1),
+        "rank_h": ("test_rank_h", 1),
+        "spread": ("test_std_z", root),
+    }.items():
+        drawn = curves(choose(at, figure=figure), f"siblings_{figure}")
+        (name,) = [name for name in drawn if name.startswith("BYOL ·")]
+        np.testing.assert_allclose(drawn[name], factor * record.figures[column], rtol=1e-6)
+        assert record.bundle.digest[:6] in name
+
+
+def test_losses_of_different_methods_never_share_an_axis(open_siblings, records):
+    at = open_siblings(question="8", figure="Training loss")
+    ours, theirs = (curves(at, f"siblings_loss_{place}") for place in range(2))
+    assert all(name.startswith("BYOL") for name in theirs)
+    assert not any(name.startswith("BYOL") for name in ours)
+    assert "siblings_loss_2" not in figures_of(at)
+    assert "no value of one says anything about another" in said(at)
+    alone = choose(at, question="9")
+    assert "siblings_loss_1" not in figures_of(alone)
+    assert "no value of one says anything about another" not in said(alone)
+
+
+def test_one_method_with_other_weights_is_another_loss(open_siblings):
+    at = open_siblings(question="7", figure="Training loss")
+    for place, title in enumerate(("VICReg ·", "VICReg, no variance term ·")):
+        (name,) = curves(at, f"siblings_loss_{place}")
+        assert name.startswith(title)
+
+
+def test_the_table_holds_what_the_bundles_say(open_siblings, records):
+    at = open_siblings(question="8")
+    table = at.dataframe[0].value.set_index("run")
+    for recipe in ("baseline", "byol"):
+        record, row = records[recipe], table.loc[runs.LOOKS[recipe].name]
+        figures = record.figures
+        assert row["kNN"] == percent(figures["test_knn_accuracy"][-1], 1)
+        assert row["kNN before"] == percent(figures["test_knn_accuracy"][0], 1)
+        assert row["linear probe"] == percent(record.bundle.metrics["test"]["linear_accuracy"], 1)
+        assert row["rank of z"] == f"{figures['test_rank_z'][-1]:.1f}"
+        assert row["rank of h"] == f"{figures['test_rank_h'][-1]:.1f}"
+        spread = figures["test_std_z"][-1] * np.sqrt(SMALL["dim"])
+        assert row["std(z) √d"] == f"{spread:.2f}"
+        seconds = np.median([one["seconds_train"] for one in record.bundle.history])
+        assert row["s/epoch"] == f"{seconds:.1f}"
+        assert record.bundle.digest in said(at)
+
+
+# ---------------------------------------------------------------- what the runs say
+
+
+def test_a_difference_is_one_only_beyond_chance(open_siblings, rewritten):
+    """36 pictures: two standard errors of two shares of 1/2 are 0.236."""
+    rewritten("baseline", test_knn_accuracy=[0.2, 0.5])
+    rewritten("byol", test_knn_accuracy=[0.2, 0.72])
+    rewritten("byol-no-momentum", test_knn_accuracy=[0.2, 0.1])
+    rewritten("no-stop-gradient", test_knn_accuracy=[0.2, 0.76])
+    words = said(open_siblings(question="8"))
+    assert "**BYOL** (72.0%) and **SimSiam (baseline)** (50.0%) end alike" in words
+    assert "36 test pictures cannot tell them apart" in words
+    assert (
+        "**BYOL, momentum 0** ends with a lower kNN accuracy than **SimSiam (baseline)**: 10.0% "
+        "against 50.0%" in words
+    )
+    assert "**BYOL** ends with a higher kNN accuracy than **BYOL, momentum 0**: 72.0%" in words
+    rewritten("byol", test_knn_accuracy=[0.2, 0.76])
+    words = said(open_siblings(question="8"))
+    assert "**BYOL** ends with a higher kNN accuracy than **SimSiam (baseline)**" in words
+
+
+def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
+    start = {"test_std_z": 0.3, "test_rank_z": 6.0, "test_knn_accuracy": 0.2}
+    healthy = {"test_std_z": [0.3, 0.3], "test_rank_z": [6.0, 6.0]}
+    rewritten("baseline", before=start, test_knn_accuracy=[0.3, 0.6], **healthy)
+    rewritten(
+        "no-stop-gradient",
+        before=start,
+        test_knn_accuracy=[0.3, 0.2],
+        test_std_z=[0.3, 0.1],
+        test_rank_z=[6.0, 1.0],
+    )
+    rewritten(
+        "fixed-predictor",
+        before=start,
+        test_knn_accuracy=[0.3, 0.6],
+        test_std_z=[0.3, 0.3],
+        test_rank_z=[6.0, 1.0],
+    )
+    at = open_siblings()
+    words = said(at)
+    assert "**Collapsed:** no stop-gradient." in words
+    assert "**One sign of two** (spread or rank is low, not both): fixed random predictor." in words
+    assert "**Not collapsed:** SimSiam (baseline)." in words
+    assert "by kNN accuracy: no stop-gradient." in words
+    assert "By the rule under the table below: **collapsed**" in words
+    table = at.dataframe[0].value.set_index("run")
+    assert table.loc["no stop-gradient", "state"] == "collapsed"
+    assert table.loc["SimSiam (baseline)", "state"] == "spread out"
+
+
+def test_nobody_is_named_where_all_have_learnt(open_siblings, rewritten):
+    for recipe in ("baseline", "fixed-predictor", "no-stop-gradient"):
+        rewritten(recipe, before={"test_knn_accuracy": 0.1}, test_knn_accuracy=[0.3, 0.9])
+    assert "No better than before training" not in said(open_siblings())
+
+
+@pytest.mark.parametrize(("barlow", "verdict"), [(0.52, "no difference"), (0.1, "differently")])
+def test_both_methods_react_alike_or_not(open_siblings, rewritten, barlow, verdict):
+    rewritten("baseline", test_knn_accuracy=[0.2, 0.4])
+    rewritten("batch-4096", test_knn_accuracy=[0.2, 0.65])
+    rewritten("barlow", test_knn_accuracy=[0.2, 0.5])
+    rewritten("barlow-batch-4096", test_knn_accuracy=[0.2, barlow])
+    words = said(open_siblings(question="5c"))
+    moved = f"{100 * (barlow - 0.5):+.1f}".replace("-", "\N{MINUS SIGN}")
+    assert (
+        f"**batch 8 → 32:** kNN accuracy of SimSiam +25.0 points, of Barlow Twins {moved}" in words
+    )
+    assert f"**{verdict}**" in words
+
+
+def test_one_method_alone_is_compared_with_itself(open_siblings, at_hand, monkeypatch, tmp_path):
+    only(at_hand, tmp_path / "few", monkeypatch, "baseline", "batch-4096", "barlow")
+    words = said(open_siblings(question="5c"))
+    assert re.search(r"\*\*batch of 4096\*\*.* kNN accuracy", words)
+    assert re.search(r"\*\*Barlow Twins\*\*.* kNN accuracy", words)
+    assert "points, of Barlow Twins" not in words
+
+
+def test_updates_are_whole_batches(open_siblings):
+    """32 pictures: 4 batches of 8 an epoch, 1 of 32, for 2 epochs."""
+    assert "takes 2 updates of the weights, the other one 8" in said(open_siblings(question="5c"))
+    words = said(open_siblings(question="8"))
+    assert (
+        "With m = 0.99 the target is an average over about 1/(1 − m) = 100 updates, of 8" in words
+    )
+
+
+def test_an_epoch_of_byol_is_timed_beside_one_of_simsiam(open_siblings, rewritten):
+    rewritten("byol", seconds_train=[40.0, 42.0])
+    rewritten("baseline", seconds_train=[20.0, 30.0])
+    words = said(open_siblings(question="8"))
+    assert "an epoch of training took 41.0 s with BYOL, 25.0 s with SimSiam" in words
+
+
+def test_byol_without_momentum_is_followed_along_simsiam(open_siblings, records, rewritten):
+    names = ("byol-no-momentum", "baseline")
+    trainings = [records[name].bundle.config["training"] for name in names]
+    first, second = (one["learning_rate"] * one["batch_size"] / 256 for one in trainings)
+    for recipe, knn in (("baseline", [0.31, 0.4]), ("byol-no-momentum", [0.36, 0.38])):
+        rewritten(recipe, before={"test_knn_accuracy": 0.3}, test_knn_accuracy=knn)
+    words = said(open_siblings(question="8"))
+    assert "lie 5.0 points apart at most" in words
+    assert f"Their learning rates: {first:.3f} and {second:.3f}." in words
+
+
+def test_the_predictor_keeps_the_rate_of_its_batch(open_siblings):
+    """0.05 for a batch of 256, so 0.05 * 8 / 256."""
+    assert "keeps its learning rate of 0.002 to the end" in said(open_siblings())
+
+
+def test_unstable_runs_are_told_by_their_largest_fall(open_siblings, rewritten):
+    rewritten("baseline", before={"test_knn_accuracy": 0.3}, test_knn_accuracy=[0.4, 0.5])
+    rewritten("heavy", before={"test_knn_accuracy": 0.3}, test_knn_accuracy=[0.4, 0.15])
+    rewritten("heavy-dssl", before={"test_knn_accuracy": 0.3}, test_knn_accuracy=[0.25, 0.4])
+    words = said(open_siblings(question="6"))
+    fallen = re.search(r"Largest fall .*?: (.*)\.", words)[1].split("; ")
+    assert fallen == [
+        "SimSiam (baseline) 0.0",
+        "heavy augmentation 25.0",
+        "heavy augmentation, DSSL 5.0",
+    ]
+
+
+def test_augmentation_is_told_as_the_run_was_configured(open_siblings, records):
+    words = said(open_siblings(question="6"))
+    settings = records["heavy"].bundle.config["training"]
+    standard, harder = settings["views"], settings["harder"]
+    assert f"a crop of at least {standard['crop']:.0%} of the area" in words
+    assert f"colours changed in {standard['jitter']:.0%}, grey in {standard['grey']:.0%}" in words
+    assert f"turned by up to {harder['rotation']:.0f}°" in words
+    assert f"their quarters shuffled in {harder['jigsaw']:.0%}" in words
+
+
+def test_vicreg_is_told_by_variance_and_spread(open_siblings, rewritten):
+    rewritten(
+        "vicreg",
+        before={"test_variance_z": 5.0, "test_std_z": 0.25},
+        test_variance_z=[7.0, 123.4],
+        test_std_z=[0.3, 0.35],
+    )
+    rewritten(
+        "vicreg-no-variance",
+        before={"test_variance_z": 5.0, "test_std_z": 0.25},
+        test_variance_z=[1.0, 2e-6],
+        test_std_z=[0.3, 0.0],
+    )
+    words = said(open_siblings(question="7"))
+    assert "VICReg 5.00 → 123; VICReg, no variance term 5.00 → 2.0e-06." in words
+    root = np.sqrt(SMALL["dim"])
+    assert f"VICReg {0.25 * root:.3f} → {0.35 * root:.3f}; VICReg, no" in words
+
+
+# ---------------------------------------------------------------- what is not there
+
+
+def test_without_runs_the_diagrams_are_still_there(open_siblings, monkeypatch, tmp_path):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
+    at = open_siblings(method="BYOL")
+    assert "Diagram of BYOL." in alt_of(at, "siblings_diagram")
+    assert parts_of(at)
+    assert not at.dataframe
+    assert at.error
+
+
+def only(source, folder, monkeypatch, *recipes):
+    """The same checkpoints with some of their runs."""
+    shutil.copytree(source, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    names = [f"run-{recipe}" for recipe in recipes]
+    manifest["bundles"] = [one for one in manifest["bundles"] if one["name"] in names]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(folder))
+
+
+def test_a_question_without_any_of_its_runs_says_so(open_siblings, at_hand, monkeypatch, tmp_path):
+    only(at_hand, tmp_path / "one", monkeypatch, "baseline")
+    at = open_siblings(question="7")
+    assert "None of the runs of this question is here" in said(at)
+    assert not at.dataframe
+    assert choose(at, question="8").dataframe
