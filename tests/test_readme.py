@@ -1,4 +1,4 @@
-"""The README is kept true: its tree, its commands, its figures, its code."""
+"""The README and docs/ are kept true: the tree, the commands, the figures, the code."""
 
 import re
 import shlex
@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 
 from core.families import read_manifest
-from train import tables
+from train.release import tables
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+README, MODELS, TRAINING = (
+    PAGES[name] for name in ("README.md", "docs/models.md", "docs/training.md")
+)
 MANIFEST = read_manifest(ROOT / "checkpoints" / "manifest.json")
 BUNDLE = MANIFEST.open("vae-svhn")
 
@@ -48,17 +54,23 @@ def test_every_line_of_the_tree_says_what_it_is():
     assert all(len(line.split()) >= 3 for line in block("## The tree").splitlines())
 
 
-def test_the_training_commands_are_understood():
+def test_the_readme_is_one_page():
+    assert len(README.splitlines()) <= 200
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/training.md"])
+def test_the_training_commands_are_understood(page):
     from train.__main__ import build_parser
 
     commands = [
         line.split("#")[0].strip()
-        for line in block("## Training").splitlines()
-        if line.startswith("python -m train")
+        for line in PAGES[page].splitlines()
+        if line.startswith(("python -m train", "torchrun"))
     ]
-    assert len(commands) >= 5
+    assert len(commands) >= 3
     for command in commands:
-        build_parser().parse_args(shlex.split(command)[3:])
+        words = shlex.split(command)
+        build_parser().parse_args(words[words.index("-m") + 2 :])
 
 
 @pytest.mark.parametrize("file", ["README.md", "docs/deploy.md"])
@@ -74,21 +86,19 @@ def test_the_commands_that_deploy_are_understood(file):
 
 def test_the_figures_are_those_of_the_bundle():
     test, linear = BUNDLE.metrics["test"], BUNDLE.metrics["linear_model"]
-    section = README[README.index("## The embedded models") : README.index("## Training")]
     for value in (test["negative_elbo"], test["nll"], linear["nll"]):
-        assert f"{value:,.1f}" in section
-    assert f"{test['kl']:.1f}" in section
-    assert f"{test['mse']:.4f}" in section
+        assert f"{value:,.1f}" in MODELS
+    assert f"{test['kl']:.1f}" in MODELS
+    assert f"{test['mse']:.4f}" in MODELS
     for row in BUNDLE.metrics["importance_weighted"]:
-        assert f"{row['nll']:,.1f}" in section
+        assert f"{row['nll']:,.1f}" in MODELS
 
 
 def test_the_figures_of_the_diffusion_models_are_those_of_their_bundles():
-    section = README[README.index("## The embedded models") : README.index("## Training")]
     for entry in MANIFEST.of_family("ddpm"):
         bundle = MANIFEST.open(entry.name)
         metrics, T = bundle.metrics, bundle.config["architecture"]["schedule"]["T"]
-        row = next(line for line in section.splitlines() if line.startswith(f"| {T} |"))
+        row = next(line for line in MODELS.splitlines() if line.startswith(f"| {T} |"))
         for value, digits in (
             (metrics["test"]["eps_mse"], 4),
             (metrics["samples"]["frechet_pixel_components"], 1),
@@ -97,22 +107,37 @@ def test_the_figures_of_the_diffusion_models_are_those_of_their_bundles():
         ):
             assert f" {value:.{digits}f} " in row
         floor = metrics["samples"]["frechet_real_against_real"]
-        assert f"{floor:.1f}" in section
+        assert f"{floor:.1f}" in MODELS
         assert f" {len(bundle.history)} |" in row
 
 
 def test_the_tables_are_those_that_the_command_writes():
-    assert tables.rewritten(README, MANIFEST) == README, "run `python -m train tables`"
-    assert set(re.findall("<!-- table ([a-z-]+) -->", README)) == set(tables.TABLES)
+    names = []
+    for page in tables.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert tables.rewritten(text, MANIFEST) == text, "run `python -m train tables`"
+        names += re.findall("<!-- table ([a-z-]+) -->", text)
+    assert sorted(names) == sorted(tables.TABLES)
 
 
-def test_the_code_runs(monkeypatch):
+def test_the_code_of_the_readme_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
-    part = README[README.index("## In code") : README.index("## The embedded models")]
+    names = run_code(README)
+    assert int(names["t"].max()) == -1
+    assert all(p.grad is not None for p in names["model"].parameters())
+
+
+def test_the_code_of_the_docs_runs(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert int(run_code(PAGES["docs/code.md"])["last"].t.max()) == -1
+
+
+def run_code(page):
+    """What the names stand for after all Python blocks of a page, one after the other."""
     names = {}
-    for code in re.findall(r"```python\n(.*?)```", part, re.S):
+    for code in re.findall(r"```python\n(.*?)```", page, re.S):
         exec(code, names)
-    assert int(names["last"].t.max()) == -1
+    return names
 
 
 def test_pictures_are_there():
@@ -120,9 +145,7 @@ def test_pictures_are_there():
         assert (ROOT / name).is_file()
 
 
-@pytest.mark.parametrize(
-    "file", ["README.md", "CONTRIBUTING.md", "checkpoints/README.md", "docs/deploy.md"]
-)
+@pytest.mark.parametrize("file", [*PAGES, "CONTRIBUTING.md", "checkpoints/README.md"])
 def test_links_lead_somewhere(file):
     text = (ROOT / file).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
@@ -130,22 +153,21 @@ def test_links_lead_somewhere(file):
 
 
 def test_the_figures_of_the_judge_are_those_of_the_bundles():
-    section = README[README.index("`checkpoints/judge-svhn`") : README.index("## Training")]
     test = MANIFEST.open("judge-svhn").metrics["test"]
     for value in (f"{test['accuracy']:.1%}", f"{test['calibration_error']:.3f}"):
-        assert value in section
+        assert value in MODELS
     for name in ("vae-svhn", "ddpm-svhn-500", "ddpm-svhn-1000", "ddpm-svhn-1500"):
         samples = MANIFEST.open(name).metrics["judged"]["samples"]
         row = (
             f"{samples['sure']:.1%} | {samples['sharpness']:.2f} | {samples['diversity']:.3f} | "
             f"{samples['frechet']:.2f} | {samples['nearest_training']:.1f}"
         )
-        assert row in section, name
+        assert row in MODELS, name
     judged = MANIFEST.open("ddpm-svhn-1000").metrics["judged"]
     highest = int(MANIFEST.open("ddpm-svhn-1000").profiles["t_star_levels"][-1])
     for measure in ("digit", "psnr", "ssim", "features"):
         quartiles = judged["t_star"][measure]["quartiles"]
         shown = [f"> {highest + 1}" if t >= 1000 else f"{t + 1:.0f}" for t in quartiles]
-        assert f"| {' | '.join(shown)} |" in section, measure
+        assert f"| {' | '.join(shown)} |" in MODELS, measure
     for kind in ("clean", "fgsm", "pgd"):
-        assert f"{judged['purification'][f'accuracy_{kind}']:.1%}" in section
+        assert f"{judged['purification'][f'accuracy_{kind}']:.1%}" in MODELS
