@@ -102,7 +102,8 @@ def svhn_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_bundle(svhn_folder, tmp_path_factory):
-    from train import vae, vae_bundle
+    from train.vae import bundle as vae_bundle
+    from train.vae import trainer as vae
 
     run = tmp_path_factory.mktemp("tiny") / "run"
     training = vae.VAETraining(epochs=2, batch_size=16, warmup_steps=2)
@@ -110,7 +111,7 @@ def tiny_bundle(svhn_folder, tmp_path_factory):
         patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
         patch.setattr(vae_bundle, "IMPORTANCE_PICTURES", 6)
         patch.setattr(vae_bundle, "IMPORTANCE_SAMPLES", (1, 10, 50))
-        return vae.train(run, TINY, training, device=torch.device("cpu"))
+        return vae.start(run, TINY, training, device=torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +122,7 @@ def tiny_ddpm():
 @pytest.fixture(scope="session")
 def few_ddpm_figures():
     """Fewer pictures behind the final figures of a diffusion model."""
-    from train import ddpm_bundle
+    from train.ddpm import bundle as ddpm_bundle
 
     return lambda patch: [
         patch.setattr(ddpm_bundle, name, count)
@@ -131,14 +132,14 @@ def few_ddpm_figures():
 
 @pytest.fixture(scope="session")
 def tiny_ddpm_bundle(svhn_folder, tmp_path_factory, few_ddpm_figures):
-    from train import ddpm
+    from train.ddpm import trainer as ddpm
 
     run = tmp_path_factory.mktemp("tiny-ddpm") / "run"
     training = ddpm.DDPMTraining(epochs=2, batch_size=16, warmup_steps=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
         few_ddpm_figures(patch)
-        return ddpm.train(run, TINY_DDPM, training, device=torch.device("cpu"))
+        return ddpm.start(run, TINY_DDPM, training, device=torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")
@@ -148,13 +149,13 @@ def tiny_judge():
 
 @pytest.fixture(scope="session")
 def tiny_judge_bundle(svhn_folder, tmp_path_factory):
-    from train import judge
+    from train.judge import trainer as judge
 
     run = tmp_path_factory.mktemp("tiny-judge") / "run"
     training = judge.JudgeTraining(epochs=2, batch_size=16, warmup_steps=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-        return judge.train(run, TINY_JUDGE, training, device=torch.device("cpu"))
+        return judge.start(run, TINY_JUDGE, training, device=torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")

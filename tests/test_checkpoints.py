@@ -3,21 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.ddpm import explorer as ddpm_explorer
-from core.families import read_manifest
-from core.judge import explorer as judge_explorer
+from core.families import family_of, read_manifest
 from core.judge.model import Judge
-from core.simsiam import explorer as simsiam_explorer
-from core.vae import explorer as vae_explorer
 
 MANIFEST = read_manifest(Path(__file__).parents[1] / "checkpoints" / "manifest.json")
 EMBEDDED = [entry.name for entry in MANIFEST.entries if entry.folder]
-GOLDEN = {
-    "vae": vae_explorer.golden_deviation,
-    "ddpm": ddpm_explorer.golden_deviation,
-    "judge": judge_explorer.golden_deviation,
-    "simsiam": simsiam_explorer.golden_deviation,
-}
 WITH_WEIGHTS = [name for name in EMBEDDED if MANIFEST.open(name).has_weights]
 
 
@@ -29,7 +19,7 @@ def test_every_embedded_bundle_has_the_hashes_of_the_manifest(name):
 @pytest.mark.parametrize("name", WITH_WEIGHTS)
 def test_every_embedded_bundle_with_weights_gives_its_golden_output(name):
     bundle = MANIFEST.open(name)
-    assert GOLDEN[bundle.family](bundle) <= 1e-4
+    assert family_of(bundle).golden(bundle) <= 1e-4
 
 
 @pytest.mark.parametrize("T", [500, 1000, 1500])

@@ -7,34 +7,18 @@ import signal
 import sys
 
 from core.errors import AtelierError
-from train import (
-    ddpm,
-    download,
-    embed,
-    export,
-    judge,
-    measure,
-    pace,
-    plan,
-    publish,
-    simsiam,
-    space,
-    tables,
-    vae,
-    verify,
-)
+from train.families import TRAINED
+from train.release import embed, export, measure, pace, plan, publish, space, tables, verify
+from train.run import download
 
 COMMANDS = {
-    "vae": (vae, "train a variational autoencoder"),
-    "ddpm": (ddpm, "train a denoising diffusion model"),
-    "simsiam": (simsiam, "train SimSiam or one of its siblings"),
-    "judge": (judge, "train a judge of digits"),
+    **{name: (family.command, family.summary) for name, family in TRAINED.items()},
     "measure": (measure, "measure a bundle anew, the judge's figures included"),
     "pace": (pace, "measure how fast each trainer goes, and where its time goes"),
     "plan": (plan, "work through a list of runs, for as long as there is time"),
     "embed": (embed, "put a bundle into checkpoints/ and name it in the manifest"),
     "export": (export, "write a bundle's networks as ONNX files"),
-    "tables": (tables, "write the README's tables from the bundles"),
+    "tables": (tables, "write the tables of docs/ from the bundles"),
     "verify": (verify, "recompute every figure of a bundle"),
     "publish": (publish, "put a bundle on the Hugging Face Hub"),
     "data": (download, "fetch whole data sets from the Hub"),

@@ -9,7 +9,7 @@ from core.bundles import remote
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import ManifestEntry
 from core.errors import AtelierError
-from core.families import NETWORKS
+from core.families import networks
 from pages.shared.text import _, megabytes, sentence
 
 PARAMETER = "bundle"
@@ -44,7 +44,7 @@ def open_(place: str) -> str:
         found = remote.fetch(
             repo,
             revision,
-            networks=NETWORKS,
+            networks=networks(),
             progress=lambda done, total: bar.progress(
                 min(1.0, done / max(1, total)),
                 text=_("Fetching {name}: {done} of {total}").format(

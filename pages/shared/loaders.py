@@ -20,23 +20,19 @@ from core.bundles.bundle import Bundle
 from core.bundles.manifest import CHECKPOINTS, Manifest, ManifestEntry
 from core.ddpm.explorer import DDPMExplorer, NoisyWalk, Prediction, Restoration, Way, noisy_walk
 from core.ddpm.explorer import Path as WayBack
-from core.ddpm.explorer import golden_deviation as ddpm_golden_deviation
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
 from core.errors import AtelierError
-from core.families import read_manifest
+from core.families import family_of, read_manifest
 from core.judge.explorer import Attack, JudgeExplorer, Verdicts, flat_pictures
-from core.judge.explorer import golden_deviation as judge_golden_deviation
 from core.judge.nearest import Nearest, nearest
 from core.pictures import data
 from core.pictures.data import PictureSet, Selection
 from core.pictures.house_number import HouseNumber, draw
 from core.pictures.images import Pictures, read_sheet
 from core.simsiam.explorer import SimSiamExplorer
-from core.simsiam.explorer import golden_deviation as simsiam_golden_deviation
 from core.simsiam.run_record import RunRecord, read_run
 from core.vae.explorer import Evidence, VAEExplorer
-from core.vae.explorer import golden_deviation as vae_golden_deviation
 from core.vae.latent_profiles import ClassProfiles
 from pages.shared import guests
 from pages.shared.text import _
@@ -48,12 +44,6 @@ GALLERY_SIZE = 24
 WAYS_KEPT = 128
 PACED = 16
 """Pictures at once when the pace of a network is measured."""
-GOLDEN = {
-    "vae": vae_golden_deviation,
-    "ddpm": ddpm_golden_deviation,
-    "judge": judge_golden_deviation,
-    "simsiam": simsiam_golden_deviation,
-}
 
 
 T = TypeVar("T")
@@ -274,7 +264,7 @@ def sheet(of: Bundle, kind: str, epoch: int, count: int) -> Pictures:
 
 def golden_deviation(name: str) -> float:
     """How far the bundle's weights are from their golden output, here and now."""
-    return GOLDEN[bundle(name).family](bundle(name))
+    return family_of(bundle(name)).golden(bundle(name))
 
 
 def warm_up() -> None:

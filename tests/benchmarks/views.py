@@ -30,7 +30,7 @@ from core.simsiam.joint_embedding import SIZES
 from core.simsiam.methods import build
 from core.simsiam.simsiam import SimSiamConfig
 from core.simsiam.views import STANDARD
-from train import loop
+from train.run import loop
 
 LIMIT_VIEWS = {"cuda": 10.0, "cpu": 2.0}
 """On a GPU the peer has all cores of its machine, ours has none."""

@@ -1,6 +1,7 @@
 import pytest
 
-from train import vae, vae_bundle
+from train.vae import bundle as vae_bundle
+from train.vae import trainer as vae
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from train.augment import DigitAugmentation
+from train.run.augment import DigitAugmentation
 
 FIELDS = {
     "shift": 0.1,

@@ -7,8 +7,8 @@ from safetensors.numpy import load_file, save_file
 
 from core.errors import AtelierError
 from core.families import open_bundle, read_manifest
-from train import judge
 from train.__main__ import COMMANDS, build_parser, main
+from train.judge import trainer as judge
 
 
 @pytest.fixture

@@ -13,8 +13,11 @@ from core.ddpm.schedule import NoiseSchedule
 from core.families import open_bundle
 from core.pictures.data import load_split
 from core.pictures.images import read_sheet, to_tensor
-from train import ddpm, ddpm_bundle, loop, run
 from train.__main__ import main
+from train.ddpm import bundle as ddpm_bundle
+from train.ddpm import trainer as ddpm
+from train.run import loop
+from train.run.bundling import shown_rows
 
 CPU = torch.device("cpu")
 SECONDS = {"seconds", "seconds_train", "seconds_total"}
@@ -45,7 +48,7 @@ def uninterrupted(svhn_folder, tiny_ddpm, tmp_path_factory, few_ddpm_figures):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
         few_ddpm_figures(patch)
-        ddpm.train(folder, tiny_ddpm, THREE_EPOCHS, device=CPU)
+        ddpm.start(folder, tiny_ddpm, THREE_EPOCHS, device=CPU)
     return folder
 
 
@@ -63,8 +66,8 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(ddpm.Trainer, "run_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            ddpm.train(folder, tiny_ddpm, THREE_EPOCHS, device=CPU)
-    bundle = ddpm.train(folder, None, None, resume=True, device=CPU)
+            ddpm.start(folder, tiny_ddpm, THREE_EPOCHS, device=CPU)
+    bundle = ddpm.resume(folder, device=CPU)
     a, b = state(folder), state(uninterrupted)
     torch.testing.assert_close(a["model"], b["model"], rtol=0, atol=0)
     torch.testing.assert_close(a["average"], b["average"], rtol=0, atol=0)
@@ -162,7 +165,7 @@ def test_losses_by_level_are_those_of_the_stored_weights(tiny_ddpm_bundle):
     arrays, pictures = bundle.profiles, load_split("svhn", "test").pictures
     place = 7
     t = int(arrays["level_t"][place])
-    rows = run.shown_rows(len(pictures), ddpm_bundle.LEVEL_PICTURES)
+    rows = shown_rows(len(pictures), ddpm_bundle.LEVEL_PICTURES)
     x0 = to_tensor(pictures[rows])
     noise = torch.randn(x0.shape, generator=loop.epoch_generator(0, 0, "levels", CPU))
     x_t = model.schedule.q_sample(x0, t, noise)
@@ -209,7 +212,7 @@ def test_the_command_line_sets_T_and_the_schedule(tmp_path, monkeypatch, tiny_dd
 
 def test_minutes_become_epochs(tmp_path, tiny_ddpm):
     folder = tmp_path / "run"
-    ddpm.train(folder, tiny_ddpm, THREE_EPOCHS, minutes=1e-4, device=CPU)
+    ddpm.start(folder, tiny_ddpm, THREE_EPOCHS, minutes=1e-4, device=CPU)
     assert len(state(folder)["history"]) == 1
 
 

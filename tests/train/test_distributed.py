@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from train import distributed
+from train.run import distributed
 
 ROOT = Path(__file__).parents[2]
 PREAMBLE = """
 import json, os, sys
 import torch
 from torch import nn
-from train import distributed
+from train.run import distributed
 torch.set_num_threads(1)
 told = {}
 """
@@ -139,7 +139,7 @@ def test_a_run_of_two_processes_trains_one_model_and_writes_once(
     run = tmp_path / "run"
     body = f"""
     from core.simsiam.joint_embedding import EmbeddingConfig
-    from train import simsiam
+    from train.simsiam import trainer as simsiam
     from train.__main__ import main
     size = EmbeddingConfig(width=8, stem="strided", hidden=32, dim=32, predictor_hidden=8)
     simsiam.SIZES["narrow"] = size

@@ -10,9 +10,9 @@ from core.simsiam import methods
 from core.simsiam.run_record import read_run
 from core.simsiam.simsiam import SimSiamConfig
 from tests.narrow import without_onednn
-from train import simsiam
 from train.__main__ import main
-from train.diagnosis import Protocol
+from train.simsiam import trainer as simsiam
+from train.simsiam.diagnosis import Protocol
 
 SIZE = SimSiamConfig(width=2, stem="strided", hidden=16, dim=12, predictor_hidden=6)
 WEIGHTS = {"model.safetensors", "golden.safetensors"}
@@ -35,7 +35,7 @@ def bundle(tmp_path_factory, make_digits, write_shard):
     with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
         config = ("simsiam", SIZE)
-        folder = simsiam.train(root / "run", config, training, device=torch.device("cpu"))
+        folder = simsiam.start(root / "run", config, training, device=torch.device("cpu"))
     return open_bundle(folder)
 
 

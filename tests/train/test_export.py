@@ -20,9 +20,10 @@ from core.simsiam.simsiam import SimSiamConfig
 from core.vae.model import VAE
 from core.vae.networks import VAEConfig
 from tests.narrow import without_onednn
-from train import export, simsiam
 from train.__main__ import main
-from train.diagnosis import Protocol
+from train.release import export
+from train.simsiam import trainer as simsiam
+from train.simsiam.diagnosis import Protocol
 
 REASON = "export needs onnx, onnxscript and onnxruntime (tests/requirements.txt)"
 onnx = pytest.importorskip("onnx", reason=REASON)
@@ -48,7 +49,7 @@ def simsiam_bundle(tmp_path_factory, make_digits, write_shard):
     with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
         config = ("simsiam", SIZE)
-        return simsiam.train(root / "run", config, training, device=torch.device("cpu"))
+        return simsiam.start(root / "run", config, training, device=torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,12 @@ from core.judge.frechet import frechet_distance
 from core.judge.model import Judge
 from core.pictures.data import load_split
 from core.pictures.images import to_tensor
-from train import judge, judge_bundle, loop, verify
 from train.__main__ import main
-from train.augment import DigitAugmentation, without_digit
+from train.judge import bundle as judge_bundle
+from train.judge import trainer as judge
+from train.release import verify
+from train.run import loop
+from train.run.augment import DigitAugmentation, without_digit
 
 CPU = torch.device("cpu")
 SECONDS = {"seconds", "seconds_train", "seconds_total"}
@@ -65,7 +68,7 @@ def uninterrupted(digits, tiny_judge, tmp_path_factory):
     run = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(digits))
-        judge.train(run, tiny_judge, LEARNS, device=CPU)
+        judge.start(run, tiny_judge, LEARNS, device=CPU)
     return run
 
 
@@ -256,9 +259,9 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(
     with monkeypatch.context() as patch:
         interrupt_before(EPOCHS - 2, patch)
         with pytest.raises(KeyboardInterrupt):
-            judge.train(run, tiny_judge, LEARNS, device=CPU)
+            judge.start(run, tiny_judge, LEARNS, device=CPU)
     assert state(run)["epoch"] == EPOCHS - 2
-    bundle = judge.train(run, None, None, resume=True, device=CPU)
+    bundle = judge.resume(run, device=CPU)
     a, b = state(run), state(uninterrupted)
     for part in ("model", "average"):
         torch.testing.assert_close(a[part], b[part], rtol=0, atol=0)
@@ -289,7 +292,7 @@ def test_ctrl_c_keeps_the_last_whole_epoch_and_finish_makes_a_bundle_of_it(
 
 
 def test_minutes_become_epochs(tmp_path, tiny_judge):
-    judge.train(tmp_path / "run", tiny_judge, LEARNS, minutes=1e-4, device=CPU)
+    judge.start(tmp_path / "run", tiny_judge, LEARNS, minutes=1e-4, device=CPU)
     assert len(state(tmp_path / "run")["history"]) == 1
 
 

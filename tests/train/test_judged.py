@@ -15,10 +15,10 @@ from core.judge.frechet import frechet_distance
 from core.pictures.data import load_split
 from core.pictures.images import sharpness, to_pictures, to_tensor
 from core.vae.model import VAE
-from train import judge as judges
-from train import judged
 from train.__main__ import main
-from train.augment import DigitAugmentation
+from train.judge import judged
+from train.judge import trainer as judges
+from train.run.augment import DigitAugmentation
 
 CPU = torch.device("cpu")
 CRITERIA = ("digit", "psnr", "ssim", "features")

@@ -9,7 +9,7 @@ from torch import nn
 from core.errors import AtelierError
 from core.pictures.data import load_split
 from core.pictures.images import to_tensor
-from train import loop
+from train.run import loop
 
 CPU = torch.device("cpu")
 

@@ -8,8 +8,11 @@ from safetensors.numpy import load_file, save_file
 
 from core.errors import AtelierError
 from core.families import open_bundle
-from train import ddpm_bundle, judged, verify
 from train.__main__ import main
+from train.ddpm import bundle as ddpm_bundle
+from train.families import TRAINED
+from train.judge import judged
+from train.release import verify
 
 CPU = torch.device("cpu")
 FEW = {
@@ -79,8 +82,8 @@ def once(svhn_folder, small, tmp_path_factory):
         copy = shutil.copytree(bundle, tmp_path_factory.mktemp("measured") / "bundle")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-            patch.setattr("train.vae_bundle.IMPORTANCE_PICTURES", 6)
-            patch.setattr("train.vae_bundle.IMPORTANCE_SAMPLES", (1, 10, 50))
+            patch.setattr("train.vae.bundle.IMPORTANCE_PICTURES", 6)
+            patch.setattr("train.vae.bundle.IMPORTANCE_SAMPLES", (1, 10, 50))
             small(patch)
             assert run("measure", copy, *options) == 0
         return copy
@@ -436,7 +439,7 @@ def test_every_family_knows_its_figures_and_no_other(
         family = verify.family_of(bundle)
         assert family.golden(bundle) <= 1e-4
         assert (family.judged is not None) is judges
-    assert set(verify.FAMILIES) == {"vae", "ddpm", "judge", "simsiam"}
+    assert set(TRAINED) == {"vae", "ddpm", "judge", "simsiam"}
 
 
 def test_an_unknown_family_has_a_code_of_its_own(copy):

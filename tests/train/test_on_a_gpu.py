@@ -12,9 +12,14 @@ from core.pictures.data import load_split
 from core.simsiam.explorer import golden_deviation as simsiam_deviation
 from core.simsiam.joint_embedding import EmbeddingConfig
 from core.vae.explorer import golden_deviation
-from train import ddpm, judge, pace, simsiam, vae
-from train.diagnosis import Protocol
-from train.loop import Resident
+from train.ddpm import trainer as ddpm
+from train.families import TRAINED
+from train.judge import trainer as judge
+from train.release import pace
+from train.run.loop import Resident
+from train.simsiam import trainer as simsiam
+from train.simsiam.diagnosis import Protocol
+from train.vae import trainer as vae
 
 pytestmark = [
     pytest.mark.gpu,
@@ -24,7 +29,7 @@ pytestmark = [
 
 def test_a_run_on_a_gpu_learns_and_leaves_a_bundle_that_a_cpu_reads(tmp_path, tiny):
     training = vae.VAETraining(epochs=3, batch_size=16, warmup_steps=2)
-    bundle = open_bundle(vae.train(tmp_path / "run", tiny, training, device=torch.device("cuda")))
+    bundle = open_bundle(vae.start(tmp_path / "run", tiny, training, device=torch.device("cuda")))
     losses = [row["train_negative_elbo"] for row in bundle.history]
     assert losses[-1] < losses[0]
     assert golden_deviation(bundle) <= 1e-4
@@ -35,17 +40,17 @@ def test_a_diffusion_run_on_a_gpu_leaves_a_bundle_that_a_cpu_reads(
 ):
     few_ddpm_figures(monkeypatch)
     training = ddpm.DDPMTraining(epochs=2, batch_size=16, warmup_steps=2, compile=True)
-    folder = ddpm.train(tmp_path / "run", tiny_ddpm, training, device=torch.device("cuda"))
+    folder = ddpm.start(tmp_path / "run", tiny_ddpm, training, device=torch.device("cuda"))
     assert ddpm_deviation(open_bundle(folder)) <= 1e-4
 
 
 def test_a_judge_from_a_gpu_is_read_by_a_cpu(tmp_path, tiny_judge):
     training = judge.JudgeTraining(epochs=2, batch_size=16, warmup_steps=2, compile=True)
-    folder = judge.train(tmp_path / "run", tiny_judge, training, device=torch.device("cuda"))
+    folder = judge.start(tmp_path / "run", tiny_judge, training, device=torch.device("cuda"))
     assert judge_deviation(open_bundle(folder)) <= 1e-4
 
 
-@pytest.mark.parametrize("family", pace.FAMILIES)
+@pytest.mark.parametrize("family", TRAINED)
 def test_the_device_is_seen_at_work(family):
     device = torch.device("cuda")
     found = pace.measure(family, "default", device, pace.matrix_peak(device), 64)
@@ -72,7 +77,7 @@ def test_a_self_supervised_run_on_a_gpu_leaves_a_bundle_that_a_cpu_reads(recipe,
     config = simsiam.configured(simsiam.RECIPES[recipe], SIZE)
     training = replace(SHORT, heavy=recipe == "heavy-dssl")
     device = torch.device("cuda")
-    bundle = open_bundle(simsiam.train(tmp_path / "run", config, training, device=device))
+    bundle = open_bundle(simsiam.start(tmp_path / "run", config, training, device=device))
     assert simsiam_deviation(bundle) <= 1e-4
 
 

@@ -4,9 +4,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from train import ddpm, loop, pace, vae
 from train.__main__ import main
-from train.run import Training
+from train.ddpm import trainer as ddpm
+from train.families import TRAINED
+from train.release import pace
+from train.run import loop
+from train.vae import trainer as vae
 
 CPU = torch.device("cpu")
 
@@ -62,10 +65,9 @@ def test_random_pictures_are_those_of_their_seed_in_ten_classes():
 
 
 def test_every_trainer_has_a_pace():
-    for kind, settings in pace.FAMILIES.values():
-        config, training = settings("default")
-        assert isinstance(training, Training)
-        assert isinstance(training, kind.training_class)
+    for family in TRAINED.values():
+        config, training = family.preset("default")
+        assert isinstance(training, family.trainer.training_class)
         assert config is not None
 
 

@@ -12,10 +12,11 @@ import torch
 
 from core.errors import AtelierError
 from core.families import open_bundle
-from train import loop, options, pack, plan
-from train import run as runs_of
 from train.__main__ import main
-from train.plan import PlannedRun, Standing, command_of, read_plan
+from train.release import pack, plan
+from train.release.plan import PlannedRun, Standing, command_of, read_plan
+from train.run import loop, options
+from train.run.lock import PLAN_VARIABLE, locked
 
 JUDGE = "judge --batch-size 16"
 
@@ -281,7 +282,7 @@ def test_a_run_that_another_process_trains_is_left_to_it_and_counts_as_one_at_wo
     at_hand, tmp_path
 ):
     runs = [PlannedRun("a", f"{JUDGE} --epochs 1", 1), PlannedRun("b", f"{JUDGE} --epochs 1", 1)]
-    with runs_of.locked(tmp_path / "a"):
+    with locked(tmp_path / "a"):
         assert "at work" in plan.table(runs, tmp_path).splitlines()[0]
         assert plan.work(runs, tmp_path, 0.05, jobs=1) == []
         assert not (tmp_path / "b").exists()
@@ -404,20 +405,20 @@ def test_a_plan_that_is_killed_at_any_time_ends_as_one_that_never_was(at_hand, t
 def test_a_run_whose_plan_is_no_more_ends_with_its_epoch(
     at_hand, tmp_path, monkeypatch, tiny_judge
 ):
-    from train import judge
+    from train.judge import trainer as judge
 
     training = judge.JudgeTraining(epochs=50, batch_size=16)
-    monkeypatch.setenv(runs_of.PLAN_VARIABLE, str(os.getppid()))
+    monkeypatch.setenv(PLAN_VARIABLE, str(os.getppid()))
     epochs = judge.Trainer.run_epoch
 
     def counted(trainer, bar=None):
         if trainer.epoch == 1:
-            monkeypatch.setenv(runs_of.PLAN_VARIABLE, "1" if os.getppid() != 1 else "2")
+            monkeypatch.setenv(PLAN_VARIABLE, "1" if os.getppid() != 1 else "2")
         return epochs(trainer, bar)
 
     monkeypatch.setattr(judge.Trainer, "run_epoch", counted)
     with pytest.raises(KeyboardInterrupt):
-        judge.train(tmp_path / "run", tiny_judge, training, device=torch.device("cpu"))
+        judge.start(tmp_path / "run", tiny_judge, training, device=torch.device("cpu"))
     assert plan.standing(tmp_path / "run").done == 2
 
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from core.families import open_bundle
 from core.pictures.images import sheet_bytes
 from tests.hub_server import READER, WRITER
-from train import publish
+from train.release import publish
 
 
 @pytest.fixture
@@ -72,9 +72,9 @@ def test_what_was_published_is_fetched_again_byte_for_byte(put, client, hub, rep
             assert files[file] == (tiny_bundle / file).read_bytes(), file
     back = """
 from core.bundles import remote
-from core.families import NETWORKS
+from core.families import networks
 from core.vae import VAE
-found = remote.fetch(repo, revision, networks=NETWORKS, expected=expected)
+found = remote.fetch(repo, revision, networks=networks(), expected=expected)
 print(found.verified, VAE.from_pretrained(repo, revision=revision).config.latent_dim)
 """
     said = client.run(back, repo=repo, revision=entry["revision"], expected=entry["sha256"])
@@ -173,7 +173,7 @@ def test_a_hub_that_is_down_is_one_sentence(put, hub, repo, tiny_bundle):
 def test_a_full_disk_is_one_sentence(put, client, repo, tiny_bundle):
     full = """
 import errno, shutil
-from train import publish
+from train.release import publish
 class Full:
     def __getattr__(self, name):
         return getattr(shutil, name)
@@ -185,7 +185,7 @@ publish.shutil = Full()
     try:
         status, said = put(tiny_bundle)
     finally:
-        client.run("import shutil\nfrom train import publish\npublish.shutil = shutil")
+        client.run("import shutil\nfrom train.release import publish\npublish.shutil = shutil")
     assert status == 1
     assert "error: The disk is full" in said
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from core.errors import AtelierError
 from train import __main__ as commands
-from train import sets, vae
+from train.run import sets
+from train.vae import trainer as vae
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def test_the_note_of_a_split_is_written_unless_another_one_is_typed(
     training = vae.VAETraining(epochs=1, batch_size=10, split="extended")
     for note, said in (("", sets.NOTES["svhn", "extended"]), ("mine", "mine")):
         run = tmp_path / f"run-{note}"
-        vae.train(run, tiny, replace(training, data_note=note), device=torch.device("cpu"))
+        vae.start(run, tiny, replace(training, data_note=note), device=torch.device("cpu"))
         config = json.loads((run / "bundle/config.json").read_text())
         assert config["data"]["note"] == said
         assert "is a result on that test set" in (run / "bundle/README.md").read_text()

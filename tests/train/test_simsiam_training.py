@@ -15,11 +15,13 @@ from core.simsiam.explorer import SimSiamExplorer, golden_deviation
 from core.simsiam.joint_embedding import EmbeddingConfig
 from core.simsiam.run_record import read_run
 from core.simsiam.views import STANDARD, Views
-from train import diagnosis, loop, simsiam
 from train.__main__ import main
-from train.diagnosis import Protocol
-from train.loop import Resident
-from train.run import measure_pace
+from train.run import loop
+from train.run.budget import measure_pace
+from train.run.loop import Resident
+from train.simsiam import diagnosis
+from train.simsiam import trainer as simsiam
+from train.simsiam.diagnosis import Protocol
 
 CPU = torch.device("cpu")
 # Not narrower: with 4 channels, last in memory, the backward pass of a convolution with stride 2 writes
@@ -60,7 +62,7 @@ def trained(run, recipe="baseline", training=SHORT, **how):
     settings = {key: value for key, value in chosen.training.items() if key == "heavy"}
     config = simsiam.configured(replace(chosen, config={**chosen.config, "dim": 64}), SIZE)
     training = replace(training, recipe=recipe, **settings)
-    return simsiam.train(run, config, training, device=CPU, **how)
+    return simsiam.start(run, config, training, device=CPU, **how)
 
 
 @pytest.fixture(scope="module")
@@ -330,7 +332,7 @@ def test_a_resumed_run_ends_as_one_that_never_stopped(whole, tmp_path, monkeypat
         patch.setattr(loop, "save_state", stop_after_two)
         with pytest.raises(KeyboardInterrupt):
             trained(run)
-    trained(run, resume=True)
+    simsiam.resume(run, device=CPU)
     ours, theirs = (open_bundle(one / "bundle") for one in (run, whole))
     for file in ("model.safetensors", "profiles.safetensors"):
         for key, value in ours.arrays(file).items():

@@ -8,8 +8,8 @@ import yaml
 
 from core.bundles.files import write_json
 from core.errors import AtelierError
-from train import space
 from train.__main__ import main
+from train.release import space
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +18,16 @@ from core.judge.model import Judge
 from core.pictures.data import load_split
 from core.simsiam import methods
 from core.simsiam.joint_embedding import EmbeddingConfig
-from train import ancestry, ddpm, embed, judge, options, simsiam, vae
-from train import run as runs
 from train.__main__ import build_parser, main
-from train.diagnosis import Protocol
-from train.loop import Resident
+from train.ddpm import trainer as ddpm
+from train.judge import trainer as judge
+from train.release import embed
+from train.run import ancestry, options
+from train.run.lock import is_locked
+from train.run.loop import Resident
+from train.simsiam import trainer as simsiam
+from train.simsiam.diagnosis import Protocol
+from train.vae import trainer as vae
 
 CPU = torch.device("cpu")
 STILL = ["--learning-rate", "1e-12", "--epochs", "1", "--batch-size", "16", "--device", "cpu"]
@@ -184,7 +190,7 @@ def cifar_run(tmp_path_factory, make_digits, write_shard):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
-        simsiam.train(root / "run", config, training, device=CPU)
+        simsiam.start(root / "run", config, training, device=CPU)
     return root / "run"
 
 
@@ -227,9 +233,9 @@ def held(tmp_path):
 
 def test_a_run_under_way_is_not_written_by_a_second_process(held, tiny, tmp_path):
     training = vae.VAETraining(epochs=1, batch_size=16)
-    assert runs.is_locked(tmp_path / "run")
+    assert is_locked(tmp_path / "run")
     with pytest.raises(AtelierError) as caught:
-        vae.train(tmp_path / "run", tiny, training, device=CPU)
+        vae.start(tmp_path / "run", tiny, training, device=CPU)
     assert caught.value.code == "run-busy"
     assert not (tmp_path / "run/state.pt").exists()
 
@@ -237,10 +243,10 @@ def test_a_run_under_way_is_not_written_by_a_second_process(held, tiny, tmp_path
 def test_a_lock_goes_with_the_process_that_held_it(held, tiny, tmp_path):
     held.kill()
     held.wait()
-    assert not runs.is_locked(tmp_path / "run")
+    assert not is_locked(tmp_path / "run")
     training = vae.VAETraining(epochs=1, batch_size=16)
-    assert open_bundle(vae.train(tmp_path / "run", tiny, training, device=CPU))
-    assert not runs.is_locked(tmp_path / "run")
+    assert open_bundle(vae.start(tmp_path / "run", tiny, training, device=CPU))
+    assert not is_locked(tmp_path / "run")
 
 
 # ---------------------------------------------------------------- losses that are no numbers
@@ -284,12 +290,12 @@ def test_a_run_that_breaks_down_keeps_its_last_good_state(tiny, tmp_path, monkey
     with monkeypatch.context() as patch:
         patch.setattr(vae.Trainer, "step", broken)
         with pytest.raises(AtelierError, match=r"in epoch 2: .* after epoch 1 is kept") as caught:
-            vae.train(tmp_path / "run", tiny, training, device=CPU)
+            vae.start(tmp_path / "run", tiny, training, device=CPU)
     assert caught.value.code == "run-not-finite"
     kept = state_of(tmp_path / "run")
     assert kept["epoch"] == 1
     assert all(value.isfinite().all() for value in kept["model"].values())
-    bundle = vae.train(tmp_path / "run", None, None, finish=True, device=CPU)
+    bundle = vae.finish(tmp_path / "run", device=CPU)
     assert open_bundle(bundle).config["training"]["epochs_done"] == 1
 
 
@@ -303,7 +309,7 @@ def test_a_figure_that_is_no_number_stops_a_run_before_it_is_stored(tiny, tmp_pa
     monkeypatch.setattr(vae.Trainer, "evaluate", broken)
     training = vae.VAETraining(epochs=3, batch_size=16)
     with pytest.raises(AtelierError, match=r"test_mse is no finite number .* in epoch 2"):
-        vae.train(tmp_path / "run", tiny, training, device=CPU)
+        vae.start(tmp_path / "run", tiny, training, device=CPU)
     kept = state_of(tmp_path / "run")
     assert kept["epoch"] == len(kept["history"]) == 1
 
@@ -313,7 +319,7 @@ def test_a_run_that_breaks_down_in_its_first_epoch_promises_nothing(tiny, tmp_pa
         epochs=1, batch_size=2, learning_rate=1e30, warmup_steps=1, clip_norm=None
     )
     with pytest.raises(AtelierError, match="Begin again at a lower --learning-rate"):
-        vae.train(tmp_path / "run", tiny, wild, device=CPU)
+        vae.start(tmp_path / "run", tiny, wild, device=CPU)
     assert not (tmp_path / "run/state.pt").exists()
 
 
@@ -406,7 +412,7 @@ def test_an_epoch_of_a_few_updates_ends_there_and_the_cosine_with_it(tiny, tmp_p
         rates.append(trainer.optimizer.param_groups[0]["lr"])
 
     monkeypatch.setattr(vae.Trainer, "descend", watched)
-    bundle = open_bundle(vae.train(tmp_path / "run", tiny, training, device=CPU))
+    bundle = open_bundle(vae.start(tmp_path / "run", tiny, training, device=CPU))
     assert [row["updates"] for row in bundle.history] == [2, 4, 6]
     kept = [rate for rate in rates if rate > 0][:6]
     assert kept == sorted(kept, reverse=True)
@@ -424,17 +430,17 @@ def test_a_run_at_its_limit_makes_the_bundle_of_its_last_epoch(tiny, tmp_path, m
         return step(trainer, rows, number, generator)
 
     monkeypatch.setattr(vae.Trainer, "step", slow)
-    monkeypatch.setattr(runs.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     run = tmp_path / "run"
-    bundle = open_bundle(vae.train(run, tiny, training, at_most=0.9, device=CPU))
+    bundle = open_bundle(vae.start(run, tiny, training, at_most=0.9, device=CPU))
     assert bundle.config["training"]["epochs_done"] == len(bundle.history) == 3
     assert bundle.config["training"]["epochs"] == 50
     assert 3 in bundle.progress("samples")
-    again = open_bundle(vae.train(run, None, None, resume=True, at_most=0.1, device=CPU))
+    again = open_bundle(vae.resume(run, at_most=0.1, device=CPU))
     assert len(again.history) == 4
 
 
 def test_an_epoch_cannot_have_more_updates_than_pictures(tiny, tmp_path):
     training = vae.VAETraining(epochs=1, batch_size=16, updates_per_epoch=5)
     with pytest.raises(ValueError, match="at most the 4 of one pass, got 5"):
-        vae.train(tmp_path / "run", tiny, training, device=CPU)
+        vae.start(tmp_path / "run", tiny, training, device=CPU)

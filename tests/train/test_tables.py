@@ -6,8 +6,8 @@ from core.bundles.manifest import CHECKPOINTS
 from core.errors import AtelierError
 from core.families import read_manifest
 from core.vae.model import VAE
-from train import tables
 from train.__main__ import main
+from train.release import tables
 
 MANIFEST = read_manifest(CHECKPOINTS / "manifest.json")
 

@@ -14,7 +14,8 @@ from core.pictures.images import read_sheet, sheet_bytes, to_pictures, to_tensor
 from core.vae.bounds import NLL_CONSTANT, bits_per_dimension
 from core.vae.model import VAE
 from core.vae.ppca import fit
-from train import loop, sets, vae_bundle
+from train.run import loop, sets
+from train.vae import bundle as vae_bundle
 
 CPU = torch.device("cpu")
 

@@ -16,10 +16,11 @@ from core.errors import AtelierError
 from core.pictures.data import load_split
 from core.pictures.images import to_tensor
 from core.vae.model import VAE
-from train import loop, vae
 from train.__main__ import main
-from train.augment import DigitAugmentation
-from train.run import measure_pace
+from train.run import loop
+from train.run.augment import DigitAugmentation
+from train.run.budget import measure_pace
+from train.vae import trainer as vae
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ THREE_EPOCHS = vae.VAETraining(epochs=3, batch_size=16, warmup_steps=2)
 
 
 def trained(run, config, **options):
-    return vae.train(run, config, THREE_EPOCHS, device=CPU, **options)
+    return vae.start(run, config, THREE_EPOCHS, device=CPU, **options)
 
 
 def state(run):
@@ -84,7 +85,7 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(
         with pytest.raises(KeyboardInterrupt):
             trained(run, tiny)
     assert state(run)["epoch"] == 1
-    bundle = trained(run, tiny, resume=True)
+    bundle = vae.resume(run, device=CPU)
     same_run(state(run), state(uninterrupted))
     for name in ("model.safetensors", "profiles.safetensors", "metrics.json"):
         other = uninterrupted / "bundle" / name
@@ -100,7 +101,7 @@ from pathlib import Path
 import torch
 
 from core.vae import VAEConfig
-from train import vae
+from train.vae import trainer as vae
 
 whole = vae.Trainer.step
 
@@ -112,7 +113,7 @@ def step(trainer, rows, number, generator):
 vae.Trainer.step = step
 training = vae.VAETraining(epochs=3, batch_size=16, warmup_steps=2)
 config = VAEConfig(channels=(8, 8, 8), latent_dim=4)
-vae.train(Path(sys.argv[1]), config, training, device=torch.device("cpu"))
+vae.start(Path(sys.argv[1]), config, training, device=torch.device("cpu"))
 """
 
 
@@ -131,7 +132,7 @@ def test_a_run_killed_in_its_second_epoch_goes_on_to_the_same_weights(
     )
     assert killed.returncode == -9
     assert state(run)["epoch"] == 1
-    trained(run, tiny, resume=True)
+    vae.resume(run, device=CPU)
     same_run(state(run), state(uninterrupted))
 
 
@@ -183,10 +184,10 @@ def test_a_lengthened_run_is_the_one_that_was_long_from_the_start(tmp_path, tiny
         monkeypatch.setattr(vae.vae_bundle, name, few)
     steady = replace(THREE_EPOCHS, cosine=False)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    vae.train(whole, tiny, steady, device=CPU)
-    vae.train(parts, tiny, replace(steady, epochs=1), device=CPU)
-    vae.train(parts, None, None, resume=True, lengthen=2, device=CPU)
-    bundle = vae.train(parts, None, None, resume=True, lengthen=3, device=CPU)
+    vae.start(whole, tiny, steady, device=CPU)
+    vae.start(parts, tiny, replace(steady, epochs=1), device=CPU)
+    vae.resume(parts, epochs=2, device=CPU)
+    bundle = vae.resume(parts, epochs=3, device=CPU)
     same_run(state(parts), state(whole))
     said = json.loads((bundle / "config.json").read_text())["training"]
     assert (said["epochs"], said["epochs_done"]) == (3, 3)
@@ -206,7 +207,7 @@ def test_a_lengthened_run_falls_along_the_longer_cosine(uninterrupted, tiny, tmp
         return row
 
     monkeypatch.setattr(vae.Trainer, "run_epoch", watched)
-    trained(run, tiny, resume=True, lengthen=6)
+    vae.resume(run, epochs=6, device=CPU)
     steps = state(run)["optimizer"]["state"][0]["step"] / 6
     peak = THREE_EPOCHS.learning_rate
     last = [loop.cosine_rate(int(steps * epoch) - 1, int(steps * 6), 2) for epoch in (4, 5, 6)]
@@ -216,16 +217,16 @@ def test_a_lengthened_run_falls_along_the_longer_cosine(uninterrupted, tiny, tmp
 def test_a_run_is_not_made_shorter(uninterrupted, tiny):
     before = (uninterrupted / "state.pt").read_bytes()
     with pytest.raises(ValueError, match=r"must be at least the 3 .* got 2"):
-        trained(uninterrupted, tiny, resume=True, lengthen=2)
+        vae.resume(uninterrupted, epochs=2, device=CPU)
     assert (uninterrupted / "state.pt").read_bytes() == before
 
 
 def test_the_command_that_lengthened_a_run_may_be_repeated(uninterrupted, tiny, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(uninterrupted, run)
-    trained(run, tiny, resume=True, lengthen=4)
+    vae.resume(run, epochs=4, device=CPU)
     once = state(run)["settings"]
-    trained(run, tiny, resume=True, lengthen=4)
+    vae.resume(run, epochs=4, device=CPU)
     assert state(run)["settings"] == once
     assert once["training"]["lengthened"] == ((3, 3),)
 
@@ -247,7 +248,7 @@ def test_a_run_does_not_go_on_with_other_pictures(
         write_shard(folder / f"{name}-00000-of-00001.parquet", *make_digits(count, seed))
     monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
     with pytest.raises(AtelierError) as caught:
-        trained(uninterrupted, tiny, resume=True)
+        vae.resume(uninterrupted, device=CPU)
     assert caught.value.code == "run-other-data"
 
 

@@ -20,8 +20,8 @@ from core.judge.frechet import frechet_distance
 from core.pictures import images
 from core.pictures.data import PictureSet
 from core.pictures.images import Pictures
-from train import ancestry, loop, sets
-from train.run import Measured, bundle_config, progress_files, rounded, shown_rows
+from train.run import ancestry, loop, sets
+from train.run.bundling import Measured, bundle_config, progress_files, rounded, shown_rows
 
 LEVELS = 20
 LEVEL_PICTURES = 256

@@ -19,8 +19,12 @@ from core.ddpm.schedule import draw_noise
 from core.ddpm.unet import UNet
 from core.pictures import images
 from core.pictures.data import PictureSet
-from train import ddpm_bundle, loop, options, run
-from train.run import Training
+from train.ddpm import bundle as ddpm_bundle
+from train.run import loop, options, run
+from train.run import trainer as base
+from train.run.budget import copy_of, seconds_of_a_step
+from train.run.bundling import shown_rows
+from train.run.settings import Training
 
 QUARTERS = 4
 EVALUATED = 1024
@@ -62,7 +66,7 @@ RECIPES: dict[str, DDPMTraining] = {
 }
 
 
-class Trainer(run.Trainer):
+class Trainer(base.Trainer):
     """U-Net, schedule, optimiser and data of a run."""
 
     family = "ddpm"
@@ -117,7 +121,7 @@ class Trainer(run.Trainer):
         return {"train_objective": float(objective), "train_loss": float(of_noise)}
 
     def evaluate(self, model: UNet) -> dict[str, float]:
-        rows = run.shown_rows(len(self.tested.levels), EVALUATED)
+        rows = shown_rows(len(self.tested.levels), EVALUATED)
         return evaluate(self.ddpm(model), self.tested.levels[rows])
 
     def snapshot(self, model: UNet, folder: Path, epoch: int) -> None:
@@ -147,7 +151,7 @@ class Trainer(run.Trainer):
     def write(
         self, folder: Path, train_set: PictureSet, test_set: PictureSet, settings: dict
     ) -> Path:
-        step = run.seconds_of_a_step(run.copy_of(self))
+        step = seconds_of_a_step(copy_of(self))
         return ddpm_bundle.write(
             folder,
             self.averaged_model(),
@@ -161,8 +165,8 @@ class Trainer(run.Trainer):
         )
 
 
-train = partial(run.train, Trainer)
-"""Start or resume a run; the folder of the finished bundle: ``run.train`` for diffusion models."""
+start, resume, finish = (partial(verb, Trainer) for verb in (run.start, run.resume, run.finish))
+"""The three verbs of ``train.run.run`` for diffusion models."""
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
     ATELIER_DATA_DIR=… python -m train.examples.ddpm
 
-``train/ddpm.py`` takes the same step and adds what a long run wants: a falling learning rate, a moving
+``train/ddpm/trainer.py`` takes the same step and adds what a long run wants: a falling learning rate, a moving
 average of the weights, figures on test pictures, resuming, a bundle.
 """
 

@@ -2,7 +2,7 @@
 
     ATELIER_DATA_DIR=… python -m train.examples.simsiam
 
-``train/simsiam.py`` takes the same step and adds what a long run wants: a falling learning rate, kNN
+``train/simsiam/trainer.py`` takes the same step and adds what a long run wants: a falling learning rate, kNN
 accuracy and spread after every epoch, resuming, a bundle. Set ``stop_gradient=False`` and watch.
 """
 

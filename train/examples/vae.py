@@ -2,7 +2,7 @@
 
     ATELIER_DATA_DIR=… python -m train.examples.vae
 
-``train/vae.py`` takes the same step and adds what a long run wants: a falling learning rate, a moving
+``train/vae/trainer.py`` takes the same step and adds what a long run wants: a falling learning rate, a moving
 average of the weights, augmentation, figures on test pictures, resuming, a bundle.
 """
 

@@ -17,9 +17,9 @@ from core.judge.explorer import golden_deviation, golden_outputs, mean_distance
 from core.judge.frechet import Gaussian, frechet_distance
 from core.judge.model import CLASSES, SURE, Judge, JudgeConfig
 from core.pictures.data import PictureSet
-from train import ancestry, loop, sets
-from train.augment import without_digit
-from train.run import Measured, bundle_config, rounded, shown_rows
+from train.run import ancestry, loop, sets
+from train.run.augment import without_digit
+from train.run.bundling import Measured, bundle_config, rounded, shown_rows
 
 BATCH = 256
 FRECHET_PICTURES = 2000

@@ -24,8 +24,8 @@ from core.judge.nearest import nearest
 from core.pictures.data import PictureSet
 from core.pictures.images import Pictures, to_pictures, to_tensor
 from core.vae.model import VAE
-from train import ddpm_bundle
-from train.run import shown_rows
+from train.ddpm import bundle as ddpm_bundle
+from train.run.bundling import shown_rows
 
 JUDGED_DATA = "svhn"
 SAMPLES = 2000

@@ -14,9 +14,11 @@ from torch.nn import functional as F
 from core.bundles.bundle import Bundle
 from core.judge.model import PRESETS, Judge, JudgeConfig
 from core.pictures.data import PictureSet
-from train import judge_bundle, loop, options, run
-from train.augment import DigitAugmentation, without_digit
-from train.run import Training
+from train.judge import bundle as judge_bundle
+from train.run import loop, options, run
+from train.run import trainer as base
+from train.run.augment import DigitAugmentation, without_digit
+from train.run.settings import Training
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class JudgeTraining(Training):
     )
 
 
-class Trainer(run.Trainer):
+class Trainer(base.Trainer):
     """Classifier, optimiser and data of a run."""
 
     family = "judge"
@@ -155,8 +157,8 @@ class Trainer(run.Trainer):
         )
 
 
-train = partial(run.train, Trainer)
-"""Start or resume a run; the folder of the finished bundle: ``run.train`` for judges."""
+start, resume, finish = (partial(verb, Trainer) for verb in (run.start, run.resume, run.finish))
+"""The three verbs of ``train.run.run`` for judges."""
 
 
 # ---------------------------------------------------------------- the command

@@ -14,10 +14,7 @@ from core.bundles.files import replacing_folder
 from core.bundles.manifest import CHECKPOINTS, register
 from core.errors import AtelierError
 from core.families import open_bundle
-from train import simsiam_bundle
-
-RECORDS = {"simsiam": simsiam_bundle.card}
-"""Families whose bundles tell enough without weights, and what writes their card."""
+from train.families import trained_family_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,13 +61,14 @@ def copy(source: bundles.Bundle, target: Path) -> None:
 
 def write_record(source: bundles.Bundle, target: Path) -> None:
     """The bundle without its weights and without the features that they made."""
-    if source.family not in RECORDS:
+    family = trained_family_of(source)
+    if not family.record:
         raise AtelierError(
             "embed-record", "Bundles of the family {family} keep weights.", family=source.family
         )
     config = {**source.config, "weights_kept": False}
     try:
-        card = RECORDS[source.family](config, source.metrics, source.history)
+        card = family.card(config, source.metrics, source.history)
     except KeyError as absent:
         raise AtelierError(
             "embed-figures",

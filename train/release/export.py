@@ -25,10 +25,9 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -39,11 +38,9 @@ from core.bundles.files import replacing_folder, write_json
 from core.bundles.weights import need_weights
 from core.ddpm.model import DDPM, DDPMConfig
 from core.errors import AtelierError
-from core.families import open_bundle
-from core.judge.model import CLASSES, Judge
-from core.simsiam.joint_embedding import JointEmbedding
-from core.vae.model import VAE
-from train import verify
+from core.families import family_of, open_bundle
+from train.families import TRAINED
+from train.graph import Graph, Tensors
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 """What this command alone needs."""
@@ -64,29 +61,6 @@ FILES = (
     SCHEDULER_FILE,
     "README.md",
 )
-PICTURES = "(B, 3, 32, 32) RGB pictures, float32 in [-1, 1]"
-
-Tensors = tuple[Tensor, ...]
-Answer = Callable[..., Tensors]
-
-
-@dataclass(frozen=True)
-class Graph:
-    """One file to be: what is traced, what it must agree with, and inputs to try it with.
-
-    ``answer`` is traced, from inputs to outputs; ``reference`` is the model's own way to the same
-    outputs. ``takes`` and ``gives`` describe them by name, in order. ``golden`` are inputs of the
-    bundle's golden tensors; ``draw`` makes a batch of others.
-    """
-
-    file: str
-    network: nn.Module
-    answer: Answer
-    reference: Answer
-    takes: dict[str, str]
-    gives: dict[str, str]
-    golden: Tensors
-    draw: Callable[[int, torch.Generator], Tensors]
 
 
 @dataclass(frozen=True)
@@ -110,160 +84,6 @@ class Traced(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensors:
         return self.answer(*inputs)
-
-
-# ---------------------------------------------------------------- what a family exports
-
-
-def _pictures(count: int, generator: torch.Generator) -> Tensor:
-    return 2 * torch.rand(count, 3, 32, 32, generator=generator) - 1
-
-
-def graphs_of_vae(model: VAE, golden: dict[str, Tensor]) -> list[Graph]:
-    """Encoder and decoder."""
-    d = model.config.latent_dim
-
-    def posterior(x: Tensor) -> Tensors:
-        q = model.encode(x)
-        return q.mean, q.logvar
-
-    def decoded(z: Tensor) -> Tensors:
-        return (model.decode(z).mean,)
-
-    return [
-        Graph(
-            "encoder.onnx",
-            model,
-            posterior,
-            posterior,
-            {"x": PICTURES},
-            {
-                "mean": f"(B, {d}) mean of q(z given x)",
-                "logvar": f"(B, {d}) its log-variance, from -30 to 20",
-            },
-            (golden["x"],),
-            lambda count, generator: (_pictures(count, generator),),
-        ),
-        Graph(
-            "decoder.onnx",
-            model,
-            decoded,
-            decoded,
-            {"z": f"(B, {d}) latents, float32; N(0, I) draws make samples"},
-            {"x_hat": "(B, 3, 32, 32) mean of p(x given z), not clamped to [-1, 1]"},
-            (golden["z"],),
-            lambda count, generator: (torch.randn(count, d, generator=generator),),
-        ),
-    ]
-
-
-def graphs_of_ddpm(model: DDPM, golden: dict[str, Tensor]) -> list[Graph]:
-    """The U-Net; what its output implies for the noise is part of the graph."""
-    unet, T, says_v = model.unet, model.schedule.T, model.config.prediction == "v"
-    signal = model.schedule.sqrt_alphas_cumprod.float()  # (T,)
-    noise = model.schedule.sqrt_one_minus_alphas_cumprod.float()  # (T,)
-
-    def answer(x_t: Tensor, t: Tensor) -> Tensors:
-        output = unet(x_t, t)
-        if not says_v:
-            return (output,)
-        # NoiseSchedule.eps_from_v without its check of t, which a graph cannot hold
-        eps_hat = noise[t].view(-1, 1, 1, 1) * x_t + signal[t].view(-1, 1, 1, 1) * output
-        return eps_hat, output
-
-    def reference(x_t: Tensor, t: Tensor) -> Tensors:
-        eps_hat = model.eps(x_t, t)
-        return (eps_hat, unet(x_t, t)) if says_v else (eps_hat,)
-
-    def draw(count: int, generator: torch.Generator) -> Tensors:
-        x_t = torch.randn(count, 3, 32, 32, generator=generator)
-        return x_t, torch.linspace(T - 1, 0, count).long()  # every picture at its own level
-
-    gives = {"eps_hat": "(B, 3, 32, 32) the noise that the model sees"}
-    if says_v:
-        gives["v_hat"] = "(B, 3, 32, 32) the network's own output, v"
-    return [
-        Graph(
-            "unet.onnx",
-            unet,
-            answer,
-            reference,
-            {
-                "x_t": "(B, 3, 32, 32) pictures with noise, float32",
-                "t": f"(B,) int64, the level of each, 0 to {T - 1}",
-            },
-            gives,
-            (golden["x"], golden["t"]),
-            draw,
-        )
-    ]
-
-
-def graphs_of_judge(model: Judge, golden: dict[str, Tensor]) -> list[Graph]:
-    """The classifier with its temperature."""
-
-    def answer(x: Tensor) -> Tensors:
-        features = model.features(x)
-        return model.logits(features), features
-
-    width = model.answer.in_features
-    return [
-        Graph(
-            "judge.onnx",
-            model,
-            answer,
-            answer,
-            {"x": PICTURES},
-            {
-                "logits": f"(B, {CLASSES}) calibrated: divided by the temperature already",
-                "features": f"(B, {width}) what the answer is read from",
-            },
-            (golden["x"],),
-            lambda count, generator: (_pictures(count, generator),),
-        )
-    ]
-
-
-def graphs_of_embedding(model: JointEmbedding, golden: dict[str, Tensor]) -> list[Graph]:
-    """Backbone and projector of SimSiam or one of its siblings."""
-    width, d = model.backbone.channels, model.config.dim
-
-    def features(x: Tensor) -> Tensors:
-        return (model.features(x),)
-
-    def projected(h: Tensor) -> Tensors:
-        return (model.projector(h),)
-
-    return [
-        Graph(
-            "encoder.onnx",
-            model,
-            features,
-            features,
-            {"x": PICTURES},
-            {"h": f"(B, {width}) features of the backbone, what a picture is represented by"},
-            (golden["x"],),
-            lambda count, generator: (_pictures(count, generator),),
-        ),
-        Graph(
-            "projector.onnx",
-            model,
-            projected,
-            projected,
-            {"h": f"(B, {width}) features of the backbone"},
-            {"z": f"(B, {d}) what the loss looks at, not normalised to length 1"},
-            features(golden["x"]),
-            lambda count, generator: features(_pictures(count, generator)),
-        ),
-    ]
-
-
-GRAPHS: dict[str, Callable[[Any, dict[str, Tensor]], list[Graph]]] = {
-    "vae": graphs_of_vae,
-    "ddpm": graphs_of_ddpm,
-    "judge": graphs_of_judge,
-    "simsiam": graphs_of_embedding,
-}
 
 
 def scheduler_config(config: DDPMConfig) -> dict[str, object]:
@@ -451,16 +271,15 @@ def export(
         raise ValueError(f"opset must be {OPSET} to {NEWEST_OPSET}, got {opset}")
     if batch is not None and batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}")
-    if bundle.family not in GRAPHS:
+    if bundle.family not in TRAINED:
         raise AtelierError(
             "export-family", "The family {family} has no export.", family=bundle.family
         )
     need_weights(bundle)
     _need_packages()
     _need_room(folder)
-    family = verify.family_of(bundle)
-    family.golden(bundle)
-    model = family.model(bundle)
+    family_of(bundle).golden(bundle)
+    model = family_of(bundle).load(bundle)
     prefix = "input."
     golden = {
         name.removeprefix(prefix): torch.from_numpy(array)
@@ -470,7 +289,7 @@ def export(
     metadata, written = metadata_of(bundle), []
     with replacing_folder(folder) as temporary:
         with torch.no_grad():
-            graphs = GRAPHS[bundle.family](model, golden)
+            graphs = TRAINED[bundle.family].graphs(model, golden)
         for graph in graphs:
             path = temporary / graph.file
             write_graph(graph, path, metadata, opset=opset, batch=batch)

@@ -7,8 +7,9 @@ import argparse
 from safetensors.numpy import load_file
 
 from core.bundles import bundle as bundles
-from core.families import open_bundle
-from train import loop, verify
+from core.families import family_of, open_bundle
+from train.release import verify
+from train.run import loop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +49,6 @@ def main(arguments: argparse.Namespace) -> None:
         golden=load_file(bundle.folder / "golden.safetensors"),
         progress=progress,
         card=verify.card_of(bundle, metrics),
-        check=verify.family_of(bundle).golden,
+        check=family_of(bundle).golden,
     )
     print(f"{written.folder}: measured, {written.bytes / 2**20:.2f} MiB, {written.digest}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,31 +20,16 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.bundles.files import write_json
-from core.ddpm import model as ddpm_models
-from core.judge import model as judge_models
-from core.simsiam.joint_embedding import SIZES
-from core.vae import model as vae_models
-from train import ddpm, judge, loop, run, simsiam, vae
-from train.loop import Resident
+from train.families import TRAINED
+from train.run import loop
+from train.run.budget import seconds_of_a_step
+from train.run.loop import Resident
+from train.run.trainer import Trainer
 
 PROFILED_STEPS = 5
 OPERATIONS = 6
 TESTED = 2000
 """Random pictures that an evaluation looks at."""
-
-FAMILIES: dict[str, tuple[type[run.Trainer], Callable[[str], tuple[object, run.Training]]]] = {
-    "vae": (vae.Trainer, lambda name: (vae_models.PRESETS[name], vae.RECIPES[name])),
-    "ddpm": (ddpm.Trainer, lambda name: (ddpm_models.PRESETS[name], ddpm.RECIPES[name])),
-    "simsiam": (
-        simsiam.Trainer,
-        lambda name: (
-            simsiam.configured(simsiam.RECIPES["baseline"], SIZES[name]),
-            simsiam.SimSiamTraining(),
-        ),
-    ),
-    "judge": (judge.Trainer, lambda name: (judge_models.PRESETS[name], judge.JudgeTraining())),
-}
-"""What trains a family, and its configuration and settings by the name of a preset."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +67,7 @@ def matrix_peak(device: torch.device) -> float:
     return 2 * size**3 / loop.timed(lambda: a @ b, device)
 
 
-def flops_of_a_step(trainer: run.Trainer, rows: Tensor) -> int:
+def flops_of_a_step(trainer: Trainer, rows: Tensor) -> int:
     """Floating point operations of one update; a multiplication and an addition are two."""
     generator = loop.epoch_generator(0, 0, "pace", trainer.device)
     with FlopCounterMode(display=False) as counted:
@@ -91,9 +75,7 @@ def flops_of_a_step(trainer: run.Trainer, rows: Tensor) -> int:
     return counted.get_total_flops()
 
 
-def where_time_goes(
-    trainer: run.Trainer, rows: Tensor
-) -> tuple[float, tuple[tuple[str, float], ...]]:
+def where_time_goes(trainer: Trainer, rows: Tensor) -> tuple[float, tuple[tuple[str, float], ...]]:
     """Share of the time in which the device computes, and the longest operations by their share."""
     generator = loop.epoch_generator(0, 0, "pace", trainer.device)
     on_cuda = trainer.device.type == "cuda"
@@ -117,7 +99,7 @@ def measure(
     family: str, preset: str, device: torch.device, peak: float, batch_size: int | None = None
 ) -> Pace:
     """The pace of a family's trainer on ``device``, whose matrix products reach ``peak``."""
-    kind, settings = FAMILIES[family]
+    kind, settings = TRAINED[family].trainer, TRAINED[family].preset
     try:
         config, training = settings(preset)
     except KeyError:
@@ -129,7 +111,7 @@ def measure(
     flops = flops_of_a_step(kind(config, training, device, trained, tested), rows)
     training = replace(training, compile=device.type == "cuda")
     trainer = kind(config, training, device, trained, tested)
-    seconds = run.seconds_of_a_step(trainer)
+    seconds = seconds_of_a_step(trainer)
     busy, operations = where_time_goes(trainer, rows)
     model = trainer.averaged_model()
     evaluation = loop.timed(lambda: trainer.evaluate(model), device, warmup=1, runs=1)
@@ -151,7 +133,7 @@ def measure(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)} (default: all)")
+    parser.add_argument("families", nargs="*", help=f"of {', '.join(TRAINED)} (default: all)")
     parser.add_argument("--preset", default="default", help="size of the network")
     parser.add_argument("--batch-size", type=int, help="default: the recipe's")
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
@@ -159,10 +141,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    families = arguments.families or list(FAMILIES)
+    families = arguments.families or list(TRAINED)
     for family in families:
-        if family not in FAMILIES:
-            raise ValueError(f"families must be of {', '.join(FAMILIES)}, got {family!r}")
+        if family not in TRAINED:
+            raise ValueError(f"families must be of {', '.join(TRAINED)}, got {family!r}")
     device = loop.pick_device(arguments.device)
     peak = matrix_peak(device)
     print(f"{loop.device_name(device)}: {peak / 1e12:.3g} TFLOP/s in a large matrix product")

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from core.bundles.files import replacing
 from core.families import open_bundle
-from train import embed
+from train.release import embed
 
 Kept = Literal["all", "record", "backbone"]
 """What an archive keeps of a bundle: everything; no weights; no weights but those of the backbone,

@@ -36,12 +36,13 @@ from typing import Literal, get_args
 import torch
 
 from core.errors import AtelierError
-from train import embed, loop, pack
-from train import run as runs_of
-from train.pack import Kept
+from train.families import TRAINED
+from train.release import pack
+from train.release.pack import Kept
+from train.run import loop
+from train.run.lock import PLAN_VARIABLE, is_locked
 
-PLAN = Path(__file__).parent / "plans" / "accelerator.toml"
-TRAINERS = ("vae", "ddpm", "simsiam", "judge")
+PLAN = Path(__file__).parents[1] / "plans" / "accelerator.toml"
 OURS = ("--run", "--minutes", "--at-most", "--resume", "--finish", "--from")
 """Options that the plan gives itself, or for which a run has a field."""
 
@@ -85,9 +86,9 @@ class PlannedRun:
                 f"name must be lower-case letters, digits and hyphens, got {self.name!r}"
             )
         words = self.words
-        if not words or words[0] not in TRAINERS:
+        if not words or words[0] not in TRAINED:
             raise ValueError(
-                f"command of {self.name} must begin with one of {', '.join(TRAINERS)}, "
+                f"command of {self.name} must begin with one of {', '.join(TRAINED)}, "
                 f"got {self.command!r}"
             )
         typed = self.options
@@ -100,7 +101,7 @@ class PlannedRun:
             raise ValueError(
                 f"keep of {self.name} must be one of {get_args(Kept)}, got {self.keep!r}"
             )
-        if self.keep != "all" and words[0] not in embed.RECORDS:
+        if self.keep != "all" and not TRAINED[words[0]].record:
             raise ValueError(f"keep of {self.name} must be 'all': {words[0]} keeps its weights")
         if not 0 < self.minutes < math.inf:
             raise ValueError(f"minutes of {self.name} must be above 0, got {self.minutes}")
@@ -273,7 +274,7 @@ def carry_out(
     Whether it ended well; None where it was stopped, as by Ctrl-C: it keeps its last whole epoch.
     """
     print(f"$ python -m train {shlex.join(command)}", flush=True)
-    environment, politely = {**os.environ, runs_of.PLAN_VARIABLE: str(os.getpid())}, []
+    environment, politely = {**os.environ, PLAN_VARIABLE: str(os.getpid())}, []
     if jobs > 1:
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
         politely = ["nice", "-n", "19"] if shutil.which("nice") else []
@@ -309,7 +310,7 @@ def next_to_train(
 
     None where each of them is done, waits for another one, or is trained by another process.
     """
-    for run in [run for run in waiting if not runs_of.is_locked(root / run.name)]:
+    for run in [run for run in waiting if not is_locked(root / run.name)]:
         folder, wanted = root / run.name, epochs_of_leader(run, root, plan)
         now = standing(folder)
         if now.state(wanted, run.at_most) == "done":
@@ -325,7 +326,7 @@ def next_to_train(
 
 def trained_elsewhere(runs: Sequence[PlannedRun], root: Path) -> int:
     """How many of the runs other processes train."""
-    return sum(runs_of.is_locked(root / run.name) for run in runs)
+    return sum(is_locked(root / run.name) for run in runs)
 
 
 def work(
@@ -382,7 +383,7 @@ def finish(runs: Sequence[PlannedRun], root: Path, jobs: int = 1) -> list[str]:
     for run in runs:
         folder = root / run.name
         now = standing(folder)
-        if now.done > now.bundled and not runs_of.is_locked(folder):
+        if now.done > now.bundled and not is_locked(folder):
             command = [run.words[0], "--run", str(folder), "--finish"]
             if carry_out(command, float("inf"), jobs) is False:
                 failed.append(run.name)
@@ -457,7 +458,7 @@ def table(runs: Sequence[PlannedRun], root: Path, plan: Sequence[PlannedRun] = (
     for run in runs:
         now, wanted = standing(root / run.name), epochs_of_leader(run, root, plan or runs)
         epochs = f"{now.done}/{max(now.planned or 0, wanted or 0) or '?'}"
-        state = "at work" if runs_of.is_locked(root / run.name) else now.state(wanted, run.at_most)
+        state = "at work" if is_locked(root / run.name) else now.state(wanted, run.at_most)
         lines.append(
             f"{state:<8} {epochs:>9} epochs  {run.minutes:>5g} min  {run.name}{now.figure()}"
         )

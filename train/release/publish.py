@@ -21,42 +21,15 @@ from core.judge.nearest import nearest
 from core.pictures import data, images
 from core.pictures.data import PictureSet
 from core.pictures.images import Pictures
-from train import sets, space, verify
+from train.families import trained_family_of
+from train.release import space, verify
+from train.run import sets
 
 COPY = 4.0
 """A picture closer than so many grey levels (root mean square) to one of a data set is a copy: the
 compression of a sheet moves one by 1.5, by 3.2 at most, and the best reconstruction is 5 away."""
 MOST_TILES = 4096
 OWN_PLACE = "path/to/this/folder"
-TASKS = {
-    "vae": "unconditional-image-generation",
-    "ddpm": "unconditional-image-generation",
-    "judge": "image-classification",
-    "simsiam": "image-feature-extraction",
-}
-FIGURES: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "vae": (
-        ("negative_elbo", "negative ELBO, nats", "test.negative_elbo"),
-        ("mse", "squared error of a reconstruction, pictures in [-1, 1]", "test.mse"),
-    ),
-    "ddpm": (
-        ("eps_mse", "squared error of the noise, mean over levels", "test.eps_mse"),
-        (
-            "frechet_pixel_components",
-            "Frechet distance in principal components of pixels (not FID)",
-            "samples.frechet_pixel_components",
-        ),
-    ),
-    "judge": (
-        ("accuracy", "accuracy", "test.accuracy"),
-        ("expected_calibration_error", "expected calibration error", "test.calibration_error"),
-    ),
-    "simsiam": (
-        ("knn_accuracy", "kNN accuracy", "test.knn_accuracy"),
-        ("linear_accuracy", "accuracy of a linear probe", "test.linear_accuracy"),
-    ),
-}
-"""By family: the metric's type, its words, and where it stands in metrics.json."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -252,12 +225,12 @@ def sheets(source: bundles.Bundle) -> list[tuple[str, int, str]]:
 
 def results(source: bundles.Bundle) -> list[hub.Result]:
     """The main figures of a bundle for ``model-index``."""
-    about = source.config["data"]
+    family, about = trained_family_of(source), source.config["data"]
     source_of, (_trained, tested) = data.SOURCES.get(about["name"]), sets.describe(about)
     found = dict(verify.figures(source.metrics))
     return [
         hub.Result(
-            task=TASKS[source.family],
+            task=family.task,
             dataset=source_of.repo if source_of else about["name"],
             words_of_data=tested,
             split=about["test_split"],
@@ -265,7 +238,7 @@ def results(source: bundles.Bundle) -> list[hub.Result]:
             words=words,
             value=found[place],
         )
-        for metric, words, place in FIGURES[source.family]
+        for metric, words, place in family.figures
         if place in found
     ]
 

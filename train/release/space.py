@@ -11,7 +11,7 @@ from core.bundles import hub
 from core.errors import AtelierError
 from core.families import read_manifest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FRONT_MATTER = Path(__file__).with_name("space.md")
 """What the Hub reads at the head of a Space's README: which kind of Space it is, and its port."""
 

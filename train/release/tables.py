@@ -1,4 +1,4 @@
-"""Writes the tables of the README from the bundles and measurements that they speak of.
+"""Writes the tables of docs/ from the bundles and measurements that they speak of.
 
 A table stands between ``<!-- table NAME -->`` and ``<!-- end of table -->``; what is between them is
 made anew, the rest of the page is left as it is. So no figure of a model is ever typed.
@@ -18,11 +18,12 @@ from core.bundles.files import replacing
 from core.bundles.manifest import CHECKPOINTS, Manifest
 from core.errors import AtelierError
 from core.families import parameter_count, read_manifest
-from train import ancestry
-from train.simsiam import RECIPES
+from train.run import ancestry
+from train.simsiam.trainer import RECIPES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACE = ROOT / "docs" / "pace-two-cores.json"
+PAGES = (ROOT / "docs" / "models.md", ROOT / "docs" / "training.md")
 BLOCK = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.S)
 
 
@@ -363,13 +364,17 @@ def rewritten(text: str, manifest: Manifest) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, nargs="?", default=ROOT / "README.md")
+    parser.add_argument(
+        "files", type=Path, nargs="*", help="default: docs/models.md and docs/training.md"
+    )
 
 
 def main(arguments: argparse.Namespace) -> None:
-    before = arguments.file.read_text(encoding="utf-8")
-    after = rewritten(before, read_manifest(CHECKPOINTS / "manifest.json"))
-    if after != before:
-        with replacing(arguments.file) as temporary:
-            temporary.write_text(after, encoding="utf-8")
-    print(f"{arguments.file}: {'written' if after != before else 'nothing new'}")
+    manifest = read_manifest(CHECKPOINTS / "manifest.json")
+    for file in arguments.files or PAGES:
+        before = file.read_text(encoding="utf-8")
+        after = rewritten(before, manifest)
+        if after != before:
+            with replacing(file) as temporary:
+                temporary.write_text(after, encoding="utf-8")
+        print(f"{file}: {'written' if after != before else 'nothing new'}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,14 @@ import numpy as np
 import torch
 
 from core.bundles import bundle as bundles
-from core.ddpm import explorer as ddpm_explorer
-from core.ddpm.model import DDPM
 from core.errors import AtelierError
-from core.families import open_bundle
-from core.judge import explorer as judge_explorer
-from core.judge.model import Judge
+from core.families import family_of, open_bundle
 from core.pictures import images
 from core.pictures.data import PictureSet
-from core.simsiam import explorer as simsiam_explorer
-from core.simsiam import methods
-from core.vae import explorer as vae_explorer
-from core.vae.model import VAE
-from train import ddpm_bundle, judge_bundle, judged, loop, sets, simsiam_bundle, vae_bundle
-from train.run import Measured
+from train.families import trained_family_of
+from train.judge import judged
+from train.run import loop, sets
+from train.run.bundling import Measured
 
 RELATIVE_TOLERANCE = 1e-4
 """Of a figure. A CPU draws the same z again; a GPU draws others, and its figures will differ."""
@@ -85,60 +79,6 @@ def pictures_of(bundle: bundles.Bundle, folder: str) -> tuple[PictureSet, Pictur
     return train_set, test_set
 
 
-@dataclass(frozen=True)
-class Family:
-    """How the figures of a family's bundles are found again.
-
-    ``measure`` is given the model, the bundle's ``data``, training and test pictures, the device;
-    ``judged``, where the judge has something to say, the model, the judge and the same. ``of_training``:
-    beginnings of names of figures and arrays that tell of earlier weights, and are not found again.
-    """
-
-    model: Callable[[bundles.Bundle], Any]
-    golden: Callable[[bundles.Bundle], float]
-    measure: Callable[..., Measured]
-    card: Callable[[dict, dict, list[dict]], str]
-    judged: Callable[..., judged.Judged] | None = None
-    of_training: tuple[str, ...] = ()
-
-
-FAMILIES = {
-    "vae": Family(
-        VAE.from_bundle,
-        vae_explorer.golden_deviation,
-        vae_bundle.measure,
-        vae_bundle.card,
-        judged.of_vae,
-    ),
-    "ddpm": Family(
-        DDPM.from_bundle,
-        ddpm_explorer.golden_deviation,
-        ddpm_bundle.measure,
-        ddpm_bundle.card,
-        judged.of_ddpm,
-    ),
-    "simsiam": Family(
-        methods.from_bundle,
-        simsiam_explorer.golden_deviation,
-        simsiam_bundle.measure,
-        simsiam_bundle.card,
-        of_training=("before", "spectrum_", "map_"),
-    ),
-    "judge": Family(
-        Judge.from_bundle, judge_explorer.golden_deviation, judge_bundle.measure, judge_bundle.card
-    ),
-}
-
-
-def family_of(bundle: bundles.Bundle) -> Family:
-    """The family that a bundle is of; raises ``AtelierError`` ``verify-family``."""
-    if bundle.family not in FAMILIES:
-        raise AtelierError(
-            "verify-family", "No figures are known for the family {family}.", family=bundle.family
-        )
-    return FAMILIES[bundle.family]
-
-
 def recompute(
     bundle: bundles.Bundle,
     folder: str,
@@ -151,10 +91,10 @@ def recompute(
 
     ``t_star_pictures`` as ``judged.of_ddpm`` takes it.
     """
-    family, about = family_of(bundle), bundle.config["data"]
+    family, about = trained_family_of(bundle), bundle.config["data"]
     train_set, test_set = pictures_of(bundle, folder)
-    print(f"golden output: off by {family.golden(bundle):.1e}", flush=True)
-    model = family.model(bundle)
+    print(f"golden output: off by {family_of(bundle).golden(bundle):.1e}", flush=True)
+    model = family_of(bundle).load(bundle)
     found = family.measure(model, about, train_set, test_set, device)
     judge = judged.judge_for(about) if with_judge and family.judged else None
     found = replace(
@@ -178,7 +118,7 @@ def kept(named: dict[str, Any], beginnings: tuple[str, ...]) -> dict[str, Any]:
 def card_of(bundle: bundles.Bundle, metrics: dict) -> str:
     """The card that belongs to these figures."""
     try:
-        card = family_of(bundle).card(bundle.config, metrics, bundle.history)
+        card = trained_family_of(bundle).card(bundle.config, metrics, bundle.history)
         return card + judged.card_section(metrics["judged"]) if "judged" in metrics else card
     except KeyError as absent:  # a figure that the comparison reports
         return f"no card without {absent}"

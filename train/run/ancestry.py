@@ -12,7 +12,7 @@ from core.bundles.bundle import Bundle
 from core.bundles.weights import load_weights, need_weights
 from core.errors import AtelierError
 from core.families import open_bundle
-from train import sets
+from train.run import sets
 
 Ancestor = dict[str, object]
 """``name``, ``title``, ``digest`` of a bundle; the data it learnt from, in words (``data``) and by name

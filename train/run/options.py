@@ -18,8 +18,9 @@ import torch
 from core.bundles.bundle import Bundle
 from core.errors import AtelierError
 from core.pictures.data import Selection
-from train import ancestry, distributed, loop
-from train.run import Trainer, Training, train
+from train.run import ancestry, distributed, loop, run
+from train.run.settings import Training
+from train.run.trainer import Trainer
 
 SETTINGS = (
     "data",
@@ -161,6 +162,33 @@ def training_of(recipe: Training, arguments: argparse.Namespace, device: torch.d
     return replace(recipe, **changed)
 
 
+def _carried_out(
+    family: type[Trainer], configure: Configure, arguments: argparse.Namespace, device: torch.device
+) -> Path:
+    """The bundle of the run that the command line starts, resumes or finishes."""
+    where = {"download": bool(arguments.download), "device": device}
+    if arguments.finish:
+        return run.finish(family, arguments.run, **where)
+    if arguments.resume:
+        return run.resume(
+            family, arguments.run, epochs=arguments.epochs, at_most=arguments.at_most, **where
+        )
+    bundle = None
+    if arguments.start is not None:
+        bundle = ancestry.opened(arguments.start, family.family)
+    config, recipe = configure(arguments, bundle)
+    return run.start(
+        family,
+        arguments.run,
+        config,
+        training_of(recipe, arguments, device),
+        begin_with=bundle,
+        minutes=arguments.minutes,
+        at_most=arguments.at_most,
+        **where,
+    )
+
+
 def main(
     family: type[Trainer],
     configure: Configure,
@@ -170,28 +198,8 @@ def main(
     """Train as the command line says."""
     refuse_ignored(arguments)
     device = device or loop.pick_device(arguments.device)
-    going_on = bool(arguments.resume or arguments.finish)
-    start = config = training = None
-    if not going_on:
-        if arguments.start is not None:
-            start = ancestry.opened(arguments.start, family.family)
-        config, recipe = configure(arguments, start)
-        training = training_of(recipe, arguments, device)
     try:
-        bundle = train(
-            family,
-            arguments.run,
-            config,
-            training,
-            start=start,
-            minutes=arguments.minutes,
-            at_most=arguments.at_most,
-            resume=bool(arguments.resume),
-            lengthen=arguments.epochs if going_on else None,
-            finish=bool(arguments.finish),
-            download=bool(arguments.download),
-            device=device,
-        )
+        bundle = _carried_out(family, configure, arguments, device)
     except KeyboardInterrupt:
         if not (arguments.run / "state.pt").exists():
             raise AtelierError(

@@ -15,10 +15,11 @@ from core.simsiam import methods, neighbours
 from core.simsiam.explorer import golden_deviation, golden_outputs
 from core.simsiam.joint_embedding import JointEmbedding
 from core.simsiam.linear_probe import linear_probe
-from train import ancestry, diagnosis, sets
-from train.diagnosis import Protocol
-from train.loop import Resident
-from train.run import Measured, bundle_config, rounded
+from train.run import ancestry, sets
+from train.run.bundling import Measured, bundle_config, rounded
+from train.run.loop import Resident
+from train.simsiam import diagnosis
+from train.simsiam.diagnosis import Protocol
 
 BANK = 5000
 """Training pictures whose features a bundle holds: what a page looks up neighbours in."""

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from core.simsiam import neighbours, representation
 from core.simsiam.joint_embedding import JointEmbedding
 from core.simsiam.views import STANDARD, Views
-from train import loop
-from train.loop import Resident
+from train.run import loop
+from train.run.loop import Resident
 
 CHUNK = 500
 SETTLED_ON = 1000

@@ -16,9 +16,12 @@ from core.pictures.data import PictureSet
 from core.simsiam import methods
 from core.simsiam.joint_embedding import SIZES, EmbeddingConfig, JointEmbedding
 from core.simsiam.views import HARDER, Views, apply
-from train import diagnosis, distributed, loop, options, run, simsiam_bundle
-from train.diagnosis import Diagnosis, Protocol
-from train.run import Training
+from train.run import distributed, loop, options, run
+from train.run import trainer as base
+from train.run.settings import Training
+from train.simsiam import bundle as simsiam_bundle
+from train.simsiam import diagnosis
+from train.simsiam.diagnosis import Diagnosis, Protocol
 
 NamedConfig = tuple[str, EmbeddingConfig]
 
@@ -71,7 +74,7 @@ class ViewsLoss(nn.Module):
         return loss
 
 
-class Trainer(run.Trainer):
+class Trainer(base.Trainer):
     """Network, optimiser and data of a run."""
 
     family = "simsiam"
@@ -223,8 +226,8 @@ class Trainer(run.Trainer):
         )
 
 
-train = partial(run.train, Trainer)
-"""Start or resume a run; the folder of the finished bundle: ``run.train`` for views."""
+start, resume, finish = (partial(verb, Trainer) for verb in (run.start, run.resume, run.finish))
+"""The three verbs of ``train.run.run`` for self-supervised networks."""
 
 
 # ---------------------------------------------------------------- the runs that are compared

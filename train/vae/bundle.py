@@ -24,8 +24,8 @@ from core.vae.latent_profiles import profile
 from core.vae.latents import active_units
 from core.vae.model import VAE
 from core.vae.networks import VAEConfig
-from train import ancestry, loop, sets
-from train.run import Measured, bundle_config, progress_files, rounded, shown_rows
+from train.run import ancestry, loop, sets
+from train.run.bundling import Measured, bundle_config, progress_files, rounded, shown_rows
 
 DRAWS = 5
 IMPORTANCE_SAMPLES = (1, 10, 100, 1000)

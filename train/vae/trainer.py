@@ -19,9 +19,12 @@ from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.latents import active_units
 from core.vae.model import VAE
 from core.vae.networks import PICTURE_DIMENSIONS, PRESETS, VAEConfig
-from train import loop, options, run, vae_bundle
-from train.augment import DigitAugmentation
-from train.run import Training
+from train.run import loop, options, run
+from train.run import trainer as base
+from train.run.augment import DigitAugmentation
+from train.run.bundling import shown_rows
+from train.run.settings import Training
+from train.vae import bundle as vae_bundle
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ RECIPES: dict[str, VAETraining] = {
 }
 
 
-class Trainer(run.Trainer):
+class Trainer(base.Trainer):
     """Encoder, decoder, optimiser and data of a run."""
 
     family = "vae"
@@ -132,8 +135,8 @@ class Trainer(run.Trainer):
         )
 
 
-train = partial(run.train, Trainer)
-"""Start or resume a run; the folder of the finished bundle: ``run.train`` for VAEs."""
+start, resume, finish = (partial(verb, Trainer) for verb in (run.start, run.resume, run.finish))
+"""The three verbs of ``train.run.run`` for VAEs."""
 
 
 def mse_of(nll: float) -> float:
@@ -175,7 +178,7 @@ def snapshot(model: VAE, test_levels: Tensor, folder: Path, epoch: int) -> None:
     z = torch.randn(vae_bundle.SHEET_PICTURES, model.config.latent_dim, generator=generator)
     with torch.no_grad():
         samples = images.to_pictures(model.decode(z.to(test_levels.device)).mode())
-    shown = test_levels[run.shown_rows(len(test_levels), vae_bundle.SHEET_PICTURES)]
+    shown = test_levels[shown_rows(len(test_levels), vae_bundle.SHEET_PICTURES)]
     sheets = {
         "samples": images.sheet_bytes(samples, vae_bundle.SHEET_COLUMNS),
         "reconstructions": vae_bundle.reconstruction_sheet(model, shown),

@@ -12,12 +12,13 @@ from core.bundles.files import sha256
 from core.errors import AtelierError
 from core.families import open_bundle
 
-IMPORTS = "from core.bundles import remote\nfrom core.families import NETWORKS"
+IMPORTS = "from core.bundles import remote\nfrom core.families import networks"
 OPEN = """
 from core.bundles import remote
-from core.families import NETWORKS
+from core.families import networks
 steps = []
-found = remote.fetch(repo, revision, networks=NETWORKS, expected=expected, progress=lambda *s: steps.append(s))
+tell = lambda *s: steps.append(s)
+found = remote.fetch(repo, revision, networks=networks(), expected=expected, progress=tell)
 print(found.family, found.revision, found.verified, found.reached, len(found.sha256))
 if steps: print("steps", len(steps) > 1, steps == sorted(steps), steps[-1][0] == steps[-1][1])
 """
@@ -71,7 +72,7 @@ def test_a_bundle_arrives_with_progress_and_is_pinned_to_its_commit(client, hub,
 
 
 def test_what_arrives_is_what_was_published(client, repo, tiny_bundle):
-    code = f"{IMPORTS}\nprint(*remote.fetch(repo, networks=NETWORKS).sha256.items(), sep='\\n')"
+    code = f"{IMPORTS}\nprint(*remote.fetch(repo, networks=networks()).sha256.items(), sep='\\n')"
     assert client.run(code, repo=repo).splitlines() == [
         str(pair) for pair in hashes(tiny_bundle).items()
     ]
@@ -89,7 +90,7 @@ def test_the_pinned_commit_stays_when_the_branch_moves(client, hub, repo, tiny_b
     first = hub.repositories["models", repo].at("main")[0]
     files = contents(tiny_bundle)
     second = hub.put(repo, files | {"README.md": b"---\n---\nAnother card"})
-    code = f"{IMPORTS}\nprint(remote.fetch(repo, revision, networks=NETWORKS).card[-12:])"
+    code = f"{IMPORTS}\nprint(remote.fetch(repo, revision, networks=networks()).card[-12:])"
     assert "Another card" not in client.run(code, repo=repo, revision=first)
     assert "Another card" in client.run(code, repo=repo, revision=second)
     assert "Another card" in client.run(code, repo=repo, revision=None)
@@ -220,12 +221,12 @@ def test_a_full_disk_is_one_sentence(client, repo):
     code = """
 import errno
 from core.bundles import hub, remote
-from core.families import NETWORKS
+from core.families import networks
 def full(*arguments, **options):
     raise OSError(errno.ENOSPC, "No space left on device")
 whole, hub.hf_hub_download = hub.hf_hub_download, full
 try:
-    remote.fetch(repo, networks=NETWORKS)
+    remote.fetch(repo, networks=networks())
 finally:
     hub.hf_hub_download = whole
 """
@@ -355,8 +356,8 @@ def test_other_places_are_refused_in_one_sentence(place):
 def test_a_commit_is_deleted_from_the_cache(client, hub, repo):
     code = """
 from core.bundles import hub, remote
-from core.families import NETWORKS
-found = remote.fetch(repo, networks=NETWORKS)
+from core.families import networks
+found = remote.fetch(repo, networks=networks())
 print(hub.forget(repo, found.revision) > 1000, hub.cached_folder(repo, found.revision))
 print(hub.forget(repo, found.revision))
 """

@@ -24,8 +24,8 @@ from core.simsiam.simsiam import SimSiam
 from core.simsiam.vicreg import VICReg
 from core.simsiam.views import HARDER, STANDARD, Views
 from tests.narrow import without_onednn
-from train import simsiam
-from train.diagnosis import Protocol
+from train.simsiam import trainer as simsiam
+from train.simsiam.diagnosis import Protocol
 
 CPU = torch.device("cpu")
 SIZE = MappingProxyType(
@@ -56,7 +56,7 @@ def run(tmp_path_factory, make_digits, write_shard):
             config = methods.method_class(method).config_class(**SIZE)
             with without_onednn(), pytest.MonkeyPatch.context() as patch:
                 patch.setenv("ATELIER_DATA_DIR", str(root))
-                simsiam.train(root / method, (method, config), training, device=CPU)
+                simsiam.start(root / method, (method, config), training, device=CPU)
         return root / method / "bundle"
 
     return bundle_of

@@ -12,9 +12,9 @@ import torch
 from core.pictures.data import SOURCES
 from core.pictures.shapes import Shape, draw
 from tests.narrow import without_onednn
-from train import embed
-from train import simsiam as training
-from train.diagnosis import Protocol
+from train.release import embed
+from train.simsiam import trainer as training
+from train.simsiam.diagnosis import Protocol
 
 SOURCE = SOURCES["cifar10"]
 DRAWN = ("airplane", "automobile", "bird", "cat", "frog", "ship", "truck")

@@ -18,9 +18,9 @@ from core.simsiam.run_record import read_run
 from pages.shared.text import in_language
 from pages.simsiam.parts import run_charts, runs
 from tests.narrow import without_onednn
-from train import embed
-from train import simsiam as training
-from train.diagnosis import Protocol
+from train.release import embed
+from train.simsiam import trainer as training
+from train.simsiam.diagnosis import Protocol
 
 PAGE = "collapse"
 TRAINED = ("baseline", "no-stop-gradient")

@@ -1,0 +1,1 @@
+"""The diffusion model: its training and its bundle."""

@@ -1,0 +1,1 @@
+"""The judge of digits: its training and its bundle."""

@@ -1,0 +1,1 @@
+"""What happens to finished runs: measured, embedded, published, exported; and plans of many runs."""

@@ -1,0 +1,1 @@
+"""One run, whatever the model: start, resume, finish."""

@@ -1,0 +1,1 @@
+"""The VAE: its training and its bundle."""
