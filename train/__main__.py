@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from types import ModuleType
 
 from core.errors import AtelierError
 from train.families import TRAINED
 from train.release import embed, export, measure, pace, plan, publish, space, tables, verify
 from train.run import download
 
-COMMANDS = {
-    **{name: (family.command, family.summary) for name, family in TRAINED.items()},
+OTHERS = {
     "measure": (measure, "measure a bundle anew, the judge's figures included"),
     "pace": (pace, "measure how fast each trainer goes, and where its time goes"),
     "plan": (plan, "work through a list of runs, for as long as there is time"),
@@ -26,12 +26,17 @@ COMMANDS = {
 }
 
 
+def commands() -> dict[str, tuple[ModuleType, str]]:
+    """By name: the module of a command and its help, those that train a family first."""
+    return {name: (one.command, one.summary) for name, one in TRAINED.items()} | OTHERS
+
+
 def build_parser() -> argparse.ArgumentParser:
-    """The command line: one sub-command a module of ``COMMANDS``."""
+    """The command line: one sub-command a module of ``commands``."""
     parser = argparse.ArgumentParser(prog="python -m train", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, (module, summary) in COMMANDS.items():
-        command = commands.add_parser(
+    parsers = parser.add_subparsers(dest="command", required=True)
+    for name, (module, summary) in commands().items():
+        command = parsers.add_parser(
             name,
             help=summary,
             description=module.__doc__,
@@ -45,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit status."""
     arguments = build_parser().parse_args(argv)
     try:
-        return COMMANDS[arguments.command][0].main(arguments) or 0
+        return commands()[arguments.command][0].main(arguments) or 0
     except (AtelierError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ from safetensors.numpy import load_file, save_file
 
 from core.errors import AtelierError
 from core.families import open_bundle, read_manifest
-from train.__main__ import COMMANDS, build_parser, main
+from train.__main__ import build_parser, commands, main
 from train.judge import trainer as judge
 
 
@@ -203,5 +203,5 @@ def test_every_command_says_what_it_does(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     said = " ".join(capsys.readouterr().out.split())
-    for name, (_module, summary) in COMMANDS.items():
+    for name, (_module, summary) in commands().items():
         assert f"{name} {summary}" in said

@@ -4,6 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from core.ddpm import model as ddpm_models
+from core.vae import networks as vae_networks
 from train.__main__ import main
 from train.ddpm import trainer as ddpm
 from train.families import TRAINED
@@ -15,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 def test_a_matrix_product_reaches_more_than_any_trainer(tmp_path, capsys, monkeypatch, tiny):
-    monkeypatch.setitem(pace.vae_models.PRESETS, "default", tiny)
+    monkeypatch.setitem(vae_networks.PRESETS, "default", tiny)
     monkeypatch.setattr(pace, "TESTED", 20)
     file = tmp_path / "pace.json"
     assert main(["pace", "vae", "--batch-size", "8", "--device", "cpu", "--to", str(file)]) == 0
@@ -35,7 +37,7 @@ def test_a_matrix_product_reaches_more_than_any_trainer(tmp_path, capsys, monkey
 
 def test_operations_of_a_step_are_three_forward_passes_of_its_convolutions():
     """Backward passes cost two forward ones, but for the first layer, which needs no input's."""
-    config = pace.ddpm_models.PRESETS["default"]
+    config = ddpm_models.PRESETS["default"]
     unet = replace(config.unet, channels=(8, 8, 8), attention=(False, False, False))
     pictures = pace.random_pictures(4, CPU, 0)
     trainer = ddpm.Trainer(

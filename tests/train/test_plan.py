@@ -43,7 +43,7 @@ PLANS = sorted(plan.PLAN.parent.glob("*.toml"))
 @pytest.mark.parametrize("file", PLANS, ids=lambda file: file.stem)
 def test_the_plans_of_the_project_can_be_read_and_typed(file):
     """Every command of them is one that the command line takes, and nothing in it is ignored."""
-    from train.__main__ import COMMANDS, build_parser
+    from train.__main__ import build_parser, commands
 
     for run in read_plan(file):
         start = Path(run.start) if run.start else None
@@ -51,7 +51,7 @@ def test_the_plans_of_the_project_can_be_read_and_typed(file):
         arguments = build_parser().parse_args(words)
         assert arguments.command == run.words[0]
         options.refuse_ignored(arguments)
-        _config, recipe = COMMANDS[arguments.command][0].configure(arguments, None)
+        _config, recipe = commands()[arguments.command][0].configure(arguments, None)
         training = options.training_of(recipe, arguments, torch.device("cpu"))
         assert training.epochs >= 1
         if "/" in run.start:
