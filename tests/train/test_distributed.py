@@ -104,7 +104,7 @@ def test_two_processes_share_rows_and_average_gradients(tmp_path):
 def test_losses_of_the_whole_batch_are_those_of_one_process(tmp_path):
     """Without batch normalisation, which gloo does not join, two halves are one batch exactly."""
     body = """
-    from core import barlow_twins, vicreg
+    from core.simsiam import barlow_twins, vicreg
     from core.simsiam.joint_embedding import whole_batch
     with distributed.processes(torch.device("cpu")) as device:
         x = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(1)).double()

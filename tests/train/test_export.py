@@ -21,9 +21,12 @@ from core.vae.model import VAE
 from core.vae.networks import VAEConfig
 from tests.narrow import without_onednn
 from train.__main__ import main
+from train.ddpm import graphs as ddpm_graphs
 from train.release import export
+from train.simsiam import graphs as simsiam_graphs
 from train.simsiam import trainer as simsiam
 from train.simsiam.diagnosis import Protocol
+from train.vae import graphs as vae_graphs
 
 REASON = "export needs onnx, onnxscript and onnxruntime (tests/requirements.txt)"
 onnx = pytest.importorskip("onnx", reason=REASON)
@@ -165,7 +168,7 @@ def test_siblings_name_the_same_files(method):
     config = methods.method_class(method).config_class
     small = EmbeddingConfig(width=2, stem="strided", hidden=8, dim=6, predictor_hidden=4)
     model = methods.build(method, config(**small.plain())).eval()
-    graphs = export.graphs_of_embedding(model, {"x": torch.zeros(2, 3, 32, 32)})
+    graphs = simsiam_graphs.graphs(model, {"x": torch.zeros(2, 3, 32, 32)})
     assert [graph.file for graph in graphs] == ["encoder.onnx", "projector.onnx"]
     h, (z,) = graphs[0].answer(torch.ones(2, 3, 32, 32))[0], graphs[1].answer(torch.ones(2, 16))
     assert h.shape == (2, 16)
@@ -179,13 +182,13 @@ def fresh(kind):
         torch.manual_seed(0)
         if kind == "vae":
             config = VAEConfig("homework", latent_dim=4, channels=(4, 4, 4, 4))
-            return export.graphs_of_vae(VAE(config).eval(), golden)
+            return vae_graphs.graphs(VAE(config).eval(), golden)
         if kind == "ddpm":
             network = UNetConfig("homework", (8, 8, 8, 8), time_width=8, attention=(True,) * 4)
             config = DDPMConfig(network, ScheduleConfig("cosine", T=20), prediction="eps")
-            return export.graphs_of_ddpm(DDPM.build(config), golden)
+            return ddpm_graphs.graphs(DDPM.build(config), golden)
         config = SimSiamConfig(2, kind, hidden=8, dim=6, predictor_hidden=4)
-        return export.graphs_of_embedding(methods.build("simsiam", config).eval(), golden)
+        return simsiam_graphs.graphs(methods.build("simsiam", config).eval(), golden)
 
 
 @pytest.mark.parametrize("kind", ["vae", "ddpm", "imagenet"])
@@ -318,7 +321,7 @@ def test_outputs_that_are_no_numbers_are_refused(exported, tmp_path):
     folder, _ = exported("vae")
     model = VAE.from_pretrained(exported.bundles["vae"])
     golden = {"x": torch.full((2, 3, 32, 32), float("nan")), "z": torch.zeros(2, 4)}
-    encoder, _ = export.graphs_of_vae(model, golden)
+    encoder, _ = vae_graphs.graphs(model, golden)
     with pytest.raises(AtelierError) as caught:
         export.deviation(encoder, folder / "encoder.onnx")
     assert caught.value.code == "export-deviates"

@@ -65,7 +65,7 @@ def judge_bundle(make_digits, write_shard, tiny_judge, tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
-        return judges.train(root / "run", tiny_judge, training, device=CPU)
+        return judges.start(root / "run", tiny_judge, training, device=CPU)
 
 
 @pytest.fixture(scope="module")

@@ -209,7 +209,7 @@ def both_data_sets(svhn_folder, cifar_run, tmp_path, monkeypatch):
 HOLDS = """
 import sys, time
 from pathlib import Path
-from train.run import locked
+from train.run.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

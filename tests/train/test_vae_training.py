@@ -231,10 +231,10 @@ def test_the_command_that_lengthened_a_run_may_be_repeated(uninterrupted, tiny, 
     assert once["training"]["lengthened"] == ((3, 3),)
 
 
-@pytest.mark.parametrize("option", ["resume", "finish"])
-def test_where_there_is_no_run_there_is_nothing_to_go_on_with(tmp_path, tiny, option):
+@pytest.mark.parametrize("verb", [vae.resume, vae.finish], ids=["resume", "finish"])
+def test_where_there_is_no_run_there_is_nothing_to_go_on_with(tmp_path, verb):
     with pytest.raises(AtelierError) as caught:
-        trained(tmp_path / "run", tiny, **{option: True})
+        verb(tmp_path / "run", device=CPU)
     assert caught.value.code == "run-missing"
 
 

@@ -123,6 +123,9 @@ def pixel_components(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
     """Mean (3072,) and first principal directions (3072, ``COMPONENTS``) of pictures in [-1, 1]."""
     flat = pictures.reshape(len(pictures), -1).astype(np.float64) / 127.5 - 1
     mean = flat.mean(axis=0)
+    if len(flat) < flat.shape[1]:  # the rows span fewer directions than there are pixels
+        _left, _values, directions = np.linalg.svd(flat - mean, full_matrices=False)
+        return mean, directions[:COMPONENTS].T
     _values, vectors = np.linalg.eigh(np.cov(flat, rowvar=False))
     return mean, vectors[:, ::-1][:, :COMPONENTS]
 

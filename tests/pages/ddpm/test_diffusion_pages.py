@@ -203,7 +203,7 @@ def lengths_trained_for(tmp_path, monkeypatch):
     """Bundles whose configurations say how long they were trained, weights as embedded."""
 
     def make(epochs_of, **more):
-        shutil.copytree(loaders.CHECKPOINTS, tmp_path / "checkpoints")
+        shutil.copytree(loaders.named().root, tmp_path / "checkpoints")
         manifest = tmp_path / "checkpoints/manifest.json"
         for T, epochs in epochs_of.items():
             folder = tmp_path / f"checkpoints/ddpm-svhn-{T}"

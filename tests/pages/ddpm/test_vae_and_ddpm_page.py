@@ -11,10 +11,19 @@ from core.bundles.manifest import register
 from core.ddpm.explorer import Way
 from core.ddpm.restoration import wilson
 from core.families import open_bundle, read_manifest
+from pages.ddpm import vae_and_ddpm
 from pages.shared import loaders
 
 PAGE = "vae_and_ddpm"
 VAE, DDPM = "vae-svhn", "ddpm-svhn-1000"
+BLURRED_BUT_SURE = {
+    "sure": 0.34,
+    "diversity": 0.76,
+    "frechet": 1.5,
+    "sharpness": 3.9,
+    "sharpness_of_test": 7.1,
+}
+"""Figures of a VAE that the judge reads more often than a weak diffusion model."""
 MANY = {"against_count": "32", "against_way": "DDIM 20", "against_seed": "50"}
 """Samples that are not drawn before a click."""
 
@@ -42,12 +51,13 @@ def stored(name):
 
 
 @pytest.fixture
-def with_figures(monkeypatch, tmp_path):
-    """The embedded bundles, one of them with other figures of the judge or other digits seen."""
+def with_figures(monkeypatch, tmp_path, tiny_library):
+    """The library, one of its bundles with other figures of the judge or other digits seen."""
 
     def change(name, digits=None, **figures):
         place = tmp_path / "checkpoints"
-        shutil.copytree(loaders.CHECKPOINTS, place, dirs_exist_ok=True)
+        if not place.exists():
+            shutil.copytree(tiny_library, place)
         folder, manifest = place / name, place / "manifest.json"
         metrics = json.loads((folder / "metrics.json").read_text())
         metrics["judged"]["samples"] |= figures
@@ -67,10 +77,12 @@ def with_figures(monkeypatch, tmp_path):
 
 
 def test_the_result_is_that_of_the_final_figures(open_page, with_figures):
-    with_figures(DDPM, sure=0.1, diversity=0.6, frechet=1.9, sharpness=7.1)
+    with_figures(VAE, **BLURRED_BUT_SURE)
+    others = {"sure": 0.1, "diversity": 0.6, "frechet": 1.9, "sharpness": 7.1}
+    with_figures(DDPM, **BLURRED_BUT_SURE | others)
     words = said(open_page(PAGE), "is ahead** in")
     vae, ddpm = words.split("**DDPM, T = 1000 is ahead**")
-    assert vae.startswith("Over 2,000 samples of each: **VAE is ahead**")
+    assert vae.startswith(f"Over {stored(VAE)['samples']} samples of each: **VAE is ahead**")
     better = stored(VAE)
     assert f"({100 * better['sure']:.1f}% against 10.0%)" in vae
     assert f"({better['diversity']:.2f} against 0.60)" in vae
@@ -79,7 +91,9 @@ def test_the_result_is_that_of_the_final_figures(open_page, with_figures):
 
 
 def test_a_better_diffusion_model_is_said_to_be_better(open_page, with_figures):
-    with_figures(DDPM, sure=0.7, diversity=0.97, frechet=0.4, sharpness=7.0)
+    with_figures(VAE, **BLURRED_BUT_SURE)
+    others = {"sure": 0.7, "diversity": 0.97, "frechet": 0.4, "sharpness": 7.0}
+    with_figures(DDPM, **BLURRED_BUT_SURE | others)
     words = said(open_page(PAGE), "is ahead** in")
     assert "**VAE is ahead**" not in words
     assert "**Neither is ahead**" not in words
@@ -114,14 +128,29 @@ def test_the_share_of_digits_is_put_in_words_with_its_interval(open_page, sure_f
     )
 
 
-def test_what_counts_as_blurred_is_moved_by_a_slider(open_page):
+def test_what_counts_as_blurred_is_moved_by_a_slider(open_page, with_figures):
+    sharpness = loaders.judge().quality(loaders.vae_samples(VAE, 0, 16).value).sharpness
+    with_figures(VAE, sharpness_of_test=sharpness / 0.6)
     at = open_page(PAGE)
-    assert "**Blurred: yes**" in said(at, "**VAE, digits")
+    assert "**Blurred: yes**, 60% of" in said(at, "**VAE, digits")
     assert "blurred is below 85%" in said(at, "**VAE, digits")
     at.slider(key="against_blurred").set_value(0.3).run()
     assert "**Blurred: no**" in said(at, "**VAE, digits")
     link = open_page(PAGE, against_blurred="0.3")
     assert said(link, "**VAE, digits") == said(at, "**VAE, digits")
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "words"),
+    [
+        (8.4, "**Blurred: yes**, 84% of"),
+        (8.6, "**Blurred: no**, about as sharp as real pictures: 86%"),
+        (11.7, "about as sharp as real pictures: 117%"),
+        (11.9, "**Blurred: no**, 119% of the sharpness of real pictures, perhaps by noise"),
+    ],
+)
+def test_sharpness_in_words(sharpness, words):
+    assert words in vae_and_ddpm.blur_answer(sharpness, 10.0, 0.85)
 
 
 # ---------------------------------------------------------------- the Frechet distance
@@ -140,7 +169,8 @@ def test_the_distance_of_real_pictures_is_no_limit_and_says_what_it_is(open_page
     row = final_table(at).set_index("samples of").loc["training digits"]
     assert row["Frechet, judge's features"] == f"{real['frechet_training_against_test']:.2f}"
     assert row["pictures"] == f"{real['frechet_training_pictures']:,}"
-    assert said(at, "976 against 976")
+    half = loaders.bundle(VAE).config["data"]["test_pictures"] // 2
+    assert said(at, f"{half} against {half}")
     assert not said(at, "no set of samples can be expected")
 
 
@@ -153,10 +183,12 @@ def test_the_chart_is_of_the_stored_samples_and_says_of_how_many(open_page):
         loaders.bundle(VAE).profiles[name] for name in ("judged_digits", "judged_digits_of_test")
     )
     bars = [series for series in data if series["type"] == "bar"]
+    tested = loaders.bundle(VAE).config["data"]["test_pictures"]
     assert [bar["name"] for bar in bars] == [
-        f"VAE: {digits.sum()} of 2,000 stored",
-        f"DDPM: {loaders.bundle(DDPM).profiles['judged_digits'].sum()} of 2,000 stored",
-        f"test digits: {digits_of_test.sum():,} of 1,952",
+        f"VAE: {digits.sum()} of {stored(VAE)['samples']} stored",
+        f"DDPM: {loaders.bundle(DDPM).profiles['judged_digits'].sum()} of "
+        f"{stored(DDPM)['samples']} stored",
+        f"test digits: {digits_of_test.sum():,} of {tested}",
     ]
     above = [series["name"] for series in data if series["type"] == "scatter"]
     found = loaders.judge().quality(loaders.vae_samples(VAE, 50, 32).value)
@@ -246,13 +278,12 @@ def test_models_stand_in_the_order_of_t(open_page):
 
 
 def test_distances_to_training_pictures_are_each_models_own(open_page, with_figures):
-    with_figures(DDPM, sharpness=7.1)
+    with_figures(VAE, **BLURRED_BUT_SURE, nearest_training=18.4, nearest_training_of_test=24.2)
+    with_figures(DDPM, **BLURRED_BUT_SURE | {"sharpness": 7.1})
     words = said(open_page(PAGE, **MANY), "root mean square difference")
     for title, name in (("VAE", VAE), ("DDPM", DDPM)):
-        assert (
-            f"**{title}**: the median of 2,000 samples is at {stored(name)['nearest_training']:.1f}."
-            in words
-        )
+        count, nearest = stored(name)["samples"], stored(name)["nearest_training"]
+        assert f"**{title}**: the median of {count} samples is at {nearest:.1f}." in words
     assert words.count("does not tell of copies") == 1
     vae = words.split("**DDPM**")[0]
     assert "does not tell of copies" in vae

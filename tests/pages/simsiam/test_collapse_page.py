@@ -73,7 +73,7 @@ def trained(root, folder, recipe):
     with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
         config = training.configured(training.RECIPES[recipe], SIZE)
-        bundle = training.train(root / recipe, config, settings, device=torch.device("cpu"))
+        bundle = training.start(root / recipe, config, settings, device=torch.device("cpu"))
     name = f"run-{recipe}"
     request = Namespace(bundle=bundle, name=name, title=name, record=True, checkpoints=folder)
     embed.main(request)

@@ -72,7 +72,7 @@ def one_run(root, folder, name):
     )
     with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
-        made = training.train(
+        made = training.start(
             root / name, training.configured(recipe, size), settings, device=torch.device("cpu")
         )
     embed.main(
