@@ -14,10 +14,11 @@ from core.bundles.manifest import ManifestEntry
 from core.bundles.weights import GOLDEN_TOLERANCE
 from core.errors import AtelierError
 from pages.shared import figures, guests, loaders, training
+from pages.shared.colours import BLUE, VERMILION
 from pages.shared.text import N_, _, head, mechanism, megabytes, number, plain_errors, sentence
 
 ORIGINS = {"embedded": "checkpoints/", "hub": N_("Hub, cached"), "folder": "–"}
-COLOURS, DASHES = ("#0072B2", "#D55E00"), ("solid", "dash")
+COLOURS, DASHES = (BLUE, VERMILION), ("solid", "dash")
 Opened = dict[str, Bundle | AtelierError]
 
 
@@ -179,7 +180,7 @@ def not_fetched(entry: ManifestEntry) -> None:
     ):
         bar = st.progress(0.0)
         with plain_errors():
-            loaders.manifest().open(
+            loaders.visible_manifest().open(
                 entry.name, lambda done, total: bar.progress(min(1.0, done / max(1, total)))
             )
             st.rerun()
@@ -318,7 +319,7 @@ def main() -> None:
         st.success(_("Deleted from the cache: {size} are free again.").format(size=freed))
     opener()
     with plain_errors():
-        found = loaders.manifest()
+        found = loaders.visible_manifest()
         entries = sorted(found.entries, key=lambda entry: not guests.is_guest(entry.name))
         if not entries:
             st.info(_("No bundle is here yet: `python -m train vae` makes one."))

@@ -43,7 +43,7 @@ def models() -> None:
             st.subheader(_(title), anchor=False)
             st.markdown(_(words))
             st.latex(way)
-            entries = loaders.entries(family)
+            entries = loaders.available(family)
             if not entries:
                 st.caption(_("Not part of this version yet."))
                 continue
@@ -62,7 +62,7 @@ def models() -> None:
 
 def taste() -> None:
     """Something real to look at: generated pictures, and the way on."""
-    if not loaders.manifest().entries:
+    if not loaders.visible_manifest().entries:
         st.info(_("No bundle is here yet: `python -m train vae` makes one."))
         return
     shown = loaders.gallery()

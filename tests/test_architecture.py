@@ -1,4 +1,5 @@
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -121,6 +122,24 @@ def pages_have_no_torch(tree, file):
         yield from (name for name in imports(tree, file) if within(name, "torch", "torchvision"))
 
 
+LONGEST = 80
+
+
+def functions_fit_on_a_screen(tree, file):
+    for node in ast.walk(tree):
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if function and node.end_lineno - node.lineno >= LONGEST:
+            yield node.name
+
+
+def colours_stand_in_one_module(tree, file):
+    """But for the paints of the house-number and object makers, which their visitors choose from."""
+    own = ("pages/shared/colours.py", "pages/shared/picking.py")
+    if file.startswith("pages/") and file not in own:
+        values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        yield from (v for v in values if isinstance(v, str) and re.fullmatch("#[0-9a-fA-F]{6}", v))
+
+
 def only_the_loaders_cache(tree, file):
     if file != "pages/shared/loaders.py":
         names = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
@@ -211,6 +230,11 @@ RULES = {
         ("pages/a.py", "from torch import Tensor"),
         ("pages/vae/parts/a.py", "import torch"),
         ("pages/a.py", "import torch.nn"),
+    ],
+    functions_fit_on_a_screen: [("train/a.py", "def f():\n" + "    g()\n" * LONGEST)],
+    colours_stand_in_one_module: [
+        ("pages/vae/a.py", 'LINE = "#0072B2"'),
+        ("pages/shared/a.py", 'f(fill="#fff0aa")'),
     ],
     only_the_loaders_cache: [
         ("pages/a.py", "import streamlit as st\n@st.cache_data\ndef f(): ..."),

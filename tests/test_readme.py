@@ -171,3 +171,20 @@ def test_the_figures_of_the_judge_are_those_of_the_bundles():
         assert f"| {' | '.join(shown)} |" in MODELS, measure
     for kind in ("clean", "fgsm", "pgd"):
         assert f"{judged['purification'][f'accuracy_{kind}']:.1%}" in MODELS
+
+
+def test_the_names_of_the_glossary_stand_in_the_code():
+    """A word of its third column is a name, a module, or a file."""
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for room in ("core", "pages", "train")
+        for path in (ROOT / room).rglob("*.py")
+    )
+    rows = [line.split("|")[3] for line in PAGES["docs/glossary.md"].splitlines() if "|" in line]
+    names = [name for cell in rows[2:] for name in re.findall("`([^`]+)`", cell)]
+    assert len(names) > 25
+    for name in names:
+        place = ROOT / name.replace(".", "/")
+        last = name.split(".")[-1].split(":")[0]
+        known = re.search(rf"\b{re.escape(last)}\b", code) or last in code
+        assert known or place.exists() or (ROOT / name).exists(), name

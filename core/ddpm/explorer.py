@@ -116,7 +116,7 @@ def _regression(x_t: Tensor, x0: Tensor) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Way:
+class SamplerSettings:
     """How to go back from noise: ``steps`` None takes every level, as ``ddpm`` must."""
 
     sampler: Sampler = "ddim"
@@ -131,7 +131,7 @@ class Way:
 
 
 class Frame(NamedTuple):
-    """One step of a way back: level ``t``, and uint8 (B, 32, 32, 3) as ``Path`` has them."""
+    """One step of a way back: level ``t``, and uint8 (B, 32, 32, 3) as ``Trajectory`` has them."""
 
     t: int
     x_t: Pictures
@@ -140,7 +140,7 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Path:
+class Trajectory:
     """A way back as far as it has come: at most ``FRAMES`` steps of it and the newest, ``frames``.
 
     ``t`` (n,) falls from T - 1; ``x_t``, ``eps_hat``, ``x0_hat``: uint8 (n, B, 32, 32, 3), the
@@ -183,11 +183,11 @@ class Path:
 
 
 @dataclass
-class Walker:
+class Resumable:
     """A way back that can be stopped between two steps and gone on with; one visitor's own."""
 
     steps: Iterator[Step]
-    path: Path | None = None
+    path: Trajectory | None = None
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ class DDPMExplorer:
 
     # ------------------------------------------------------------ from noise to pictures
 
-    def walker(self, way: Way, seeds: Sequence[int]) -> Walker:
+    def walker(self, way: SamplerSettings, seeds: Sequence[int]) -> Resumable:
         """A way back from pure noise, picture i from seed i: ask ``advance`` to move it."""
         if not seeds:
             raise ValueError("seeds must name at least one picture")
@@ -272,10 +272,10 @@ class DDPMExplorer:
         x_T = draw_noise(torch.empty(len(seeds), 3, images.SIZE, images.SIZE), generators)
         times = way.grid(self.T)
         steps = self._reverse(way, x_T, times, generators)
-        return Walker(self._record(steps, times))
+        return Resumable(self._record(steps, times))
 
     def _reverse(
-        self, way: Way, x: Tensor, times: Tensor, generators: list[torch.Generator]
+        self, way: SamplerSettings, x: Tensor, times: Tensor, generators: list[torch.Generator]
     ) -> Iterator[Step]:
         return sample(
             self._eps,
@@ -288,19 +288,19 @@ class DDPMExplorer:
             generator=generators,
         )
 
-    def advance(self, walker: Walker) -> Iterator[Path]:
+    def advance(self, walker: Resumable) -> Iterator[Trajectory]:
         """Move on step by step; may be left and asked again, and goes on where it stood."""
         for path in walker.steps:
             walker.path = path
             yield path
 
-    def denoise(self, way: Way, seeds: Sequence[int]) -> Path:
+    def denoise(self, way: SamplerSettings, seeds: Sequence[int]) -> Trajectory:
         """The whole way at once."""
         for path in self.walker(way, seeds).steps:
             whole = path
         return whole
 
-    def _record(self, steps: Iterator[Step], times: Tensor) -> Iterator[Path]:
+    def _record(self, steps: Iterator[Step], times: Tensor) -> Iterator[Trajectory]:
         total = len(times) - 1
         kept = {round(i * total / FRAMES) for i in range(FRAMES + 1)} if total > FRAMES else None
         frames: tuple[Frame, ...] = ()
@@ -318,19 +318,19 @@ class DDPMExplorer:
                 images.to_pictures(step.x0_hat),
             )
             seconds += time.perf_counter() - begun
-            yield Path((*frames, newest), done, total, seconds)
+            yield Trajectory((*frames, newest), done, total, seconds)
             begun = time.perf_counter()
             if kept is None or done in kept:
                 frames = (*frames, newest)
 
     # ------------------------------------------------------------ noise a picture, and back
 
-    def snapped(self, way: Way, levels: Sequence[int]) -> np.ndarray:
+    def snapped(self, way: SamplerSettings, levels: Sequence[int]) -> np.ndarray:
         """The levels of the way's grid that are nearest to ``levels``, rising, each once."""
         return np.unique(snap(way.grid(self.T), torch.tensor(list(levels))).numpy())
 
     def restore(
-        self, way: Way, pictures: Pictures, levels: Sequence[int], draws: int, seed: int
+        self, way: SamplerSettings, pictures: Pictures, levels: Sequence[int], draws: int, seed: int
     ) -> Iterator[Restoration]:
         """Noise pictures (P, 32, 32, 3) to every level, ``draws`` times, and denoise all at once.
 

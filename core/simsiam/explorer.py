@@ -22,7 +22,7 @@ from core.pictures.images import Pictures
 from core.simsiam import methods, neighbours, views
 from core.simsiam.joint_embedding import JointEmbedding, cosine_similarity
 from core.simsiam.run_record import Layer
-from core.simsiam.views import Drawn, Views
+from core.simsiam.views import ViewParameters, Views
 
 BATCH = 256
 
@@ -183,7 +183,7 @@ def _outputs(model: JointEmbedding, x: Tensor) -> dict[str, Tensor]:
     return {"h": h, "z": z}
 
 
-def _view(x: Tensor, drawn: Drawn) -> View:
+def _view(x: Tensor, drawn: ViewParameters) -> View:
     shown = tuple(Stage(name, images.to_pictures(view)[0]) for name, view in views.stages(x, drawn))
     plain = {name: part[0].tolist() for name, part in drawn._asdict().items()}
     return View(plain, shown, images.to_pictures(views.apply(x, drawn))[0])

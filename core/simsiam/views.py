@@ -26,7 +26,7 @@ GREY = (0.2989, 0.587, 0.114)
 """ITU-R 601 weights of red, green and blue, as torchvision rounds them."""
 
 
-class Drawn(NamedTuple):
+class ViewParameters(NamedTuple):
     """What was drawn for B pictures; neutral values stand for parts that are left out.
 
     ``box`` (B, 4): top, left, height, width of the crop in pixels. ``flip``, ``grey``, ``solarize``
@@ -48,12 +48,12 @@ class Drawn(NamedTuple):
     tiles: Tensor
     hole: Tensor
 
-    def rows(self, rows: slice | Tensor) -> Drawn:
+    def rows(self, rows: slice | Tensor) -> ViewParameters:
         """What was drawn for some of the pictures."""
-        return Drawn(*(part[rows] for part in self))
+        return ViewParameters(*(part[rows] for part in self))
 
-    def to(self, device: torch.device) -> Drawn:
-        return Drawn(*(part.to(device) for part in self))
+    def to(self, device: torch.device) -> ViewParameters:
+        return ViewParameters(*(part.to(device) for part in self))
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Views:
             if not low <= value <= high:
                 raise ValueError(f"{part.name} must be {low} to {high}, got {value}")
 
-    def draw(self, count: int, size: int, generator: torch.Generator) -> Drawn:
+    def draw(self, count: int, size: int, generator: torch.Generator) -> ViewParameters:
         """Parameters for ``count`` pictures of ``size`` pixels, on the generator's device.
 
         As many random numbers whatever is switched off: a part more or less leaves the others'
@@ -109,7 +109,7 @@ class Views:
         side = torch.full((count,), round(self.cutout * size), device=u.device)
         place = (u[16:18] * size - side / 2).round().long().clamp(min=0)
         hole = torch.stack([*torch.minimum(place, size - side), side, side], dim=1)
-        return Drawn(
+        return ViewParameters(
             box=self._boxes(u[18:], size),
             flip=u[2] < self.flip,
             brightness=1 + brightness,
@@ -186,14 +186,14 @@ HARDER = Views(
 """What is done to a standard view to make a harder one of it."""
 
 
-def apply(x: Tensor, drawn: Drawn) -> Tensor:
+def apply(x: Tensor, drawn: ViewParameters) -> Tensor:
     """The view of every picture that ``drawn`` describes."""
     for _name, view in stages(x, drawn):
         x = view
     return x
 
 
-def stages(x: Tensor, drawn: Drawn) -> Iterator[tuple[str, Tensor]]:
+def stages(x: Tensor, drawn: ViewParameters) -> Iterator[tuple[str, Tensor]]:
     """The view after every part, with the part's name; parts that change no picture are left out.
 
     Names: ``crop``, ``flip``, ``brightness``, ``contrast``, ``saturation``, ``hue``, ``grey``,

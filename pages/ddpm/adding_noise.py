@@ -12,22 +12,11 @@ from core.ddpm.explorer import NoisyWalk, noisy_walk
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
 from pages.shared import controls, figures, loaders, picking
+from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
 from pages.shared.picking import Picked
-from pages.shared.text import (
-    AMBER,
-    GREY,
-    N_,
-    SYMBOL_COLOURS,
-    _,
-    coloured,
-    formula,
-    head,
-    mechanism,
-    number,
-    plain_errors,
-)
+from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
 
 KINDS = {"linear": N_("Linear"), "cosine": N_("Cosine")}
 STOPS = 50

@@ -10,13 +10,12 @@ from core.ddpm.explorer import DDPMExplorer, Prediction
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
 from pages.shared import controls, figures, loaders, picking, training
+from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
 from pages.shared.picking import Picked
 from pages.shared.text import (
-    GREY,
     N_,
-    SYMBOL_COLOURS,
     _,
     coloured,
     formula,
@@ -246,66 +245,10 @@ def by_level(explorers: list[DDPMExplorer]) -> None:
 def trade(explorers: list[DDPMExplorer]) -> None:
     """Training time, sampling time and quality of each, as a table and a chart."""
     st.subheader(_("Time and quality"), anchor=False)
-    rows = []
-    for explorer in explorers:
-        metrics, settings = explorer.bundle.metrics, explorer.bundle.config["training"]
-        rows.append(
-            {
-                "T": explorer.T,
-                "alpha_bar_end": metrics["schedule"]["alpha_bar_end"],
-                "epochs": settings["epochs_done"],
-                "epochs_in_words": training.epochs_in_words(explorer.bundle),
-                "seconds_an_epoch": metrics["timing"].get("seconds_an_epoch", float("nan")),
-                "training_minutes": explorer.bundle.history[-1]["seconds_total"] / 60,
-                "seconds_all_steps": metrics["timing"]["seconds_a_picture_all_steps"],
-                "seconds_50_steps": metrics["timing"]["seconds_a_picture_50_steps"],
-                "eps_mse": metrics["test"]["eps_mse"],
-                "frechet": metrics["samples"]["frechet_pixel_components"],
-                "sharpness": metrics["samples"]["sharpness"],
-            }
-        )
+    rows = figures_of(explorers)
     floor = explorers[0].bundle.metrics["samples"]["frechet_real_against_real"]
-    st.dataframe(
-        [
-            {
-                "T": row["T"],
-                _("ᾱ at the end"): f"{row['alpha_bar_end']:.1e}",
-                _("epochs"): row["epochs_in_words"],
-                _("an epoch, s"): number(row["seconds_an_epoch"], 0),
-                _("training, min"): number(row["training_minutes"], 0),
-                _("all steps, s"): number(row["seconds_all_steps"], 2),
-                _("50 steps, s"): number(row["seconds_50_steps"], 2),
-                _("error of the noise"): number(row["eps_mse"], 4),
-                _("Frechet, pixels"): number(row["frechet"], 1),
-                _("sharpness"): number(row["sharpness"], 1),
-            }
-            for row in rows
-        ],
-        hide_index=True,
-        width="stretch",
-    )
-    figure = go.Figure(
-        go.Scatter(
-            x=[row["seconds_all_steps"] for row in rows],
-            y=[row["frechet"] for row in rows],
-            mode="markers+text",
-            text=[f"T = {row['T']}" for row in rows],
-            textposition="top center",
-            marker={"size": 16, "color": list(COLOURS[: len(rows)])},
-            showlegend=False,
-        )
-    )
-    figure.add_hline(
-        floor,
-        line_dash="dot",
-        line_color=GREY,
-        annotation_text=_("real against real: {value}").format(value=number(floor, 1)),
-        annotation_position="bottom left",
-    )
-    slowest = max(row["seconds_all_steps"] for row in rows)
-    figure.update_xaxes(title=_("seconds a picture, all steps"), range=[0, 1.2 * slowest])
-    top = 1.3 * max(floor, *(row["frechet"] for row in rows))
-    figure.update_yaxes(title=_("Frechet distance, pixel components"), range=[0, top])
+    table_of_trade(rows)
+    figure = chart_of_trade(rows, floor)
     device = explorers[0].bundle.metrics["timing"]["device"]
     samples = explorers[0].bundle.metrics["samples"]
     figures.chart(
@@ -337,6 +280,78 @@ def trade(explorers: list[DDPMExplorer]) -> None:
     )
 
 
+def figures_of(explorers: list[DDPMExplorer]) -> list[dict]:
+    """One row a model: lengths, seconds, quality."""
+    rows = []
+    for explorer in explorers:
+        metrics, settings = explorer.bundle.metrics, explorer.bundle.config["training"]
+        rows.append(
+            {
+                "T": explorer.T,
+                "alpha_bar_end": metrics["schedule"]["alpha_bar_end"],
+                "epochs": settings["epochs_done"],
+                "epochs_in_words": training.epochs_in_words(explorer.bundle),
+                "seconds_an_epoch": metrics["timing"].get("seconds_an_epoch", float("nan")),
+                "training_minutes": explorer.bundle.history[-1]["seconds_total"] / 60,
+                "seconds_all_steps": metrics["timing"]["seconds_a_picture_all_steps"],
+                "seconds_50_steps": metrics["timing"]["seconds_a_picture_50_steps"],
+                "eps_mse": metrics["test"]["eps_mse"],
+                "frechet": metrics["samples"]["frechet_pixel_components"],
+                "sharpness": metrics["samples"]["sharpness"],
+            }
+        )
+    return rows
+
+
+def table_of_trade(rows: list[dict]) -> None:
+    st.dataframe(
+        [
+            {
+                "T": row["T"],
+                _("ᾱ at the end"): f"{row['alpha_bar_end']:.1e}",
+                _("epochs"): row["epochs_in_words"],
+                _("an epoch, s"): number(row["seconds_an_epoch"], 0),
+                _("training, min"): number(row["training_minutes"], 0),
+                _("all steps, s"): number(row["seconds_all_steps"], 2),
+                _("50 steps, s"): number(row["seconds_50_steps"], 2),
+                _("error of the noise"): number(row["eps_mse"], 4),
+                _("Frechet, pixels"): number(row["frechet"], 1),
+                _("sharpness"): number(row["sharpness"], 1),
+            }
+            for row in rows
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+
+
+def chart_of_trade(rows: list[dict], floor: float) -> go.Figure:
+    """Frechet distance against seconds a picture; ``floor``: that of real pictures."""
+    figure = go.Figure(
+        go.Scatter(
+            x=[row["seconds_all_steps"] for row in rows],
+            y=[row["frechet"] for row in rows],
+            mode="markers+text",
+            text=[f"T = {row['T']}" for row in rows],
+            textposition="top center",
+            marker={"size": 16, "color": list(COLOURS[: len(rows)])},
+            showlegend=False,
+        )
+    )
+    figure.add_hline(
+        floor,
+        line_dash="dot",
+        line_color=GREY,
+        annotation_text=_("real against real: {value}").format(value=number(floor, 1)),
+        annotation_position="bottom left",
+    )
+    slowest = max(row["seconds_all_steps"] for row in rows)
+    figure.update_xaxes(title=_("seconds a picture, all steps"), range=[0, 1.2 * slowest])
+    top = 1.3 * max(floor, *(row["frechet"] for row in rows))
+    figure.update_yaxes(title=_("Frechet distance, pixel components"), range=[0, top])
+    return figure
+
+
 def sheets(explorers: list[DDPMExplorer]) -> None:
     """Samples of each by all of its steps, from the same seeds."""
     st.subheader(_("Samples by all T steps"), anchor=False)
@@ -366,7 +381,7 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        names = [entry.name for entry in loaders.some("ddpm", own=True)]
+        names = [entry.name for entry in loaders.require_bundles("ddpm", own=True)]
         names.sort(key=lambda name: loaders.ddpm(name).T)
         explorers = [loaders.ddpm(name) for name in names]
         unequal(explorers)

@@ -10,21 +10,9 @@ from core.bundles.bundle import Bundle
 from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import sharpness
 from pages.shared import controls, figures, loaders, training
+from pages.shared.colours import AMBER, GREY, SKY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
-from pages.shared.text import (
-    AMBER,
-    GREY,
-    N_,
-    SKY,
-    SYMBOL_COLOURS,
-    _,
-    coloured,
-    formula,
-    head,
-    mechanism,
-    number,
-    plain_errors,
-)
+from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
 
 CURVES: training.Curves = {
     "loss": (

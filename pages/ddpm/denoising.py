@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.ddpm.explorer import DDPMExplorer, Path, Walker, Way
+from core.ddpm.explorer import DDPMExplorer, Resumable, SamplerSettings, Trajectory
 from core.ddpm.model import DDPM
 from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
 from core.ddpm.schedule import NoiseSchedule
@@ -30,16 +30,16 @@ AT_ONCE = 100
 WALKERS_KEPT = 3
 COLUMNS = {1: 1, 4: 4, 16: 8}
 
-COMPARED: dict[str, tuple[str, Way]] = {
-    "ddim-5": ("DDIM 5", Way("ddim", 5)),
-    "ddim-10": ("DDIM 10", Way("ddim", 10)),
-    "ddim-20": ("DDIM 20", Way("ddim", 20)),
-    "ddim-50": ("DDIM 50", Way("ddim", 50)),
-    "ddim-50-eta-1": ("DDIM 50, η = 1", Way("ddim", 50, eta=1.0)),
-    "dpm-5": ("DPM-Solver++ 5", Way("dpm", 5)),
-    "dpm-10": ("DPM-Solver++ 10", Way("dpm", 10)),
-    "dpm-20": ("DPM-Solver++ 20", Way("dpm", 20)),
-    "ddpm": (N_("DDPM, every step"), Way("ddpm", None)),
+COMPARED: dict[str, tuple[str, SamplerSettings]] = {
+    "ddim-5": ("DDIM 5", SamplerSettings("ddim", 5)),
+    "ddim-10": ("DDIM 10", SamplerSettings("ddim", 10)),
+    "ddim-20": ("DDIM 20", SamplerSettings("ddim", 20)),
+    "ddim-50": ("DDIM 50", SamplerSettings("ddim", 50)),
+    "ddim-50-eta-1": ("DDIM 50, η = 1", SamplerSettings("ddim", 50, eta=1.0)),
+    "dpm-5": ("DPM-Solver++ 5", SamplerSettings("dpm", 5)),
+    "dpm-10": ("DPM-Solver++ 10", SamplerSettings("dpm", 10)),
+    "dpm-20": ("DPM-Solver++ 20", SamplerSettings("dpm", 20)),
+    "ddpm": (N_("DDPM, every step"), SamplerSettings("ddpm", None)),
 }
 COMPARED_FIRST = ("ddim-50", "ddim-10", "dpm-10", "ddim-50-eta-1")
 COMPARED_PICTURES = 6
@@ -48,7 +48,7 @@ COMPARED_PICTURES = 6
 # ---------------------------------------------------------------- what is asked for
 
 
-def asked() -> tuple[Way, list[int], int]:
+def asked() -> tuple[SamplerSettings, list[int], int]:
     """Sampler, steps, eta, seeds of the pictures, and the first seed."""
     left, middle, right = st.columns([5, 4, 4], gap="large")
     with left:
@@ -87,10 +87,14 @@ def asked() -> tuple[Way, list[int], int]:
             bind="query-params",
             help=_("Values outside are no colours. Off in every comparison of this app."),
         )
-    return Way(sampler, steps, eta, clip), [seed + index for index in range(count)], seed
+    return (
+        SamplerSettings(sampler, steps, eta, clip),
+        [seed + index for index in range(count)],
+        seed,
+    )
 
 
-def words_of(way: Way, T: int) -> str:
+def words_of(way: SamplerSettings, T: int) -> str:
     """The way in a few words, for captions."""
     if way.sampler == "ddpm":
         return _("DDPM, {steps} steps").format(steps=number(T, 0))
@@ -103,7 +107,7 @@ def words_of(way: Way, T: int) -> str:
 # ---------------------------------------------------------------- going the way
 
 
-def newest(path: Path) -> None:
+def newest(path: Trajectory) -> None:
     """The noisy pictures as they are now, and what the network sees in them."""
     frame = path.newest
     count = len(frame.x_t)
@@ -119,7 +123,7 @@ def newest(path: Path) -> None:
 # ---------------------------------------------------------------- the way, looked at
 
 
-def results(explorer: DDPMExplorer, path: Path, way: Way, seed: int) -> None:
+def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: int) -> None:
     """The pictures at the end."""
     count = path.x_t.shape[1]
     made = path.result
@@ -139,7 +143,9 @@ def results(explorer: DDPMExplorer, path: Path, way: Way, seed: int) -> None:
     )
 
 
-def provenance(explorer: DDPMExplorer, path: Path, way: Way, seed: int, count: int) -> Provenance:
+def provenance(
+    explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: int, count: int
+) -> Provenance:
     settings = {
         _("sampler"): words_of(way, explorer.T),
         _("seeds"): seed if count == 1 else f"{seed} – {seed + count - 1}",
@@ -148,7 +154,7 @@ def provenance(explorer: DDPMExplorer, path: Path, way: Way, seed: int, count: i
     return Provenance(explorer.bundle, True, path.seconds, settings)
 
 
-def along(explorer: DDPMExplorer, path: Path, way: Way, seed: int) -> None:
+def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: int) -> None:
     """The timeline of a way that was gone: runs again by itself."""
     with plain_errors():
         st.subheader(_("The way, step by step"), anchor=False)
@@ -206,7 +212,7 @@ def along(explorer: DDPMExplorer, path: Path, way: Way, seed: int) -> None:
         )
 
 
-def along_rows(path: Path, index: int) -> list[dict]:
+def along_rows(path: Trajectory, index: int) -> list[dict]:
     """How far the predicted picture still is from the final one, by t."""
     final = path.result[index].astype(float)
     return [
@@ -312,7 +318,7 @@ def main() -> None:
         explorer = loaders.ddpm(name)
         way, seeds, seed = asked()
         request = (explorer.bundle.digest, way, tuple(seeds))
-        kept: dict[tuple, Walker] = st.session_state.setdefault("denoise_walkers", {})
+        kept: dict[tuple, Resumable] = st.session_state.setdefault("denoise_walkers", {})
         calls = len(way.grid(explorer.T)) - 1
         clicked = st.button(
             (
@@ -332,7 +338,7 @@ def main() -> None:
                 kept.pop(next(iter(kept)))
         walker = kept.get(request)
         if walker is None and calls * len(seeds) <= AT_ONCE:
-            walker = Walker(iter(()), loaders.way_back(name, way, seeds))
+            walker = Resumable(iter(()), loaders.way_back(name, way, seeds))
         going = clicked
         if walker is not None and walker.path and not walker.path.finished and not clicked:
             going = live.stopped(walker.path, place, "denoise")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.ddpm.explorer import DDPMExplorer, Restoration, Way
+from core.ddpm.explorer import DDPMExplorer, Restoration, SamplerSettings
 from core.ddpm.restoration import crossing, find_t_star, noised, spread, sweep, wilson
 from core.judge.explorer import Comparison
 from core.judge.similarity import psnr, ssim
@@ -25,14 +25,14 @@ from pages.shared.text import (
 )
 
 VIEWS = {"find": N_("Find t*"), "purify": N_("Undo an attack")}
-WAYS: dict[str, tuple[str, Way]] = {
-    "ddim-50": ("DDIM 50", Way("ddim", 50)),
-    "ddim-20": ("DDIM 20", Way("ddim", 20)),
-    "dpm-20": ("DPM-Solver++ 20", Way("dpm", 20)),
-    "ddim-50-eta-1": ("DDIM 50, η = 1", Way("ddim", 50, eta=1.0)),
-    "ddpm": (N_("DDPM, every step"), Way("ddpm", None)),
+WAYS: dict[str, tuple[str, SamplerSettings]] = {
+    "ddim-50": ("DDIM 50", SamplerSettings("ddim", 50)),
+    "ddim-20": ("DDIM 20", SamplerSettings("ddim", 20)),
+    "dpm-20": ("DPM-Solver++ 20", SamplerSettings("dpm", 20)),
+    "ddim-50-eta-1": ("DDIM 50, η = 1", SamplerSettings("ddim", 50, eta=1.0)),
+    "ddpm": (N_("DDPM, every step"), SamplerSettings("ddpm", None)),
 }
-QUICK = Way("ddim", 10)
+QUICK = SamplerSettings("ddim", 10)
 QUICK_DRAWS = 2
 KEPT = 3
 
@@ -184,7 +184,7 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
         if len(back.t) < 2:
             st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
             return
-        found = restored.Found(explorer, loaders.judge(), picked, back, compared, way, seed)
+        found = restored.SweepResult(explorer, loaders.judge(), picked, back, compared, way, seed)
         restored.result(found)
         st.fragment(run_every=controls.pace("three_t"))(restored.three_ways)(found)
 

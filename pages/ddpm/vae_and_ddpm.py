@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.ddpm.explorer import Way
+from core.ddpm.explorer import SamplerSettings
 from core.ddpm.restoration import COVERAGE, wilson
 from core.judge.explorer import JudgeExplorer, SampleQuality, mean_distance
 from core.judge.frechet import Gaussian
@@ -17,13 +17,12 @@ from core.pictures.images import sharpness
 from core.vae.model import VAE
 from pages.ddpm.parts import final_figures, judge_trust, samples
 from pages.ddpm.parts.final_figures import classes_seen, stored_figures
-from pages.ddpm.parts.samples import Drawn
+from pages.ddpm.parts.samples import ModelSamples
 from pages.shared import controls, data_sets, figures, loaders
+from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.text import (
-    GREY,
     N_,
-    SYMBOL_COLOURS,
     _,
     coloured,
     formula,
@@ -35,10 +34,10 @@ from pages.shared.text import (
 )
 
 COUNTS = (16, 32, 64)
-WAYS: dict[str, tuple[str, Way]] = {
-    "ddim-20": ("DDIM 20", Way("ddim", 20)),
-    "ddim-50": ("DDIM 50", Way("ddim", 50)),
-    "dpm-20": ("DPM-Solver++ 20", Way("dpm", 20)),
+WAYS: dict[str, tuple[str, SamplerSettings]] = {
+    "ddim-20": ("DDIM 20", SamplerSettings("ddim", 20)),
+    "ddim-50": ("DDIM 50", SamplerSettings("ddim", 50)),
+    "dpm-20": ("DPM-Solver++ 20", SamplerSettings("dpm", 20)),
 }
 COLOURS = {
     "vae": SYMBOL_COLOURS["z"],
@@ -69,7 +68,9 @@ def quality_row(title: str, found: SampleQuality, seconds: float) -> dict[str, s
     }
 
 
-def live_figures(both: list[Drawn], judge: JudgeExplorer, sure_from: float) -> list[SampleQuality]:
+def live_figures(
+    both: list[ModelSamples], judge: JudgeExplorer, sure_from: float
+) -> list[SampleQuality]:
     """Figures of what is on the screen."""
     st.subheader(_("Figures of these samples"), anchor=False)
     found = [judge.quality(drawn.pictures, sure_from=sure_from) for drawn in both]
@@ -93,7 +94,7 @@ def live_figures(both: list[Drawn], judge: JudgeExplorer, sure_from: float) -> l
     return found
 
 
-def answers(both: list[Drawn], found: list[SampleQuality], sure_from: float) -> float:
+def answers(both: list[ModelSamples], found: list[SampleQuality], sure_from: float) -> float:
     """The assignment's questions, answered by what is on the screen; from where on it is blurred."""
     st.subheader(_("Do you see digits? Are they blurred?"), anchor=False)
     st.markdown(_("Look first, then open the answer: it is computed from the samples above."))
@@ -177,7 +178,7 @@ def blur_answer(sharpness_: float, of_test: float, limit: float) -> str:
 
 
 def digits_seen(
-    models: list[tuple[str, str, Bundle]], both: list[Drawn], found: list[SampleQuality]
+    models: list[tuple[str, str, Bundle]], both: list[ModelSamples], found: list[SampleQuality]
 ) -> None:
     """Which digits the judge is sure to see: bars of stored samples, diamonds of those above."""
     st.subheader(_("Which digits?"), anchor=False)
@@ -273,7 +274,7 @@ def warn_of_blanks(series: list[tuple[str, str, str, np.ndarray, int]]) -> None:
 
 
 @st.fragment
-def copies(both: list[Drawn], models: list[tuple[str, str, Bundle]], limit: float) -> None:
+def copies(both: list[ModelSamples], models: list[tuple[str, str, Bundle]], limit: float) -> None:
     """The nearest training picture of a sample, where the data is at hand: runs again by itself."""
     with plain_errors():
         st.subheader(_("Is it a copy?"), anchor=False)
@@ -292,7 +293,7 @@ def copies(both: list[Drawn], models: list[tuple[str, str, Bundle]], limit: floa
         distances(models, limit)
 
 
-def beside_nearest(both: list[Drawn], name: str, split: str) -> None:
+def beside_nearest(both: list[ModelSamples], name: str, split: str) -> None:
     """A sample of each model, its nearest training picture beside it at any width."""
     least = min(len(drawn.pictures) for drawn in both)
     index = controls.whole(_("Which sample"), 1, least, 1, "against_which") - 1
@@ -424,7 +425,7 @@ def main() -> None:
 
 def diffusion_models(chosen: Bundle) -> list[tuple[str, str, Bundle]]:
     """The embedded diffusion models and the chosen one, by rising T."""
-    found = [loaders.bundle(entry.name) for entry in loaders.entries("ddpm", own=True)]
+    found = [loaders.bundle(entry.name) for entry in loaders.available("ddpm", own=True)]
     found += [] if chosen in found else [chosen]
     lengths = {of.name: of.config["architecture"]["schedule"]["T"] for of in found}
     found.sort(key=lambda of: lengths[of.name])

@@ -195,7 +195,7 @@ def bundle_name(family: str, key: str) -> str:
 
     Raises ``AtelierError`` where there is none.
     """
-    entries = loaders.some(family)
+    entries = loaders.require_bundles(family)
     first = entries[0].name
     entries = sorted(entries, key=lambda entry: in_numbers(entry.title))
     names = [entry.name for entry in entries]

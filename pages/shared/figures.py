@@ -16,12 +16,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures, enlarge, gif_bytes, grid, jpeg_bytes, png_bytes
+from pages.shared import colours
 from pages.shared.text import _, language, number
 
 LARGE = 256
 ROW, WIDE, GAP = 532, 840, 16
-MARK_COLOUR = "#D55E00"
-MARK = np.array([213, 94, 0], dtype=np.uint8)
+MARK = np.array([int(colours.MARK[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.uint8)
 HEIGHT = 360
 STRIP_FACTOR = 4
 PART, PART_FONT = 6, 28
@@ -126,7 +126,9 @@ def strip(
             frame(cells[index, :tile], factor)
         drawn = Image.fromarray(cells[index])
         place = (tile // 2, tile + below // 2)
-        ImageDraw.Draw(drawn).text(place, drawable(label), fill="#333333", font=font, anchor="mm")
+        ImageDraw.Draw(drawn).text(
+            place, drawable(label), fill=colours.LABEL, font=font, anchor="mm"
+        )
         cells[index] = np.asarray(drawn)
     made = grid(cells, columns, gap=factor)
     st.image(made, alt=alt, width=width, output_format="PNG")
@@ -191,10 +193,10 @@ def draw_table(
     pen = ImageDraw.Draw(drawn)
     for index, label in enumerate(columns):
         place = (margin + index * (tile + gap) + tile // 2, above // 2)
-        pen.text(place, drawable(label), fill="#333333", font=font, anchor="mm")
+        pen.text(place, drawable(label), fill=colours.LABEL, font=font, anchor="mm")
     for index, label in enumerate(rows[:down]):
         place = (margin - font.size // 2, above + index * (tile + gap) + tile // 2)
-        pen.text(place, drawable(label), fill="#333333", font=font, anchor="rm")
+        pen.text(place, drawable(label), fill=colours.LABEL, font=font, anchor="rm")
     if divided is not None:
         at, width = margin + divided * (tile + gap) - gap // 2 - 1, max(gap + 4, 8)
         right = min(at + width // 2, made.shape[1] - 1)

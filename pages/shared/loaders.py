@@ -18,8 +18,15 @@ import torch
 
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import CHECKPOINTS, Manifest, ManifestEntry
-from core.ddpm.explorer import DDPMExplorer, NoisyWalk, Prediction, Restoration, Way, noisy_walk
-from core.ddpm.explorer import Path as WayBack
+from core.ddpm.explorer import (
+    DDPMExplorer,
+    NoisyWalk,
+    Prediction,
+    Restoration,
+    SamplerSettings,
+    Trajectory,
+    noisy_walk,
+)
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
 from core.errors import AtelierError
@@ -35,6 +42,7 @@ from core.simsiam.run_record import RunRecord, read_run
 from core.vae.explorer import Evidence, VAEExplorer
 from core.vae.latent_profiles import ClassProfiles
 from pages.shared import guests
+from pages.shared.colours import APP
 from pages.shared.text import _
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
@@ -82,7 +90,7 @@ def use_all_cores() -> int:
 @st.cache_data(max_entries=1, show_spinner=False)
 def icon() -> Pictures:
     """The app's own picture, for the browser's tab."""
-    return draw(HouseNumber(text="8", wall="#0b5c8f", noise=0.0))
+    return draw(HouseNumber(text="8", wall=APP, noise=0.0))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -90,29 +98,29 @@ def _named(path: str, changed: int) -> Manifest:
     return read_manifest(Path(path))
 
 
-def named() -> Manifest:
+def own_manifest() -> Manifest:
     """The manifest of ``checkpoints/``, or of the folder named by ``ATELIER_CHECKPOINTS``."""
     path = Path(os.environ.get(CHECKPOINTS_VARIABLE, CHECKPOINTS)) / "manifest.json"
     changed = path.stat().st_mtime_ns if path.exists() else 0
     return _named(str(path), changed)
 
 
-def manifest() -> Manifest:
+def visible_manifest() -> Manifest:
     """All that this visitor may open: what the manifest names, then the visitor's own guests."""
-    found = named()
+    found = own_manifest()
     return replace(found, entries=(*found.entries, *guests.entries()))
 
 
-def entries(family: str, *, own: bool = False) -> list[ManifestEntry]:
+def available(family: str, *, own: bool = False) -> list[ManifestEntry]:
     """Bundles of a family that can be opened without a download; ``own``: without guests."""
-    found = named() if own else manifest()
+    found = own_manifest() if own else visible_manifest()
     return [entry for entry in found.of_family(family) if found.at_hand(entry)]
 
 
-def some(family: str, *, own: bool = False) -> list[ManifestEntry]:
+def require_bundles(family: str, *, own: bool = False) -> list[ManifestEntry]:
     """Bundles of a family, at least one; raises ``AtelierError`` where there is none."""
-    found = entries(family, own=own)
-    if not found and manifest().of_family(family):
+    found = available(family, own=own)
+    if not found and visible_manifest().of_family(family):
         raise AtelierError(
             "no-bundle-fetched",
             "The bundles of the family {family} are on the Hub: fetch one on the page Checkpoints.",
@@ -127,7 +135,7 @@ def some(family: str, *, own: bool = False) -> list[ManifestEntry]:
 
 def _identity(entry: ManifestEntry) -> str:
     """What a cached bundle depends on: its place and every file's hash."""
-    return f"{manifest().root} {entry.name} {sorted(entry.sha256.items())}"
+    return f"{visible_manifest().root} {entry.name} {sorted(entry.sha256.items())}"
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -142,19 +150,19 @@ def _guest(identity: str, name: str) -> Timed[Bundle]:
 
 def _opened(name: str) -> Timed[Bundle]:
     begun = time.perf_counter()
-    return Timed(manifest().open(name), time.perf_counter() - begun)
+    return Timed(visible_manifest().open(name), time.perf_counter() - begun)
 
 
 def opened(name: str) -> Timed[Bundle]:
     """A verified bundle, and the seconds that reading and hashing its files took."""
-    entry = manifest().entry(name)
+    entry = visible_manifest().entry(name)
     cached = _guest if entry in guests.entries() else _bundle
     return cached(_identity(entry), name)
 
 
 def drop(name: str) -> None:
     """Forgets an opened bundle, whose files may be gone."""
-    entry = manifest().entry(name)
+    entry = visible_manifest().entry(name)
     for cached in (_guest, _bundle):
         cached.clear(_identity(entry), name)
 
@@ -172,7 +180,7 @@ def _vae(identity: str, name: str) -> VAEExplorer:
 
 def vae(name: str) -> VAEExplorer:
     """The VAE of a bundle, ready to be asked."""
-    return _vae(_identity(manifest().entry(name)), name)
+    return _vae(_identity(visible_manifest().entry(name)), name)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -183,7 +191,7 @@ def _ddpm(identity: str, name: str) -> DDPMExplorer:
 
 def ddpm(name: str) -> DDPMExplorer:
     """The diffusion model of a bundle, ready to be asked."""
-    return _ddpm(_identity(manifest().entry(name)), name)
+    return _ddpm(_identity(visible_manifest().entry(name)), name)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -194,7 +202,7 @@ def _judge(identity: str, name: str) -> JudgeExplorer:
 
 def judge() -> JudgeExplorer:
     """The judge of digits, ready to be asked; raises ``AtelierError`` where there is none."""
-    entry = some("judge")[0]
+    entry = require_bundles("judge")[0]
     return _judge(_identity(entry), entry.name)
 
 
@@ -206,7 +214,7 @@ def _simsiam(identity: str, name: str) -> SimSiamExplorer:
 
 def simsiam(name: str) -> SimSiamExplorer:
     """The self-supervised network of a bundle with weights, ready to be asked."""
-    return _simsiam(_identity(manifest().entry(name)), name)
+    return _simsiam(_identity(visible_manifest().entry(name)), name)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -216,7 +224,7 @@ def _run(identity: str, name: str) -> RunRecord:
 
 def run(name: str) -> RunRecord:
     """What a self-supervised run was like, epoch by epoch; with or without its weights."""
-    return _run(_identity(manifest().entry(name)), name)
+    return _run(_identity(visible_manifest().entry(name)), name)
 
 
 @dataclass(frozen=True)
@@ -240,12 +248,12 @@ def gallery() -> Gallery:
 
     Raises ``AtelierError`` where there is neither.
     """
-    for entry in entries("ddpm")[:1]:
+    for entry in available("ddpm")[:1]:
         of = bundle(entry.name)
         epochs = of.progress("final")
         pictures = sheet(of, "final", max(epochs), GALLERY_SIZE)
         return Gallery(pictures, of, False, {_("seeds"): f"0 – {len(pictures) - 1}"})
-    for entry in entries("vae")[:1]:
+    for entry in available("vae")[:1]:
         of = bundle(entry.name)
         pictures = _vae_samples(of.digest, entry.name)
         return Gallery(pictures, of, True, {_("seed"): GALLERY_SEED})
@@ -270,10 +278,10 @@ def golden_deviation(name: str) -> float:
 def warm_up() -> None:
     """Opens the first bundle of every family, so that the first visitor does not wait for it."""
     with suppress(AtelierError):  # pages say what is wrong with a bundle
-        for entry in entries("vae")[:1]:
+        for entry in available("vae")[:1]:
             vae(entry.name)
-        for entry in entries("ddpm")[:1]:
-            ddpm(entry.name).denoise(Way(), [0])
+        for entry in available("ddpm")[:1]:
+            ddpm(entry.name).denoise(SamplerSettings(), [0])
         gallery()
 
 
@@ -292,7 +300,7 @@ def split_at_hand(name: str, split: str) -> bool:
     return name in data.SOURCES and data.find_split(name, split) is not None
 
 
-def count(name: str, split: str) -> int:
+def picture_count(name: str, split: str) -> int:
     """How many pictures a split that is at hand holds, without decoding any."""
     return data.count_split(name, split)
 
@@ -363,11 +371,11 @@ def schedule(of: ScheduleConfig) -> NoiseSchedule:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _way_back(digest: str, name: str, way: Way, seeds: tuple[int, ...]) -> WayBack:
+def _way_back(digest: str, name: str, way: SamplerSettings, seeds: tuple[int, ...]) -> Trajectory:
     return ddpm(name).denoise(way, seeds)
 
 
-def way_back(name: str, way: Way, seeds: Sequence[int]) -> WayBack:
+def way_back(name: str, way: SamplerSettings, seeds: Sequence[int]) -> Trajectory:
     """From noise to pictures at once: for ways that take less than a second."""
     return _way_back(bundle(name).digest, name, way, tuple(seeds))
 
@@ -377,19 +385,21 @@ def _drawn_ways() -> OrderedDict[tuple, Timed[Pictures]]:
     return OrderedDict()
 
 
-def is_drawn(name: str, way: Way, seeds: Sequence[int]) -> bool:
+def is_drawn(name: str, way: SamplerSettings, seeds: Sequence[int]) -> bool:
     """Whether ``drawn`` has its answer ready."""
     return (bundle(name).digest, way, tuple(seeds)) in _drawn_ways()
 
 
-def drawn(name: str, way: Way, seeds: Sequence[int]) -> Timed[Pictures]:
+def drawn(name: str, way: SamplerSettings, seeds: Sequence[int]) -> Timed[Pictures]:
     """Only the pictures at the end of a way back, picture i from seed i."""
     ways, request = _drawn_ways(), (bundle(name).digest, way, tuple(seeds))
     found = ways.get(request)
     return keep_drawn(name, way, seeds, ddpm(name).denoise(way, seeds)) if found is None else found
 
 
-def keep_drawn(name: str, way: Way, seeds: Sequence[int], path: WayBack) -> Timed[Pictures]:
+def keep_drawn(
+    name: str, way: SamplerSettings, seeds: Sequence[int], path: Trajectory
+) -> Timed[Pictures]:
     """The end of a way that was gone, kept for ``drawn``."""
     ways, found = _drawn_ways(), Timed(path.result, path.seconds)
     ways[bundle(name).digest, way, tuple(seeds)] = found
@@ -412,7 +422,7 @@ def seconds_a_picture(name: str) -> float:
 def _restored(
     digest: str,
     name: str,
-    way: Way,
+    way: SamplerSettings,
     pictures: Pictures,
     levels: tuple[int, ...],
     draws: int,
@@ -424,7 +434,12 @@ def _restored(
 
 
 def restored(
-    name: str, way: Way, pictures: Pictures, levels: Sequence[int], draws: int, seed: int
+    name: str,
+    way: SamplerSettings,
+    pictures: Pictures,
+    levels: Sequence[int],
+    draws: int,
+    seed: int,
 ) -> Restoration:
     """Pictures noised to several levels and denoised, at once: for what takes about a second."""
     return _restored(bundle(name).digest, name, way, pictures, tuple(levels), draws, seed)

@@ -18,6 +18,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import AtelierError
+from pages.shared.colours import SYMBOL_COLOURS
 
 DOMAIN = "atelier"
 LOGGER = logging.getLogger("latent_atelier")
@@ -26,18 +27,6 @@ LANGUAGES = {"en": "English", "fr": "Français"}
 LANGUAGE = "language"
 LANGUAGE_WIDGET = "language_widget"
 LANGUAGE_PARAMETER = "lang"
-
-SYMBOL_COLOURS = {
-    "x": "#0072B2",
-    "x_hat": "#009E73",
-    "z": "#D55E00",
-    "eps": "#CC79A7",
-    "x_t": "#B26A00",
-}
-"""One colour a symbol, in figures, formulas and text (Okabe & Ito's colour-blind-safe palette)."""
-
-GREY, SKY, AMBER = "#7A7A7A", "#56B4E9", "#E69F00"
-"""For curves that stand for no symbol, from the same palette."""
 
 SYMBOL_LATEX = {"x": "x", "x_hat": r"\hat x", "z": "z", "eps": r"\varepsilon", "x_t": "x_t"}
 

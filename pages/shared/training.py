@@ -11,8 +11,9 @@ import streamlit as st
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures
 from pages.shared import controls, figures, loaders
+from pages.shared.colours import AMBER
 from pages.shared.figures import Provenance
-from pages.shared.text import AMBER, _, number
+from pages.shared.text import _, number
 
 SHEET = 24
 

@@ -29,8 +29,8 @@ from core.simsiam.toy import (
     two_views,
 )
 from pages.shared import controls, figures, live
+from pages.shared.colours import GREY
 from pages.shared.text import (
-    GREY,
     N_,
     _,
     coloured,

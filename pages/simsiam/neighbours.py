@@ -14,6 +14,7 @@ from core.simsiam.neighbours import find, predict, vote
 from core.simsiam.representation import normalise
 from core.simsiam.run_record import RunRecord
 from pages.shared import data_sets, figures, picking
+from pages.shared.colours import CLASSES, NEEDLE
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
 from pages.shared.text import (
@@ -33,19 +34,6 @@ DEFAULT_K = 200
 TEMPERATURES = (0.02, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
 DEFAULT_TEMPERATURE = 0.1
 THUMBNAILS, COLUMNS = 12, 4
-# One colour a class, after Paul Tol's muted palette; classes are told apart by symbols too.
-CLASS_COLOURS = (
-    "#332288",
-    "#E69F00",
-    "#88CCEE",
-    "#CC6677",
-    "#999933",
-    "#882255",
-    "#117733",
-    "#AA4499",
-    "#0072B2",
-    "#7A7A7A",
-)
 SYMBOLS = (
     "circle",
     "square",
@@ -149,7 +137,7 @@ def ballot(found: Vote, names: list[str], frequency: np.ndarray, most: float) ->
             y=labels,
             orientation="h",
             name=_("share of the vote"),
-            marker_color=[CLASS_COLOURS[c % len(CLASS_COLOURS)] for c in range(len(names))],
+            marker_color=[CLASSES[c % len(CLASSES)] for c in range(len(names))],
             showlegend=False,
         )
     )
@@ -159,7 +147,7 @@ def ballot(found: Vote, names: list[str], frequency: np.ndarray, most: float) ->
             y=labels,
             mode="markers",
             name=_("share of the bank"),
-            marker={"symbol": "line-ns", "size": 16, "line": {"width": 3, "color": "#111111"}},
+            marker={"symbol": "line-ns", "size": 16, "line": {"width": 3, "color": NEEDLE}},
         )
     )
     figure.update_xaxes(range=[0, most], tickformat=".0%", title=_("share of the vote"))
@@ -181,7 +169,7 @@ def ranks(found: Vote, names: list[str], low: float) -> go.Figure:
                     mode="markers",
                     name=name,
                     marker={
-                        "color": CLASS_COLOURS[c % len(CLASS_COLOURS)],
+                        "color": CLASSES[c % len(CLASSES)],
                         "symbol": SYMBOLS[c % len(SYMBOLS)],
                         "size": 9,
                     },

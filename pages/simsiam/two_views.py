@@ -16,10 +16,10 @@ from core.simsiam.run_record import RunRecord
 from core.simsiam.simsiam import SimSiam
 from core.simsiam.views import HARDER, STANDARD, Views, apply, stages
 from pages.shared import controls, figures, picking
+from pages.shared.colours import AMBER, BLUE, GREY, LABEL, VERMILION
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
 from pages.shared.text import (
-    GREY,
     N_,
     _,
     coloured,
@@ -40,8 +40,8 @@ HEAVY = replace(
     **{part: getattr(HARDER, part) for part in ("rotation", "solarize", "jigsaw", "cutout")},
 )
 LAYERS = {"z": N_("z, after the projector"), "h": N_("h, the backbone's features")}
-VIEW_COLOURS = ("#D55E00", "#0072B2")
-SAME, OTHER = "#0072B2", "#E69F00"
+VIEW_COLOURS = (VERMILION, BLUE)
+SAME, OTHER = BLUE, AMBER
 LARGE, STAGE = 8, 120
 TURN = 360
 STAGES = {
@@ -255,7 +255,7 @@ def alike(
                 "symmetric": False,
                 "array": values[:, 1:].max(axis=1) - mean,
                 "arrayminus": mean - values[:, 1:].min(axis=1),
-                "color": "#333333",
+                "color": LABEL,
             },
         ),
     ):

@@ -10,20 +10,10 @@ import streamlit as st
 from core.vae.explorer import VAEExplorer, Walk
 from core.vae.latents import interpolate, interpolate_latents
 from pages.shared import controls, figures, loaders, picking
+from pages.shared.colours import AMBER, SKY
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
-from pages.shared.text import (
-    AMBER,
-    N_,
-    SKY,
-    _,
-    coloured,
-    formula,
-    head,
-    mechanism,
-    number,
-    plain_errors,
-)
+from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
 
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
 COLOURS = {"linear": SKY, "spherical": AMBER}

@@ -15,10 +15,10 @@ from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.latent_profiles import ClassProfiles
 from core.vae.latents import ACTIVE_VARIANCE, active_units
 from pages.shared import controls, data_sets, figures, loaders
+from pages.shared.colours import PALE, SYMBOL_COLOURS, WHISKER
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
-    SYMBOL_COLOURS,
     _,
     coloured,
     formula,
@@ -36,7 +36,6 @@ ORDERS = {
     "number": N_("Number"),
 }
 WHISKERS = {"spread": N_("Spread over the pictures"), "error": N_("Error of the mean")}
-LIGHT = "#B9C4CC"
 SAMPLES = (100, 300, 1000, 3000, 10000, 30000)
 
 
@@ -74,7 +73,7 @@ def source_of_profiles(explorer: VAEExplorer) -> Source:
         data_sets.offer(settings["name"], "train", words, "profiles_download")
         return stored
     with plain_errors():
-        most = loaders.count(settings["name"], split)
+        most = loaders.picture_count(settings["name"], split)
         options = [*(n for n in SAMPLES if n < most), most]
         chosen = st.select_slider(
             _("Training pictures that go in"),
@@ -99,14 +98,14 @@ def source_of_profiles(explorer: VAEExplorer) -> Source:
 def bars(
     shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray, whiskers: str
 ) -> go.Bar:
-    colours = [SYMBOL_COLOURS["z"] if peaks[c, u] else LIGHT for u in units]
+    colours = [SYMBOL_COLOURS["z"] if peaks[c, u] else PALE for u in units]
     length = shown.std[c, units]
     if whiskers == "error":
         length = length / np.sqrt(max(1, shown.count[c]))
     return go.Bar(
         x=[f"z{u + 1}" for u in units],
         y=shown.mean[c, units],
-        error_y={"type": "data", "array": length, "color": "#5A6570", "thickness": 1},
+        error_y={"type": "data", "array": length, "color": WHISKER, "thickness": 1},
         marker_color=colours,
         name=str(c),
         showlegend=False,
@@ -169,7 +168,7 @@ def class_difference(
         go.Bar(
             x=[f"z{u + 1}" for u in units],
             y=shown.mean[a, units] - shown.mean[b, units],
-            error_y={"type": "data", "array": spread, "color": "#5A6570", "thickness": 1},
+            error_y={"type": "data", "array": spread, "color": WHISKER, "thickness": 1},
             marker_color=SYMBOL_COLOURS["x"],
         )
     )
@@ -182,7 +181,7 @@ def kl_chart(explorer: VAEExplorer, units: np.ndarray) -> go.Figure:
         go.Bar(
             x=[f"z{u + 1}" for u in units],
             y=explorer.kl_per_unit[units],
-            marker_color=[SYMBOL_COLOURS["z"] if explorer.active[u] else LIGHT for u in units],
+            marker_color=[SYMBOL_COLOURS["z"] if explorer.active[u] else PALE for u in units],
         )
     )
     figure.update_yaxes(title=_("KL (nats)"))
@@ -212,7 +211,26 @@ def profiles(name: str) -> None:
         show(loaders.vae(name))
 
 
+@dataclass(frozen=True)
+class Profiled:
+    """What the figures of classes are made of: profiles, units in order, peaks (classes, units)."""
+
+    explorer: VAEExplorer
+    shown: ClassProfiles
+    units: np.ndarray
+    peaks: np.ndarray
+    provenance: Provenance
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.explorer.class_names)
+
+    def rows(self) -> list[dict]:
+        return profile_rows(self.shown, self.explorer)
+
+
 def show(explorer: VAEExplorer) -> None:
+    """The controls of all figures, and the figures one below the other."""
     left, middle, right = st.columns(3, gap="large")
     with left:
         source = source_of_profiles(explorer)
@@ -231,7 +249,7 @@ def show(explorer: VAEExplorer) -> None:
                 "deviations inside a class."
             ),
         )
-    shown, classes = source.shown, list(explorer.class_names)
+    shown = source.shown
     units, peaks = order_of(explorer, shown, order), shown.peaks(threshold)
     provenance = Provenance(
         explorer.bundle,
@@ -239,10 +257,17 @@ def show(explorer: VAEExplorer) -> None:
         source.seconds,
         {_("over"): source.words, _("peaks"): f"|δ| ≥ {number(threshold, 2)}"},
     )
+    profiled = Profiled(explorer, shown, units, peaks, provenance)
+    class_by_itself(profiled)
+    classes_on_one_scale(profiled)
+    units_by_class(profiled)
+    two_classes(profiled)
+    cost_of_units(explorer, units)
 
-    def rows() -> list[dict]:
-        return profile_rows(shown, explorer)
 
+def class_by_itself(profiled: Profiled) -> None:
+    """One class: its mean latent, and which units are peaks."""
+    shown, classes, units, peaks = profiled.shown, profiled.classes, profiled.units, profiled.peaks
     st.subheader(_("One class"), anchor=False)
     left, right = st.columns(2)
     name = left.selectbox(_("Class"), classes, key="profiles_class", bind="query-params")
@@ -251,7 +276,7 @@ def show(explorer: VAEExplorer) -> None:
         whiskers = controls.choice(_("Whiskers"), WHISKERS, "profiles_whiskers")
     alt = _("Mean latent of class {c} with its spread, peaks in colour").format(c=name)
     figure = one_class(shown, c, units, peaks, whiskers)
-    figures.chart(figure, "profiles_one", alt, provenance, rows)
+    figures.chart(figure, "profiles_one", alt, profiled.provenance, profiled.rows)
     found = [f"z{u + 1} ({number(float(shown.deviation[c, u]), 2)})" for u in units if peaks[c, u]]
     st.markdown(
         _("Peaks of class {c}, with δ: {list}").format(c=name, list=", ".join(found))
@@ -259,10 +284,14 @@ def show(explorer: VAEExplorer) -> None:
         else _("No unit of class {c} reaches this threshold.").format(c=name)
     )
 
+
+def classes_on_one_scale(profiled: Profiled) -> None:
+    """The mean latents of all classes."""
+    shown, classes, units, peaks = profiled.shown, profiled.classes, profiled.units, profiled.peaks
     st.subheader(_("All classes on one scale"), anchor=False)
     alt = _("Mean latent of every class, on one scale")
     figure = all_classes(shown, classes, units, peaks)
-    figures.chart(figure, "profiles_all", alt, provenance, rows, height=900)
+    figures.chart(figure, "profiles_all", alt, profiled.provenance, profiled.rows, height=900)
     st.caption(
         _(
             "The whiskers are the error of the mean, one standard error, every crop counted as a "
@@ -270,10 +299,14 @@ def show(explorer: VAEExplorer) -> None:
         )
     )
 
+
+def units_by_class(profiled: Profiled) -> None:
+    """Which unit speaks for which class."""
+    shown, classes, units = profiled.shown, profiled.classes, profiled.units
     st.subheader(_("Which unit speaks for which class"), anchor=False)
     alt = _("Standardised deviation δ of every class and unit")
     figure = heat_map(shown, classes, units)
-    figures.chart(figure, "profiles_heat", alt, provenance, rows, height=420)
+    figures.chart(figure, "profiles_heat", alt, profiled.provenance, profiled.rows, height=420)
     best = int(np.argmax(shown.explained))
     st.markdown(
         _(
@@ -282,6 +315,10 @@ def show(explorer: VAEExplorer) -> None:
         ).format(unit=best + 1, share=percent(float(shown.explained[best]), 1))
     )
 
+
+def two_classes(profiled: Profiled) -> None:
+    """The difference of two classes."""
+    shown, classes, units = profiled.shown, profiled.classes, profiled.units
     st.subheader(_("Two classes"), anchor=False)
     left, right = st.columns(2)
     last = len(classes) - 1
@@ -298,7 +335,7 @@ def show(explorer: VAEExplorer) -> None:
         figure,
         "profiles_difference",
         alt,
-        provenance,
+        profiled.provenance,
         lambda: [
             {
                 "unit": u + 1,
@@ -310,6 +347,9 @@ def show(explorer: VAEExplorer) -> None:
     )
     st.caption(_("The whiskers are one standard deviation inside a class."))
 
+
+def cost_of_units(explorer: VAEExplorer, units: np.ndarray) -> None:
+    """The KL of every unit."""
     st.subheader(_("What each unit costs"), anchor=False)
     tested = explorer.bundle.metrics["test"]
     over = _("{count} test pictures").format(count=number(tested["pictures"], 0))

@@ -19,22 +19,11 @@ from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
 from core.vae.ppca import ProbabilisticPCA
 from pages.shared import controls, data_sets, figures, loaders, picking
+from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
 from pages.shared.picking import Start
-from pages.shared.text import (
-    AMBER,
-    GREY,
-    SYMBOL_COLOURS,
-    _,
-    coloured,
-    formula,
-    head,
-    mechanism,
-    number,
-    percent,
-    plain_errors,
-)
+from pages.shared.text import _, coloured, formula, head, mechanism, number, percent, plain_errors
 
 DRAWS = 64
 SEED = 0

@@ -14,19 +14,9 @@ from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
 from pages.shared import controls, data_sets, figures, loaders, training
+from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
-from pages.shared.text import (
-    GREY,
-    N_,
-    SYMBOL_COLOURS,
-    _,
-    coloured,
-    formula,
-    head,
-    mechanism,
-    number,
-    plain_errors,
-)
+from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
 
 CURVES: training.Curves = {
     "elbo": (

@@ -20,7 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from core.ddpm.explorer import DDPMExplorer, Way
+from core.ddpm.explorer import DDPMExplorer, SamplerSettings
 from core.ddpm.model import DDPM
 from core.ddpm.restoration import noised
 from core.ddpm.samplers import ddim, p_sample_loop, time_grid
@@ -41,7 +41,7 @@ def sources() -> list[torch.Generator]:
 def batched(explorer: DDPMExplorer, picture: np.ndarray, levels: list[int]):
     """Pictures, seconds to the first rows, seconds in all."""
     begun, first = time.perf_counter(), 0.0
-    for found in explorer.restore(Way("ddim", STEPS), picture[None], levels, DRAWS, 0):
+    for found in explorer.restore(SamplerSettings("ddim", STEPS), picture[None], levels, DRAWS, 0):
         first = first or time.perf_counter() - begun
         whole = found
     return whole.now[0], whole.t, first, time.perf_counter() - begun

@@ -42,10 +42,12 @@ def submitted(at, place):
 
 def manifest_of(tmp_path, bundle, **changes):
     """A manifest that names a bundle of the Hub, beside the embedded VAE."""
-    shutil.copytree(loaders.named().root / "vae-svhn", tmp_path / "vae-svhn")
+    shutil.copytree(loaders.own_manifest().root / "vae-svhn", tmp_path / "vae-svhn")
     own = next(
         entry
-        for entry in json.loads((loaders.named().root / "manifest.json").read_text())["bundles"]
+        for entry in json.loads((loaders.own_manifest().root / "manifest.json").read_text())[
+            "bundles"
+        ]
         if entry["name"] == "vae-svhn"
     )
     entry = {
@@ -207,7 +209,9 @@ def test_two_bundles_stand_side_by_side(open_page):
     figures, configuration = (frame.value.set_index("") for frame in at.dataframe[-2:])
     first, second = "1. ddpm-svhn-500", "2. ddpm-svhn-1000"
     stored = [
-        json.loads((loaders.named().root / name / "metrics.json").read_text())["test"]["eps_mse"]
+        json.loads((loaders.own_manifest().root / name / "metrics.json").read_text())["test"][
+            "eps_mse"
+        ]
         for name in ("ddpm-svhn-500", "ddpm-svhn-1000")
     ]
     shown = figures.loc["test.eps_mse", [first, second]]
@@ -223,6 +227,6 @@ def test_the_history_is_that_of_the_bundle(open_page):
     at = open_page("checkpoints", checkpoints_bundle="vae-svhn", checkpoints_column="test_kl")
     (chart,) = at.get("plotly_chart")
     drawn = json.loads(chart.proto.spec)["data"][0]
-    rows = json.loads((loaders.named().root / "vae-svhn" / "history.json").read_text())
+    rows = json.loads((loaders.own_manifest().root / "vae-svhn" / "history.json").read_text())
     assert drawn["y"] == [row["test_kl"] for row in rows]
     assert f"vae-svhn · {loaders.bundle('vae-svhn').digest[:6]}" == drawn["name"]

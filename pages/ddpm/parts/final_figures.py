@@ -10,7 +10,7 @@ import streamlit as st
 from core.bundles.bundle import Bundle
 from core.ddpm.restoration import COVERAGE, wilson
 from core.judge.explorer import JudgeExplorer
-from pages.ddpm.parts.samples import Drawn
+from pages.ddpm.parts.samples import ModelSamples
 from pages.shared import figures
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent
@@ -35,7 +35,10 @@ def classes_seen(digits: np.ndarray) -> int:
 
 
 def show(
-    models: list[tuple[str, str, Bundle]], chosen: list[Bundle], vae: Drawn, judge: JudgeExplorer
+    models: list[tuple[str, str, Bundle]],
+    chosen: list[Bundle],
+    vae: ModelSamples,
+    judge: JudgeExplorer,
 ) -> None:
     """Figures over 2,000 samples each, stored with the bundles; ``chosen``: which two to compare."""
     st.subheader(_("Final figures"), anchor=False)
@@ -70,7 +73,7 @@ def show(
     figures.downloads("final_figures", rows=lambda: rows)
 
 
-def final_row(title: str, of: Bundle, vae: Drawn) -> dict[str, str]:
+def final_row(title: str, of: Bundle, vae: ModelSamples) -> dict[str, str]:
     """A model's line: seconds of the VAE as they were here, of others as the bundle says."""
     stored, timing = stored_figures(of), of.metrics.get("timing")
     seconds = timing["seconds_a_picture_50_steps"] if timing else None

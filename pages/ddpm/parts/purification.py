@@ -6,29 +6,19 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ddpm.explorer import DDPMExplorer, Way
+from core.ddpm.explorer import DDPMExplorer, SamplerSettings
 from core.ddpm.restoration import wilson
 from core.judge.adversarial import fgsm, loss_gradient, pgd
 from core.judge.explorer import Attack, JudgeExplorer
 from core.pictures.images import Pictures
 from pages.shared import controls, figures, loaders
+from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
-from pages.shared.text import (
-    GREY,
-    N_,
-    SYMBOL_COLOURS,
-    _,
-    coloured,
-    formula,
-    mechanism,
-    number,
-    percent,
-    plain_errors,
-)
+from pages.shared.text import N_, _, coloured, formula, mechanism, number, percent, plain_errors
 
 ATTACKS: dict[Attack, str] = {"pgd": "PGD", "fgsm": "FGSM"}
-WAY = Way("ddim", 50)
+WAY = SamplerSettings("ddim", 50)
 DRAWS = 4
 SHARES = (0.02, 0.04, 0.06, 0.1, 0.14, 0.2, 0.26, 0.32, 0.4)
 """Levels of purification that are tried, as shares of T."""

@@ -9,14 +9,15 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ddpm.explorer import DDPMExplorer, Restoration, Way
+from core.ddpm.explorer import DDPMExplorer, Restoration, SamplerSettings
 from core.ddpm.restoration import FEWEST_DRAWS, Criterion, Rule, TStar, find_t_star, spread
 from core.judge.explorer import Comparison, JudgeExplorer
 from core.pictures.images import Pictures, to_tensor
 from pages.shared import controls, figures, loaders
+from pages.shared.colours import GREY, MARK, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
-from pages.shared.text import GREY, N_, SYMBOL_COLOURS, _, number, percent, plain_errors
+from pages.shared.text import N_, _, number, percent, plain_errors
 
 CRITERIA: dict[Criterion, str] = {
     "digit": N_("The judge keeps the digit"),
@@ -44,7 +45,7 @@ class Request:
     """
 
     bundle: str
-    way: Way
+    way: SamplerSettings
     levels: tuple[int, ...]
     draws: int
     seed: int
@@ -67,7 +68,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Found:
+class SweepResult:
     """Pictures, where they have come to, what the judge says of it, and how they came there."""
 
     explorer: DDPMExplorer
@@ -157,7 +158,7 @@ def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
 
 
 @st.fragment
-def result(found: Found) -> None:
+def result(found: SweepResult) -> None:
     """Everything that follows from a sweep: runs again by itself when a criterion is chosen."""
     with plain_errors():
         left, middle, right = st.columns([5, 3, 2], gap="large", vertical_alignment="bottom")
@@ -186,7 +187,7 @@ def result(found: Found) -> None:
             together(found, criterion, rule)
 
 
-def meaning(found: Found, index: int, t_star: TStar) -> None:
+def meaning(found: SweepResult, index: int, t_star: TStar) -> None:
     """What is left of the picture at t*."""
     before = found.compared.before
     words = _("In the original the judge reads a {digit} (p = {p}).").format(
@@ -202,7 +203,7 @@ def meaning(found: Found, index: int, t_star: TStar) -> None:
     st.markdown(words)
 
 
-def too_easy(found: Found, index: int, criterion: Criterion, rule: Rule) -> None:
+def too_easy(found: SweepResult, index: int, criterion: Criterion, rule: Rule) -> None:
     """Says so where even an unrelated sample counts as the picture, restored."""
     floor = found.unrelated(index).get(criterion)
     if floor is not None and (floor >= rule.threshold) == rule.higher:
@@ -215,7 +216,7 @@ def too_easy(found: Found, index: int, criterion: Criterion, rule: Rule) -> None
         )
 
 
-def grid(found: Found, index: int, t_star: TStar, criterion: Criterion) -> None:
+def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) -> None:
     """Original, noised, one look and every draw, by level; a line where t* lies."""
     back, original = found.back, found.picked[index].picture
     L = len(back.t)
@@ -252,13 +253,13 @@ def grid(found: Found, index: int, t_star: TStar, criterion: Criterion) -> None:
     )
 
 
-def film(found: Found, index: int) -> Pictures:
+def film(found: SweepResult, index: int) -> Pictures:
     """The restored draws at rising levels."""
     draws = np.moveaxis(found.back.now[index], 1, 2)  # (L, H, D, W, 3)
     return figures.enlarge(draws.reshape(len(draws), draws.shape[1], -1, 3), 5)
 
 
-def table(found: Found, index: int) -> list[dict]:
+def table(found: SweepResult, index: int) -> list[dict]:
     """Every score of every draw."""
     compared = found.compared
     return [
@@ -277,7 +278,7 @@ def table(found: Found, index: int) -> list[dict]:
     ]
 
 
-def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TStar) -> None:
+def curve(found: SweepResult, index: int, criterion: Criterion, rule: Rule, t_star: TStar) -> None:
     """The chosen measure against t', with its interval, its threshold and t*."""
     figure = go.Figure()
     scores = found.compared.scores[criterion][index]
@@ -306,15 +307,13 @@ def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TS
         name = _("unrelated samples of this model")
         figure.add_trace(figures.line(ends, [floor, floor], name, GREY, dash="dot"))
     if np.isfinite(t_star.t):
-        figure.add_vline(x=t_star.t, line_color=figures.MARK_COLOUR, line_width=3)
+        figure.add_vline(x=t_star.t, line_color=MARK, line_width=3)
         figure.add_annotation(
             x=t_star.t, y=1, yref="paper", text="t*", showarrow=False, yshift=12, font_size=18
         )
         if not np.isnan(t_star.low):
             low, high = max(t_star.low, found.t[0]), min(t_star.high, found.t[-1])
-            figure.add_vrect(
-                x0=low, x1=high, fillcolor=figures.MARK_COLOUR, opacity=0.12, line_width=0
-            )
+            figure.add_vrect(x0=low, x1=high, fillcolor=MARK, opacity=0.12, line_width=0)
     figure.update_xaxes(title="t′")
     figure.update_yaxes(title=_(AXES[criterion]))
     if rule.share:
@@ -333,7 +332,7 @@ def curve(found: Found, index: int, criterion: Criterion, rule: Rule, t_star: TS
     )
 
 
-def others(found: Found, index: int, criterion: Criterion, rule: Rule) -> None:
+def others(found: SweepResult, index: int, criterion: Criterion, rule: Rule) -> None:
     """t* by every measure, and the other curves, each with its own threshold to move."""
     summary = st.container()
     rules, found_by = {criterion: rule}, {}
@@ -375,7 +374,7 @@ def around(t: float, levels: np.ndarray) -> list[tuple[int, str]]:
     return [(place, words) for place, words in places if 0 <= place <= last]
 
 
-def strips(found: Found, index: int, t_star: TStar) -> None:
+def strips(found: SweepResult, index: int, t_star: TStar) -> None:
     """The draws just below, at and above t*."""
     st.markdown(_("**Around t\\***"))
     names = found.judge.class_names
@@ -397,7 +396,7 @@ def strips(found: Found, index: int, t_star: TStar) -> None:
         )
 
 
-def differing(found: Found, index: int) -> None:
+def differing(found: SweepResult, index: int) -> None:
     """How different the draws of one level are from each other."""
     draws = found.back.now.shape[2]
     if draws < 2:
@@ -433,7 +432,7 @@ def differing(found: Found, index: int) -> None:
     )
 
 
-def together(found: Found, criterion: Criterion, rule: Rule) -> None:
+def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
     """t* of every picture that was swept."""
     st.subheader(_("The pictures beside each other"), anchor=False)
     scores = found.compared.scores[criterion]
@@ -471,7 +470,7 @@ def together(found: Found, criterion: Criterion, rule: Rule) -> None:
 
 
 @st.fragment
-def three_ways(found: Found) -> None:
+def three_ways(found: SweepResult) -> None:
     """One look, step by step, and the VAE, on the same picture: runs again by itself."""
     with plain_errors():
         st.subheader(_("One look, many steps, and the VAE"), anchor=False)
@@ -487,7 +486,7 @@ def three_ways(found: Found) -> None:
             (_("one look"), back.glance[index, place, 0]),
             (_("many steps"), back.now[index, place, 0]),
         ]
-        vaes = [loaders.vae(entry.name) for entry in loaders.entries("vae")[:1]]
+        vaes = [loaders.vae(entry.name) for entry in loaders.available("vae")[:1]]
         for explorer in vaes:
             z = explorer.encode(original[None]).mean
             ways.append((_("VAE"), explorer.decode(z)[0]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.ddpm.explorer import Path, Way
+from core.ddpm.explorer import SamplerSettings, Trajectory
 from core.judge.explorer import JudgeExplorer
 from core.pictures.images import Pictures
 from pages.shared import figures, live, loaders
@@ -16,13 +16,13 @@ from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent
 
 COLUMNS = 4
-STORED_WAY = Way("ddim", 50)
+STORED_WAY = SamplerSettings("ddim", 50)
 # Network calls times pictures that are drawn without being asked for: about a second.
 AT_ONCE = 16 * 20
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ModelSamples:
     """Samples of one model, and how they came about."""
 
     family: str
@@ -45,10 +45,10 @@ class Drawn:
         return Provenance(self.of, self.live, self.seconds, self.settings)
 
 
-def from_vae(name: str, seed: int, count: int) -> Drawn:
+def from_vae(name: str, seed: int, count: int) -> ModelSamples:
     loaders.vae(name)  # not part of the seconds that sampling takes
     timed = loaders.vae_samples(name, seed, count)
-    return Drawn(
+    return ModelSamples(
         "vae",
         _("VAE"),
         loaders.bundle(name),
@@ -59,7 +59,9 @@ def from_vae(name: str, seed: int, count: int) -> Drawn:
     )
 
 
-def from_ddpm(name: str, way: Way, words: str, seed: int, count: int) -> Drawn | None:
+def from_ddpm(
+    name: str, way: SamplerSettings, words: str, seed: int, count: int
+) -> ModelSamples | None:
     """Stored samples where they are the ones that were asked for; None while nothing is drawn."""
     of = loaders.bundle(name)
     seeds = [seed + index for index in range(count)]
@@ -67,17 +69,17 @@ def from_ddpm(name: str, way: Way, words: str, seed: int, count: int) -> Drawn |
     stored = of.progress("final")
     if stored and way == STORED_WAY and seeds[-1] < loaders.GALLERY_SIZE:
         sheet = loaders.sheet(of, "final", max(stored), loaders.GALLERY_SIZE)
-        return Drawn("ddpm", "DDPM", of, sheet[seed : seed + count], None, False, settings)
+        return ModelSamples("ddpm", "DDPM", of, sheet[seed : seed + count], None, False, settings)
     calls = (len(way.grid(loaders.ddpm(name).T)) - 1) * count
     ready = calls <= AT_ONCE or loaders.is_drawn(name, way, seeds)
     if not ready and not gone(name, way, seeds, calls):
         return None
     with st.spinner(_("Denoising …")):
         timed = loaders.drawn(name, way, seeds)
-    return Drawn("ddpm", "DDPM", of, timed.value, timed.seconds, True, settings)
+    return ModelSamples("ddpm", "DDPM", of, timed.value, timed.seconds, True, settings)
 
 
-def gone(name: str, way: Way, seeds: list[int], calls: int) -> bool:
+def gone(name: str, way: SamplerSettings, seeds: list[int], calls: int) -> bool:
     """The button for many samples, their progress, stop and go on; whether all are drawn now."""
     explorer = loaders.ddpm(name)
     request = (explorer.bundle.digest, way, tuple(seeds))
@@ -108,7 +110,7 @@ def gone(name: str, way: Way, seeds: list[int], calls: int) -> bool:
     return True
 
 
-def newest(path: Path) -> None:
+def newest(path: Trajectory) -> None:
     """What the network sees in the noise so far."""
     figures.live_sheet(
         path.newest.x0_hat,
@@ -119,7 +121,7 @@ def newest(path: Path) -> None:
     )
 
 
-def shown(drawn: Drawn, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
+def shown(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
     """The samples, with the judge's answer where it is sure."""
     alt = _("Samples of {model}").format(model=drawn.title)
     if marks:

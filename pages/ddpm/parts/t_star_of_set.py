@@ -15,8 +15,9 @@ from core.ddpm.restoration import Criterion, Rule, crossings, quartiles, wilson
 from core.errors import AtelierError
 from pages.ddpm.parts.restored import AXES, COLOUR, CRITERIA, place_words, threshold
 from pages.shared import controls, figures, loaders
+from pages.shared.colours import GREY
 from pages.shared.figures import Provenance
-from pages.shared.text import GREY, N_, _, number, percent, plain_errors
+from pages.shared.text import N_, _, number, percent, plain_errors
 
 QUARTERS = 4
 """Into so many parts of rising contrast the test digits are divided."""
@@ -319,7 +320,7 @@ def depends(bundle: Bundle, t_star: np.ndarray, criterion: Criterion, rule: Rule
             "t\\* of {faint}, the quarter with the most {bold}."
         ).format(faint=faint, bold=bold)
     judge = bundle.metrics["judged"]["t_star"]["judge"]
-    rows = [row_of_model(entry.name, criterion, rule, judge) for entry in loaders.entries("ddpm")]
+    rows = [row_of_model(entry.name, criterion, rule, judge) for entry in loaders.available("ddpm")]
     rows = sorted((row for row in rows if row), key=lambda row: (row["T"], row[_("bundle")]))
     if len(rows) < 2:
         st.markdown(words)

@@ -10,8 +10,8 @@ from typing import Literal
 import plotly.graph_objects as go
 
 from core.simsiam import methods
-from pages.shared import figures
-from pages.shared.text import GREY, _, number
+from pages.shared.colours import BLUE, GREEN, GREY, INK, LEARNS, MARK, PAPER, STILL
+from pages.shared.text import _, number
 
 Branch = Literal["learns", "stopped", "target"]
 Head = Literal["none", "learns", "fixed"]
@@ -20,8 +20,7 @@ LEFT, MIDDLE, RIGHT = 0.25, 0.5, 0.75
 NARROW, BOX, WIDE = 0.12, 0.38, 0.9
 HALF = 0.29
 HEIGHT = 540
-FLOW, TARGET, INK = "#009E73", "#0072B2", "#1D2733"
-LEARNS, STILL, PAPER = "#DDF1EA", "#ECEBE7", "#FDFCF9"
+FLOW, TARGET = GREEN, BLUE
 ROWS = ("loss", "p", "predictor", "z", "projector", "encoder", "view", "picture")
 PICTURE_ROWS = ("picture", "view")
 
@@ -291,10 +290,10 @@ def cut(sketch: Sketch, y: float) -> None:
                 "x1": RIGHT + 0.07,
                 "y0": y + off - 0.09,
                 "y1": y + off + 0.09,
-                "line": {"color": figures.MARK_COLOUR, "width": 4},
+                "line": {"color": MARK, "width": 4},
             }
         )
-    words(sketch, RIGHT, y - 0.55, _("stop-gradient"), figures.MARK_COLOUR)
+    words(sketch, RIGHT, y - 0.55, _("stop-gradient"), MARK)
 
 
 def legend() -> str:

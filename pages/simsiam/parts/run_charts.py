@@ -13,8 +13,20 @@ import streamlit as st
 from core.simsiam.explorer import Layer
 from core.simsiam.run_record import RunRecord
 from pages.shared import figures
+from pages.shared.colours import (
+    AMBER,
+    BLUE,
+    BROWN,
+    GREEN,
+    GREY,
+    OLIVE,
+    PINK,
+    SKY,
+    VERMILION,
+    VIOLET,
+)
 from pages.shared.figures import Provenance
-from pages.shared.text import GREY, LANGUAGES, N_, _, in_language, language, number
+from pages.shared.text import LANGUAGES, N_, _, in_language, language, number
 from pages.simsiam.parts import runs
 
 State = Literal["collapsed", "flat", "spread"]
@@ -37,16 +49,16 @@ CLASSES: dict[str, str] = {
 }
 """CIFAR-10's classes."""
 MARKS = (
-    ("#0072B2", "circle"),
-    ("#D55E00", "square"),
-    ("#009E73", "triangle-up"),
-    ("#CC79A7", "diamond"),
-    ("#E69F00", "cross"),
-    ("#56B4E9", "circle-open"),
-    ("#8C5A2B", "square-open"),
-    ("#7A7A7A", "triangle-down"),
-    ("#5B3FA0", "star"),
-    ("#B8A900", "diamond-open"),
+    (BLUE, "circle"),
+    (VERMILION, "square"),
+    (GREEN, "triangle-up"),
+    (PINK, "diamond"),
+    (AMBER, "cross"),
+    (SKY, "circle-open"),
+    (BROWN, "square-open"),
+    (GREY, "triangle-down"),
+    (VIOLET, "star"),
+    (OLIVE, "diamond-open"),
 )
 """Colour and shape of each of ten classes."""
 LEGEND_LINE, MAP_HEIGHT = 24, 560

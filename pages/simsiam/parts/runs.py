@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.simsiam.run_record import RunRecord
 from pages.shared import controls, guests, loaders
+from pages.shared.colours import AMBER, BLUE, BROWN, GREEN, GREY, PINK, SKY, VERMILION
 from pages.shared.text import N_, _, number
 
 
@@ -21,11 +22,9 @@ class Look:
     dash: str = "solid"
 
 
-BLUE, SKY, GREEN, AMBER = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
-RED, PINK, GREY, BROWN = "#D55E00", "#CC79A7", "#7A7A7A", "#8C5A2B"
 LOOKS: dict[str, Look] = {
     "baseline": Look(N_("SimSiam (baseline)"), BLUE),
-    "no-stop-gradient": Look(N_("no stop-gradient"), RED),
+    "no-stop-gradient": Look(N_("no stop-gradient"), VERMILION),
     "no-predictor": Look(N_("no predictor"), AMBER),
     "fixed-predictor": Look(N_("fixed random predictor"), PINK),
     "neither": Look(N_("no stop-gradient, no predictor"), GREY),
@@ -34,7 +33,7 @@ LOOKS: dict[str, Look] = {
     "dim-4096-batch-4096": Look(N_("d = 4096, batch of 4096"), SKY, "dash"),
     "few-updates": Look(N_("SimSiam, as few updates as a batch of 4096"), BLUE, "dot"),
     "dim-4096-few-updates": Look(N_("d = 4096, as few updates as a batch of 4096"), SKY, "dot"),
-    "heavy": Look(N_("heavy augmentation"), RED, "dot"),
+    "heavy": Look(N_("heavy augmentation"), VERMILION, "dot"),
     "heavy-dssl": Look(N_("heavy augmentation, DSSL"), GREEN, "dot"),
     "byol": Look(N_("BYOL"), GREEN),
     "byol-no-momentum": Look(N_("BYOL, momentum 0"), GREEN, "dash"),
@@ -75,7 +74,7 @@ def sets() -> list[dict[str, RunRecord]]:
     weights stands, or else the first by name. Raises ``AtelierError`` where there is none.
     """
     found: dict[tuple[object, ...], dict[str, RunRecord]] = {}
-    for entry in loaders.some("simsiam"):
+    for entry in loaders.require_bundles("simsiam"):
         record = loaders.run(entry.name)
         same = found.setdefault((guests.is_guest(entry.name), *record.comparable), {})
         held = same.get(record.recipe)

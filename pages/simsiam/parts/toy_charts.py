@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 
 from core.simsiam.toy import CLASSES, Run, State
 from pages.shared import figures
-from pages.shared.text import AMBER, GREY, N_, SYMBOL_COLOURS, _
+from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
+from pages.shared.text import N_, _
 
 Curve = Literal["loss", "std", "rank", "accuracy"]
 CURVES: dict[Curve, str] = {

@@ -17,8 +17,8 @@ from core.ddpm import explorer as ddpm_explorer
 from core.ddpm.explorer import (
     FRAMES,
     DDPMExplorer,
-    Walker,
-    Way,
+    Resumable,
+    SamplerSettings,
     golden_deviation,
     noisy_walk,
     show_noise,
@@ -34,11 +34,11 @@ from core.pictures.images import to_pictures, to_tensor
 T = 60
 SEEDS = [7, 3]
 WAYS = {
-    "ddpm": Way("ddpm", None),
-    "ddim": Way("ddim", 8),
-    "ddim-noisy": Way("ddim", 8, eta=1.0),
-    "ddim-half-clipped": Way("ddim", 5, eta=0.5, clip_x0=True),
-    "dpm": Way("dpm", 8),
+    "ddpm": SamplerSettings("ddpm", None),
+    "ddim": SamplerSettings("ddim", 8),
+    "ddim-noisy": SamplerSettings("ddim", 8, eta=1.0),
+    "ddim-half-clipped": SamplerSettings("ddim", 5, eta=0.5, clip_x0=True),
+    "dpm": SamplerSettings("dpm", 8),
 }
 
 
@@ -216,7 +216,7 @@ def whole(explorer):
     return cache(lambda way: explorer.denoise(way, SEEDS))
 
 
-CLIPPED = [Way("ddpm", None, clip_x0=True), Way("dpm", 8, clip_x0=True)]
+CLIPPED = [SamplerSettings("ddpm", None, clip_x0=True), SamplerSettings("dpm", 8, clip_x0=True)]
 
 
 @pytest.mark.parametrize("way", [*WAYS.values(), *CLIPPED], ids=str)
@@ -285,18 +285,21 @@ def test_a_step_is_one_call_of_the_network_when_it_is_asked_for(explorer, way):
 
 
 def test_of_many_steps_as_many_are_kept_as_can_be_looked_at(explorer):
-    for way, kept in ((Way("ddpm", None), FRAMES + 1), (Way("ddim", FRAMES), FRAMES + 1)):
+    for way, kept in (
+        (SamplerSettings("ddpm", None), FRAMES + 1),
+        (SamplerSettings("ddim", FRAMES), FRAMES + 1),
+    ):
         *_, halfway, path = explorer.advance(explorer.walker(way, [0]))
         assert len(path.t) == kept
         assert len(halfway.t) in (kept, kept - 1)
         assert (path.t[0], path.t[-1]) == (T - 1, -1)
         assert set(-np.diff(path.t)) == {1, 2}  # evenly
-    few = explorer.denoise(Way("ddim", 6), [0])
+    few = explorer.denoise(SamplerSettings("ddim", 6), [0])
     assert few.t.tolist() == time_grid(T, 6).tolist()
 
 
 def test_a_frame_that_was_kept_stays_as_it_was(explorer):
-    paths = list(explorer.advance(explorer.walker(Way("ddpm", None), [1])))
+    paths = list(explorer.advance(explorer.walker(SamplerSettings("ddpm", None), [1])))
     for before, after in itertools.pairwise(paths):
         for row, t in enumerate(before.t[:-1]):
             (place,) = np.flatnonzero(after.t == t)
@@ -329,7 +332,7 @@ def test_a_way_that_was_left_goes_on_where_it_stood(explorer, whole, way, stops)
                 break
         assert walker.path.done == reached + stop - 1
         assert not walker.path.finished
-        explorer.denoise(Way("ddim", 2, eta=1.0), SEEDS)  # somebody else's
+        explorer.denoise(SamplerSettings("ddim", 2, eta=1.0), SEEDS)  # somebody else's
         torch.rand(3)
     for path in explorer.advance(walker):
         assert walker.path is path
@@ -348,7 +351,7 @@ def test_ways_taken_in_turns_do_not_disturb_one_another(explorer, whole):
 
 
 def test_visitors_at_once_see_what_each_would_see_alone(explorer):
-    ways = [(Way("ddim", 4, eta=1.0), [seed]) for seed in range(6)]
+    ways = [(SamplerSettings("ddim", 4, eta=1.0), [seed]) for seed in range(6)]
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda way: explorer.denoise(*way), ways))
     for path, way in zip(found, ways, strict=True):
@@ -358,15 +361,15 @@ def test_visitors_at_once_see_what_each_would_see_alone(explorer):
 def test_a_pause_does_not_count_as_work(explorer, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(ddpm_explorer, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-    walker = explorer.walker(Way("ddim", 3), [0])
+    walker = explorer.walker(SamplerSettings("ddim", 3), [0])
     for _path in explorer.advance(walker):
         clock[0] += 1000.0
     assert walker.path.seconds == 0
 
 
 def test_a_walker_of_a_path_that_is_there_already_has_nothing_to_do(explorer):
-    path = explorer.denoise(Way("ddim", 2), [0])
-    walker = Walker(iter(()), path)
+    path = explorer.denoise(SamplerSettings("ddim", 2), [0])
+    walker = Resumable(iter(()), path)
     assert list(explorer.advance(walker)) == []
     assert walker.path is path
 
@@ -374,14 +377,14 @@ def test_a_walker_of_a_path_that_is_there_already_has_nothing_to_do(explorer):
 @pytest.mark.parametrize(
     ("way", "steps"),
     [
-        (Way(), 20),
-        (Way("ddim", None), T),
-        (Way("ddim", 7), 7),
-        (Way("ddim", 1), 1),
-        (Way("dpm", T + 1), T),
-        (Way("dpm", 1000), T),
-        (Way("ddpm", None), T),
-        (Way("ddpm", 20), T),
+        (SamplerSettings(), 20),
+        (SamplerSettings("ddim", None), T),
+        (SamplerSettings("ddim", 7), 7),
+        (SamplerSettings("ddim", 1), 1),
+        (SamplerSettings("dpm", T + 1), T),
+        (SamplerSettings("dpm", 1000), T),
+        (SamplerSettings("ddpm", None), T),
+        (SamplerSettings("ddpm", 20), T),
     ],
 )
 def test_a_way_visits_as_many_levels_as_it_has_steps_and_the_ancestral_one_all(way, steps):
@@ -389,17 +392,21 @@ def test_a_way_visits_as_many_levels_as_it_has_steps_and_the_ancestral_one_all(w
 
 
 def test_a_way_is_without_noise_and_free_unless_told():
-    assert replace(Way(), sampler="dpm", steps=5) == Way("dpm", 5)
-    assert (Way().sampler, Way().eta, Way().clip_x0) == ("ddim", 0.0, False)
+    assert replace(SamplerSettings(), sampler="dpm", steps=5) == SamplerSettings("dpm", 5)
+    assert (SamplerSettings().sampler, SamplerSettings().eta, SamplerSettings().clip_x0) == (
+        "ddim",
+        0.0,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
     ("named", "way"),
     [
-        ("steps", Way("ddim", 0)),
-        ("steps", Way("dpm", -1)),
-        ("eta", Way("ddim", 5, eta=1.5)),
-        ("sampler", Way("euler", 5)),
+        ("steps", SamplerSettings("ddim", 0)),
+        ("steps", SamplerSettings("dpm", -1)),
+        ("eta", SamplerSettings("ddim", 5, eta=1.5)),
+        ("sampler", SamplerSettings("euler", 5)),
     ],
 )
 def test_a_way_that_does_not_exist_is_refused_at_once(explorer, named, way):
@@ -440,12 +447,15 @@ def restorations(explorer, asked):
 
 
 def test_levels_snap_to_the_way_rise_and_come_once(explorer):
-    way = Way("ddim", 8)
+    way = SamplerSettings("ddim", 8)
     grid = way.grid(T)[:-1].tolist()  # 59, 52, 44, 37, 29, 22, 14, 7
     assert explorer.snapped(way, [59, 8, 7, 30, 6, 28]).tolist() == [7, 29, 59]
     assert explorer.snapped(way, [0, 10**6]).tolist() == [grid[-1], 59]
     assert explorer.snapped(way, range(T)).tolist() == grid[::-1]
-    assert explorer.snapped(Way("ddpm", 8), [5, 3, 3]).tolist() == [3, 5]  # knows every level
+    assert explorer.snapped(SamplerSettings("ddpm", 8), [5, 3, 3]).tolist() == [
+        3,
+        5,
+    ]  # knows every level
     found = last_of(explorer.restore(way, np.zeros((1, 32, 32, 3), np.uint8), [30, 8, 6, 28], 1, 0))
     assert found.t.tolist() == [7, 29]
     assert found.now.shape == (1, 2, 1, 32, 32, 3)
@@ -470,7 +480,10 @@ def test_a_restoration_is_watched_step_by_step(restorations, way):
 
 
 def test_a_way_there_and_back_from_below_takes_no_more_steps_than_it_needs(explorer, asked):
-    for way, levels, steps in ((Way("ddim", 8), [7, 22], 3), (Way("ddpm", None), [4], 5)):
+    for way, levels, steps in (
+        (SamplerSettings("ddim", 8), [7, 22], 3),
+        (SamplerSettings("ddpm", None), [4], 5),
+    ):
         found = list(explorer.restore(way, asked, levels, 1, 0))
         assert [step.total for step in found] == [steps] * (steps + 1)
         assert found[-1].finished
@@ -555,7 +568,9 @@ def test_what_comes_back_does_not_depend_on_other_draws(explorer, restorations, 
 
 
 @pytest.mark.parametrize(
-    ("way", "levels"), [(Way("ddim", 8, eta=1.0), [22, 44]), (Way("ddpm", None), [3, 5])], ids=str
+    ("way", "levels"),
+    [(SamplerSettings("ddim", 8, eta=1.0), [22, 44]), (SamplerSettings("ddpm", None), [3, 5])],
+    ids=str,
 )
 def test_noise_on_the_way_back_is_new_at_every_step_level_and_draw(
     explorer, model, asked, way, levels, seeded
@@ -591,7 +606,7 @@ def test_noise_on_the_way_back_is_new_at_every_step_level_and_draw(
 
 
 def test_restorations_follow_their_seed(explorer, asked):
-    way = Way("ddim", 4, eta=1.0)
+    way = SamplerSettings("ddim", 4, eta=1.0)
     first, again, other = (
         last_of(explorer.restore(way, asked[:1], [29, 59], 1, seed)) for seed in (1, 1, 2)
     )
@@ -610,7 +625,7 @@ def test_a_clipped_way_stays_within_range(restorations, explorer, asked, name):
 
 
 def test_a_level_at_which_nothing_is_lost_gives_the_picture_back(explorer, asked):
-    found = last_of(explorer.restore(Way("ddpm", None), asked, [0], 2, 0))
+    found = last_of(explorer.restore(SamplerSettings("ddpm", None), asked, [0], 2, 0))
     change = np.abs(found.now[:, 0].astype(int) - asked[:, None])
     assert change.mean() < 6
     assert np.abs(found.noised[:, 0].astype(int) - asked[:, None]).mean() < 10
@@ -623,7 +638,7 @@ def test_calls_of_the_network_are_those_of_the_longest_way_and_one_look(explorer
         if isinstance(module, UNet):
             batches.append(len(inputs[0]))
 
-    way = Way("ddim", 8)
+    way = SamplerSettings("ddim", 8)
     with register_module_forward_hook(count):
         steps = explorer.restore(way, asked, [7, 22, 44], 2, 0)
         assert batches == []
@@ -635,7 +650,7 @@ def test_calls_of_the_network_are_those_of_the_longest_way_and_one_look(explorer
 
 def test_nothing_but_the_present_of_a_restoration_is_kept(explorer, asked):
     seen = []
-    steps = explorer.restore(Way("ddim", 8), asked, [22, 59], 2, 0)
+    steps = explorer.restore(SamplerSettings("ddim", 8), asked, [22, 59], 2, 0)
     for step in steps:
         seen.append(weakref.ref(step.now))
         step = None  # the loop lets go
@@ -645,7 +660,7 @@ def test_nothing_but_the_present_of_a_restoration_is_kept(explorer, asked):
 def test_a_pause_of_a_restoration_does_not_count_as_work(explorer, asked, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(ddpm_explorer, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-    for step in explorer.restore(Way("ddim", 3), asked, [59], 1, 0):
+    for step in explorer.restore(SamplerSettings("ddim", 3), asked, [59], 1, 0):
         clock[0] += 1000.0
         assert step.seconds == 0
 
@@ -660,14 +675,16 @@ def test_work_of_a_restoration_counts(explorer, asked, monkeypatch):
             clock[0] += 1.0
 
     with register_module_forward_hook(tick):
-        found = [step.seconds for step in explorer.restore(Way("ddim", 3), asked, [59], 1, 0)]
+        found = [
+            step.seconds for step in explorer.restore(SamplerSettings("ddim", 3), asked, [59], 1, 0)
+        ]
     assert found == [2, 3, 4, 4]
 
 
 @pytest.mark.parametrize("wrong", [0, -1])
 def test_no_draws_at_all_are_refused(explorer, asked, wrong):
     with pytest.raises(ValueError, match=rf"^draws must be at least 1, got {wrong}"):
-        next(explorer.restore(Way(), asked, [5], wrong, 0))
+        next(explorer.restore(SamplerSettings(), asked, [5], wrong, 0))
 
 
 # ---------------------------------------------------------------- one look
@@ -771,7 +788,7 @@ def test_a_step_takes_time(explorer):
 
 def test_nothing_an_explorer_does_touches_the_global_generator(explorer, digit):
     before = torch.random.get_rng_state()
-    explorer.denoise(Way("ddim", 2, eta=1.0), [0])
+    explorer.denoise(SamplerSettings("ddim", 2, eta=1.0), [0])
     explorer.predict(digit, [3], 0)
     explorer.features(digit, [3], 0)
     noisy_walk(explorer.schedule, digit, 0, [-1, 3])

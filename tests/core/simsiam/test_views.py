@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional as TF
 
 from core.simsiam import views
-from core.simsiam.views import HARDER, STANDARD, Drawn, Views, apply, stages
+from core.simsiam.views import HARDER, STANDARD, ViewParameters, Views, apply, stages
 
 COUNT, SIZE = 6, 32
 MANY = 4000
@@ -70,7 +70,7 @@ def neutral(count=COUNT, **changes):
         "tiles": torch.arange(4).repeat(count, 1),
         "hole": torch.zeros(count, 4, dtype=torch.long),
     }
-    return Drawn(**{**parts, **changes})
+    return ViewParameters(**{**parts, **changes})
 
 
 def unit(x):
@@ -325,8 +325,8 @@ def test_whether_a_part_is_used_tells_nothing_of_another(drawn):
 def test_draws_stay_on_their_device_when_moved(drawn):
     found = drawn(STANDARD).to(torch.device("cpu"))
     assert all(torch.equal(a, b) for a, b in zip(found, drawn(STANDARD), strict=True))
-    assert isinstance(found, Drawn)
-    assert isinstance(found.rows(slice(0, 2)), Drawn)
+    assert isinstance(found, ViewParameters)
+    assert isinstance(found.rows(slice(0, 2)), ViewParameters)
 
 
 # ---------------------------------------------------------------- what is drawn

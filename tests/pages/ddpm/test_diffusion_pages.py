@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.bundles.manifest import register
-from core.ddpm.explorer import Way
+from core.ddpm.explorer import SamplerSettings
 from core.ddpm.schedule import NoiseSchedule
 from core.families import open_bundle, read_manifest
 from core.pictures.house_number import HouseNumber, draw
@@ -74,7 +74,11 @@ def test_a_click_gives_what_was_shown_at_once(open_page):
 
 def test_samplers_start_from_the_same_noise_and_end_differently():
     explorer = loaders.ddpm(NAME)
-    ways = [Way("ddim", 20), Way("dpm", 20), Way("ddim", 20, eta=1.0)]
+    ways = [
+        SamplerSettings("ddim", 20),
+        SamplerSettings("dpm", 20),
+        SamplerSettings("ddim", 20, eta=1.0),
+    ]
     paths = [explorer.denoise(way, [0, 1]) for way in ways]
     for path in paths:
         np.testing.assert_array_equal(path.x_t[0], paths[0].x_t[0])
@@ -83,7 +87,7 @@ def test_samplers_start_from_the_same_noise_and_end_differently():
 
 def test_clipping_changes_pictures_that_leave_the_range(open_page):
     free, clipped = (
-        loaders.ddpm(NAME).denoise(Way("ddim", 20, clip_x0=clip), range(16))
+        loaders.ddpm(NAME).denoise(SamplerSettings("ddim", 20, clip_x0=clip), range(16))
         for clip in (False, True)
     )
     changed = [seed for seed in range(16) if (free.x_t[:, seed] != clipped.x_t[:, seed]).any()]
@@ -104,7 +108,7 @@ def test_long_ways_wait_for_the_click(open_page):
 
 
 def test_a_stopped_way_goes_on_to_the_same_pictures(open_page):
-    way, seeds = Way("ddim", 100), (0, 1, 2, 3)
+    way, seeds = SamplerSettings("ddim", 100), (0, 1, 2, 3)
     at = open_page("denoising", denoise_steps="100")
     explorer = loaders.ddpm(NAME)
     walker = explorer.walker(way, seeds)
@@ -203,7 +207,7 @@ def lengths_trained_for(tmp_path, monkeypatch):
     """Bundles whose configurations say how long they were trained, weights as embedded."""
 
     def make(epochs_of, **more):
-        shutil.copytree(loaders.named().root, tmp_path / "checkpoints")
+        shutil.copytree(loaders.own_manifest().root, tmp_path / "checkpoints")
         manifest = tmp_path / "checkpoints/manifest.json"
         for T, epochs in epochs_of.items():
             folder = tmp_path / f"checkpoints/ddpm-svhn-{T}"

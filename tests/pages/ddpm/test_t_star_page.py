@@ -10,12 +10,12 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from core.bundles.manifest import register
-from core.ddpm.explorer import Way
+from core.ddpm.explorer import SamplerSettings
 from core.ddpm.restoration import crossing, find_t_star
 from core.families import open_bundle
 from core.pictures.house_number import HouseNumber, draw
 from pages.ddpm.parts import t_star_of_set as of_set
-from pages.ddpm.parts.restored import UNRELATED, Found, around
+from pages.ddpm.parts.restored import UNRELATED, SweepResult, around
 from pages.shared import loaders
 from pages.shared.picking import Picked
 
@@ -71,7 +71,7 @@ def test_a_quick_look_is_there_at_once(open_page):
     assert said(
         at, "A quick look: DDIM 10, 8 levels, draws: 2. Press the button for DDIM 50, draws: 4."
     )
-    whole, compared = sweep(Way("ddim", 10), QUICK, 2)
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
     threshold = crossed(whole, compared)
     at = open_page("t_star", tstar_by="PSNR", tstar_rule_psnr=str(threshold))
     rule = replace(loaders.judge().rules()["psnr"], threshold=threshold)
@@ -81,7 +81,7 @@ def test_a_quick_look_is_there_at_once(open_page):
 
 def test_a_click_sweeps_with_the_way_and_the_draws_that_were_chosen(open_page):
     levels = np.linspace(40, 800, 5).round().astype(int)
-    whole, compared = sweep(Way("ddim", 20), levels, 2)
+    whole, compared = sweep(SamplerSettings("ddim", 20), levels, 2)
     threshold = crossed(whole, compared)
     at = open_page("t_star", **FEW, tstar_by="PSNR", tstar_rule_psnr=str(threshold))
     quick = source(at, GRID)
@@ -98,7 +98,7 @@ def test_a_click_sweeps_with_the_way_and_the_draws_that_were_chosen(open_page):
 def test_every_measure_has_its_own_t_star(open_page):
     at = open_page("t_star")
     table = next(t.value for t in at.dataframe if "t*" in t.value.columns)
-    whole, compared = sweep(Way("ddim", 10), QUICK, 2)
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
     for (name, rule), row in zip(
         loaders.judge().rules().items(), table["t*"].tolist(), strict=True
     ):
@@ -109,7 +109,7 @@ def test_every_measure_has_its_own_t_star(open_page):
 
 
 def test_a_moved_threshold_is_that_of_the_table_too(open_page):
-    threshold = crossed(*sweep(Way("ddim", 10), QUICK, 2))
+    threshold = crossed(*sweep(SamplerSettings("ddim", 10), QUICK, 2))
     at = open_page("t_star")
     at.slider(key="tstar_rule_digit").set_value(0.9).run()
     at.slider(key="tstar_rule_psnr").set_value(threshold).run()
@@ -141,7 +141,9 @@ def test_every_picture_has_its_own_unrelated_samples_and_they_are_judged_once(mo
         return whole(self, pictures, restored)
 
     monkeypatch.setattr(type(judge), "compare", counted)
-    found = Found(explorer, judge, [Picked("maker", p, "") for p in pictures], None, None, "", 0)
+    found = SweepResult(
+        explorer, judge, [Picked("maker", p, "") for p in pictures], None, None, "", 0
+    )
     for index, picture in enumerate(pictures):
         many = torch.from_numpy(samples).permute(0, 3, 1, 2) / 255
         one = torch.from_numpy(picture).permute(2, 0, 1) / 255
@@ -169,7 +171,7 @@ def test_strips_are_next_to_t_star(t, expected):
 
 
 def test_a_stricter_threshold_gives_an_earlier_t_star(open_page):
-    whole, compared = sweep(Way("ddim", 10), QUICK, 2)
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
     low, high = (crossed(whole, compared) + step for step in (-0.5, 0.5))
     at = open_page("t_star", tstar_by="PSNR", tstar_rule_psnr=str(low))
     loose = headline(at)
@@ -255,11 +257,11 @@ def with_curves_on_disk(monkeypatch, tmp_path):
     """The library with other arrays in the bundle with T = 1000."""
 
     def change(**arrays):
-        place = shutil.copytree(loaders.named().root, tmp_path / "checkpoints")
+        place = shutil.copytree(loaders.own_manifest().root, tmp_path / "checkpoints")
         folder = place / NAME
         profiles = load_file(folder / "profiles.safetensors") | arrays
         save_file(profiles, folder / "profiles.safetensors")
-        title = loaders.named().entry(NAME).title
+        title = loaders.own_manifest().entry(NAME).title
         register(place / "manifest.json", open_bundle(folder), name=NAME, title=title)
         monkeypatch.setenv("ATELIER_CHECKPOINTS", str(place))
 

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from core.bundles.manifest import register
-from core.ddpm.explorer import Way
+from core.ddpm.explorer import SamplerSettings
 from core.ddpm.restoration import wilson
 from core.families import open_bundle, read_manifest
 from pages.ddpm import vae_and_ddpm
@@ -310,7 +310,7 @@ def test_the_button_stands_above_both_columns(open_page):
 
 
 def test_samples_that_were_stopped_go_on_to_the_same_pictures(open_page):
-    way, seeds = Way("ddim", 20), tuple(range(50, 82))
+    way, seeds = SamplerSettings("ddim", 20), tuple(range(50, 82))
     at = open_page(PAGE, **MANY)
     explorer = loaders.ddpm(DDPM)
     walker = explorer.walker(way, seeds)
