@@ -11,7 +11,7 @@ from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
 from pages.shared import controls, figures, loaders, picking, training
 from pages.shared.colours import GREY, SYMBOL_COLOURS
-from pages.shared.figures import Provenance
+from pages.shared.figures import Column, Provenance, digits
 from pages.shared.loaders import Timed
 from pages.shared.picking import Picked
 from pages.shared.text import (
@@ -168,20 +168,16 @@ def looks(
         }
         for explorer, look in seen
     ]
-    st.dataframe(
+    figures.table(
+        rows,
         [
-            {
-                "T": row["T"],
-                "t": row["t"],
-                "ᾱₜ": number(row["alpha_bar"], 5),
-                "log SNR": number(row["log_snr"], 2),
-                _("squared error of the noise"): number(row["eps_mse"], 4),
-                _("squared error of x̂₀"): number(row["x0_mse"], 4),
-            }
-            for row in rows
+            Column("T", "T", int),
+            Column("t", "t", int),
+            Column("alpha_bar", "ᾱₜ", digits(5)),
+            Column("log_snr", "log SNR", digits(2)),
+            Column("eps_mse", _("squared error of the noise"), digits(4)),
+            Column("x0_mse", _("squared error of x̂₀"), digits(4)),
         ],
-        hide_index=True,
-        width="stretch",
     )
     figures.downloads(
         "ddpm_lengths",
@@ -304,24 +300,20 @@ def figures_of(explorers: list[DDPMExplorer]) -> list[dict]:
 
 
 def table_of_trade(rows: list[dict]) -> None:
-    st.dataframe(
+    figures.table(
+        rows,
         [
-            {
-                "T": row["T"],
-                _("ᾱ at the end"): f"{row['alpha_bar_end']:.1e}",
-                _("epochs"): row["epochs_in_words"],
-                _("an epoch, s"): number(row["seconds_an_epoch"], 0),
-                _("training, min"): number(row["training_minutes"], 0),
-                _("all steps, s"): number(row["seconds_all_steps"], 2),
-                _("50 steps, s"): number(row["seconds_50_steps"], 2),
-                _("error of the noise"): number(row["eps_mse"], 4),
-                _("Frechet, pixels"): number(row["frechet"], 1),
-                _("sharpness"): number(row["sharpness"], 1),
-            }
-            for row in rows
+            Column("T", "T", int),
+            Column("alpha_bar_end", _("ᾱ at the end"), lambda value: f"{value:.1e}"),
+            Column("epochs_in_words", _("epochs")),
+            Column("seconds_an_epoch", _("an epoch, s"), digits(0)),
+            Column("training_minutes", _("training, min"), digits(0)),
+            Column("seconds_all_steps", _("all steps, s"), digits(2)),
+            Column("seconds_50_steps", _("50 steps, s"), digits(2)),
+            Column("eps_mse", _("error of the noise"), digits(4)),
+            Column("frechet", _("Frechet, pixels"), digits(1)),
+            Column("sharpness", _("sharpness"), digits(1)),
         ],
-        hide_index=True,
-        width="stretch",
     )
 
 

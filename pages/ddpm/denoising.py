@@ -11,7 +11,7 @@ from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
 from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures
 from pages.shared import controls, figures, live, loaders
-from pages.shared.figures import Provenance
+from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import (
     N_,
     _,
@@ -271,10 +271,10 @@ def comparison(name: str, explorer: DDPMExplorer) -> None:
         calls = len(way.grid(explorer.T)) - 1
         rows.append(
             {
-                _("way"): _(title),
-                _("network calls"): calls,
-                _("seconds"): number(drawn.seconds, 2),
-                _("RMS difference from the first row, grey levels"): number(float(off), 1),
+                "way": title,
+                "network_calls": calls,
+                "seconds": drawn.seconds,
+                "rms_difference_from_the_first": float(off),
             }
         )
         st.caption(
@@ -289,7 +289,16 @@ def comparison(name: str, explorer: DDPMExplorer) -> None:
         )
     if not rows:
         return
-    st.dataframe(rows, hide_index=True, width="stretch")
+    off = _("RMS difference from the first row, grey levels")
+    figures.table(
+        rows,
+        [
+            Column("way", _("way"), _),
+            Column("network_calls", _("network calls"), int),
+            Column("seconds", _("seconds"), digits(2)),
+            Column("rms_difference_from_the_first", off, digits(1)),
+        ],
+    )
     settings = {_("seeds"): f"{seeds[0]} – {seeds[-1]}", _("clipped"): _("no")}
     figures.caption(Provenance(explorer.bundle, True, settings=settings))
     figures.downloads(

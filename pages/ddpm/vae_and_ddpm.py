@@ -20,7 +20,7 @@ from pages.ddpm.parts.final_figures import classes_seen, stored_figures
 from pages.ddpm.parts.samples import ModelSamples
 from pages.shared import controls, data_sets, figures, loaders
 from pages.shared.colours import GREY, SYMBOL_COLOURS
-from pages.shared.figures import Provenance
+from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import (
     N_,
     _,
@@ -55,17 +55,30 @@ FEW_SURE = 0.05
 # ---------------------------------------------------------------- figures
 
 
-def quality_row(title: str, found: SampleQuality, seconds: float) -> dict[str, str]:
+def quality_row(title: str, found: SampleQuality, seconds: float) -> dict[str, object]:
     return {
-        _("samples of"): title,
-        _("pictures"): number(found.count, 0),
-        _("sharpness"): number(found.sharpness, 1),
-        _("the judge is sure"): percent(found.sure),
-        _("digits seen"): number(classes_seen(found.digits), 0),
-        _("diversity"): number(found.diversity, 2),
-        _("Frechet, judge's features"): number(found.frechet, 2),
-        _("seconds a sample"): number(seconds, 4),
+        "samples_of": title,
+        "pictures": found.count,
+        "sharpness": found.sharpness,
+        "sure": found.sure,
+        "digits_seen": classes_seen(found.digits),
+        "diversity": found.diversity,
+        "frechet": found.frechet,
+        "seconds_a_sample": seconds,
     }
+
+
+def quality_columns() -> list[Column]:
+    return [
+        Column("samples_of", _("samples of")),
+        Column("pictures", _("pictures"), digits(0)),
+        Column("sharpness", _("sharpness"), digits(1)),
+        Column("sure", _("the judge is sure"), percent),
+        Column("digits_seen", _("digits seen"), digits(0)),
+        Column("diversity", _("diversity"), digits(2)),
+        Column("frechet", _("Frechet, judge's features"), digits(2)),
+        Column("seconds_a_sample", _("seconds a sample"), digits(4)),
+    ]
 
 
 def live_figures(
@@ -78,7 +91,7 @@ def live_figures(
         quality_row(drawn.title, quality, drawn.seconds_a_sample)
         for drawn, quality in zip(both, found, strict=True)
     ]
-    st.dataframe(rows, hide_index=True, width="stretch")
+    figures.table(rows, quality_columns())
     count = found[0].count
     st.caption(
         _(

@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -309,6 +309,48 @@ def band(
     )
 
 
+# ---------------------------------------------------------------- tables
+
+NOTHING = "–"
+"""Shown where a row has no value."""
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: ``key`` in the data, its ``title`` on the page, how a value is shown.
+
+    Data that is saved has the keys and the raw values, so that it is the same in every language.
+    """
+
+    key: str
+    title: str
+    form: Callable[[Any], object] = str
+
+
+def digits(count: int) -> Callable[[float], str]:
+    """The form of a number with so many decimals, as the visitor's language writes it."""
+    return lambda value: number(value, count)
+
+
+def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+    """Rows as the visitor reads them; ``downloads`` is given the same rows, raw."""
+    st.dataframe(
+        [
+            {
+                column.title: NOTHING
+                if row.get(column.key) is None
+                else column.form(row[column.key])
+                for column in columns
+            }
+            for row in rows
+        ],
+        hide_index=True,
+        width="stretch",
+    )
+
+
 # ---------------------------------------------------------------- captions and downloads
 
 
@@ -329,9 +371,10 @@ def caption(provenance: Provenance) -> None:
 
 
 def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:
-    """Rows as CSV with a header, points as decimal signs."""
+    """Rows as CSV with a header, points as decimal signs; no rows are an empty file."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()

@@ -1,5 +1,9 @@
 """Tables of pictures: in one piece where they are narrow, in parts where they are wide."""
 
+import csv
+import io
+import re
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -7,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core.pictures.images import png_bytes
 from pages.shared import figures
 from pages.shared.figures import MARK
+from tests.pages.opening import opened
 
 ALT = "Pictures by level"
 
@@ -116,3 +121,72 @@ def test_the_line_is_drawn_in_one_part(table, divided, where):
     tile = 132
     assert across == pytest.approx(picture.shape[1] - (6 - within) * tile, abs=8)
     assert np.diff((picture == MARK).all(axis=2).all(axis=0).nonzero()[0]).max() == 1
+
+
+def table_page():
+    from pages.shared import figures
+    from pages.shared.figures import Column, digits
+    from pages.shared.text import percent
+
+    rows = [
+        {"name": "a", "frechet": 2880.125, "share": 0.25, "seconds": None},
+        {"name": "b", "frechet": -0.5, "share": 1.0, "seconds": 2.0},
+    ]
+    columns = [
+        Column("name", "Nom"),
+        Column("frechet", "Distance", digits(1)),
+        Column("share", "Part", percent),
+        Column("seconds", "Secondes", digits(2)),
+    ]
+    figures.table(rows, columns)
+
+
+def test_a_table_is_shown_in_the_visitors_language():
+    at = AppTest.from_function(table_page)
+    at.session_state["language"] = "fr"
+    shown = at.run().dataframe[0].value
+    assert not at.exception
+    assert list(shown.columns) == ["Nom", "Distance", "Part", "Secondes"]
+    assert shown["Distance"].tolist() == ["2\N{NARROW NO-BREAK SPACE}880,1", "\N{MINUS SIGN}0,5"]
+    assert shown["Part"].tolist() == [
+        "25\N{NARROW NO-BREAK SPACE}%",
+        "100\N{NARROW NO-BREAK SPACE}%",
+    ]
+    assert shown["Secondes"].tolist() == ["–", "2,00"]
+
+
+def test_saved_rows_are_raw_and_may_lack_a_value():
+    rows = [{"a": 1.5, "b": None}, {"a": -0.25, "c": "x"}]
+    assert figures.csv_bytes(rows).decode() == "a,b,c\n1.5,,\n-0.25,,x\n"
+    assert figures.csv_bytes([]) == b"\n"
+
+
+@pytest.mark.parametrize("page", ["vae_and_ddpm", "denoising", "ddpm_lengths"])
+def test_the_data_of_a_page_is_the_same_in_either_language(monkeypatch, page):
+    """What is given to a download: keys in English, numbers as numbers."""
+    saved = {}
+
+    def caught(language):
+        def downloads(key, *, rows=None, **_others):
+            if rows is not None:
+                saved.setdefault(key, {})[language] = figures.csv_bytes(rows())
+
+        monkeypatch.setattr(figures, "downloads", downloads)
+        opened(page, lang=language)
+
+    caught("en")
+    caught("fr")
+    assert saved
+    for key, files in saved.items():
+        english, french = (list(csv.reader(io.StringIO(files[c].decode()))) for c in ("en", "fr"))
+        assert english[0] == french[0], key
+        cells = [cell for row in french[1:] for cell in row]
+        localised = [cell for cell in cells if IN_FRENCH.fullmatch(cell) and not cell.isascii()]
+        assert localised == [], key
+        assert not [cell for cell in cells if re.fullmatch(r"\d+,\d+", cell)], key
+
+
+IN_FRENCH = re.compile(
+    "\N{MINUS SIGN}?[\\d\N{NARROW NO-BREAK SPACE}]+(,\\d+)?(\N{NARROW NO-BREAK SPACE}%)?"
+)
+"""A number as a French page writes it."""

@@ -12,12 +12,11 @@ from core.ddpm.restoration import COVERAGE, wilson
 from core.judge.explorer import JudgeExplorer
 from pages.ddpm.parts.samples import ModelSamples
 from pages.shared import figures
-from pages.shared.figures import Provenance
+from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import _, number, percent
 
 # Share of the sure samples from which a digit counts as seen.
 SEEN = 0.02
-NOTHING = "–"
 # By so much two models differ at least where one is said to be ahead in a final figure.
 MARGIN = 0.05
 
@@ -48,7 +47,7 @@ def show(
         return
     rows = [final_row(title, of, vae) for title, of in judged]
     rows += real_rows(judged[-1][1], judge)
-    st.dataframe(rows, hide_index=True, width="stretch")
+    figures.table(rows, columns())
     compared = [(title, stored_figures(of)) for title, of in judged if of in chosen]
     if len(compared) == 2:
         result(*compared)
@@ -73,47 +72,59 @@ def show(
     figures.downloads("final_figures", rows=lambda: rows)
 
 
-def final_row(title: str, of: Bundle, vae: ModelSamples) -> dict[str, str]:
+def final_row(title: str, of: Bundle, vae: ModelSamples) -> dict[str, object]:
     """A model's line: seconds of the VAE as they were here, of others as the bundle says."""
     stored, timing = stored_figures(of), of.metrics.get("timing")
     seconds = timing["seconds_a_picture_50_steps"] if timing else None
     if of is vae.of:
         seconds = vae.seconds_a_sample
     return {
-        _("samples of"): title,
-        _("pictures"): number(stored["samples"], 0),
-        _("sharpness"): number(stored["sharpness"], 2),
-        _("the judge is sure"): percent(stored["sure"], 1),
-        _("digits seen"): number(classes_seen(of.profiles["judged_digits"]), 0),
-        _("diversity"): number(stored["diversity"], 3),
-        _("Frechet, judge's features"): number(stored["frechet"], 2),
-        _("distance to the nearest training picture"): number(stored["nearest_training"], 1),
-        _("seconds a sample"): NOTHING if seconds is None else number(seconds, 4),
+        "samples_of": title,
+        "pictures": stored["samples"],
+        "sharpness": stored["sharpness"],
+        "sure": stored["sure"],
+        "digits_seen": classes_seen(of.profiles["judged_digits"]),
+        "diversity": stored["diversity"],
+        "frechet": stored["frechet"],
+        "nearest_training": stored["nearest_training"],
+        "seconds_a_sample": seconds,
     }
 
 
-def real_rows(of: Bundle, judge: JudgeExplorer) -> list[dict[str, str]]:
+def real_rows(of: Bundle, judge: JudgeExplorer) -> list[dict[str, object]]:
     """The same of real pictures, as far as it is known."""
     stored, real = stored_figures(of), judge.bundle.metrics["features"]
     test = {
-        _("samples of"): _("test digits"),
-        _("pictures"): number(of.config["data"]["test_pictures"], 0),
-        _("sharpness"): number(stored["sharpness_of_test"], 2),
-        _("the judge is sure"): percent(stored["sure_of_test"], 1),
-        _("digits seen"): number(classes_seen(of.profiles["judged_digits_of_test"]), 0),
-        _("diversity"): number(1, 3),
-        _("Frechet, judge's features"): number(stored["frechet_real_against_real"], 2),
-        _("distance to the nearest training picture"): number(
-            stored["nearest_training_of_test"], 1
-        ),
-        _("seconds a sample"): NOTHING,
+        "samples_of": _("test digits"),
+        "pictures": of.config["data"]["test_pictures"],
+        "sharpness": stored["sharpness_of_test"],
+        "sure": stored["sure_of_test"],
+        "digits_seen": classes_seen(of.profiles["judged_digits_of_test"]),
+        "diversity": 1.0,
+        "frechet": stored["frechet_real_against_real"],
+        "nearest_training": stored["nearest_training_of_test"],
+        "seconds_a_sample": None,
     }
-    train = dict.fromkeys(test, NOTHING) | {
-        _("samples of"): _("training digits"),
-        _("pictures"): number(real["frechet_training_pictures"], 0),
-        _("Frechet, judge's features"): number(real["frechet_training_against_test"], 2),
+    train = dict.fromkeys(test) | {
+        "samples_of": _("training digits"),
+        "pictures": real["frechet_training_pictures"],
+        "frechet": real["frechet_training_against_test"],
     }
     return [test, train]
+
+
+def columns() -> list[Column]:
+    return [
+        Column("samples_of", _("samples of")),
+        Column("pictures", _("pictures"), digits(0)),
+        Column("sharpness", _("sharpness"), digits(2)),
+        Column("sure", _("the judge is sure"), lambda share: percent(share, 1)),
+        Column("digits_seen", _("digits seen"), digits(0)),
+        Column("diversity", _("diversity"), digits(3)),
+        Column("frechet", _("Frechet, judge's features"), digits(2)),
+        Column("nearest_training", _("distance to the nearest training picture"), digits(1)),
+        Column("seconds_a_sample", _("seconds a sample"), digits(4)),
+    ]
 
 
 def leads(first: Stored, second: Stored) -> dict[str, int]:

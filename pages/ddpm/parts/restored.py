@@ -15,7 +15,7 @@ from core.judge.explorer import Comparison, JudgeExplorer
 from core.pictures.images import Pictures, to_tensor
 from pages.shared import controls, figures, loaders
 from pages.shared.colours import GREY, MARK, SYMBOL_COLOURS
-from pages.shared.figures import Provenance
+from pages.shared.figures import Column, Provenance, digits
 from pages.shared.picking import Picked
 from pages.shared.text import N_, _, number, percent, plain_errors
 
@@ -500,16 +500,26 @@ def three_ways(found: SweepResult) -> None:
         compared = found.judge.compare(original[None], stack)
         rows = [
             {
-                _("restored by"): title,
-                "PSNR (dB)": number(float(compared.scores["psnr"][0, i, 0]), 1),
-                "SSIM": number(float(compared.scores["ssim"][0, i, 0]), 2),
-                _("distance in features"): number(float(compared.scores["features"][0, i, 0]), 2),
-                _("the judge sees"): found.judge.class_names[compared.after.digit[0, i, 0]],
-                "p": number(float(compared.after.confidence[0, i, 0]), 2),
+                "restored_by": title,
+                "psnr_db": float(compared.scores["psnr"][0, i, 0]),
+                "ssim": float(compared.scores["ssim"][0, i, 0]),
+                "distance_in_features": float(compared.scores["features"][0, i, 0]),
+                "judge_sees": found.judge.class_names[compared.after.digit[0, i, 0]],
+                "p": float(compared.after.confidence[0, i, 0]),
             }
             for i, (title, _pixels) in enumerate(ways)
         ]
-        st.dataframe(rows, hide_index=True, width="stretch")
+        figures.table(
+            rows,
+            [
+                Column("restored_by", _("restored by")),
+                Column("psnr_db", "PSNR (dB)", digits(1)),
+                Column("ssim", "SSIM", digits(2)),
+                Column("distance_in_features", _("distance in features"), digits(2)),
+                Column("judge_sees", _("the judge sees")),
+                Column("p", "p", digits(2)),
+            ],
+        )
         figures.downloads(
             "three_ways",
             png=lambda: figures.grid(np.stack([pixels for pixels, *_w in tiles]), len(tiles)),
