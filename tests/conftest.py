@@ -179,3 +179,14 @@ def client(hub_server, tmp_path_factory):
     one.run("import time\ntime.sleep = lambda seconds: None")
     yield one
     one.close()
+
+
+SLOW = ("tests/pages/", "tests/train/test_plan.py", "tests/train/test_export.py")
+"""What ``pytest`` leaves to ``pytest -m ""``, as it does what is marked one by one."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if item.path.relative_to(config.rootpath).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)

@@ -127,6 +127,7 @@ def test_the_code_of_the_readme_runs(monkeypatch):
     assert all(p.grad is not None for p in names["model"].parameters())
 
 
+@pytest.mark.slow
 def test_the_code_of_the_docs_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
     assert int(run_code(PAGES["docs/code.md"])["last"].t.max()) == -1

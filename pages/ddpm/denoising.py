@@ -228,6 +228,16 @@ def along_rows(path: Trajectory, index: int) -> list[dict]:
 # ---------------------------------------------------------------- side by side
 
 
+def compared_columns() -> list[Column]:
+    off = _("RMS difference from the first row, grey levels")
+    return [
+        Column("way", _("way"), _),
+        Column("network_calls", _("network calls"), int),
+        Column("seconds", _("seconds"), digits(2)),
+        Column("rms_difference_from_the_first", off, digits(1)),
+    ]
+
+
 def comparison(name: str, explorer: DDPMExplorer) -> None:
     st.subheader(_("Same noise, another way"), anchor=False)
     st.markdown(
@@ -289,16 +299,7 @@ def comparison(name: str, explorer: DDPMExplorer) -> None:
         )
     if not rows:
         return
-    off = _("RMS difference from the first row, grey levels")
-    figures.table(
-        rows,
-        [
-            Column("way", _("way"), _),
-            Column("network_calls", _("network calls"), int),
-            Column("seconds", _("seconds"), digits(2)),
-            Column("rms_difference_from_the_first", off, digits(1)),
-        ],
-    )
+    figures.table(rows, compared_columns())
     settings = {_("seeds"): f"{seeds[0]} – {seeds[-1]}", _("clipped"): _("no")}
     figures.caption(Provenance(explorer.bundle, True, settings=settings))
     figures.downloads(

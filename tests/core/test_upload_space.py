@@ -155,6 +155,7 @@ def test_a_token_that_may_only_read_makes_no_space(hub, refused):
     assert hub.repositories == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not in a git repository")
 def test_the_command_sends_the_repository(hub, client):
     code = """

@@ -52,6 +52,7 @@ def uninterrupted(svhn_folder, tiny_ddpm, tmp_path_factory, few_ddpm_figures):
     return folder
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(
     uninterrupted, tiny_ddpm, tmp_path, monkeypatch
 ):
@@ -80,6 +81,7 @@ def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(
     assert [p.read_bytes() for p in sheets[0]] == [p.read_bytes() for p in sheets[1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prediction", ["eps", "v"])
 def test_training_lowers_the_loss(tiny_ddpm, prediction):
     config = replace(tiny_ddpm, prediction=prediction)
@@ -210,6 +212,7 @@ def test_the_command_line_sets_T_and_the_schedule(tmp_path, monkeypatch, tiny_dd
     assert architecture["unet"]["channels"] == [8, 8, 8]
 
 
+@pytest.mark.slow
 def test_minutes_become_epochs(tmp_path, tiny_ddpm):
     folder = tmp_path / "run"
     ddpm.start(folder, tiny_ddpm, THREE_EPOCHS, minutes=1e-4, device=CPU)

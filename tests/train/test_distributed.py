@@ -67,6 +67,7 @@ def test_alone_one_has_all_rows_and_is_the_first():
         assert device == torch.device("cpu")
 
 
+@pytest.mark.slow
 def test_two_processes_share_rows_and_average_gradients(tmp_path):
     body = """
     with distributed.processes(torch.device("cpu")) as device:
@@ -101,6 +102,7 @@ def test_two_processes_share_rows_and_average_gradients(tmp_path):
         torch.testing.assert_close(torch.tensor(told["grad"]), weight.grad)
 
 
+@pytest.mark.slow
 def test_losses_of_the_whole_batch_are_those_of_one_process(tmp_path):
     """Without batch normalisation, which gloo does not join, two halves are one batch exactly."""
     body = """
@@ -130,6 +132,7 @@ def test_losses_of_the_whole_batch_are_those_of_one_process(tmp_path):
             torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_run_of_two_processes_trains_one_model_and_writes_once(
     tmp_path, make_digits, write_shard
 ):

@@ -379,6 +379,7 @@ def test_verify_finds_an_altered_figure_of_the_judge(measured_copy, change, name
     assert "the card does not say what the figures say" in said
 
 
+@pytest.mark.slow
 def test_verify_asks_for_no_t_star_where_none_was_measured(ddpm_by_samples, capsys):
     assert run("verify", ddpm_by_samples) == 0
     said = capsys.readouterr().out

@@ -16,6 +16,7 @@ from train.vae import trainer as vae
 CPU = torch.device("cpu")
 
 
+@pytest.mark.slow
 def test_a_matrix_product_reaches_more_than_any_trainer(tmp_path, capsys, monkeypatch, tiny):
     monkeypatch.setitem(vae_networks.PRESETS, "default", tiny)
     monkeypatch.setattr(pace, "TESTED", 20)

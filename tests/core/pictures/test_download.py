@@ -64,6 +64,7 @@ def test_an_answer_that_is_no_file_is_told(hub, download, status):
     assert str(status) in said
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_told(tmp_path):
     gone = Hub()
     gone.close()

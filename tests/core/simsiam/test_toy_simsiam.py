@@ -70,6 +70,7 @@ def test_with_all_its_parts_it_learns():
         assert end.eigenvalues[0] < 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -106,6 +107,7 @@ def test_a_linear_predictor_falls_first_and_comes_back():
         assert run[-1].accuracy > 0.95
 
 
+@pytest.mark.slow
 def test_a_normalised_z_keeps_its_std_and_loses_its_rank():
     for seed in SEEDS[:2]:
         whole, fallen = (
