@@ -133,6 +133,7 @@ def test_a_link_survives_the_switch_of_language(tab):
     go(tab, "latent-space", lang="en", latent_from="Generated")
     tab.get_by_role("radio", name="Français").click()
     tab.wait_for_function("location.search.includes('Image')")
+    ready(tab)  # or the reload ends requests for pictures, which the console reports
     tab.reload()
     ready(tab)
     tab.wait_for_selector("[role=radio][aria-checked=true]:has-text('Image générée')")
