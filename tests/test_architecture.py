@@ -323,3 +323,14 @@ def test_a_breach_of_the_rule_is_seen(rule, file, source):
 @pytest.mark.parametrize("file", ["core/vae/model.py", "core/bundles/hub.py", "train/run/loop.py"])
 def test_the_files_are_found(file):
     assert file in SOURCES
+
+
+def test_no_data_set_and_no_pickle_is_in_the_tree():
+    """Weights are safetensors, and what tests need of pictures they draw."""
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for room in ("checkpoints", "core", "docs", "pages", "tests", "train")
+        for path in (ROOT / room).rglob("*")
+        if path.suffix in (".parquet", ".pt", ".pth", ".pkl", ".pickle", ".npy", ".npz")
+    ]
+    assert found == []

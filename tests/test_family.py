@@ -177,8 +177,9 @@ def test_a_new_family_is_verified(bundle, capsys):
 
 
 def test_a_new_family_is_exported(bundle, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    reason = "export needs onnxscript and onnxruntime (tests/requirements.txt)"
+    onnxruntime = pytest.importorskip("onnxruntime", reason=reason)
+    pytest.importorskip("onnxscript", reason=reason)
     assert main(["export", str(bundle), "--to", str(tmp_path / "onnx")]) == 0
     session = onnxruntime.InferenceSession(tmp_path / "onnx" / "tint.onnx")
     x = np.random.default_rng(0).uniform(-1, 1, (4, 3, 32, 32)).astype(np.float32)
