@@ -13,7 +13,7 @@ from core.bundles.bundle import Bundle
 from core.bundles.manifest import ManifestEntry
 from core.bundles.weights import GOLDEN_TOLERANCE
 from core.errors import AtelierError
-from pages.shared import figures, guests, loaders, training
+from pages.shared import controls, figures, guests, loaders, training
 from pages.shared.colours import BLUE, VERMILION
 from pages.shared.text import N_, _, head, mechanism, megabytes, number, plain_errors, sentence
 
@@ -255,7 +255,7 @@ def history(shown: Sequence[Bundle]) -> None:
     if not columns:
         st.caption(_("This bundle tells of no epochs."))
         return
-    key = st.selectbox(_("By epoch"), columns, key="checkpoints_column", bind="query-params")
+    key = controls.option(_("By epoch"), controls.same(columns), "checkpoints_column")
     figure, rows = go.Figure(), []
     for one, colour, dash in zip(shown, COLOURS, DASHES, strict=False):
         told = [row for row in one.history if isinstance(row.get(key), int | float)]
@@ -280,9 +280,7 @@ def one_or_two(entries: Sequence[ManifestEntry], opened: Opened) -> None:
     names = [entry.name for entry in entries]
     left, right = st.columns(2)
     with left:
-        if st.session_state.get("checkpoints_bundle", names[0]) not in names:
-            del st.session_state["checkpoints_bundle"]
-        chosen = st.selectbox(_("Bundle"), names, key="checkpoints_bundle", bind="query-params")
+        chosen = controls.option(_("Bundle"), controls.same(names), "checkpoints_bundle")
     found, entry = opened.get(chosen), next(one for one in entries if one.name == chosen)
     if found is None:
         not_fetched(entry)
@@ -292,10 +290,8 @@ def one_or_two(entries: Sequence[ManifestEntry], opened: Opened) -> None:
         return
     with right:
         others = [name for name in names if name != chosen and isinstance(opened.get(name), Bundle)]
-        if st.session_state.get("checkpoints_beside") not in (None, *others):
-            del st.session_state["checkpoints_beside"]
-        beside = st.selectbox(
-            _("Compare with"), others, None, key="checkpoints_beside", bind="query-params"
+        beside = controls.option(
+            _("Compare with"), controls.same(others), "checkpoints_beside", optional=True
         )
     details(entry, found)
     shown = [found] if beside is None else [found, opened[beside]]

@@ -13,8 +13,8 @@ ROOT = str(Path(__file__).parents[1])
 if ROOT not in sys.path:  # Streamlit puts the folder of this script there, not the project's
     sys.path.insert(0, ROOT)
 
-from pages.shared import guests, loaders, share, site  # noqa: E402
-from pages.shared.text import _, choose_language  # noqa: E402
+from pages.shared import controls, guests, links, loaders, share, site  # noqa: E402
+from pages.shared.text import _  # noqa: E402
 
 
 def show(navigate: Callable[[], Callable[[], None]]) -> None:
@@ -23,12 +23,15 @@ def show(navigate: Callable[[], Callable[[], None]]) -> None:
         page_title="Latent Atelier", page_icon=Image.fromarray(loaders.icon()), layout="wide"
     )
     with st.sidebar:
-        choose_language()
+        controls.choose_language()
         share.copy_link()
     page = navigate()
+    links.begin()
     guests.from_link()
     guests.keep_in_link()
+    above = st.empty()
     page()
+    links.settle(above)
 
 
 def navigate() -> Callable[[], None]:

@@ -140,6 +140,42 @@ def colours_stand_in_one_module(tree, file):
         yield from (v for v in values if isinstance(v, str) and re.fullmatch("#[0-9a-fA-F]{6}", v))
 
 
+WIDGETS = (
+    "checkbox",
+    "color_picker",
+    "date_input",
+    "multiselect",
+    "number_input",
+    "pills",
+    "radio",
+    "segmented_control",
+    "select_slider",
+    "selectbox",
+    "slider",
+    "text_area",
+    "text_input",
+    "toggle",
+)
+
+
+def what_a_visitor_sets_is_set_in_one_module(tree, file):
+    """But for the field of the page Checkpoints that a link does not carry."""
+    if file.startswith("pages/") and file != "pages/shared/controls.py":
+        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        own = {"text_input"} if file == "pages/checkpoints.py" else set()
+        yield from sorted(names & set(WIDGETS) - own)
+        words = [node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)]
+        yield from (word for word in words if word == "bind")
+
+
+def only_the_links_read_and_write_the_address(tree, file):
+    if file != "pages/shared/links.py":
+        names = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        for name in (*names, *imports(tree, file)):
+            if name.endswith("query_params"):
+                yield name
+
+
 def only_the_loaders_cache(tree, file):
     if file != "pages/shared/loaders.py":
         names = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
@@ -235,6 +271,16 @@ RULES = {
     colours_stand_in_one_module: [
         ("pages/vae/a.py", 'LINE = "#0072B2"'),
         ("pages/shared/a.py", 'f(fill="#fff0aa")'),
+    ],
+    what_a_visitor_sets_is_set_in_one_module: [
+        ("pages/vae/a.py", "left.selectbox('Class', 'abc')"),
+        ("pages/shared/picking.py", "import streamlit as st\nst.toggle('On')"),
+        ("pages/checkpoints.py", "st.radio('One', 'ab')"),
+        ("pages/a.py", "f(key='x', bind='query-params')"),
+    ],
+    only_the_links_read_and_write_the_address: [
+        ("pages/vae/a.py", "import streamlit as st\nst.query_params['a'] = 'b'"),
+        ("pages/shared/controls.py", "from streamlit import query_params"),
     ],
     only_the_loaders_cache: [
         ("pages/a.py", "import streamlit as st\n@st.cache_data\ndef f(): ..."),

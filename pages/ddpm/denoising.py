@@ -53,11 +53,7 @@ def asked() -> tuple[SamplerSettings, list[int], int]:
     left, middle, right = st.columns([5, 4, 4], gap="large")
     with left:
         sampler = controls.choice(_("Sampler"), SAMPLERS, "denoise_sampler")
-        count = int(
-            st.select_slider(
-                _("Pictures at once"), COUNTS, 4, key="denoise_count", bind="query-params"
-            )
-        )
+        count = controls.stop(_("Pictures at once"), COUNTS, 4, "denoise_count")
     steps, eta = None, 0.0
     with middle:
         if sampler == "ddpm":
@@ -81,10 +77,9 @@ def asked() -> tuple[SamplerSettings, list[int], int]:
             st.caption(_("A second-order solver of the same noiseless way as DDIM with η = 0."))
     with right:
         seed = controls.seed("denoise_seed")
-        clip = st.toggle(
+        clip = controls.switch(
             _("Clip x̂₀ to [−1, 1]"),
-            key="denoise_clip",
-            bind="query-params",
+            "denoise_clip",
             help=_("Values outside are no colours. Off in every comparison of this app."),
         )
     return (
@@ -248,14 +243,8 @@ def comparison(name: str, explorer: DDPMExplorer) -> None:
     )
     left, right = st.columns([5, 3], gap="large", vertical_alignment="bottom")
     with left:
-        chosen = st.multiselect(
-            _("Ways"),
-            list(COMPARED),
-            list(COMPARED_FIRST),
-            format_func=lambda code: _(COMPARED[code][0]),
-            key="compare_ways",
-            bind="query-params",
-        )
+        titles = {code: title for code, (title, _way) in COMPARED.items()}
+        chosen = controls.several(_("Ways"), titles, "compare_ways", COMPARED_FIRST)
     with right:
         seed = controls.seed("compare_seed")
     if not chosen:

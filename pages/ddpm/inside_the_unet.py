@@ -154,21 +154,10 @@ def channels(name: str, picked: Picked, seed: int) -> None:
         found = loaders.features(name, picked.picture, levels, seed)
         left, middle, right = st.columns(3, gap="large", vertical_alignment="bottom")
         with left:
-            layer = st.selectbox(
-                _("Layer"),
-                explorer.layers,
-                len(explorer.layers) - 1,
-                key="inside_layer",
-                bind="query-params",
-            )
+            layers = controls.same(explorer.layers)
+            layer = controls.option(_("Layer"), layers, "inside_layer", default=explorer.layers[-1])
         with middle:
-            t = st.select_slider(
-                "t",
-                [level + 1 for level in levels],
-                levels[2] + 1,
-                key="inside_t",
-                bind="query-params",
-            )
+            t = controls.stop("t", [level + 1 for level in levels], levels[2] + 1, "inside_t")
         values = found.value[layer][[level + 1 for level in levels].index(t)]
         count = len(values)
         pages = -(-count // CHANNELS_A_PAGE)
@@ -232,28 +221,20 @@ def segmentation(name: str, picked: Picked, seed: int) -> None:
         found = loaders.features(name, picked.picture, levels, seed)
         left, middle, right = st.columns(3, gap="large")
         with left:
-            layers = st.multiselect(
-                _("Layers"),
-                explorer.layers,
-                [explorer.layers[-2], explorer.layers[-1]],
-                key="inside_layers",
-                bind="query-params",
+            usual = explorer.layers[-2:]
+            layers = controls.several(
+                _("Layers"), controls.same(explorer.layers), "inside_layers", usual
             )
         with middle:
             ts = [level + 1 for level in levels]
-            chosen = st.multiselect(
-                _("Levels t"),
-                ts,
-                [round(share * explorer.T) for share in SEGMENT_SHARES],
-                key="inside_levels",
-                bind="query-params",
-            )
+            usual = [str(round(share * explorer.T)) for share in SEGMENT_SHARES]
+            chosen = controls.several(_("Levels t"), controls.same(ts), "inside_levels", usual)
         with right:
             k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, 3, "inside_k")
         if not layers or not chosen:
             st.info(_("Choose at least one layer and one level."))
             return
-        rows = [ts.index(t) for t in chosen]
+        rows = [ts.index(int(t)) for t in chosen]
         map_, clusters = segments(found.value, layers, rows, k)
         pixels = picked.picture.reshape(-1, 3).astype(float)
         plain = PALETTE[k_means(pixels, k).labels].reshape(picked.picture.shape)

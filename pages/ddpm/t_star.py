@@ -53,13 +53,8 @@ def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
         codes = {code: title for code, (title, _way) in WAYS.items()}
         code = controls.choice(_("Way of denoising"), codes, "tstar_way")
     with middle:
-        low, high = st.slider(
-            _("Levels t′, from – to"),
-            1,
-            T,
-            (T // 25, 4 * T // 5),
-            key=f"tstar_span_{T}",
-            bind="query-params",
+        low, high = controls.span(
+            _("Levels t′, from – to"), 1, T, (T // 25, 4 * T // 5), f"tstar_span_{T}"
         )
         count = controls.whole(_("How many levels"), 3, 24, 12, "tstar_levels")
     with right:

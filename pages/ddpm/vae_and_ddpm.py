@@ -398,14 +398,8 @@ def main() -> None:
             codes = {code: title for code, (title, _way) in WAYS.items()}
             code = controls.choice(_("Sampler"), codes, "against_way", default="ddim-50")
         with middle:
-            count = int(
-                st.select_slider(
-                    _("Pictures of each"), COUNTS, 16, key="against_count", bind="query-params"
-                )
-            )
-            marks = st.toggle(
-                _("What the judge sees in them"), key="against_marks", bind="query-params"
-            )
+            count = controls.stop(_("Pictures of each"), COUNTS, 16, "against_count")
+            marks = controls.switch(_("What the judge sees in them"), "against_marks")
         with right:
             seed = controls.seed("against_seed")
             sure_from = controls.real(

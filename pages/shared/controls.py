@@ -1,76 +1,150 @@
-"""Controls: every widget is keyed with its page's prefix and bound to the URL.
+"""Controls: every one has a key, which begins with its page's prefix and is its name in the address.
 
-A link restores what its sender saw.
+A link restores what its sender saw. What a visitor sets is set here alone: a page calls one of these
+functions, never a widget of Streamlit.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 import streamlit as st
 
-from pages.shared import guests, loaders
-from pages.shared.text import LANGUAGES, _, in_language, language
+from pages.shared import guests, links, loaders
+from pages.shared.text import LANGUAGE, LANGUAGES, _, language
 
+LANGUAGE_WIDGET, LANGUAGE_PARAMETER = "language_widget", "lang"
 MAX_SEED = 9999
 SECONDS_A_STOP = 0.7
 
 
-# ---------------------------------------------------------------- single widgets
+# ---------------------------------------------------------------- language
+
+
+def choose_language() -> None:
+    """The switch in the sidebar; the choice lives in the visit and in the address.
+
+    A widget forgets its value when another page is opened, so it is only a mirror of a plain key of
+    the visit.
+    """
+    if LANGUAGE not in st.session_state:
+        wanted = next(iter(links.values(LANGUAGE_PARAMETER)), None)
+        if wanted not in LANGUAGES:
+            browser = (st.context.locale or "en")[:2]
+            wanted = browser if browser in LANGUAGES else "en"
+        st.session_state[LANGUAGE] = wanted
+    st.session_state[LANGUAGE_WIDGET] = st.session_state[LANGUAGE]
+    st.segmented_control(
+        "Language · Langue",
+        list(LANGUAGES),
+        required=True,
+        format_func=LANGUAGES.get,
+        key=LANGUAGE_WIDGET,
+        on_change=lambda: st.session_state.update(
+            {LANGUAGE: st.session_state[LANGUAGE_WIDGET] or language()}
+        ),
+        width="stretch",
+    )
+    links.write(LANGUAGE_PARAMETER, [language()])
+
+
+# ---------------------------------------------------------------- choices
 
 
 Code = TypeVar("Code", bound=str)
+Number = TypeVar("Number", int, float)
+
+
+def _words(options: Mapping[str, str]) -> Callable[[str], str]:
+    """What the visitor reads of each option: in the language of this run, whenever it is asked."""
+    words = {code: _(word) for code, word in options.items()}
+    return lambda code: words.get(code, code)
 
 
 def choice(
     label: str,
-    options: dict[Code, str],
+    options: Mapping[Code, str],
     key: str,
     *,
     default: Code | None = None,
     help: str | None = None,
 ) -> Code:
-    """One of a few options, as buttons; ``options`` maps codes to English labels.
-
-    The URL carries the label that the sender saw; a link is understood in either language.
-    """
-    codes = list(options)
-    default = default or codes[0]
-    if key not in st.session_state and key in st.query_params:
-        labels = {
-            in_language(label_, spoken): code
-            for spoken in LANGUAGES
-            for code, label_ in options.items()
-        } | {code: code for code in codes}
-        wanted = labels.get(st.query_params[key])
-        if wanted is not None and st.query_params[key] != _(options[wanted]):
-            # Streamlit would drop a label of the other language from the URL: the link of what is
-            # shown would lack it.
-            st.query_params[key] = _(options[wanted])
-            st.rerun()
-        if wanted is not None:
-            st.session_state[key] = wanted
-    spoken = st.session_state.get(f"{key}_language", language())
-    if key in st.session_state and spoken != language():
-        # Setting the value anew makes Streamlit write the label of this language to the URL.
-        st.session_state[key] = st.session_state[key]
-    st.session_state[f"{key}_language"] = language()
-    if st.session_state.get(key, default) not in codes:
-        st.session_state[key] = default
-    return st.segmented_control(
+    """One of a few options, as buttons; ``options`` maps codes to English words."""
+    default = default or next(iter(options))
+    links.restore(key, label, options, default)
+    chosen = st.segmented_control(
         label,
-        codes,
-        default=default,
+        list(options),
         required=True,
-        format_func=lambda code: _(options[code]),
+        format_func=_words(options),
         key=key,
         help=help,
         wrap=True,
-        bind="query-params",
     )
+    links.keep(key, options, chosen, default)
+    return chosen
+
+
+def option(
+    label: str,
+    options: Mapping[Code, str],
+    key: str,
+    *,
+    default: Code | None = None,
+    optional: bool = False,
+    help: str | None = None,
+    width: int | Literal["stretch"] = "stretch",
+) -> Code | None:
+    """One of many options, in a list to open; ``options`` maps codes to English words.
+
+    ``optional``: none of them, too, which is then the default.
+    """
+    default = default if optional else default or next(iter(options))
+    links.restore(key, label, options, default)
+    chosen = st.selectbox(
+        label,
+        list(options),
+        None if optional else 0,
+        format_func=_words(options),
+        key=key,
+        help=help,
+        width=width,
+    )
+    links.keep(key, options, chosen, default)
+    return chosen
+
+
+def several(
+    label: str, options: Mapping[Code, str], key: str, default: Sequence[Code]
+) -> list[Code]:
+    """Some of many options, in their order; ``options`` maps codes to English words."""
+    links.restore(key, label, options, list(default))
+    chosen = st.multiselect(
+        label, list(options), format_func=_words(options), key=key, wrap=True
+    )
+    links.keep(key, options, chosen, default)
+    return [code for code in options if code in chosen]
+
+
+def same(words: Iterable[object]) -> dict[str, str]:
+    """Options that are their own codes: digits, layers, columns."""
+    return {str(word): str(word) for word in words}
+
+
+# ---------------------------------------------------------------- numbers, switches, text
+
+
+def _within(low: float, high: float) -> Callable[[str], bool]:
+    def fits(value: str) -> bool:
+        try:
+            return low <= float(value) <= high
+        except ValueError:
+            return False
+
+    return fits
 
 
 def whole(
@@ -84,7 +158,10 @@ def whole(
     help: str | None = None,
 ) -> int:
     """A whole number on a slider."""
-    return int(st.slider(label, low, high, default, step, key=key, help=help, bind="query-params"))
+    links.check(key, label, _within(low, high))
+    value = st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
+    links.answer(key, value)
+    return int(value)
 
 
 def real(
@@ -98,21 +175,81 @@ def real(
     help: str | None = None,
 ) -> float:
     """A number on a slider."""
-    return float(
-        st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
+    links.check(key, label, _within(low, high))
+    value = st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
+    links.answer(key, value)
+    return float(value)
+
+
+def span(label: str, low: int, high: int, default: tuple[int, int], key: str) -> tuple[int, int]:
+    """From one whole number to another, on one slider."""
+    links.check(key, label, _within(low, high))
+    first, last = st.slider(label, low, high, default, key=key, bind="query-params")
+    links.answer(key, f"{first} – {last}")
+    return int(first), int(last)
+
+
+def stop(
+    label: str,
+    stops: Sequence[Number],
+    default: Number,
+    key: str,
+    *,
+    help: str | None = None,
+) -> Number:
+    """One of a few numbers, on a slider that rests on them alone."""
+    links.check(key, label, {str(one) for one in stops}.__contains__)
+    value = st.select_slider(label, stops, default, key=key, help=help, bind="query-params")
+    links.answer(key, value)
+    return value
+
+
+def count(
+    label: str,
+    low: int,
+    high: int,
+    default: int,
+    key: str,
+    *,
+    help: str | None = None,
+    width: int | Literal["stretch"] = "stretch",
+) -> int:
+    """A whole number in a field."""
+    links.check(key, label, _within(low, high))
+    value = st.number_input(
+        label, low, high, default, key=key, help=help, width=width, bind="query-params"
     )
+    links.answer(key, value)
+    return int(value)
+
+
+def switch(label: str, key: str, *, default: bool = False, help: str | None = None) -> bool:
+    """On or off."""
+    links.check(key, label, {"true", "false"}.__contains__)
+    value = st.toggle(label, default, key=key, help=help, bind="query-params")
+    links.answer(key, value)
+    return value
+
+
+def line(label: str, default: str, key: str, *, longest: int, width: int) -> str:
+    """A few characters in a field."""
+    links.check(key, label, lambda value: len(value) <= longest)
+    value = st.text_input(
+        label, default, max_chars=longest, key=key, width=width, bind="query-params"
+    )
+    links.answer(key, value)
+    return value
 
 
 def seed(key: str) -> int:
     """A visible seed with a button that draws another one."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        value = st.number_input(
+        value = count(
             _("Seed"),
             0,
             MAX_SEED,
             0,
-            key=key,
-            bind="query-params",
+            key,
             help=_("Same seed, same random numbers, same pictures."),
             width=170,
         )
@@ -125,7 +262,7 @@ def seed(key: str) -> int:
                 {key: int(np.random.default_rng().integers(MAX_SEED + 1))}
             ),
         )
-    return int(value)
+    return value
 
 
 # ---------------------------------------------------------------- a timeline
@@ -169,7 +306,7 @@ def timeline(label: str, stops: Sequence[int], key: str, *, default: int | None 
             st.session_state[flag] = False
             st.session_state[f"{flag}_changed"] = True
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        value = st.select_slider(label, stops, first, key=key, bind="query-params")
+        value = stop(label, stops, first, key)
         for name, icon, words, action in (
             ("back", "skip_previous", _("One step back"), lambda: move(-1)),
             ("play", "pause" if playing else "play_arrow", _("Play or pause"), play_or_pause),
@@ -201,15 +338,6 @@ def bundle_name(family: str, key: str) -> str:
     names = [entry.name for entry in entries]
     if len(names) == 1:
         return first
-    titles = {entry.name: _(entry.title) for entry in entries}
     theirs = [entry.name for entry in guests.entries() if entry.name in names]
-    if key in st.session_state and st.session_state[key] not in names:
-        del st.session_state[key]
-    return st.selectbox(
-        _("Model"),
-        names,
-        names.index(theirs[-1] if theirs else first),
-        format_func=lambda name: titles.get(name, name),
-        key=key,
-        bind="query-params",
-    )
+    titles = {entry.name: entry.title for entry in entries}
+    return option(_("Model"), titles, key, default=theirs[-1] if theirs else first)

@@ -10,6 +10,7 @@ from core.bundles.bundle import Bundle
 from core.bundles.manifest import ManifestEntry
 from core.errors import AtelierError
 from core.families import networks
+from pages.shared import links
 from pages.shared.text import _, megabytes, sentence
 
 PARAMETER = "bundle"
@@ -87,7 +88,7 @@ def from_link() -> None:
     """Opens what ``?bundle=user/name@revision`` names, once a visit; says why where it cannot."""
     asked = st.session_state.setdefault(REFUSED, {})
     held = {f"{one.repo}@{one.revision}" for one in entries()}
-    for place in st.query_params.get_all(PARAMETER)[:MOST]:
+    for place in links.values(PARAMETER)[:MOST]:
         if place in held or place in asked:
             continue
         asked[place] = None
@@ -103,6 +104,4 @@ def from_link() -> None:
 
 def keep_in_link() -> None:
     """The address names the guests, so that it opens them again; a change of page would lose them."""
-    wanted = [f"{one.repo}@{one.revision}" for one in entries()]
-    if st.query_params.get_all(PARAMETER) != wanted:
-        st.query_params[PARAMETER] = wanted
+    links.write(PARAMETER, [f"{one.repo}@{one.revision}" for one in entries()])

@@ -270,30 +270,15 @@ def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
     )
     with plain_errors():
         found = loaders.picture_set(settings["name"], settings["test_split"])
-        index = int(
-            st.number_input(
-                label.format(last=len(found) - 1),
-                0,
-                len(found) - 1,
-                0,
-                key=f"{prefix}_test",
-                bind="query-params",
-            )
-        )
+        last = len(found) - 1
+        index = controls.count(label.format(last=last), 0, last, 0, f"{prefix}_test")
         return _test_picture(found, index)
     return None
 
 
 def _from_maker(prefix: str, of: Bundle) -> Picked | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = st.text_input(
-            _("Digits (1 to 3)"),
-            "7",
-            max_chars=3,
-            key=f"{prefix}_text",
-            bind="query-params",
-            width=150,
-        )
+        text = controls.line(_("Digits (1 to 3)"), "7", f"{prefix}_text", longest=3, width=150)
         ink = controls.choice(_("Ink"), INKS, f"{prefix}_ink")
         wall = controls.choice(_("Wall"), WALLS, f"{prefix}_wall")
         with st.popover(_("More")):

@@ -25,8 +25,6 @@ LOGGER = logging.getLogger("latent_atelier")
 LOCALES = Path(__file__).parent / "locale"
 LANGUAGES = {"en": "English", "fr": "Français"}
 LANGUAGE = "language"
-LANGUAGE_WIDGET = "language_widget"
-LANGUAGE_PARAMETER = "lang"
 
 SYMBOL_LATEX = {"x": "x", "x_hat": r"\hat x", "z": "z", "eps": r"\varepsilon", "x_t": "x_t"}
 
@@ -57,34 +55,6 @@ def in_language(message: str, code: str) -> str:
 def N_(message: str) -> str:
     """Marks a sentence for translation that ``_`` is given later."""
     return message
-
-
-def choose_language() -> None:
-    """The switch in the sidebar; the choice lives in the session and in the URL.
-
-    A widget forgets its value when another page is opened, so it is only a mirror of a plain
-    session key.
-    """
-    if LANGUAGE not in st.session_state:
-        wanted = st.query_params.get(LANGUAGE_PARAMETER)
-        if wanted not in LANGUAGES:
-            browser = (st.context.locale or "en")[:2]
-            wanted = browser if browser in LANGUAGES else "en"
-        st.session_state[LANGUAGE] = wanted
-    st.session_state[LANGUAGE_WIDGET] = st.session_state[LANGUAGE]
-    st.segmented_control(
-        "Language · Langue",
-        list(LANGUAGES),
-        required=True,
-        format_func=LANGUAGES.get,
-        key=LANGUAGE_WIDGET,
-        on_change=lambda: st.session_state.update(
-            {LANGUAGE: st.session_state[LANGUAGE_WIDGET] or language()}
-        ),
-        width="stretch",
-    )
-    if st.query_params.get(LANGUAGE_PARAMETER) != language():
-        st.query_params[LANGUAGE_PARAMETER] = language()
 
 
 # ---------------------------------------------------------------- numbers and symbols

@@ -71,7 +71,7 @@ def choose(found: Mapping[str, RunRecord]) -> list[RunRecord]:
     default = [recipe for recipe in DEFAULT if recipe in found] or list(found)[:2]
     with left:
         labels = {recipe: runs.look(record).name for recipe, record in found.items()}
-        chosen = run_charts.several(_("Runs"), labels, "collapse_runs", default)
+        chosen = controls.several(_("Runs"), labels, "collapse_runs", default)
     with right:
         st.caption(_("The assignment's plots, one click each"))
         presets(found, chosen)

@@ -13,7 +13,7 @@ from core.simsiam.explorer import SimSiamExplorer, Vote
 from core.simsiam.neighbours import find, predict, vote
 from core.simsiam.representation import normalise
 from core.simsiam.run_record import RunRecord
-from pages.shared import data_sets, figures, picking
+from pages.shared import controls, data_sets, figures, picking
 from pages.shared.colours import CLASSES, NEEDLE
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
@@ -59,20 +59,18 @@ def stops(most: int) -> list[int]:
 def asked(most: int) -> tuple[int, float]:
     """k and the temperature, written alike in either language so that a link fits both."""
     offered = stops(most)
-    k = st.select_slider(
+    k = controls.stop(
         _("k, how many neighbours vote"),
         offered,
         min(DEFAULT_K, most),
-        key="near_k",
-        bind="query-params",
+        "near_k",
         help=_("Up to the whole bank of training pictures."),
     )
-    temperature = st.select_slider(
+    temperature = controls.stop(
         _("Temperature τ"),
         TEMPERATURES,
         DEFAULT_TEMPERATURE,
-        key="near_temperature",
-        bind="query-params",
+        "near_temperature",
         help=_("Low: the nearest alone decide. High: all k count alike."),
     )
     return int(k), float(temperature)
@@ -258,10 +256,9 @@ def nearest(pair: networks.Pair, picked: Picked, k: int, temperature: float) -> 
     shown = min(k, THUMBNAILS)
     with_pictures = False
     if networks.training_set_at_hand(pair.chosen):
-        with_pictures = st.toggle(
+        with_pictures = controls.switch(
             _("Show the pictures"),
-            key="near_pictures",
-            bind="query-params",
+            "near_pictures",
             help=_("Reads the whole training set once, which may take half a minute."),
         )
     else:

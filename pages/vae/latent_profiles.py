@@ -75,12 +75,11 @@ def source_of_profiles(explorer: VAEExplorer) -> Source:
     with plain_errors():
         most = loaders.picture_count(settings["name"], split)
         options = [*(n for n in SAMPLES if n < most), most]
-        chosen = st.select_slider(
+        chosen = controls.stop(
             _("Training pictures that go in"),
             [0, *options],
             0,
-            key="profiles_pictures",
-            bind="query-params",
+            "profiles_pictures",
             help=_(
                 "0: the profile as it is stored with the bundle. Few pictures: the profile is noisy. "
                 "Watch which peaks stay."
@@ -270,7 +269,8 @@ def class_by_itself(profiled: Profiled) -> None:
     shown, classes, units, peaks = profiled.shown, profiled.classes, profiled.units, profiled.peaks
     st.subheader(_("One class"), anchor=False)
     left, right = st.columns(2)
-    name = left.selectbox(_("Class"), classes, key="profiles_class", bind="query-params")
+    with left:
+        name = controls.option(_("Class"), controls.same(classes), "profiles_class")
     c = classes.index(name)
     with right:
         whiskers = controls.choice(_("Whiskers"), WHISKERS, "profiles_whiskers")
@@ -322,12 +322,12 @@ def two_classes(profiled: Profiled) -> None:
     st.subheader(_("Two classes"), anchor=False)
     left, right = st.columns(2)
     last = len(classes) - 1
-    first = left.selectbox(
-        _("Class"), classes, index=min(1, last), key="profiles_a", bind="query-params"
-    )
-    second = right.selectbox(
-        _("minus class"), classes, index=min(7, last), key="profiles_b", bind="query-params"
-    )
+    options = controls.same(classes)
+    with left:
+        first = controls.option(_("Class"), options, "profiles_a", default=classes[min(1, last)])
+    with right:
+        usual = classes[min(7, last)]
+        second = controls.option(_("minus class"), options, "profiles_b", default=usual)
     a, b = classes.index(first), classes.index(second)
     alt = _("Mean latent of class {a} minus that of class {b}").format(a=first, b=second)
     figure = class_difference(shown, classes, a, b, units)

@@ -77,9 +77,7 @@ def set_from(explorer: VAEExplorer, start: Start) -> None:
     """Buttons that move all sliders at once."""
     classes, limit = list(explorer.class_names), reach(start.z)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox(
-            _("Class"), classes, key="latent_class", bind="query-params", width=110
-        )
+        chosen = controls.option(_("Class"), controls.same(classes), "latent_class", width=110)
         st.button(
             _("Set z to the mean of this class"),
             key="latent_to_class",
@@ -169,16 +167,13 @@ def explore(name: str, start: Start) -> None:
 def traversal(explorer: VAEExplorer, z: np.ndarray) -> None:
     st.subheader(_("One unit from end to end"), anchor=False)
     units = [int(unit) for unit in explorer.order]
-    unit = (
-        st.selectbox(
-            _("Unit"),
-            [u + 1 for u in units],
-            key="latent_unit",
-            bind="query-params",
-            help=_("In order of KL: the first says most about the picture."),
-        )
-        - 1
+    chosen = controls.option(
+        _("Unit"),
+        controls.same(unit + 1 for unit in units),
+        "latent_unit",
+        help=_("In order of KL: the first says most about the picture."),
     )
+    unit = int(chosen) - 1
     begun = time.perf_counter()
     pictures = explorer.traverse(z, unit, TRAVERSAL)
     seconds = time.perf_counter() - begun

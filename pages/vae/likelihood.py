@@ -196,11 +196,7 @@ def bound(explorer: VAEExplorer, start: Start, found: Evidence) -> None:
     st.subheader(_("How tight is the bound?"), anchor=False)
     left, middle, right = st.columns(3, gap="large", vertical_alignment="bottom")
     with left:
-        most = int(
-            st.select_slider(
-                _("K up to"), [10, 100, 1000, 5000], 1000, key="likelihood_k", bind="query-params"
-            )
-        )
+        most = controls.stop(_("K up to"), [10, 100, 1000, 5000], 1000, "likelihood_k")
     with middle:
         repeats = controls.whole(
             _("Repeats"),

@@ -144,9 +144,7 @@ def show_epoch(explorer: VAEExplorer) -> None:
             bundle, "reconstructions", epoch, alt, "vae_reconstructions_by_epoch"
         )
         real = data_sets.measured_test_set(bundle)
-        if real is not None and st.toggle(
-            _("Show the test digits"), key="training_real", bind="query-params"
-        ):
+        if real is not None and controls.switch(_("Show the test digits"), "training_real"):
             shown = real.pictures[bundle.profiles["shown_rows"]]
             figures.sheet(shown, columns=6, alt=_("The test digits themselves"))
             figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))

@@ -23,7 +23,7 @@ def ready(page):
 
 
 def address(tab):
-    return f"{tab.base}/latent-space?lang=en&latent_from=Generated"
+    return f"{tab.base}/latent-space?lang=en&latent_from=gallery"
 
 
 def restores_the_choice(browser, link):
@@ -72,7 +72,7 @@ def test_a_copied_link_shows_another_visitor_the_same(tab, browser):
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     ready_at(tab, f"{tab.base}/latent-space?lang=en")
     tab.get_by_role("radio", name="Generated").click()
-    tab.wait_for_function("location.search.includes('Generated')")
+    tab.wait_for_function("location.search.includes('latent_from=gallery')")
     ready(tab)
     tab.get_by_role("button", name="Copy link").press("Enter")
     tab.wait_for_selector("[role=status]:has-text('Copied')")

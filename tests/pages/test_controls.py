@@ -197,7 +197,7 @@ def test_every_slider_of_the_latent_space_moves_the_picture(open_page):
 
 
 def test_a_slider_sets_the_length_of_z(open_page):
-    at = open_page("latent_space", latent_from="From the prior")
+    at = open_page("latent_space", latent_from="prior")
     explorer = loaders.vae(NAME)
     z = explorer.prior(0)[0]
     unit = int(explorer.order[0])
@@ -208,15 +208,15 @@ def test_a_slider_sets_the_length_of_z(open_page):
 
 def test_a_link_restores_sliders_and_start(open_page):
     unit = int(loaders.vae(NAME).order[0])
-    moved = open_page("latent_space", latent_from="From the prior")
+    moved = open_page("latent_space", latent_from="prior")
     moved.slider(key=f"latent_z{unit + 1}").set_value(2.5).run()
-    link = {"latent_from": "From the prior", f"latent_z{unit + 1}": "2.5"}
+    link = {"latent_from": "prior", f"latent_z{unit + 1}": "2.5"}
     opened = open_page("latent_space", **link)
     assert [image.value for image in opened.image] == [image.value for image in moved.image]
 
 
 def test_a_link_in_french_is_understood_in_english(open_page):
-    english = open_page("latent_space", latent_from="From the prior")
+    english = open_page("latent_space", latent_from="prior")
     french = open_page("latent_space", latent_from=in_language("From the prior", "fr"))
     assert [image.value for image in french.image] == [image.value for image in english.image]
 
@@ -270,7 +270,7 @@ def upload(at, name, content):
 
 
 def test_an_uploaded_picture_is_encoded(open_page):
-    at = open_page("latent_space", latent_from="Upload")
+    at = open_page("latent_space", latent_from="upload")
     assert any("Choose a picture" in info.value for info in at.info)
     picture = house_number.draw(house_number.HouseNumber(text="4"))
     upload(at, "four.png", images.png_bytes(picture))
@@ -279,7 +279,7 @@ def test_an_uploaded_picture_is_encoded(open_page):
 
 
 def test_a_file_that_is_no_picture_gets_one_sentence(open_page):
-    at = upload(open_page("latent_space", latent_from="Upload"), "no.png", b"not a picture")
+    at = upload(open_page("latent_space", latent_from="upload"), "no.png", b"not a picture")
     assert ["not a picture" in error.value for error in at.error] == [True]
     assert at.expander  # the rest of the page is there
 
@@ -295,7 +295,7 @@ def test_test_digits_are_offered_where_they_are_at_hand(open_page, monkeypatch, 
     without = open_page("latent_space")
     assert len(without.button_group(key="latent_from").options) == 5
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    at = open_page("latent_space", latent_from="Test digit")
+    at = open_page("latent_space", latent_from="test")
     before = visible(at)
     at.number_input(key="latent_test").set_value(3).run()
     assert visible(at) != before
@@ -306,12 +306,12 @@ def test_test_digits_are_offered_where_they_are_at_hand(open_page, monkeypatch, 
 
 def test_a_number_beyond_the_test_set_is_ignored(open_page, monkeypatch, svhn_folder):
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    at = open_page("latent_space", latent_from="Test digit", latent_test="999999")
+    at = open_page("latent_space", latent_from="test", latent_test="999999")
     assert at.number_input(key="latent_test").value == 0
 
 
 def test_a_download_that_cannot_reach_the_hub_says_so(open_page):
-    at = open_page("latent_space", latent_from="Generated")
+    at = open_page("latent_space", latent_from="gallery")
     at.button(key="latent_download").click().run()
     assert not at.exception
     assert ["could not be reached" in error.value for error in at.error] == [True]
@@ -321,7 +321,7 @@ def test_a_download_that_cannot_reach_the_hub_says_so(open_page):
 
 
 def test_the_middle_of_the_straight_way_is_short(open_page):
-    at = open_page("interpolation", interpolation_b_from="From the prior", interpolation_b_seed="1")
+    at = open_page("interpolation", interpolation_b_from="prior", interpolation_b_seed="1")
     explorer = loaders.vae(NAME)
     first, second = explorer.prior(0)[0], explorer.prior(1)[0]
     linear, spherical = (explorer.walk(first, second, 12, kind) for kind in ("linear", "spherical"))
@@ -454,7 +454,7 @@ def test_sliders_reach_a_start_that_lies_far_out(open_page, monkeypatch):
     explorer = loaders.vae(NAME)
     far = np.full(explorer.latent_dim, 5.5, dtype=np.float32)
     monkeypatch.setattr(explorer, "prior", lambda *a, **k: np.stack([far] * 24))
-    at = open_page("latent_space", latent_from="From the prior")
+    at = open_page("latent_space", latent_from="prior")
     assert at.metric[0].value == f"{np.linalg.norm(far):.2f}"
     at.button(key="latent_to_class").click().run()
     mean = np.round(explorer.profiles.mean[0], 2)

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
-import streamlit as st
 
 from core.simsiam.explorer import Layer
 from core.simsiam.run_record import RunRecord
@@ -26,7 +25,7 @@ from pages.shared.colours import (
     VIOLET,
 )
 from pages.shared.figures import Provenance
-from pages.shared.text import LANGUAGES, N_, _, in_language, language, number
+from pages.shared.text import N_, _, number
 from pages.simsiam.parts import runs
 
 State = Literal["collapsed", "flat", "spread"]
@@ -64,51 +63,6 @@ MARKS = (
 LEGEND_LINE, MAP_HEIGHT = 24, 560
 FAINT = 1e-6
 """Singular values below this share of the largest one drawn are left out of the picture."""
-
-
-# ---------------------------------------------------------------- which runs
-
-
-def several(label: str, options: Mapping[str, str], key: str, default: Sequence[str]) -> list[str]:
-    """Some of many options, in their order; ``options`` maps codes to English labels.
-
-    As with ``controls.choice``, the URL carries the labels that the sender saw, and a link is
-    understood in either language.
-    """
-    if key in st.session_state:
-        kept = [code for code in st.session_state[key] if code in options]
-        lost = len(kept) < len(st.session_state[key])
-        if lost or st.session_state.get(f"{key}_language") != language():
-            # Setting the value anew makes Streamlit write the labels of this language to the URL.
-            st.session_state[key] = (kept or list(default)) if lost else kept
-    else:
-        _translate_link(options, key)
-    st.session_state[f"{key}_language"] = language()
-    chosen = st.multiselect(
-        label,
-        list(options),
-        None if key in st.session_state else list(default),
-        format_func=lambda code: _(options[code]),
-        key=key,
-        wrap=True,
-        bind="query-params",
-    )
-    return [code for code in options if code in chosen]
-
-
-def _translate_link(options: Mapping[str, str], key: str) -> None:
-    """Writes a link made in the other language anew, before Streamlit reads it.
-
-    Of its labels Streamlit would take those that both languages share, as BYOL, and drop the rest.
-    """
-    codes = {
-        in_language(said, spoken): code for spoken in LANGUAGES for code, said in options.items()
-    } | {code: code for code in options}
-    linked = st.query_params.get_all(key)
-    wanted = [_(options[codes[value]]) for value in linked if value in codes]
-    if wanted and wanted != linked:
-        st.query_params[key] = wanted
-        st.rerun()
 
 
 # ---------------------------------------------------------------- by epoch

@@ -81,11 +81,10 @@ def presets(own: ToyConfig) -> None:
 
 def switches() -> ToyConfig:
     """The visitor's own settings."""
-    stop = st.toggle(
+    stop = controls.switch(
         _("Stop-gradient"),
-        START.stop_gradient,
-        key="toy_stopgrad",
-        bind="query-params",
+        "toy_stopgrad",
+        default=START.stop_gradient,
         help=_("The target z is held constant: no gradient flows through it."),
     )
     predictor = controls.choice(_("Predictor"), PREDICTORS, "toy_predictor")
@@ -101,9 +100,7 @@ def switches() -> ToyConfig:
             help=_("Standard deviation of the fresh noise in every view; points have 1."),
         )
         rate, predictor_rate, decay = (
-            float(
-                st.select_slider(label, options, getattr(START, name), key=key, bind="query-params")
-            )
+            float(controls.stop(label, options, getattr(START, name), key))
             for label, options, name, key in (
                 (_("Learning rate"), RATES, "learning_rate", "toy_rate"),
                 (
@@ -117,9 +114,7 @@ def switches() -> ToyConfig:
         )
     with st.expander(_("The same on both sides"), icon=":material/balance:"):
         seed = controls.seed("toy_seed")
-        steps = int(
-            st.select_slider(_("Steps"), STEPS, START.steps, key="toy_steps", bind="query-params")
-        )
+        steps = controls.stop(_("Steps"), STEPS, START.steps, "toy_steps")
         dim = controls.whole(_("Dimensions of z"), 2, MOST_DIM, START.dim, "toy_dim")
     return ToyConfig(
         stop_gradient=stop,

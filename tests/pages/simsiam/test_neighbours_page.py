@@ -172,7 +172,7 @@ def test_every_object_has_neighbours_of_its_own(open_page):
 
 
 def test_nothing_chosen_asks_for_a_picture(open_page):
-    at = open_page(PAGE, near_from="Upload")
+    at = open_page(PAGE, near_from="upload")
     assert said(at, "Choose a picture to start from.")
     assert not at.metric
     content = images.png_bytes(SHIP)
@@ -191,7 +191,7 @@ def test_a_test_picture_says_whether_the_vote_is_right(open_page, monkeypatch, o
     assert hits.any()
     assert not hits.all()
     for index, words in ((int(hits.argmax()), "**right**"), (int(hits.argmin()), "**wrong**")):
-        at = open_page(PAGE, near_from="Test picture", near_test=str(index))
+        at = open_page(PAGE, near_from="test", near_test=str(index))
         line = next(str(e.value) for e in at.markdown if str(e.value).startswith("Second"))
         assert words in line
         if not hits[index]:

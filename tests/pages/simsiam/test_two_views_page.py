@@ -307,7 +307,7 @@ def test_house_numbers_and_generated_digits_are_not_on_offer(open_page):
 
 def test_a_test_picture_is_compared_with_those_that_follow(open_page, monkeypatch, objects_folder):
     monkeypatch.setenv("ATELIER_DATA_DIR", str(objects_folder))
-    at = open_page(PAGE, views_from="Test picture", views_test="3")
+    at = open_page(PAGE, views_from="test", views_test="3")
     found = data.load_split("cifar10", "test")
     assert said(at, f"test picture 3: {found.class_names[found.labels[3]]}")
     ask = loaders.simsiam(NAME).agreement
@@ -319,7 +319,7 @@ def test_a_test_picture_is_compared_with_those_that_follow(open_page, monkeypatc
 
 
 def test_an_upload_is_compared_with_drawn_objects(open_page):
-    at = open_page(PAGE, views_from="Upload")
+    at = open_page(PAGE, views_from="upload")
     assert said(at, "Choose a picture to start from.")
     picture = shapes.draw(shapes.Shape(kind="truck", seed=5))
     content = images.png_bytes(picture)

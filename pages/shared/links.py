@@ -1,0 +1,192 @@
+"""The address of what is shown: a code for every control, the same in every language.
+
+Streamlit binds numbers, switches and text to the address by itself (``bind="query-params"``). Of a choice
+it would write the words that the visitor reads, and refuse its code: so the codes of choices are read and
+written here, and nothing else in the project touches ``st.query_params``. Links made when the address
+still carried words, in either language, are read as well.
+
+What a link asks for and this page cannot show is said in one line above the page, for as long as the page
+shows something else in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from pages.shared.text import LANGUAGES, _, in_language, language
+
+VISIT = "links"
+LONGEST = 40
+"""Characters of a value from a link that are shown to the visitor."""
+MOST_SAID = 3
+
+
+@dataclass
+class Refusal:
+    """A value of a link that a control does not take, and what the control shows instead."""
+
+    label: str
+    wanted: str
+    shown: object = None
+    answered: bool = False
+
+
+@dataclass
+class Visit:
+    """What is known of one visitor's address.
+
+    ``shown``: parameters of the controls of this run of the page. ``written``: parameters that this
+    module wrote, and so has to take away when their control is gone.
+    """
+
+    shown: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    refused: dict[str, Refusal] = field(default_factory=dict)
+
+
+def _visit() -> Visit:
+    return st.session_state.setdefault(VISIT, Visit())
+
+
+# ---------------------------------------------------------------- the address itself
+
+
+def values(parameter: str) -> list[str]:
+    """What the address says of a parameter; empty where it says nothing."""
+    return st.query_params.get_all(parameter)
+
+
+def write(parameter: str, wanted: Sequence[str]) -> None:
+    """Makes the address say ``wanted`` of a parameter; nothing at all where that is empty."""
+    if values(parameter) == list(wanted):
+        return
+    if wanted:
+        st.query_params[parameter] = list(wanted)
+    else:
+        del st.query_params[parameter]
+
+
+# ---------------------------------------------------------------- a run of the page
+
+
+def begin() -> None:
+    """To be called before the page is run: no control has been shown yet."""
+    _visit().shown.clear()
+
+
+def settle(place: st.delta_generator.DeltaGenerator) -> None:
+    """To be called when the page was run: forgets the codes of controls that are gone, and says at
+    ``place`` what the link asked for in vain.
+    """
+    visit = _visit()
+    for parameter in visit.written - visit.shown:
+        write(parameter, [])
+    visit.written &= visit.shown
+    refused = [one for key, one in visit.refused.items() if key in visit.shown]
+    if refused:
+        said = "  \n".join(_sentence(one) for one in refused[:MOST_SAID])
+        place.info(said, icon=":material/link_off:")
+
+
+def _sentence(refusal: Refusal) -> str:
+    wanted = refusal.wanted[:LONGEST].replace("`", "'").replace("\n", " ") or " "
+    return _(
+        "The link asks for `{wanted}` at “{label}”; this page shows “{shown}” instead."
+    ).format(wanted=wanted, label=refusal.label, shown=refusal.shown)
+
+
+def answer(key: str, shown: object) -> None:
+    """To be called by every control with what it shows, in words or as a number."""
+    visit = _visit()
+    visit.shown.add(key)
+    refusal = visit.refused.get(key)
+    if refusal is None:
+        return
+    if not refusal.answered:
+        refusal.answered, refusal.shown = True, shown
+    elif refusal.shown != shown:  # the visitor moved on
+        del visit.refused[key]
+
+
+# ---------------------------------------------------------------- controls that Streamlit binds
+
+
+def check(key: str, label: str, fits: Callable[[str], bool]) -> None:
+    """To be called before a bound control: notes a value of the link that it will not take."""
+    if key in st.session_state:
+        return
+    wrong = [value for value in values(key) if not fits(value)]
+    if wrong:
+        _visit().refused[key] = Refusal(label, wrong[0])
+
+
+# ---------------------------------------------------------------- choices
+
+
+def restore(
+    key: str,
+    label: str,
+    options: Mapping[str, str],
+    default: str | Sequence[str] | None,
+) -> None:
+    """To be called before a control of codes: gives it the value of the link, or the default.
+
+    ``options`` maps codes to English words. ``default`` is a sequence for a control of several codes.
+    A value that is no longer among the options gives way to the default.
+    """
+    state, several = st.session_state, not (default is None or isinstance(default, str))
+    if key not in state:
+        asked = values(key)
+        codes, wrong = _codes_of(asked, options)
+        if wrong:
+            _visit().refused[key] = Refusal(label, wrong[0])
+        if several:
+            state[key] = codes if codes or (asked and not wrong) else list(default)
+        else:
+            state[key] = codes[-1] if codes else default
+    else:
+        held = state[key]
+        known = [code for code in held if code in options] if several else held
+        if several and len(known) < len(held):
+            state[key] = known or list(default)
+        elif not several and held not in options and held != default:
+            state[key] = default
+        elif state.get(f"{key}_language") != language():
+            # The browser holds the words of the other language; the value itself outlives them.
+            state[key] = held
+    state[f"{key}_language"] = language()
+
+
+def _codes_of(asked: Sequence[str], options: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Codes that a link names, and what else it says. An empty value names no code."""
+    words = {
+        in_language(word, spoken): code for spoken in LANGUAGES for code, word in options.items()
+    }
+    known = words | {code: code for code in options}
+    codes = [known[value] for value in asked if value in known]
+    return codes, [value for value in asked if value and value not in known]
+
+
+def keep(
+    key: str,
+    options: Mapping[str, str],
+    chosen: str | Collection[str] | None,
+    default: str | Collection[str] | None,
+) -> None:
+    """To be called after a control of codes: makes the address say what it shows.
+
+    The default is not said; a code that the page cannot show stays in the address, for whoever opens it
+    where it can be shown.
+    """
+    several = not (chosen is None or isinstance(chosen, str))
+    codes = [code for code in options if code in chosen] if several else [chosen or ""]
+    answer(key, ", ".join(_(options[code]) for code in codes if code in options))
+    visit = _visit()
+    if key in visit.refused:
+        return
+    usual = [code for code in options if code in default] if several else [default or ""]
+    visit.written.add(key)
+    write(key, [] if codes == usual else codes or [""])
