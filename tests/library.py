@@ -43,7 +43,12 @@ RUNS = (
 WITH_WEIGHTS = RUNS[:2]
 COLLAPSED = ("no-stop-gradient", "no-predictor", "neither")
 SIZE = replace(
-    simsiam.SIZES["narrow"], width=8, stem="strided", hidden=12, dim=16, predictor_hidden=6
+    simsiam.EMBEDDING_PRESETS["narrow"],
+    width=8,
+    stem="strided",
+    hidden=12,
+    dim=16,
+    predictor_hidden=6,
 )
 FEW = {
     vae_bundle: {"IMPORTANCE_PICTURES": 6, "IMPORTANCE_SAMPLES": (1, 10, 50)},
@@ -129,7 +134,7 @@ def make_bundles(folder: Path, made: Path) -> None:
             judged_too=True,
         )
     for recipe in RUNS:
-        chosen = simsiam.RECIPES[recipe]
+        chosen = simsiam.ABLATIONS[recipe]
         size = replace(SIZE, dim=32) if "dim" in chosen.config else SIZE
         values = {key: value for key, value in chosen.config.items() if key != "dim"}
         training = simsiam.SimSiamTraining(

@@ -27,10 +27,10 @@ from core.pictures import images
 from core.pictures.images import Pictures
 
 FRAMES = 50
-"""Of a way back at most so many steps are kept to be looked at, evenly spread."""
+"""How many steps of a trajectory are kept to be looked at, at most; evenly spread."""
 
 LOOK = 64
-"""So many pictures at once pass through the network where there is no need for more."""
+"""How many pictures pass through the network at once where there is no need for more."""
 
 NOISE_SPAN = 3.0
 """Noise is shown from -3 (black) to 3 (white)."""
@@ -131,7 +131,7 @@ class SamplerSettings:
 
 
 class Frame(NamedTuple):
-    """One step of a way back: level ``t``, and uint8 (B, 32, 32, 3) as ``Trajectory`` has them."""
+    """One step of a trajectory: level ``t``, and uint8 (B, 32, 32, 3) as ``Trajectory`` has them."""
 
     t: int
     x_t: Pictures
@@ -141,7 +141,7 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A way back as far as it has come: at most ``FRAMES`` steps of it and the newest, ``frames``.
+    """A trajectory as far as it has come: at most ``FRAMES`` of its steps and the newest, ``frames``.
 
     ``t`` (n,) falls from T - 1; ``x_t``, ``eps_hat``, ``x0_hat``: uint8 (n, B, 32, 32, 3), the
     noise as ``show_noise`` shows it. ``done`` of ``total`` steps taken, in ``seconds``.
@@ -178,21 +178,13 @@ class Trajectory:
 
     @property
     def result(self) -> Pictures:
-        """The pictures, or, of a way that was stopped, what the network sees in the noise so far."""
+        """The pictures; before the end, what the network sees in the noise so far."""
         return self.newest.x0_hat
-
-
-@dataclass
-class Resumable:
-    """A way back that can be stopped between two steps and gone on with; one visitor's own."""
-
-    steps: Iterator[Step]
-    path: Trajectory | None = None
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """Pictures noised to several levels and on their way back: uint8 (P, L, D, 32, 32, 3).
+    """Pictures noised to several levels and being denoised: uint8 (P, L, D, 32, 32, 3).
 
     ``t`` (L,) rising levels; D draws of noise a level. ``noised``: where they started. ``glance``:
     what the network sees in those in one look. ``now``: what it sees at present; where a picture
@@ -264,39 +256,37 @@ class DDPMExplorer:
 
     # ------------------------------------------------------------ from noise to pictures
 
-    def walker(self, way: SamplerSettings, seeds: Sequence[int]) -> Resumable:
-        """A way back from pure noise, picture i from seed i: ask ``advance`` to move it."""
+    def denoise_steps(
+        self, settings: SamplerSettings, seeds: Sequence[int]
+    ) -> Iterator[Trajectory]:
+        """The trajectory from pure noise as it grows, picture i from seed i, before every step and at
+        the end. Raises ``ValueError`` before the first step.
+        """
         if not seeds:
             raise ValueError("seeds must name at least one picture")
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         x_T = draw_noise(torch.empty(len(seeds), 3, images.SIZE, images.SIZE), generators)
-        times = way.grid(self.T)
-        steps = self._reverse(way, x_T, times, generators)
-        return Resumable(self._record(steps, times))
+        times = settings.grid(self.T)
+        steps = self._reverse(settings, x_T, times, generators)
+        return self._record(steps, times)
 
     def _reverse(
-        self, way: SamplerSettings, x: Tensor, times: Tensor, generators: list[torch.Generator]
+        self, settings: SamplerSettings, x: Tensor, times: Tensor, generators: list[torch.Generator]
     ) -> Iterator[Step]:
         return sample(
             self._eps,
             self.schedule,
             x,
             times,
-            sampler=way.sampler,
-            eta=way.eta,
-            clip_x0=way.clip_x0,
+            sampler=settings.sampler,
+            eta=settings.eta,
+            clip_x0=settings.clip_x0,
             generator=generators,
         )
 
-    def advance(self, walker: Resumable) -> Iterator[Trajectory]:
-        """Move on step by step; may be left and asked again, and goes on where it stood."""
-        for path in walker.steps:
-            walker.path = path
-            yield path
-
-    def denoise(self, way: SamplerSettings, seeds: Sequence[int]) -> Trajectory:
-        """The whole way at once."""
-        for path in self.walker(way, seeds).steps:
+    def denoise(self, settings: SamplerSettings, seeds: Sequence[int]) -> Trajectory:
+        """The whole trajectory at once."""
+        for path in self.denoise_steps(settings, seeds):
             whole = path
         return whole
 
@@ -325,16 +315,21 @@ class DDPMExplorer:
 
     # ------------------------------------------------------------ noise a picture, and back
 
-    def snapped(self, way: SamplerSettings, levels: Sequence[int]) -> np.ndarray:
-        """The levels of the way's grid that are nearest to ``levels``, rising, each once."""
-        return np.unique(snap(way.grid(self.T), torch.tensor(list(levels))).numpy())
+    def snapped(self, settings: SamplerSettings, levels: Sequence[int]) -> np.ndarray:
+        """The levels of the sampler's grid that are nearest to ``levels``, rising, each once."""
+        return np.unique(snap(settings.grid(self.T), torch.tensor(list(levels))).numpy())
 
     def restore(
-        self, way: SamplerSettings, pictures: Pictures, levels: Sequence[int], draws: int, seed: int
+        self,
+        settings: SamplerSettings,
+        pictures: Pictures,
+        levels: Sequence[int],
+        draws: int,
+        seed: int,
     ) -> Iterator[Restoration]:
         """Noise pictures (P, 32, 32, 3) to every level, ``draws`` times, and denoise all at once.
 
-        Levels snap to the way's grid. Draw d of picture i has its own noise, from seed
+        Levels snap to the sampler's grid. Draw d of picture i has its own noise, from seed
         ``seed`` + i * ``draws`` + d, the same at every level. Yields before every step; the first
         has what the network sees in every noisy picture in one look.
         """
@@ -343,7 +338,7 @@ class DDPMExplorer:
         if len(levels) == 0:
             raise ValueError("levels must name at least one level")
         begun = time.perf_counter()
-        t = torch.from_numpy(self.snapped(way, levels))
+        t = torch.from_numpy(self.snapped(settings, levels))
         P, L, D = len(pictures), len(t), draws
         seeds = [[seed + i * D + d for d in range(D)] for i in range(P)]
         forward = [[torch.Generator().manual_seed(one) for one in row] for row in seeds]
@@ -365,13 +360,13 @@ class DDPMExplorer:
             self.schedule,
             x_t,
             t,
-            way.grid(self.T),
-            sampler=way.sampler,
-            eta=way.eta,
-            clip_x0=way.clip_x0,
+            settings.grid(self.T),
+            sampler=settings.sampler,
+            eta=settings.eta,
+            clip_x0=settings.clip_x0,
             generators=backward,
         )
-        grid = way.grid(self.T)
+        grid = settings.grid(self.T)
         on_the_way = (grid[grid <= t.max()][:-1, None] <= t).sum(dim=1)  # levels, step by step
         worked = [0.0, *(on_the_way.cumsum(0) / on_the_way.sum()).tolist()]
         total = len(worked) - 1
@@ -451,7 +446,7 @@ class DDPMExplorer:
 
 
 def _generator_of(seed: int, level: int) -> torch.Generator:
-    """The noise of the way back from a level: other noise than that of the way there.
+    """The generator of the reverse noise from a level, independent of the forward noise.
 
     The two numbers are mixed, for a generator on the CPU knows the lower 32 bits of a seed alone.
     """

@@ -74,7 +74,7 @@ class EmbeddingConfig:
         return asdict(self)
 
 
-SIZES = {
+EMBEDDING_PRESETS = {
     "default": EmbeddingConfig(),
     "homework": EmbeddingConfig(stem="imagenet"),
     "narrow": EmbeddingConfig(width=8, stem="strided", hidden=256, predictor_hidden=128),

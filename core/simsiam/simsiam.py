@@ -13,7 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from core.simsiam.joint_embedding import (
-    SIZES,
+    EMBEDDING_PRESETS,
     EmbeddingConfig,
     JointEmbedding,
     Outputs,
@@ -45,7 +45,7 @@ class SimSiamConfig(EmbeddingConfig):
             )
 
 
-PRESETS = {name: SimSiamConfig(**size.plain()) for name, size in SIZES.items()}
+PRESETS = {name: SimSiamConfig(**size.plain()) for name, size in EMBEDDING_PRESETS.items()}
 
 
 def loss(p1: Tensor, p2: Tensor, z1: Tensor, z2: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ Ganguli 2021 (arXiv:2102.06810), section 3, for the spectra of representation an
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -346,17 +347,22 @@ def train(config: ToyConfig) -> Iterator[State]:
 
 
 class Run:
-    """A run that goes on as far as it is asked to; ``states`` are those reached so far."""
+    """A run that goes on as far as it is asked to; ``states`` are those reached so far.
+
+    Safe to share between threads: who asks for a state that another thread computes waits for it.
+    """
 
     def __init__(self, config: ToyConfig) -> None:
         self.config = config
         self.states: list[State] = []
         self._steps = train(config)
+        self._taking = threading.Lock()
 
     def reach(self, index: int) -> State:
         """The state at the stop of this index, trained up to where it was not yet reached."""
-        while len(self.states) <= index:
-            self.states.append(next(self._steps))
+        with self._taking:
+            while len(self.states) <= index:
+                self.states.append(next(self._steps))
         return self.states[index]
 
     @property
@@ -388,7 +394,7 @@ class Together:
 
 
 def side_by_side(runs: Sequence[Run]) -> Iterator[Together]:
-    """Runs of as many steps from stop to stop; may be left and asked again, and goes on there."""
+    """Advances runs of equal length together, from stop to stop; a run that is ahead is waited for."""
     lengths = {run.config.steps for run in runs}
     if len(lengths) != 1:
         raise ValueError(f"runs must have as many steps as each other, got {sorted(lengths)}")

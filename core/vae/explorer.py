@@ -6,6 +6,7 @@ comes from a seed given with the question.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -92,12 +93,20 @@ class BoundAtK:
 
 @dataclass(frozen=True)
 class BoundCurve:
-    """The bound at rising K from ``repeats`` independent sets of draws; ``done`` draws of ``total``."""
+    """The bound at rising K from ``repeats`` independent sets of draws.
+
+    ``done`` of ``total`` draws in ``seconds`` of work.
+    """
 
     points: tuple[BoundAtK, ...]
     repeats: int
     done: int
     total: int
+    seconds: float
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.total
 
 
 class VAEExplorer:
@@ -236,13 +245,21 @@ class VAEExplorer:
         points: tuple[BoundAtK, ...] = ()
         total = levels[-1] * repeats
         draws_at_once = max(1, DRAWS_AT_ONCE // repeats)
+        seconds, begun = 0.0, time.perf_counter()
+
+        def so_far() -> BoundCurve:
+            now = seconds + time.perf_counter() - begun
+            return BoundCurve(points, repeats, log_w.numel(), total, now)
+
         for K in levels:
             while log_w.shape[1] < K:
                 draws = min(draws_at_once, K - log_w.shape[1])
                 fresh = self._draws(x, draws * repeats, generator)
                 log_w = torch.cat([log_w, fresh.view(repeats, draws)], dim=1)
                 if log_w.shape[1] < K:
-                    yield BoundCurve(points, repeats, log_w.numel(), total)
+                    curve = so_far()
+                    yield curve
+                    seconds, begun = curve.seconds, time.perf_counter()
             nll = -importance_weighted_bound(log_w)
             at_K = BoundAtK(
                 K=K,
@@ -251,7 +268,9 @@ class VAEExplorer:
                 effective_sample_size=float(effective_sample_size(log_w).mean()),
             )
             points = (*points, at_K)
-            yield BoundCurve(points, repeats, log_w.numel(), total)
+            curve = so_far()
+            yield curve
+            seconds, begun = curve.seconds, time.perf_counter()
 
     @torch.inference_mode()
     def _draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:

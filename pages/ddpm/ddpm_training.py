@@ -8,10 +8,11 @@ import streamlit as st
 
 from core.bundles.bundle import Bundle
 from core.ddpm.schedule import NoiseSchedule
-from core.pictures.images import sharpness
+from core.pictures.images import Pictures, sharpness
 from pages.shared import controls, figures, loaders, training
 from pages.shared.colours import AMBER, GREY, SKY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
+from pages.shared.questions import question
 from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
 
 CURVES: training.Curves = {
@@ -61,21 +62,28 @@ def final_samples(bundle: Bundle) -> None:
     settings = {_("seeds"): f"0 – {SHEET - 1}", _("sampler"): _(SHEETS[kind])}
     figures.caption(Provenance(bundle, live=False, settings=settings))
     figures.downloads("ddpm_samples", png=lambda: figures.grid(shown, 8))
-    with st.expander(_("Do you see digits? Are they blurred?"), icon=":material/help:"):
-        samples = bundle.metrics["samples"]
-        st.markdown(
-            _(
-                "Count before you read on. **Digits**: how many of the {count} can you name? "
-                "**Blur**: neighbouring pixels of these pictures differ by {value} grey levels on "
-                "average, those of real test digits by {real}. Nothing in this loss asks for an "
-                "average picture: at every step the network only says which noise it sees, and the "
-                "sampler adds texture back."
-            ).format(
-                count=SHEET,
-                value=number(sharpness(shown), 1),
-                real=number(samples["sharpness_of_test_pictures"], 1),
-            )
+    question(
+        _("Do you see digits? Are they blurred?"),
+        "ddpm_digits",
+        lambda: digits_and_blur(bundle, shown),
+    )
+
+
+def digits_and_blur(bundle: Bundle, shown: Pictures) -> None:
+    """The answer of the figures to the assignment's question."""
+    st.markdown(
+        _(
+            "Count before you read on. **Digits**: how many of the {count} can you name? "
+            "**Blur**: neighbouring pixels of these pictures differ by {value} grey levels on "
+            "average, those of real test digits by {real}. Nothing in this loss asks for an "
+            "average picture: at every step the network only says which noise it sees, and the "
+            "sampler adds texture back."
+        ).format(
+            count=SHEET,
+            value=number(sharpness(shown), 1),
+            real=number(bundle.metrics["samples"]["sharpness_of_test_pictures"], 1),
         )
+    )
 
 
 # ---------------------------------------------------------------- by epoch

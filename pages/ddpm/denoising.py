@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from core.ddpm.explorer import DDPMExplorer, Resumable, SamplerSettings, Trajectory
+from core.ddpm.explorer import DDPMExplorer, SamplerSettings, Trajectory
 from core.ddpm.model import DDPM
 from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
 from core.ddpm.schedule import NoiseSchedule
@@ -27,7 +27,6 @@ SAMPLERS = {"ddim": "DDIM", "dpm": "DPM-Solver++", "ddpm": "DDPM"}
 COUNTS = (1, 4, 16)
 # Ways of at most so many network calls times pictures are gone without being asked: about 0.3 s.
 AT_ONCE = 100
-WALKERS_KEPT = 3
 COLUMNS = {1: 1, 4: 4, 16: 8}
 
 COMPARED: dict[str, tuple[str, SamplerSettings]] = {
@@ -317,7 +316,6 @@ def main() -> None:
         explorer = loaders.ddpm(name)
         way, seeds, seed = asked()
         request = (explorer.bundle.digest, way, tuple(seeds))
-        kept: dict[tuple, Resumable] = st.session_state.setdefault("denoise_walkers", {})
         calls = len(way.grid(explorer.T)) - 1
         clicked = st.button(
             (
@@ -329,30 +327,23 @@ def main() -> None:
             type="primary",
             icon=":material/play_arrow:",
         )
-        place = st.empty()
-        if clicked:
-            kept.pop(request, None)
-            kept[request] = explorer.walker(way, seeds)
-            while len(kept) > WALKERS_KEPT:
-                kept.pop(next(iter(kept)))
-        walker = kept.get(request)
-        if walker is None and calls * len(seeds) <= AT_ONCE:
-            walker = Resumable(iter(()), loaders.way_back(name, way, seeds))
-        going = clicked
-        if walker is not None and walker.path and not walker.path.finished and not clicked:
-            going = live.stopped(walker.path, place, "denoise")
-        elif walker is None:
+        place, below, beside = st.empty(), st.container(), st.container()
+        path = live.answer(
+            request,
+            lambda: explorer.denoise_steps(way, seeds),
+            "denoise",
+            place,
+            newest,
+            wanted=clicked,
+        )
+        if path is None and calls * len(seeds) <= AT_ONCE:
+            path = loaders.trajectory(name, way, seeds)
+        if path is None:
             place.info(_("This takes a moment: press the button."))
-        below = st.container()
-        beside = st.container()
-        if going:  # first: the rest of the page is still there from before
-            live.watch(explorer.advance(walker), place, "denoise", newest)
-        if walker is not None and walker.path is not None:
+        else:
             with below:
-                results(explorer, walker.path, way, seed)
-                st.fragment(run_every=controls.pace("denoise_t"))(along)(
-                    explorer, walker.path, way, seed
-                )
+                results(explorer, path, way, seed)
+                st.fragment(run_every=controls.pace("denoise_t"))(along)(explorer, path, way, seed)
         with beside, plain_errors():
             comparison(name, explorer)
         explained()

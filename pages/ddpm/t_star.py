@@ -34,7 +34,6 @@ WAYS: dict[str, tuple[str, SamplerSettings]] = {
 }
 QUICK = SamplerSettings("ddim", 10)
 QUICK_DRAWS = 2
-KEPT = 3
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -109,12 +108,11 @@ def rows(now: Restoration) -> None:
 
 def swept(
     explorer: DDPMExplorer, request: restored.Request, pictures: Pictures
-) -> tuple[restored.Sweep | None, live.Place]:
+) -> tuple[Restoration | None, live.Place]:
     """Buttons and progress; how far the sweep of this request has come, if it was asked for.
 
     Also the place of what follows from it, which is empty while the sweep goes on.
     """
-    kept: dict[restored.Request, restored.Sweep] = st.session_state.setdefault("tstar_sweeps", {})
     zero_based = [level - 1 for level in request.levels]
     grid = request.way.grid(explorer.T).numpy()
     steps = [(grid <= level).sum() - 1 for level in explorer.snapped(request.way, zero_based)]
@@ -130,23 +128,17 @@ def swept(
     )
     place, below = st.empty(), st.empty()
     if clicked:
-        kept.pop(request, None)
-        way_back = explorer.restore(request.way, pictures, zero_based, request.draws, request.seed)
-        kept[request] = restored.Sweep(way_back)
-        while len(kept) > KEPT:
-            kept.pop(next(iter(kept)))
-    mine = kept.get(request)
-    if mine is None:
-        return None, below
-    going = clicked
-    if mine.now is not None and not mine.now.finished:
-        going = live.stopped(mine.now, place, "tstar")
-    if going:
         below.empty()
-        live.watch(mine.advance(), place, "tstar", rows, lambda now: now.worked)
-    if mine.now is not None and mine.now.finished and mine.compared is None:
-        mine.compared = loaders.judge().compare(pictures, mine.now.now)
-    return mine, below
+    now = live.answer(
+        request,
+        lambda: explorer.restore(request.way, pictures, zero_based, request.draws, request.seed),
+        "tstar",
+        place,
+        rows,
+        wanted=clicked,
+        worked=lambda now: now.worked,
+    )
+    return now, below
 
 
 # ---------------------------------------------------------------- the page
@@ -168,11 +160,15 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
     )
     done, below = swept(explorer, request, pictures)
     with below.container():
-        if done is not None and done.now is not None:
-            if done.compared is None:
-                unfinished(done.now)
+        if done is not None:
+            if not done.finished:
+                unfinished(done)
                 return
-            back, compared, way = done.now, done.compared, words(code)
+            back, way = done, words(code)
+            compared = loaders.kept("compared", live.MOST_KEPT).ask(
+                (request, loaders.judge().bundle.digest),
+                lambda: loaders.judge().compare(pictures, done.now),
+            )
         else:
             back, compared = quick_look(explorer, request, pictures, words(code))
             way = words(None)

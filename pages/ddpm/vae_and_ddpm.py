@@ -21,6 +21,7 @@ from pages.ddpm.parts.samples import ModelSamples
 from pages.shared import controls, data_sets, figures, loaders
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
+from pages.shared.questions import question
 from pages.shared.text import (
     N_,
     _,
@@ -109,33 +110,30 @@ def live_figures(
 
 def answers(both: list[ModelSamples], found: list[SampleQuality], sure_from: float) -> float:
     """The assignment's questions, answered by what is on the screen; from where on it is blurred."""
-    st.subheader(_("Do you see digits? Are they blurred?"), anchor=False)
-    st.markdown(_("Look first, then open the answer: it is computed from the samples above."))
-    with st.expander(_("The answer of the figures"), icon=":material/visibility:"):
-        test = next(filter(None, (stored_figures(drawn.of) for drawn in both)), None)
-        limit = BLURRED
-        if test is not None:
-            limit = controls.real(
-                _("Blurred below this share of the test digits' sharpness"),
-                0.3,
-                1.0,
-                BLURRED,
-                "against_blurred",
-            )
-        for drawn, quality in zip(both, found, strict=True):
-            words = digits_answer(drawn.title, quality, sure_from)
-            if test is not None:
-                words += " " + _("Of the test digits it is sure (p ≥ 0.9) of {sure}.").format(
-                    sure=percent(test["sure_of_test"])
-                )
-                words += "\n\n" + blur_answer(quality.sharpness, test["sharpness_of_test"], limit)
-            st.markdown(words)
-        st.caption(
-            _(
-                "Yes: the judge is sure of at least {much} of the samples; hardly: of fewer than "
-                "{little}. In brackets the {coverage} interval (Wilson 1927)."
-            ).format(much=percent(MUCH), little=percent(LITTLE), coverage=percent(COVERAGE))
+    test = next(filter(None, (stored_figures(drawn.of) for drawn in both)), None)
+    limit = BLURRED
+    if test is not None:
+        limit = controls.real(
+            _("Blurred below this share of the test digits' sharpness"),
+            0.3,
+            1.0,
+            BLURRED,
+            "against_blurred",
         )
+    for drawn, quality in zip(both, found, strict=True):
+        words = digits_answer(drawn.title, quality, sure_from)
+        if test is not None:
+            words += " " + _("For real test digits the share is {sure} (p ≥ {p}).").format(
+                sure=percent(test["sure_of_test"]), p=number(SURE, 1)
+            )
+            words += "\n\n" + blur_answer(quality.sharpness, test["sharpness_of_test"], limit)
+        st.markdown(words)
+    st.caption(
+        _(
+            "Yes: the judge is sure of at least {much} of the samples; hardly: of fewer than "
+            "{little}. In brackets the {coverage} interval (Wilson 1927)."
+        ).format(much=percent(MUCH), little=percent(LITTLE), coverage=percent(COVERAGE))
+    )
     return limit
 
 
@@ -420,7 +418,13 @@ def main() -> None:
                 samples.shown(ddpm, judge, marks, sure_from)
         both = [one for one in (vae, ddpm) if one is not None]
         found = live_figures(both, judge, sure_from)
-        limit = answers(both, found, sure_from)
+        asked = question(
+            _("Do you see digits? Are they blurred?"),
+            "against_digits",
+            lambda: answers(both, found, sure_from),
+            first=_("Look at the samples above first: the answer is computed from them."),
+        )
+        limit = BLURRED if asked is None else asked
         chosen = loaders.bundle(ddpm_name)
         models = [("vae", _("VAE"), vae.of), ("ddpm", _("DDPM"), chosen)]
         digits_seen(models, both, found)

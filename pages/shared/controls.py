@@ -14,7 +14,7 @@ import numpy as np
 import streamlit as st
 
 from pages.shared import guests, links, loaders
-from pages.shared.text import LANGUAGE, LANGUAGES, _, language
+from pages.shared.text import LANGUAGE, LANGUAGES, N_, _, language
 
 LANGUAGE_WIDGET, LANGUAGE_PARAMETER = "language_widget", "lang"
 MAX_SEED = 9999
@@ -122,11 +122,20 @@ def several(
 ) -> list[Code]:
     """Some of many options, in their order; ``options`` maps codes to English words."""
     links.restore(key, label, options, list(default))
-    chosen = st.multiselect(
-        label, list(options), format_func=_words(options), key=key, wrap=True
-    )
+    chosen = st.multiselect(label, list(options), format_func=_words(options), key=key, wrap=True)
     links.keep(key, options, chosen, default)
     return [code for code in options if code in chosen]
+
+
+def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None:
+    """What a visitor answers to a question, None before; "I do not know" is an answer, too.
+
+    No link carries it.
+    """
+    offered = {**options, "unknown": N_("I do not know")}
+    return st.segmented_control(
+        label, list(offered), format_func=_words(offered), key=key, wrap=True
+    )
 
 
 def same(words: Iterable[object]) -> dict[str, str]:

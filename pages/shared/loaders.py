@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,13 +42,14 @@ from core.vae.explorer import Evidence, VAEExplorer
 from core.vae.latent_profiles import ClassProfiles
 from pages.shared import guests
 from pages.shared.colours import APP
+from pages.shared.kept import Kept
 from pages.shared.text import _
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
 GALLERY_SEED = 2026
 GALLERY_SIZE = 24
-WAYS_KEPT = 128
+DRAWN_KEPT = 128
 PACED = 16
 """Pictures at once when the pace of a network is measured."""
 
@@ -305,7 +305,8 @@ def picture_count(name: str, split: str) -> int:
     return data.count_split(name, split)
 
 
-def _files(name: str, split: str) -> tuple[tuple[str, float], ...]:
+def files_of(name: str, split: str) -> tuple[tuple[str, float], ...]:
+    """The files of a split and when they changed: what a result read from them depends on."""
     found = data.find_split(name, split) or []
     return tuple((str(file), file.stat().st_mtime) for file in found)
 
@@ -315,7 +316,7 @@ def picture_set(
 ) -> PictureSet:
     """A split that is at hand, or ``most`` of its pictures; ``AtelierError`` where it is not."""
     with st.spinner(_("Reading the pictures …")):
-        return _split(_files(name, split), name, split, most, selection)
+        return _split(files_of(name, split), name, split, most, selection)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -329,11 +330,28 @@ def test_set_of(of: Bundle) -> PictureSet | None:
     name, split = settings["name"], settings["test_split"]
     if not split_at_hand(name, split):
         return None
-    same = _fingerprint(_files(name, split), name, split) == settings["test_fingerprint"]
+    same = _fingerprint(files_of(name, split), name, split) == settings["test_fingerprint"]
     return picture_set(name, split) if same else None
 
 
 # ---------------------------------------------------------------- results
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def kept(kind: str, most: int) -> Kept:
+    """Answers of one kind, kept for all visitors: at most ``most`` of them."""
+    return Kept(most)
+
+
+def timed(kind: str, most: int, request: Hashable, compute: Callable[[], T]) -> Timed[T]:
+    """The answer to a request, computed once for all visitors, and the seconds that took."""
+
+    def answer() -> Timed[T]:
+        begun = time.perf_counter()
+        found = compute()
+        return Timed(found, time.perf_counter() - begun)
+
+    return kept(kind, most).ask(request, answer)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
@@ -371,41 +389,39 @@ def schedule(of: ScheduleConfig) -> NoiseSchedule:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _way_back(digest: str, name: str, way: SamplerSettings, seeds: tuple[int, ...]) -> Trajectory:
-    return ddpm(name).denoise(way, seeds)
+def _trajectory(
+    digest: str, name: str, settings: SamplerSettings, seeds: tuple[int, ...]
+) -> Trajectory:
+    return ddpm(name).denoise(settings, seeds)
 
 
-def way_back(name: str, way: SamplerSettings, seeds: Sequence[int]) -> Trajectory:
-    """From noise to pictures at once: for ways that take less than a second."""
-    return _way_back(bundle(name).digest, name, way, tuple(seeds))
+def trajectory(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> Trajectory:
+    """From noise to pictures at once: for what takes less than a second."""
+    return _trajectory(bundle(name).digest, name, settings, tuple(seeds))
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _drawn_ways() -> OrderedDict[tuple, Timed[Pictures]]:
-    return OrderedDict()
-
-
-def is_drawn(name: str, way: SamplerSettings, seeds: Sequence[int]) -> bool:
+def is_drawn(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> bool:
     """Whether ``drawn`` has its answer ready."""
-    return (bundle(name).digest, way, tuple(seeds)) in _drawn_ways()
+    request = (bundle(name).digest, settings, tuple(seeds))
+    return kept("drawn", DRAWN_KEPT).get(request) is not None
 
 
-def drawn(name: str, way: SamplerSettings, seeds: Sequence[int]) -> Timed[Pictures]:
-    """Only the pictures at the end of a way back, picture i from seed i."""
-    ways, request = _drawn_ways(), (bundle(name).digest, way, tuple(seeds))
-    found = ways.get(request)
-    return keep_drawn(name, way, seeds, ddpm(name).denoise(way, seeds)) if found is None else found
+def drawn(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> Timed[Pictures]:
+    """Only the pictures at the end of a trajectory, picture i from seed i."""
+
+    def draw() -> Timed[Pictures]:
+        path = ddpm(name).denoise(settings, seeds)
+        return Timed(path.result, path.seconds)
+
+    return kept("drawn", DRAWN_KEPT).ask((bundle(name).digest, settings, tuple(seeds)), draw)
 
 
 def keep_drawn(
-    name: str, way: SamplerSettings, seeds: Sequence[int], path: Trajectory
-) -> Timed[Pictures]:
-    """The end of a way that was gone, kept for ``drawn``."""
-    ways, found = _drawn_ways(), Timed(path.result, path.seconds)
-    ways[bundle(name).digest, way, tuple(seeds)] = found
-    while len(ways) > WAYS_KEPT:
-        ways.popitem(last=False)
-    return found
+    name: str, settings: SamplerSettings, seeds: Sequence[int], path: Trajectory
+) -> None:
+    """Keeps the end of a trajectory for ``drawn``."""
+    found = Timed(path.result, path.seconds)
+    kept("drawn", DRAWN_KEPT).put((bundle(name).digest, settings, tuple(seeds)), found)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -466,7 +482,7 @@ def _nearest(
 
 def nearest_pictures(name: str, split: str, pictures: Pictures) -> Nearest:
     """The nearest pictures of a split that is at hand."""
-    return _nearest(_files(name, split), name, split, pictures)
+    return _nearest(files_of(name, split), name, split, pictures)
 
 
 @st.cache_data(max_entries=2, show_spinner=False)
@@ -557,5 +573,5 @@ def _profiles(
 
 def profiles(name: str, data_name: str, split: str, limit: int) -> Timed[ClassProfiles]:
     """Class profiles over ``limit`` pictures spread over a split that is at hand."""
-    files = _files(data_name, split)
+    files = files_of(data_name, split)
     return _profiles(bundle(name).digest, files, name, data_name, split, limit)

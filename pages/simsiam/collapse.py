@@ -13,6 +13,7 @@ from core.simsiam.representation import alignment, effective_rank, std_of_output
 from core.simsiam.run_record import RunRecord
 from core.simsiam.simsiam import loss
 from pages.shared import controls, figures
+from pages.shared.questions import question
 from pages.shared.text import (
     N_,
     _,
@@ -204,52 +205,45 @@ def _loss_of(record: RunRecord, epoch: int) -> str:
 # ---------------------------------------------------------------- the question
 
 
-def question(records: Sequence[RunRecord], epoch: int) -> None:
+def low_loss(records: Sequence[RunRecord], epoch: int) -> None:
     """Is a low loss good news? Answered by the runs on the screen."""
-    with st.expander(_("The loss is −1: good news?"), icon=":material/help:"):
+    shared = [record for record in records if record.method in NEGATIVE_COSINE]
+    if epoch == 0 or not shared:
+        st.markdown(_("Move the epoch on, and choose runs with this loss, for the answer."))
+        return
+    lowest = min(shared, key=lambda record: _at(record, "train_loss", epoch))
+    best = max(shared, key=lambda record: _at(record, "test_knn_accuracy", epoch))
+    st.markdown(
+        _(
+            "After epoch {epoch} the lowest loss on the screen is {loss}, of **{run}**. Its "
+            "kNN accuracy is {knn} (random weights: {before}), the std of its z is {spread} "
+            "of 1/√d, their effective rank {rank}."
+        ).format(epoch=epoch, run=runs.name(lowest), **_evidence(lowest, epoch))
+    )
+    if lowest is best:
         st.markdown(
             _(
-                "Decide before you read on: of two runs, one with a loss of −0.9 and one with "
-                "−0.7, which one would you keep?"
+                "Here it also has the best kNN accuracy, so these runs cannot tell you. "
+                "Put a run beside it that collapses."
             )
+            if len(shared) > 1
+            else _("One run alone cannot tell you. Put another one beside it.")
         )
-        shared = [record for record in records if record.method in NEGATIVE_COSINE]
-        if epoch == 0 or not shared:
-            st.markdown(_("Move the epoch on, and choose runs with this loss, for the answer."))
-            return
-        lowest = min(shared, key=lambda record: _at(record, "train_loss", epoch))
-        best = max(shared, key=lambda record: _at(record, "test_knn_accuracy", epoch))
+    else:
         st.markdown(
             _(
-                "After epoch {epoch} the lowest loss on the screen is {loss}, of **{run}**. Its "
-                "kNN accuracy is {knn} (random weights: {before}), the std of its z is {spread} "
-                "of 1/√d, their effective rank {rank}."
-            ).format(epoch=epoch, run=runs.name(lowest), **_evidence(lowest, epoch))
+                "The best kNN accuracy, {knn}, is that of **{run}**, whose loss is {loss} and "
+                "whose z have a std of {spread} of 1/√d and an effective rank of {rank}. **The "
+                "lower loss is not the better network.**"
+            ).format(run=runs.name(best), **_evidence(best, epoch))
         )
-        if lowest is best:
-            st.markdown(
-                _(
-                    "Here it also has the best kNN accuracy, so these runs cannot tell you. "
-                    "Put a run beside it that collapses."
-                )
-                if len(shared) > 1
-                else _("One run alone cannot tell you. Put another one beside it.")
-            )
-        else:
-            st.markdown(
-                _(
-                    "The best kNN accuracy, {knn}, is that of **{run}**, whose loss is {loss} and "
-                    "whose z have a std of {spread} of 1/√d and an effective rank of {rank}. **The "
-                    "lower loss is not the better network.**"
-                ).format(run=runs.name(best), **_evidence(best, epoch))
-            )
-        st.markdown(
-            _(
-                "A network that gives the same answer to every picture has a loss of exactly −1: "
-                "two views of a picture always agree when everything agrees. The loss measures "
-                "agreement and never asks whether there is anything to agree about."
-            )
+    st.markdown(
+        _(
+            "A network that gives the same answer to every picture has a loss of exactly −1: "
+            "two views of a picture always agree when everything agrees. The loss measures "
+            "agreement and never asks whether there is anything to agree about."
         )
+    )
 
 
 def _evidence(record: RunRecord, epoch: int) -> dict[str, str]:
@@ -436,7 +430,19 @@ def epochs(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
             losses(records, epoch)
         with right:
             accuracies(records, epoch)
-        question(records, epoch)
+        question(
+            _("The loss is −1: good news?"),
+            "collapse_low_loss",
+            lambda: low_loss(records, epoch),
+            first=_(
+                "Of two runs, one with a loss of −0.9 and one with −0.7, which one would you keep?"
+            ),
+            options={
+                "lower": N_("that with −0.9"),
+                "higher": N_("that with −0.7"),
+                "either": N_("the loss does not tell"),
+            },
+        )
         st.subheader(_("Has it collapsed?"), anchor=False)
         verdict(records, baseline, epoch)
         left, right = st.columns(2, gap="large")

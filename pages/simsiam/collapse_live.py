@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import sqrt
 
 import numpy as np
@@ -28,8 +29,9 @@ from core.simsiam.toy import (
     train,
     two_views,
 )
-from pages.shared import controls, figures, live
+from pages.shared import controls, figures, live, loaders
 from pages.shared.colours import GREY
+from pages.shared.questions import question
 from pages.shared.text import (
     N_,
     _,
@@ -42,7 +44,7 @@ from pages.shared.text import (
     plain_errors,
 )
 from pages.simsiam.parts import run_charts, runs
-from pages.simsiam.parts.findings import SHARE, at, last
+from pages.simsiam.parts.findings import SHARE, final_epoch, value_at
 from pages.simsiam.parts.toy_charts import (
     CURVES,
     SIDES,
@@ -64,7 +66,7 @@ from pages.simsiam.parts.toy_settings import (
 
 # Both runs of at most so many steps are trained without being asked: about a second.
 AT_ONCE = 400
-KEPT = 12
+KEPT = 64
 
 QUESTIONS: dict[str, tuple[str, str]] = {
     "no-stop": (
@@ -121,7 +123,7 @@ PAIRS_SHOWN = 30
 # few directions, or not to have converged.
 POINT, FEW_DIRECTIONS, UNCONVERGED, TOLD = 0.2, 0.55, -0.8, 0.9
 # Stop-gradient and predictor to the recipe of a real run that has them so.
-RECIPES: dict[tuple[bool, Predictor], str] = {
+REAL_RUNS: dict[tuple[bool, Predictor], str] = {
     (True, "mlp"): "baseline",
     (False, "mlp"): "no-stop-gradient",
     (True, "identity"): "no-predictor",
@@ -134,23 +136,19 @@ RECIPES: dict[tuple[bool, Predictor], str] = {
 
 
 def runs_of(*configs: ToyConfig) -> tuple[Run, ...]:
-    """This visitor's runs of these settings, trained as far as they were."""
-    kept: dict[ToyConfig, Run] = st.session_state.setdefault("toy_runs", {})
-    for config in configs:
-        kept[config] = kept.pop(config, None) or Run(config)  # the newest last
-    while len(kept) > KEPT:
-        kept.pop(next(iter(kept)))
-    return tuple(kept[config] for config in configs)
+    """The runs of these settings, shared by all visitors, trained as far as anybody asked."""
+    runs = loaders.kept("toy", KEPT)
+    return tuple(runs.ask(config, lambda config=config: Run(config)) for config in configs)
 
 
 def to_the_end(runs: Sequence[Run], show: Callable[[Together], None] | None = None) -> None:
     """Trains runs; ``show`` is called with their beginning, to look at while they do."""
-    steps = live.one_at_a_time(side_by_side(runs), "toy")
+    steps = side_by_side(runs)
     if show is not None:
         show(next(steps))
     with st.spinner(_("Training …")):
         for _now in steps:
-            pass
+            st.session_state.get("toy_stop")  # a run of the page that was asked to end does so here
 
 
 def trained(runs: Sequence[Run], place: live.Place) -> bool:
@@ -323,8 +321,8 @@ def answer(runs: Sequence[Run], own: ToyConfig) -> None:
     if runs[0].config == own:
         st.info(_("Both sides are the same now: flip a switch on the left, or take a preset."))
         return
-    st.markdown(_("**Which of the two has learnt more? Is it the one with the lower loss?**"))
-    with st.expander(_("The answer of the figures"), icon=":material/visibility:"):
+
+    def of_the_figures() -> None:
         for side, last in zip(SIDES, (first, second), strict=True):
             st.markdown("- " + said(_(side), last, own.dim))
         if second.loss < first.loss and second.accuracy < first.accuracy:
@@ -335,31 +333,37 @@ def answer(runs: Sequence[Run], own: ToyConfig) -> None:
                 )
             )
 
+    question(
+        _("Which of the two has learnt more? Is it the one with the lower loss?"),
+        "toy_learnt",
+        of_the_figures,
+        options={"left": N_("the left one"), "right": N_("the right one"), "alike": N_("neither")},
+    )
+
 
 def questions(own: ToyConfig) -> None:
     """Each asked before it is answered; the answer is trained when it is opened."""
     st.subheader(_("Ask before you switch"), anchor=False)
     base = replace(baseline(own), steps=min(own.steps, AT_ONCE))
-    for code, (question, why) in QUESTIONS.items():
-        asked = st.expander(
-            _(question), key=f"toy_ask_{code}", on_change="rerun", icon=":material/help:"
-        )
-        if not asked.open:
-            continue
-        changes = PRESETS[code][1]
-        with asked:
-            runs = runs_of(base, replace(base, **changes))
-            to_the_end(runs)
-            for name, run in zip((SIDES[0], PRESETS[code][0]), runs, strict=True):
-                st.markdown("- " + said(_(name), run.states[-1], base.dim))
-            st.markdown(_(why))
-            st.button(
-                _("Show it on the right"),
-                key=f"toy_show_{code}",
-                icon=":material/arrow_upward:",
-                on_click=take,
-                args=(changes,),
-            )
+    for code, (words, _why) in QUESTIONS.items():
+        question(_(words), f"toy_ask_{code}", partial(trained_answer, base, code))
+
+
+def trained_answer(base: ToyConfig, code: str) -> None:
+    """Both runs of a question, trained now, and what they say."""
+    title, changes = PRESETS[code]
+    runs = runs_of(base, replace(base, **changes))
+    to_the_end(runs)
+    for name, run in zip((SIDES[0], title), runs, strict=True):
+        st.markdown("- " + said(_(name), run.states[-1], base.dim))
+    st.markdown(_(QUESTIONS[code][1]))
+    st.button(
+        _("Show it on the right"),
+        key=f"toy_show_{code}",
+        icon=":material/arrow_upward:",
+        on_click=take,
+        args=(changes,),
+    )
 
 
 def real_runs(own: ToyConfig) -> None:
@@ -367,7 +371,7 @@ def real_runs(own: ToyConfig) -> None:
     st.subheader(_("And in a real network?"), anchor=False)
     with plain_errors():
         found = runs.chosen_set("toy_set")
-        recipe = RECIPES.get((own.stop_gradient, own.predictor))
+        recipe = REAL_RUNS.get((own.stop_gradient, own.predictor))
         shown = [found[r] for r in dict.fromkeys(("baseline", recipe)) if r in found]
         if recipe not in found:
             st.info(
@@ -378,16 +382,16 @@ def real_runs(own: ToyConfig) -> None:
                 _("run"): runs.name(record),
                 _("state"): _(
                     run_charts.STATES[
-                        run_charts.state(record, found.get("baseline"), last(record), SHARE)
+                        run_charts.state(record, found.get("baseline"), final_epoch(record), SHARE)
                     ]
                 ),
-                _("loss"): number(at(record, "train_loss"), 2),
-                "std · √d": number(run_charts.spread_of(record, last(record)), 2),
+                _("loss"): number(value_at(record, "train_loss"), 2),
+                "std · √d": number(run_charts.spread_of(record, final_epoch(record)), 2),
                 _("rank of z"): _("{rank} of {d}").format(
-                    rank=number(at(record, "test_rank_z")), d=number(record.dim, 0)
+                    rank=number(value_at(record, "test_rank_z")), d=number(record.dim, 0)
                 ),
-                _("kNN before"): percent(at(record, "test_knn_accuracy", 0), 1),
-                "kNN": percent(at(record, "test_knn_accuracy"), 1),
+                _("kNN before"): percent(value_at(record, "test_knn_accuracy", 0), 1),
+                "kNN": percent(value_at(record, "test_knn_accuracy"), 1),
             }
             for record in shown
         ]

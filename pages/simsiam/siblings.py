@@ -22,7 +22,14 @@ from pages.shared.text import (
     plain_errors,
 )
 from pages.simsiam.parts import diagrams, run_charts, runs
-from pages.simsiam.parts.findings import SHARE, Runs, at, last, seconds_an_epoch, states_said
+from pages.simsiam.parts.findings import (
+    SHARE,
+    Runs,
+    final_epoch,
+    seconds_an_epoch,
+    states_said,
+    value_at,
+)
 from pages.simsiam.parts.questions import QUESTIONS
 from pages.simsiam.parts.run_charts import STATES, Reference, spread_of, state
 
@@ -150,7 +157,7 @@ def said(sibling: Sibling, found: Mapping[str, RunRecord]) -> None:
     st.markdown(_("**The part to remove:** {part}.").format(part=_(sibling.remove)))
     record = found.get(sibling.shown_by)
     if record is not None:
-        now, baseline = last(record), found.get("baseline")
+        now, baseline = final_epoch(record), found.get("baseline")
         st.markdown(
             _(
                 "The run *{run}*: kNN accuracy {before} before training, {knn} at the end; "
@@ -158,10 +165,10 @@ def said(sibling: Sibling, found: Mapping[str, RunRecord]) -> None:
                 "below: **{state}**."
             ).format(
                 run=runs.name(record),
-                before=percent(at(record, "test_knn_accuracy", 0), 1),
-                knn=percent(at(record, "test_knn_accuracy"), 1),
-                rank_before=number(at(record, "test_rank_z", 0)),
-                rank=number(at(record, "test_rank_z")),
+                before=percent(value_at(record, "test_knn_accuracy", 0), 1),
+                knn=percent(value_at(record, "test_knn_accuracy"), 1),
+                rank_before=number(value_at(record, "test_rank_z", 0)),
+                rank=number(value_at(record, "test_rank_z")),
                 state=_(STATES[state(record, baseline, now, SHARE)]),
             )
         )
@@ -279,7 +286,7 @@ def charts(records: Sequence[RunRecord], figure: str) -> None:
     """One figure of all runs by epoch; losses apart, as they have different scales."""
     key = f"siblings_{figure}"
     if figure == "knn":
-        before = sorted({at(record, "test_knn_accuracy", 0) for record in records})
+        before = sorted({value_at(record, "test_knn_accuracy", 0) for record in records})
         lines = [
             Reference(value, _("random weights: {value}").format(value=percent(value, 1)))
             for value in before[:1]
@@ -351,14 +358,14 @@ def table(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
             "hash": record.bundle.digest,
             "d": record.dim,
             "batch": record.bundle.config["training"]["batch_size"],
-            "knn_before": at(record, "test_knn_accuracy", 0),
-            "knn": at(record, "test_knn_accuracy"),
+            "knn_before": value_at(record, "test_knn_accuracy", 0),
+            "knn": value_at(record, "test_knn_accuracy"),
             "linear_probe": record.bundle.metrics["test"]["linear_accuracy"],
-            "std_root_d": spread_of(record, last(record)),
-            "rank_z": at(record, "test_rank_z"),
-            "rank_h": at(record, "test_rank_h"),
+            "std_root_d": spread_of(record, final_epoch(record)),
+            "rank_z": value_at(record, "test_rank_z"),
+            "rank_h": value_at(record, "test_rank_h"),
             "seconds_an_epoch": seconds_an_epoch(record),
-            "state": state(record, baseline, last(record), SHARE),
+            "state": state(record, baseline, final_epoch(record), SHARE),
         }
         for record in records
     ]

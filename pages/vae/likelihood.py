@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
@@ -18,7 +16,7 @@ from core.vae.explorer import BoundCurve, Evidence, VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
 from core.vae.ppca import ProbabilisticPCA
-from pages.shared import controls, data_sets, figures, loaders, picking
+from pages.shared import controls, data_sets, figures, live, loaders, picking
 from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
@@ -27,7 +25,6 @@ from pages.shared.text import _, coloured, formula, head, mechanism, number, per
 
 DRAWS = 64
 SEED = 0
-CURVES_KEPT = 8
 
 
 # ---------------------------------------------------------------- one picture
@@ -208,7 +205,6 @@ def bound(explorer: VAEExplorer, start: Start, found: Evidence) -> None:
         )
     with right:
         seed = controls.seed("likelihood_seed")
-    kept: dict = st.session_state.setdefault("likelihood_curves", {})
     request = (explorer.bundle.digest, start.picture.tobytes(), most, repeats, seed)
     compute = st.button(
         _("Draw {count} samples of z").format(count=number(most * repeats, 0)),
@@ -216,39 +212,23 @@ def bound(explorer: VAEExplorer, start: Start, found: Evidence) -> None:
         type="primary",
         icon=":material/play_arrow:",
     )
-    place = st.empty()
-    if compute and not (request in kept and kept[request][2]):
-        stop = st.empty()
-        stop.button(_("Stop"), key="likelihood_stop", icon=":material/stop:")
-        begun = time.perf_counter()
-        bar = place.progress(0.0)
-        for curve in explorer.bound_curve(start.picture, most=most, repeats=repeats, seed=seed):
-            seconds = time.perf_counter() - begun
-            left_over = seconds * (curve.total - curve.done) / curve.done
-            if curve.points:
-                kept[request] = (curve, seconds, curve.done == curve.total)
-            bar.progress(
-                curve.done / curve.total,
-                text=_("{done} of {total} draws, {left} s left").format(
-                    done=number(curve.done, 0),
-                    total=number(curve.total, 0),
-                    left=number(left_over, 0),
-                ),
-            )
-        stop.empty()
-        place.empty()
-        while len(kept) > CURVES_KEPT:
-            kept.pop(next(iter(kept)))
-    if request in kept:
-        curve, seconds, complete = kept[request]
-        if not complete:
+    curve = live.answer(
+        request,
+        lambda: explorer.bound_curve(start.picture, most=most, repeats=repeats, seed=seed),
+        "likelihood",
+        st.empty(),
+        lambda _curve: None,
+        wanted=compute,
+    )
+    if curve is not None and curve.points:
+        if not curve.finished:
             st.info(_("Stopped: the curve ends at K = {K}.").format(K=curve.points[-1].K))
         settings = {
             _("picture"): start.words,
             _("seed"): seed,
             _("repeats"): curve.repeats,
         }
-        draw_bound(curve, found, Provenance(explorer.bundle, True, seconds, settings))
+        draw_bound(curve, found, Provenance(explorer.bundle, True, curve.seconds, settings))
 
 
 # ---------------------------------------------------------------- the test set

@@ -16,6 +16,7 @@ from core.vae.model import VAE
 from pages.shared import controls, data_sets, figures, loaders, training
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
+from pages.shared.questions import question
 from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
 
 CURVES: training.Curves = {
@@ -99,22 +100,27 @@ def draw(explorer: VAEExplorer) -> None:
             for i, z in enumerate(explorer.prior(seed, count, temperature))
         ],
     )
-    questions(pictures, explorer.bundle.metrics["test"]["kl"])
+    kl = explorer.bundle.metrics["test"]["kl"]
+    question(
+        _("Do you see digits? Are they blurred?"),
+        "training_digits",
+        lambda: digits_and_blur(pictures, kl),
+    )
 
 
-def questions(pictures: Pictures, kl: float) -> None:
-    with st.expander(_("Do you see digits? Are they blurred?"), icon=":material/help:"):
-        st.markdown(
-            _(
-                "Count before you read on. **Digits**: some samples carry a clear digit, others only "
-                "a light or dark shape in the middle. The latent code costs {kl} nats a picture "
-                "and tells at most so much about it. **Blur**: neighbouring pixels of these "
-                "samples differ by {value} grey levels on average. Lower the temperature and watch "
-                "the figure: samples become more average, not sharper. The blur is what a "
-                "unit-variance likelihood asks for, for it fines every pixel by its squared error "
-                "and never rewards texture."
-            ).format(kl=number(kl), value=number(sharpness(pictures), 1))
-        )
+def digits_and_blur(pictures: Pictures, kl: float) -> None:
+    """The answer of the figures to the assignment's question."""
+    st.markdown(
+        _(
+            "Count before you read on. **Digits**: some samples carry a clear digit, others only "
+            "a light or dark shape in the middle. The latent code costs {kl} nats a picture "
+            "and tells at most so much about it. **Blur**: neighbouring pixels of these "
+            "samples differ by {value} grey levels on average. Lower the temperature and watch "
+            "the figure: samples become more average, not sharper. The blur is what a "
+            "unit-variance likelihood asks for, for it fines every pixel by its squared error "
+            "and never rewards texture."
+        ).format(kl=number(kl), value=number(sharpness(pictures), 1))
+    )
 
 
 # ---------------------------------------------------------------- training

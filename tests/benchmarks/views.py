@@ -26,7 +26,7 @@ from torchvision import transforms
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from core.simsiam.joint_embedding import SIZES
+from core.simsiam.joint_embedding import EMBEDDING_PRESETS
 from core.simsiam.methods import build
 from core.simsiam.simsiam import SimSiamConfig
 from core.simsiam.views import STANDARD
@@ -92,7 +92,7 @@ def seconds(
 
 def stepping(device: torch.device):
     """One update of the network, in float32 as in bfloat16 where the trainer uses it."""
-    size = SIZES["default" if device.type == "cuda" else "narrow"]
+    size = EMBEDDING_PRESETS["default" if device.type == "cuda" else "narrow"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build("simsiam", SimSiamConfig(**size.plain()))

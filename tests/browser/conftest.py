@@ -118,6 +118,8 @@ def left(error, here):
     """
     found = PICTURE.search(error)
     return bool(found) and found[1] not in here
+
+
 """On a link to a page Streamlit's own client first asks below that page for its server's health."""
 
 

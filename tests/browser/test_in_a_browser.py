@@ -130,7 +130,8 @@ def test_a_link_survives_the_switch_of_language(tab):
     chosen = "[role=radio][aria-checked=true]:has-text('Image générée')"
     tab.wait_for_selector(chosen)
     ready(tab)  # or the reload ends requests for pictures, which the console reports
-    assert "lang=fr" in tab.url and "latent_from=gallery" in tab.url
+    assert "lang=fr" in tab.url
+    assert "latent_from=gallery" in tab.url
     tab.reload()
     ready(tab)
     tab.wait_for_selector(chosen)
@@ -155,11 +156,11 @@ def test_denoising_runs_live_stops_and_goes_on(tab):
     tab.wait_for_selector("text=s left")
     tab.wait_for_selector("img[alt^='The noisy pictures, and below them']")
     tab.get_by_role("button", name="Stop").click()
-    tab.wait_for_selector("text=Stopped after")
+    tab.wait_for_selector("text=steps are done")
     tab.get_by_role("button", name="Go on").click()  # while the stopped page still draws itself
     tab.wait_for_selector("text=s left")
     tab.get_by_role("button", name="Stop").click()
-    tab.wait_for_selector("text=Stopped after")
+    tab.wait_for_selector("text=steps are done")
     ready(tab)
     assert tab.get_by_role("button", name="Stop").count() == 0
     stopped = source(tab, MADE)
@@ -167,7 +168,7 @@ def test_denoising_runs_live_stops_and_goes_on(tab):
     tab.wait_for_selector("text=s left")
     tab.get_by_role("button", name="Stop").click()
     wait_for_another(tab, stopped, MADE)
-    tab.wait_for_selector("text=Stopped after")
+    tab.wait_for_selector("text=steps are done")
 
 
 def test_a_click_denoises_sixteen_pictures(tab):
@@ -206,9 +207,9 @@ def test_a_sweep_runs_live_stops_and_goes_on(tab):
     tab.locator(".st-key-tstar_go button").click()
     tab.wait_for_selector("img[alt^='The noisy picture at every level']")
     tab.locator(".st-key-tstar_stop button").click()
-    tab.wait_for_selector("text=/Stopped after \\d+ of/")
+    tab.wait_for_selector("text=/\\d+ of \\d+ steps are done/")
     tab.locator(".st-key-tstar_on button").click()
-    tab.wait_for_selector("text=Stopped after", state="detached")
+    tab.wait_for_selector("text=steps are done", state="detached")
     tab.wait_for_selector("text=/sampler: DDIM 50 ·/")
     tab.wait_for_selector("text=/t\\* is [\\d,]+ of 1000/")
     assert tab.get_by_text("A quick look").count() == 0

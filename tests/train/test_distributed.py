@@ -145,7 +145,7 @@ def test_a_run_of_two_processes_trains_one_model_and_writes_once(
     from train.simsiam import trainer as simsiam
     from train.__main__ import main
     size = EmbeddingConfig(width=8, stem="strided", hidden=32, dim=32, predictor_hidden=8)
-    simsiam.SIZES["narrow"] = size
+    simsiam.EMBEDDING_PRESETS["narrow"] = size
     weights = []
     descend = simsiam.Trainer.descend
     def watched(trainer, loss, number):

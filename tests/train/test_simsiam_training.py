@@ -51,14 +51,14 @@ def residents():
 
 
 def new_trainer(recipe="baseline", training=SHORT, size=SIZE):
-    chosen = simsiam.RECIPES[recipe]
+    chosen = simsiam.ABLATIONS[recipe]
     config = simsiam.configured(replace(chosen, config={**chosen.config, "dim": size.dim}), size)
     settings = {key: value for key, value in chosen.training.items() if key == "heavy"}
     return simsiam.Trainer(config, replace(training, **settings), CPU, *residents())
 
 
 def trained(run, recipe="baseline", training=SHORT, **how):
-    chosen = simsiam.RECIPES[recipe]
+    chosen = simsiam.ABLATIONS[recipe]
     settings = {key: value for key, value in chosen.training.items() if key == "heavy"}
     config = simsiam.configured(replace(chosen, config={**chosen.config, "dim": 64}), SIZE)
     training = replace(training, recipe=recipe, **settings)
@@ -99,7 +99,7 @@ def test_without_stop_gradient_the_loss_falls_lower_and_the_outputs_collapse(see
     assert healthy["test_std_z"] > 0.8 / 64**0.5
 
 
-@pytest.mark.parametrize("recipe", simsiam.RECIPES)
+@pytest.mark.parametrize("recipe", simsiam.ABLATIONS)
 def test_every_recipe_takes_a_step_and_changes_what_it_names(recipe):
     trainer = new_trainer(recipe)
     before = {key: value.clone() for key, value in trainer.model.state_dict().items()}
@@ -109,7 +109,7 @@ def test_every_recipe_takes_a_step_and_changes_what_it_names(recipe):
     after = trainer.model.state_dict()
     key = "backbone.stages.7.conv2.weight"
     assert not torch.equal(before[key], after[key])
-    chosen = simsiam.RECIPES[recipe]
+    chosen = simsiam.ABLATIONS[recipe]
     assert methods.method_of(trainer.model) == chosen.method
     for name, value in chosen.config.items():
         if name != "dim":
@@ -117,9 +117,9 @@ def test_every_recipe_takes_a_step_and_changes_what_it_names(recipe):
 
 
 def test_recipes_differ_from_the_baseline_in_what_they_name_alone():
-    for name, recipe in simsiam.RECIPES.items():
-        _method, config = simsiam.configured(recipe, simsiam.SIZES["narrow"])
-        assert config.width == simsiam.SIZES["narrow"].width
+    for name, recipe in simsiam.ABLATIONS.items():
+        _method, config = simsiam.configured(recipe, simsiam.EMBEDDING_PRESETS["narrow"])
+        assert config.width == simsiam.EMBEDDING_PRESETS["narrow"].width
         assert (config.dim == 4096) == ("dim-4096" in name)
         assert (recipe.training.get("batch_size") == 4096) == name.endswith("batch-4096")
         assert recipe.training.get("heavy", False) == name.startswith("heavy")
@@ -143,7 +143,7 @@ def test_the_rate_of_the_predictor_stays_while_the_others_fall():
 
 
 def test_every_weight_that_learns_is_in_one_group():
-    for recipe in simsiam.RECIPES:
+    for recipe in simsiam.ABLATIONS:
         trainer = new_trainer(recipe)
         grouped = [id(p) for group in trainer.optimizer.param_groups for p in group["params"]]
         wanted = [id(p) for p in trainer.model.parameters() if p.requires_grad]
@@ -218,7 +218,7 @@ def test_dssl_gets_standard_views_and_harder_ones_made_of_them():
 
 
 def test_dssl_without_harder_views_is_refused():
-    config = simsiam.configured(simsiam.RECIPES["heavy-dssl"], SIZE)
+    config = simsiam.configured(simsiam.ABLATIONS["heavy-dssl"], SIZE)
     with pytest.raises(ValueError, match="heavy"):
         simsiam.Trainer(config, SHORT, CPU, *residents())
 
@@ -356,7 +356,7 @@ def test_the_card_says_what_was_trained_on_what(bundle):
 
 
 def test_the_command_trains_a_recipe_on_part_of_the_pictures(tmp_path, monkeypatch):
-    monkeypatch.setitem(simsiam.SIZES, "narrow", SIZE)
+    monkeypatch.setitem(simsiam.EMBEDDING_PRESETS, "narrow", SIZE)
     run = tmp_path / "run"
     command = ["simsiam", "--run", str(run), "--preset", "narrow", "--recipe", "no-predictor"]
     settings = ["--epochs", "1", "--batch-size", "32", "--pictures", "96", "--device", "cpu"]

@@ -180,7 +180,7 @@ def cifar_run(tmp_path_factory, make_digits, write_shard):
         file = root / f"uoft-cs/cifar10/plain_text/{split}-00000-of-00001.parquet"
         write_shard(file, *make_digits(count, seed), image_column="img")
     size = EmbeddingConfig(width=8, stem="strided", hidden=32, dim=64, predictor_hidden=8)
-    config = simsiam.configured(simsiam.RECIPES["no-stop-gradient"], size)
+    config = simsiam.configured(simsiam.ABLATIONS["no-stop-gradient"], size)
     training = simsiam.SimSiamTraining(
         epochs=1,
         batch_size=16,

@@ -303,7 +303,7 @@ def test_a_trained_model_beats_an_untrained_one(tiny, preset):
     if preset == "homework":
         config = replace(tiny, architecture="homework", channels=(8, 8, 8, 8))
     recipe = replace(
-        vae.RECIPES[preset],
+        vae.PRESET_TRAINING[preset],
         epochs=12,
         batch_size=8,
         learning_rate=5e-3,

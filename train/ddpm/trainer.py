@@ -53,7 +53,7 @@ class DDPMTraining(Training):
             )
 
 
-RECIPES: dict[str, DDPMTraining] = {
+PRESET_TRAINING: dict[str, DDPMTraining] = {
     "default": DDPMTraining(),
     "homework": DDPMTraining(
         batch_size=128,
@@ -224,7 +224,7 @@ def configure(
     The schedule may be another one than the bundle's: its weights then learn the new levels.
     """
     preset = arguments.preset or "default"
-    config, recipe = PRESETS[preset], RECIPES[preset]
+    config, recipe = PRESETS[preset], PRESET_TRAINING[preset]
     if start is not None and arguments.preset is None:
         config = Trainer.config_of(start.config["architecture"])
     changed = {

@@ -19,7 +19,7 @@ from core.bundles.manifest import CHECKPOINTS, Manifest
 from core.errors import AtelierError
 from core.families import parameter_count, read_manifest
 from train.run import ancestry
-from train.simsiam.trainer import RECIPES
+from train.simsiam.trainer import ABLATIONS
 
 ROOT = Path(__file__).parents[2]
 PACE = ROOT / "docs" / "pace-two-cores.json"
@@ -228,7 +228,7 @@ def of_simsiam(manifest: Manifest) -> str:
     before = baseline.metrics["before"]
     first = ["before training, on fewer pictures", "–", f"{before['test_knn_accuracy']:.1%}", "–"]
     rows = [first + measured(before, baseline.config["architecture"]["dim"], "test_")]
-    for name in (f"simsiam-cifar10-{recipe}" for recipe in RECIPES):
+    for name in (f"simsiam-cifar10-{recipe}" for recipe in ABLATIONS):
         if name not in titles:
             continue  # a recipe of which no run is embedded
         bundle = manifest.open(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.simsiam.joint_embedding import SIZES
+from core.simsiam.joint_embedding import EMBEDDING_PRESETS
 from train.family import TrainedFamily
 from train.simsiam import bundle, trainer
 from train.simsiam.graphs import graphs
@@ -13,7 +13,7 @@ TRAINED = TrainedFamily(
     command=trainer,
     trainer=trainer.Trainer,
     preset=lambda name: (
-        trainer.configured(trainer.RECIPES["baseline"], SIZES[name]),
+        trainer.configured(trainer.ABLATIONS["baseline"], EMBEDDING_PRESETS[name]),
         trainer.SimSiamTraining(),
     ),
     measure=bundle.measure,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from core.bundles.bundle import Bundle
 from core.pictures.data import PictureSet
 from core.simsiam import methods
-from core.simsiam.joint_embedding import SIZES, EmbeddingConfig, JointEmbedding
+from core.simsiam.joint_embedding import EMBEDDING_PRESETS, EmbeddingConfig, JointEmbedding
 from core.simsiam.views import HARDER, Views, apply
 from train.run import distributed, loop, options, run
 from train.run import trainer as base
@@ -33,7 +33,7 @@ class SimSiamTraining(Training):
     ``learning_rate`` is that of a batch of 256 and grows with the batch; it falls by a cosine, but
     for the predictor, whose rate stays. ``views``: how views are made; ``heavy``: they are
     augmented further, by ``harder``, and DSSL gives those a direction. ``recipe``: the run's name
-    among ``RECIPES``.
+    among ``ABLATIONS``.
     """
 
     data: str = "cifar10"
@@ -253,7 +253,7 @@ LARGE = {"batch_size": 4096}
 # As many updates an epoch as batches of 4,096 are in 50,000 pictures: the usual batch, and no more
 # steps than the large one takes in as many epochs, along its own cosine.
 FEW = {"updates_per_epoch": 12}
-RECIPES = {
+ABLATIONS = {
     "baseline": Recipe(),
     "no-stop-gradient": Recipe(config={"stop_gradient": False}),
     "no-predictor": Recipe(config={"predictor": "identity"}),
@@ -291,8 +291,8 @@ def configured(recipe: Recipe, size: EmbeddingConfig) -> NamedConfig:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    options.add_arguments(parser, tuple(SIZES), SimSiamTraining(), augmented=False)
-    parser.add_argument("--recipe", choices=tuple(RECIPES), help="default: baseline")
+    options.add_arguments(parser, tuple(EMBEDDING_PRESETS), SimSiamTraining(), augmented=False)
+    parser.add_argument("--recipe", choices=tuple(ABLATIONS), help="default: baseline")
     for name in ("bank", "queries"):
         default = getattr(Protocol(), name)
         parser.add_argument(f"--{name}", type=int, help=f"pictures of the kNN, default: {default}")
@@ -313,7 +313,7 @@ def configure(
     Without ``--recipe`` a run goes on by that of the bundle.
     """
     name = arguments.recipe or "baseline"
-    size = SIZES[arguments.preset or "default"]
+    size = EMBEDDING_PRESETS[arguments.preset or "default"]
     if start is not None:
         own, held = methods.config_from(start.config["architecture"]), start.config["training"]
         if arguments.preset is None:
@@ -322,9 +322,9 @@ def configure(
             name = held.get("recipe", name)
         else:  # which says d, or means the usual one
             size = replace(size, dim=EmbeddingConfig().dim)
-    if name not in RECIPES:
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
-    recipe = RECIPES[name]
+    if name not in ABLATIONS:
+        raise ValueError(f"recipe must be one of {', '.join(ABLATIONS)}, got {name!r}")
+    recipe = ABLATIONS[name]
     given = {key: getattr(arguments, key) for key in ("bank", "queries")}
     protocol = Protocol(**{key: count for key, count in given.items() if count is not None})
     training = SimSiamTraining(**recipe.training)

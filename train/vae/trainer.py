@@ -46,7 +46,7 @@ class VAETraining(Training):
     )
 
 
-RECIPES: dict[str, VAETraining] = {
+PRESET_TRAINING: dict[str, VAETraining] = {
     "default": VAETraining(),
     "homework": VAETraining(
         learning_rate=1e-3,
@@ -204,7 +204,7 @@ def configure(arguments: argparse.Namespace, start: Bundle | None) -> tuple[VAEC
         config = Trainer.config_of(start.config["architecture"])
     if arguments.latent_dim is not None:
         config = replace(config, latent_dim=arguments.latent_dim)
-    return config, RECIPES[preset]
+    return config, PRESET_TRAINING[preset]
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -50,21 +49,6 @@ class Request:
     draws: int
     seed: int
     pictures: tuple[bytes, ...]
-
-
-@dataclass
-class Sweep:
-    """A sweep that can be stopped between two steps and gone on with; one visitor's own."""
-
-    steps: Iterator[Restoration]
-    now: Restoration | None = None
-    compared: Comparison | None = None
-
-    def advance(self) -> Iterator[Restoration]:
-        """Move on step by step; may be left and asked again, and goes on where it stood."""
-        for now in self.steps:
-            self.now, self.compared = now, None
-            yield now
 
 
 @dataclass(frozen=True)

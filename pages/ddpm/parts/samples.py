@@ -72,14 +72,14 @@ def from_ddpm(
         return ModelSamples("ddpm", "DDPM", of, sheet[seed : seed + count], None, False, settings)
     calls = (len(way.grid(loaders.ddpm(name).T)) - 1) * count
     ready = calls <= AT_ONCE or loaders.is_drawn(name, way, seeds)
-    if not ready and not gone(name, way, seeds, calls):
+    if not ready and not draw_on_click(name, way, seeds, calls):
         return None
     with st.spinner(_("Denoising …")):
         timed = loaders.drawn(name, way, seeds)
     return ModelSamples("ddpm", "DDPM", of, timed.value, timed.seconds, True, settings)
 
 
-def gone(name: str, way: SamplerSettings, seeds: list[int], calls: int) -> bool:
+def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int) -> bool:
     """The button for many samples, their progress, stop and go on; whether all are drawn now."""
     explorer = loaders.ddpm(name)
     request = (explorer.bundle.digest, way, tuple(seeds))
@@ -92,20 +92,17 @@ def gone(name: str, way: SamplerSettings, seeds: list[int], calls: int) -> bool:
         type="primary",
         icon=":material/play_arrow:",
     )
-    if clicked:
-        st.session_state["against_walker"] = (request, explorer.walker(way, seeds))
-    asked, walker = st.session_state.get("against_walker", (None, None))
-    if asked != request:
+    path = live.answer(
+        request,
+        lambda: explorer.denoise_steps(way, seeds),
+        "against",
+        place,
+        newest,
+        wanted=clicked,
+    )
+    if path is None or not path.finished:
         return False
-    going = clicked
-    if not clicked and walker.path is not None and not walker.path.finished:
-        going = live.stopped(walker.path, place, "against")
-    if going:
-        live.watch(explorer.advance(walker), place, "against", newest)
-    if walker.path is None or not walker.path.finished:
-        return False
-    loaders.keep_drawn(name, way, seeds, walker.path)
-    del st.session_state["against_walker"]
+    loaders.keep_drawn(name, way, seeds, path)
     button.empty()
     return True
 

@@ -17,40 +17,44 @@ SHARE = 0.5
 """Collapsed: below this share of the baseline, as the page Collapse has it by default."""
 
 
-def last(record: RunRecord) -> int:
+def final_epoch(record: RunRecord) -> int:
+    """The number of its last epoch."""
     return int(record.epochs[-1])
 
 
-def at(record: RunRecord, column: str, epoch: int = -1) -> float:
+def value_at(record: RunRecord, column: str, epoch: int = -1) -> float:
+    """A figure of a run after an epoch; at its end unless told otherwise."""
     return float(record.figures[column][epoch])
 
 
-def asked(record: RunRecord) -> int:
+def knn_queries(record: RunRecord) -> int:
     """How many test pictures the kNN accuracy by epoch is over."""
     config = record.bundle.config
     return min(config["training"]["protocol"]["queries"], config["data"]["test_pictures"])
 
 
 def standard_error(*records: RunRecord) -> float:
-    """Of a sum or difference of the runs' final kNN accuracies, each a share of ``asked``."""
-    shares = [at(record, "test_knn_accuracy") for record in records]
-    return float(np.sqrt(sum(p * (1 - p) / asked(r) for p, r in zip(shares, records, strict=True))))
+    """Of a sum or difference of the runs' final kNN accuracies, each a share of ``knn_queries``."""
+    shares = [value_at(record, "test_knn_accuracy") for record in records]
+    return float(
+        np.sqrt(sum(p * (1 - p) / knn_queries(r) for p, r in zip(shares, records, strict=True)))
+    )
 
 
-def points(difference: float) -> str:
+def percentage_points(difference: float) -> str:
     """A difference of shares in percentage points, with its sign."""
     return ("+" if difference > 0 else "") + number(100 * difference, 1)
 
 
 def compared(first: RunRecord, second: RunRecord) -> str:
     """Which of two runs ends with the higher kNN accuracy, if that is more than chance."""
-    a, b = at(first, "test_knn_accuracy"), at(second, "test_knn_accuracy")
+    a, b = value_at(first, "test_knn_accuracy"), value_at(second, "test_knn_accuracy")
     said_of = {
         "a": runs.name(first),
         "b": runs.name(second),
         "x": percent(a, 1),
         "y": percent(b, 1),
-        "count": number(asked(first), 0),
+        "count": number(knn_queries(first), 0),
     }
     if abs(a - b) <= 2 * standard_error(first, second):
         words = _(
@@ -64,7 +68,7 @@ def compared(first: RunRecord, second: RunRecord) -> str:
     return words.format(**said_of)
 
 
-def pairs(found: Runs, *wanted: tuple[str, str]) -> list[str]:
+def compared_pairs(found: Runs, *wanted: tuple[str, str]) -> list[str]:
     """``compared`` for those pairs of recipes that are both here."""
     return [compared(found[a], found[b]) for a, b in wanted if a in found and b in found]
 
@@ -78,10 +82,10 @@ def states_said(records: Sequence[RunRecord], baseline: RunRecord | None) -> lis
     }
     lines = []
     for code, template in templates.items():
-        mine = [r for r in records if state(r, baseline, last(r), SHARE) == code]
+        mine = [r for r in records if state(r, baseline, final_epoch(r), SHARE) == code]
         if mine:
             lines.append(_(template).format(runs="; ".join(runs.name(r) for r in mine)))
-    idle = [r for r in records if not has_learnt(r, last(r))]
+    idle = [r for r in records if not has_learnt(r, final_epoch(r))]
     if idle:
         lines.append(
             _("**No better than before training**, by kNN accuracy: {runs}.").format(
@@ -102,7 +106,7 @@ def updates(record: RunRecord) -> int:
     if isinstance(counted, int):
         return counted
     training, about = record.bundle.config["training"], record.bundle.config["data"]
-    return max(1, about["pictures"] // training["batch_size"]) * last(record)
+    return max(1, about["pictures"] // training["batch_size"]) * final_epoch(record)
 
 
 def peak_rate(record: RunRecord) -> float:
@@ -111,7 +115,7 @@ def peak_rate(record: RunRecord) -> float:
     return training["learning_rate"] * training["batch_size"] / 256
 
 
-def change(first: RunRecord, second: RunRecord) -> str:
+def settings_changed(first: RunRecord, second: RunRecord) -> str:
     """What two runs differ by in d and batch."""
     parts = []
     if first.dim != second.dim:
@@ -129,7 +133,7 @@ def seconds_an_epoch(record: RunRecord) -> float:
 
 
 def from_to(record: RunRecord, value: Callable[[int], float]) -> str:
-    return f"{short(value(0))} → {short(value(last(record)))}"
+    return f"{short(value(0))} → {short(value(final_epoch(record)))}"
 
 
 def short(value: float) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,7 +24,7 @@ BESIDE = ("no-stop-gradient", "baseline")
 """What a network is shown beside, in order of preference: who collapses, then who does not."""
 STRENGTHS = np.linspace(0, 2, 9)
 DRAWS = 24
-KEPT = 8
+KEPT = 32
 Result = TypeVar("Result")
 
 
@@ -85,19 +84,12 @@ def explorer(record: RunRecord) -> SimSiamExplorer:
     return loaders.simsiam(record.bundle.name)
 
 
-# ---------------------------------------------------------------- results, kept for a visitor
+# ---------------------------------------------------------------- results, kept for all visitors
 
 
-def kept(prefix: str, request: object, compute: Callable[[], Result]) -> Timed[Result]:
-    """The answer to a request, computed once; the last few are kept for this visitor."""
-    answers: dict[object, Timed] = st.session_state.setdefault(f"{prefix}_kept", {})
-    if request not in answers:
-        begun = time.perf_counter()
-        found = compute()
-        answers[request] = Timed(found, time.perf_counter() - begun)
-        while len(answers) > KEPT:
-            answers.pop(next(iter(answers)))
-    return answers[request]
+def kept(kind: str, request: Hashable, compute: Callable[[], Result]) -> Timed[Result]:
+    """The answer to a request, computed once for all visitors; the last few of a kind are kept."""
+    return loaders.timed(kind, KEPT, request, compute)
 
 
 def by_strength(
@@ -155,8 +147,10 @@ def bank_pictures(record: RunRecord) -> PictureSet | None:
             "shares" if shares else "first",
         )
         _features, labels = explorer(record).bank
-        request = ("fingerprint", record.bundle.digest, id(found))
-        same = kept("bank", request, found.fingerprint).value == settings["fingerprint"]
+        kind = f"fingerprints_{settings['name']}"
+        files = loaders.files_of(settings["name"], settings["split"])
+        request = (files, settings["pictures"], shares)
+        same = kept(kind, request, found.fingerprint).value == settings["fingerprint"]
         if same and np.array_equal(found.labels[: len(labels)], labels):
             return found
         st.caption(_("The training set at hand is not the one that this network was trained on."))

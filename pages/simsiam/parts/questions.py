@@ -11,32 +11,32 @@ from core.simsiam.run_record import RunRecord
 from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts.findings import (
     Runs,
-    asked,
-    at,
-    change,
+    compared_pairs,
     from_to,
+    knn_queries,
     largest_fall,
     listed,
-    pairs,
     peak_rate,
-    points,
+    percentage_points,
     seconds_an_epoch,
+    settings_changed,
     standard_error,
     updates,
+    value_at,
 )
 from pages.simsiam.parts.run_charts import spread_of
 
 
 def barlow_alike(found: Runs) -> list[str]:
     """How both methods react to d and batch."""
-    lines = pairs(found, ("barlow", "baseline"))
+    lines = compared_pairs(found, ("barlow", "baseline"))
     for recipe in ("dim-4096", "batch-4096", "dim-4096-batch-4096"):
         wanted = ("baseline", recipe, "barlow", f"barlow-{recipe}")
         ends = [found.get(name) for name in wanted]
         if all(ends):
             lines.append(reaction(*ends))
         else:
-            lines += pairs(found, (recipe, "baseline"), (f"barlow-{recipe}", "barlow"))
+            lines += compared_pairs(found, (recipe, "baseline"), (f"barlow-{recipe}", "barlow"))
     large = [found[r] for r in ("batch-4096", "barlow-batch-4096") if r in found]
     if large and "baseline" in found:
         lines.append(
@@ -50,8 +50,8 @@ def barlow_alike(found: Runs) -> list[str]:
 
 def reaction(first: RunRecord, second: RunRecord, third: RunRecord, fourth: RunRecord) -> str:
     """From the first to the second run, and from the third to the fourth: alike or not?"""
-    simsiam_moves = at(second, "test_knn_accuracy") - at(first, "test_knn_accuracy")
-    barlow_moves = at(fourth, "test_knn_accuracy") - at(third, "test_knn_accuracy")
+    simsiam_moves = value_at(second, "test_knn_accuracy") - value_at(first, "test_knn_accuracy")
+    barlow_moves = value_at(fourth, "test_knn_accuracy") - value_at(third, "test_knn_accuracy")
     apart = abs(simsiam_moves - barlow_moves) > 2 * standard_error(first, second, third, fourth)
     words = (
         _(
@@ -65,16 +65,18 @@ def reaction(first: RunRecord, second: RunRecord, third: RunRecord, fourth: RunR
         )
     )
     return words.format(
-        change=change(first, second),
-        a=points(simsiam_moves),
-        b=points(barlow_moves),
-        count=number(asked(first), 0),
+        change=settings_changed(first, second),
+        a=percentage_points(simsiam_moves),
+        b=percentage_points(barlow_moves),
+        count=number(knn_queries(first), 0),
     )
 
 
 def heavy_views(found: Runs) -> list[str]:
     """What heavier views do, and where views are made at all."""
-    lines = pairs(found, ("heavy", "baseline"), ("heavy-dssl", "heavy"), ("heavy-dssl", "baseline"))
+    lines = compared_pairs(
+        found, ("heavy", "baseline"), ("heavy-dssl", "heavy"), ("heavy-dssl", "baseline")
+    )
     here = [found[r] for r in ("baseline", "heavy", "heavy-dssl") if r in found]
     if here:
         lines.append(
@@ -109,12 +111,12 @@ def views_in_words(record: RunRecord) -> str:
 
 def kept_from_collapse(found: Runs) -> list[str]:
     """VICReg with and without its variance term."""
-    lines = pairs(found, ("vicreg", "vicreg-no-variance"))
+    lines = compared_pairs(found, ("vicreg", "vicreg-no-variance"))
     here = [found[r] for r in ("vicreg", "vicreg-no-variance") if r in found]
     if here:
         lines.append(
             _("Total variance of z, before training and at the end: {runs}.").format(
-                runs=listed(here, lambda r: from_to(r, lambda e: at(r, "test_variance_z", e)))
+                runs=listed(here, lambda r: from_to(r, lambda e: value_at(r, "test_variance_z", e)))
             )
         )
         lines.append(
@@ -127,7 +129,7 @@ def kept_from_collapse(found: Runs) -> list[str]:
 
 def byol_or_simsiam(found: Runs) -> list[str]:
     """What the momentum adds, and what it costs."""
-    lines = pairs(
+    lines = compared_pairs(
         found,
         ("byol", "baseline"),
         ("byol-no-momentum", "baseline"),
@@ -178,7 +180,7 @@ def byol_or_simsiam(found: Runs) -> list[str]:
 def asymmetry(found: Runs) -> list[str]:
     """SimSiam without what makes its branches differ."""
     others = ("no-predictor", "fixed-predictor", "no-stop-gradient", "neither")
-    lines = pairs(found, *(("baseline", other) for other in others))
+    lines = compared_pairs(found, *(("baseline", other) for other in others))
     if "baseline" in found:
         lines.append(
             _(

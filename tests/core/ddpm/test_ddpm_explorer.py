@@ -17,7 +17,6 @@ from core.ddpm import explorer as ddpm_explorer
 from core.ddpm.explorer import (
     FRAMES,
     DDPMExplorer,
-    Resumable,
     SamplerSettings,
     golden_deviation,
     noisy_walk,
@@ -30,6 +29,7 @@ from core.ddpm.unet import UNet
 from core.errors import AtelierError
 from core.families import open_bundle
 from core.pictures.images import to_pictures, to_tensor
+from core.resumable import Resumable
 
 T = 60
 SEEDS = [7, 3]
@@ -248,7 +248,7 @@ def test_the_noise_shown_follows_from_the_noisy_and_the_clean_picture(steps_of, 
 
 def test_a_way_back_is_watched_step_by_step(explorer, whole, way, seeded):
     levels = way.grid(T).tolist()
-    paths = list(explorer.advance(explorer.walker(way, SEEDS)))
+    paths = list(explorer.denoise_steps(way, SEEDS))
     noise = draw_noise(torch.zeros(2, 3, 32, 32), [seeded(seed) for seed in SEEDS])
     assert [path.done for path in paths] == list(range(len(levels)))
     assert {path.total for path in paths} == {len(levels) - 1}
@@ -277,11 +277,11 @@ def test_a_step_is_one_call_of_the_network_when_it_is_asked_for(explorer, way):
             calls.append(module)
 
     with register_module_forward_hook(count):
-        walker = explorer.walker(way, [0])
+        steps = explorer.denoise_steps(way, [0])
         assert calls == []
-        for path in explorer.advance(walker):
+        for path in steps:
             assert len(calls) == min(path.done + 1, path.total)
-    assert walker.path.finished
+    assert path.finished
 
 
 def test_of_many_steps_as_many_are_kept_as_can_be_looked_at(explorer):
@@ -289,7 +289,7 @@ def test_of_many_steps_as_many_are_kept_as_can_be_looked_at(explorer):
         (SamplerSettings("ddpm", None), FRAMES + 1),
         (SamplerSettings("ddim", FRAMES), FRAMES + 1),
     ):
-        *_, halfway, path = explorer.advance(explorer.walker(way, [0]))
+        *_, halfway, path = explorer.denoise_steps(way, [0])
         assert len(path.t) == kept
         assert len(halfway.t) in (kept, kept - 1)
         assert (path.t[0], path.t[-1]) == (T - 1, -1)
@@ -299,7 +299,7 @@ def test_of_many_steps_as_many_are_kept_as_can_be_looked_at(explorer):
 
 
 def test_a_frame_that_was_kept_stays_as_it_was(explorer):
-    paths = list(explorer.advance(explorer.walker(SamplerSettings("ddpm", None), [1])))
+    paths = list(explorer.denoise_steps(SamplerSettings("ddpm", None), [1]))
     for before, after in itertools.pairwise(paths):
         for row, t in enumerate(before.t[:-1]):
             (place,) = np.flatnonzero(after.t == t)
@@ -321,33 +321,29 @@ def test_a_picture_depends_on_its_own_seed_alone(explorer, whole, way):
 
 
 @pytest.mark.parametrize("stops", [[4], [1, 1, 2]])
-def test_a_way_that_was_left_goes_on_where_it_stood(explorer, whole, way, stops):
-    walker = explorer.walker(way, SEEDS)
-    assert walker.path is None
+def test_a_trajectory_that_was_left_goes_on_where_it_stood(explorer, whole, way, stops):
+    work = Resumable(explorer.denoise_steps(way, SEEDS))
     for stop in stops:
-        reached = 0 if walker.path is None else walker.path.done + 1
-        for count, path in enumerate(explorer.advance(walker), 1):
-            assert walker.path is path
+        reached = 0 if work.newest is None else work.newest.done + 1
+        for count, _path in enumerate(work.advance(), 1):
             if count == stop:
                 break
-        assert walker.path.done == reached + stop - 1
-        assert not walker.path.finished
+        assert work.newest.done == reached + stop - 1
+        assert not work.finished
         explorer.denoise(SamplerSettings("ddim", 2, eta=1.0), SEEDS)  # somebody else's
         torch.rand(3)
-    for path in explorer.advance(walker):
-        assert walker.path is path
-    assert walker.path.finished
-    assert same(walker.path, whole(way))
-    assert list(explorer.advance(walker)) == []
-    assert same(walker.path, whole(way))
-
-
-def test_ways_taken_in_turns_do_not_disturb_one_another(explorer, whole):
-    walkers = [explorer.walker(way, SEEDS) for way in WAYS.values()]
-    for _ in itertools.zip_longest(*map(explorer.advance, walkers)):
+    for _path in work.advance():
         pass
-    for walker, way in zip(walkers, WAYS.values(), strict=True):
-        assert same(walker.path, whole(way))
+    assert work.finished
+    assert same(work.newest, whole(way))
+
+
+def test_trajectories_taken_in_turns_do_not_disturb_one_another(explorer, whole):
+    works = [Resumable(explorer.denoise_steps(way, SEEDS)) for way in WAYS.values()]
+    for _ in itertools.zip_longest(*(work.advance() for work in works)):
+        pass
+    for work, way in zip(works, WAYS.values(), strict=True):
+        assert same(work.newest, whole(way))
 
 
 def test_visitors_at_once_see_what_each_would_see_alone(explorer):
@@ -361,17 +357,11 @@ def test_visitors_at_once_see_what_each_would_see_alone(explorer):
 def test_a_pause_does_not_count_as_work(explorer, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(ddpm_explorer, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-    walker = explorer.walker(SamplerSettings("ddim", 3), [0])
-    for _path in explorer.advance(walker):
+    paths = []
+    for path in explorer.denoise_steps(SamplerSettings("ddim", 3), [0]):
+        paths.append(path)
         clock[0] += 1000.0
-    assert walker.path.seconds == 0
-
-
-def test_a_walker_of_a_path_that_is_there_already_has_nothing_to_do(explorer):
-    path = explorer.denoise(SamplerSettings("ddim", 2), [0])
-    walker = Resumable(iter(()), path)
-    assert list(explorer.advance(walker)) == []
-    assert walker.path is path
+    assert {path.seconds for path in paths} == {0}
 
 
 @pytest.mark.parametrize(
@@ -411,7 +401,7 @@ def test_a_way_is_without_noise_and_free_unless_told():
 )
 def test_a_way_that_does_not_exist_is_refused_at_once(explorer, named, way):
     with pytest.raises(ValueError, match=rf"^{named} must be"):
-        explorer.walker(way, [0])
+        explorer.denoise_steps(way, [0])
 
 
 # ---------------------------------------------------------------- noise a picture, and back

@@ -11,7 +11,8 @@ from core.ddpm.explorer import SamplerSettings
 from core.ddpm.schedule import NoiseSchedule
 from core.families import open_bundle, read_manifest
 from core.pictures.house_number import HouseNumber, draw
-from pages.shared import loaders
+from core.resumable import Resumable
+from pages.shared import live, loaders
 
 NAME = "ddpm-svhn-1000"
 GRID = "Pictures made from noise"
@@ -69,7 +70,7 @@ def test_a_click_gives_what_was_shown_at_once(open_page):
     at.button(key="denoise_go").click().run()
     assert not at.exception
     assert source(at, GRID) == at_once
-    assert at.session_state["denoise_walkers"]
+    assert len(loaders.kept("denoise", live.MOST_KEPT)) == 1
 
 
 def test_samplers_start_from_the_same_noise_and_end_differently():
@@ -111,22 +112,21 @@ def test_a_stopped_way_goes_on_to_the_same_pictures(open_page):
     way, seeds = SamplerSettings("ddim", 100), (0, 1, 2, 3)
     at = open_page("denoising", denoise_steps="100")
     explorer = loaders.ddpm(NAME)
-    walker = explorer.walker(way, seeds)
-    for path in explorer.advance(walker):
+    work = Resumable(explorer.denoise_steps(way, seeds))
+    for path in work.advance():
         if path.done == 30:
             break
-    request = (explorer.bundle.digest, way, seeds)
-    at.session_state["denoise_walkers"] = {request: walker}
+    loaders.kept("denoise", live.MOST_KEPT).put((explorer.bundle.digest, way, seeds), work)
     at.run()
-    assert said(at, "Stopped after 30 of 100 steps")
+    assert said(at, "30 of 100 steps are done")
     half_way = source(at, GRID)
     at.button(key="denoise_on").click().run()
     assert not at.exception
-    assert not said(at, "Stopped after")
+    assert not said(at, "steps are done")
     assert source(at, GRID) != half_way
     whole = explorer.denoise(way, seeds)
-    np.testing.assert_array_equal(walker.path.result, whole.result)
-    np.testing.assert_array_equal(walker.path.t, whole.t)
+    np.testing.assert_array_equal(work.newest.result, whole.result)
+    np.testing.assert_array_equal(work.newest.t, whole.t)
 
 
 def test_the_timeline_shows_the_step_it_names(open_page):

@@ -14,9 +14,10 @@ from core.ddpm.explorer import SamplerSettings
 from core.ddpm.restoration import crossing, find_t_star
 from core.families import open_bundle
 from core.pictures.house_number import HouseNumber, draw
+from core.resumable import Resumable
 from pages.ddpm.parts import t_star_of_set as of_set
 from pages.ddpm.parts.restored import UNRELATED, SweepResult, around
-from pages.shared import loaders
+from pages.shared import live, loaders
 from pages.shared.picking import Picked
 
 NAME = "ddpm-svhn-1000"
@@ -182,24 +183,23 @@ def test_a_stricter_threshold_gives_an_earlier_t_star(open_page):
 def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
     at = open_page("t_star", **FEW)
     at.button(key="tstar_go").click().run()
-    (whole,) = at.session_state["tstar_sweeps"].values()
-    finished = whole.now.now.copy()
+    works = loaders.kept("tstar", live.MOST_KEPT)
+    (request,) = works.requests()
+    finished = works.get(request).newest.now
     explorer = loaders.ddpm(NAME)
-    (request,) = at.session_state["tstar_sweeps"]
     zero_based = [level - 1 for level in request.levels]
-    whole.steps = explorer.restore(request.way, PICTURE[None], zero_based, request.draws, 0)
-    whole.now, whole.compared = next(whole.steps), None
-    at.session_state["tstar_sweeps"] = {request: whole}
+    steps = explorer.restore(request.way, PICTURE[None], zero_based, request.draws, 0)
+    works.put(request, Resumable(steps))
+    next(works.get(request).advance())
     at.run()
-    assert said(at, "Stopped after 0 of")
+    assert said(at, "0 of 10 steps are done")
     assert said(at, "There is no t\\* before the last step")
     assert not said(at, "t\\* is")
     assert not shown(at, GRID)
     at.button(key="tstar_on").click().run()
     assert not at.exception
-    assert not said(at, "Stopped after")
-    (again,) = at.session_state["tstar_sweeps"].values()
-    np.testing.assert_array_equal(again.now.now, finished)
+    assert not said(at, "steps are done")
+    np.testing.assert_array_equal(works.get(request).newest.now, finished)
 
 
 def test_several_pictures_have_their_own_t_star(open_page):

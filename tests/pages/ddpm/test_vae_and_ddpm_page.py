@@ -11,8 +11,9 @@ from core.bundles.manifest import register
 from core.ddpm.explorer import SamplerSettings
 from core.ddpm.restoration import wilson
 from core.families import open_bundle, read_manifest
+from core.resumable import Resumable
 from pages.ddpm import vae_and_ddpm
-from pages.shared import loaders
+from pages.shared import live, loaders
 
 PAGE = "vae_and_ddpm"
 VAE, DDPM = "vae-svhn", "ddpm-svhn-1000"
@@ -313,13 +314,13 @@ def test_samples_that_were_stopped_go_on_to_the_same_pictures(open_page):
     way, seeds = SamplerSettings("ddim", 20), tuple(range(50, 82))
     at = open_page(PAGE, **MANY)
     explorer = loaders.ddpm(DDPM)
-    walker = explorer.walker(way, seeds)
-    for path in explorer.advance(walker):
+    work = Resumable(explorer.denoise_steps(way, seeds))
+    for path in work.advance():
         if path.done == 3:
             break
-    at.session_state["against_walker"] = ((explorer.bundle.digest, way, seeds), walker)
+    loaders.kept("against", live.MOST_KEPT).put((explorer.bundle.digest, way, seeds), work)
     at.run()
-    assert said(at, "Stopped after 3 of 20 steps")
+    assert said(at, "3 of 20 steps are done")
     assert not shown(at, "Samples of DDPM")
     at.button(key="against_on").click().run()
     assert not at.exception

@@ -19,7 +19,7 @@ from train.simsiam.diagnosis import Protocol
 SOURCE = SOURCES["cifar10"]
 DRAWN = ("airplane", "automobile", "bird", "cat", "frog", "ship", "truck")
 COLOURS = ("#b3261e", "#e8b923", "#2f6db3", "#5c8a3a")
-SIZE = replace(training.SIZES["narrow"], width=2, hidden=12, dim=16, predictor_hidden=6)
+SIZE = replace(training.EMBEDDING_PRESETS["narrow"], width=2, hidden=12, dim=16, predictor_hidden=6)
 TRAIN, TEST = 64, 40
 NAMES = {recipe: f"simsiam-cifar10-{recipe}" for recipe in ("baseline", "no-stop-gradient")}
 
@@ -66,7 +66,7 @@ def networks_folder(objects_folder, tmp_path_factory):
         )
         with without_onednn(), pytest.MonkeyPatch.context() as patch:
             patch.setenv("ATELIER_DATA_DIR", str(objects_folder))
-            config = training.configured(training.RECIPES[recipe], SIZE)
+            config = training.configured(training.ABLATIONS[recipe], SIZE)
             bundle = training.start(root / recipe, config, settings, device=torch.device("cpu"))
         asked = Namespace(bundle=bundle, name=name, title=name, record=False, checkpoints=folder)
         embed.main(asked)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, stops, train
+from pages.shared import loaders
+from pages.simsiam import collapse_live
 
 PAGE = "collapse_live"
 SHORT = {"toy_steps": "100"}
@@ -62,7 +64,11 @@ def charts(at):
 
 def own(at):
     """What the right side was trained with, while no question is open."""
-    return list(at.session_state["toy_runs"])[-1]
+    return shared_runs().requests()[-1]
+
+
+def shared_runs():
+    return loaders.kept("toy", collapse_live.KEPT)
 
 
 def marked(at):
@@ -242,7 +248,7 @@ def test_a_long_run_waits_for_a_click_and_shows_the_end(open_page):
     at.button(key="toy_go").click().run(timeout=PATIENCE)
     assert not at.exception
     left, _right = metrics(at)
-    run = at.session_state["toy_runs"][ToyConfig(steps=1000)]
+    run = shared_runs().get(ToyConfig(steps=1000))
     assert run.states[-1].step == 1000
     assert left == expected(run.states[-1])
     assert "toy_go" not in [button.key for button in at.button]
@@ -255,15 +261,16 @@ def test_a_stopped_run_goes_on_where_it_stood(open_page):
     for now in side_by_side(runs):
         if now.done > 500:
             break
-    at.session_state["toy_runs"] = dict(zip(configs, runs, strict=True))
+    for config, run in zip(configs, runs, strict=True):
+        shared_runs().put(config, run)
     at.run()
-    assert said(at, f"Stopped after {now.done} of 1,000 steps")
+    assert said(at, f"{now.done} of 1,000 steps are done")
     both = charts(at)[f"toy_live_{now.done}"]["data"]
     np.testing.assert_allclose(values(both[5]["x"]), now.states[1].plane[:40, 0])
     assert not at.metric
     at.button(key="toy_on").click().run(timeout=PATIENCE)
     assert not at.exception
-    assert at.session_state["toy_runs"][configs[1]] is runs[1]
+    assert shared_runs().get(configs[1]) is runs[1]
     assert metrics(at)[1] == expected(runs[1].states[-1])
     assert runs[1].finished
 
@@ -282,14 +289,15 @@ def test_points_are_drawn_with_pairs_of_views(open_page):
     assert found["toy_points_3"] != strong["toy_points_3"]
 
 
-def test_few_runs_are_kept(open_page):
-    at = open_page(PAGE, **SHORT)
-    old = [Run(replace(BASE, seed=seed)) for seed in range(5, 25)]
-    at.session_state["toy_runs"] = {run.config: run for run in old}
-    at.run()
-    kept = list(at.session_state["toy_runs"])
-    assert len(kept) == 12
-    assert kept[-2:] == [BASE, replace(BASE, stop_gradient=False)]
+def test_another_visitor_gets_the_runs_that_are_trained_already(open_page):
+    open_page(PAGE, **SHORT)
+    runs = {config: shared_runs().get(config) for config in shared_runs().requests()}
+    states = {config: list(run.states) for config, run in runs.items()}
+    open_page(PAGE, **SHORT)
+    assert set(shared_runs().requests()) == set(runs)
+    for config, run in runs.items():
+        assert shared_runs().get(config) is run
+        assert [state.step for state in run.states] == [state.step for state in states[config]]
 
 
 @pytest.mark.parametrize(

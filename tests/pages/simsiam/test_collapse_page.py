@@ -25,7 +25,12 @@ from train.simsiam.diagnosis import Protocol
 PAGE = "collapse"
 TRAINED = ("baseline", "no-stop-gradient")
 SIZE = replace(
-    training.SIZES["narrow"], width=2, stem="strided", hidden=12, dim=16, predictor_hidden=6
+    training.EMBEDDING_PRESETS["narrow"],
+    width=2,
+    stem="strided",
+    hidden=12,
+    dim=16,
+    predictor_hidden=6,
 )
 EPOCHS = 3
 COLLAPSED = {
@@ -72,7 +77,7 @@ def trained(root, folder, recipe):
     )
     with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
-        config = training.configured(training.RECIPES[recipe], SIZE)
+        config = training.configured(training.ABLATIONS[recipe], SIZE)
         bundle = training.start(root / recipe, config, settings, device=torch.device("cpu"))
     name = f"run-{recipe}"
     request = Namespace(bundle=bundle, name=name, title=name, record=True, checkpoints=folder)

@@ -62,8 +62,8 @@ def tiny_siblings(make_digits, write_shard, tmp_path_factory):
 
 
 def one_run(root, folder, name):
-    recipe = training.RECIPES[name]
-    size = replace(training.SIZES["narrow"], **SMALL)
+    recipe = training.ABLATIONS[name]
+    size = replace(training.EMBEDDING_PRESETS["narrow"], **SMALL)
     settings = training.SimSiamTraining(
         **{**recipe.training, "batch_size": 8, "learning_rate": 0.05},
         recipe=name,
@@ -82,7 +82,7 @@ def one_run(root, folder, name):
 
 def variant(folder, name, of):
     """A copy of a record that says to be of another recipe."""
-    one, recipe = folder / f"run-{name}", training.RECIPES[name]
+    one, recipe = folder / f"run-{name}", training.ABLATIONS[name]
     shutil.copytree(folder / f"run-{of}", one)
     config = json.loads((one / "config.json").read_text())
     config["architecture"] |= recipe.config

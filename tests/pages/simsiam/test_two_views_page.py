@@ -280,7 +280,7 @@ def test_a_curve_is_computed_once(open_page):
     at.button_group(key="views_layer").set_value("h").run()
     assert [str(c.value) for c in at.caption if "draws: 6" in str(c.value)] == before
     at.number_input(key="views_seed").set_value(1).run()
-    assert len(at.session_state["views_kept"]) == 6
+    assert len(loaders.kept("views", networks.KEPT)) == 6
 
 
 # ---------------------------------------------------------------- pictures

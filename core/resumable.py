@@ -1,0 +1,60 @@
+"""Long work that can be paused, resumed and watched by several people at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
+
+
+class Progress(Protocol):
+    """How far some work has come: ``done`` of ``total`` steps in ``seconds`` of work."""
+
+    done: int
+    total: int
+    seconds: float
+
+    @property
+    def finished(self) -> bool: ...
+
+
+State = TypeVar("State", bound=Progress)
+
+
+class Resumable(Generic[State]):
+    """Steps that are computed once, whoever asks for them, and only while somebody does.
+
+    ``newest`` is the state after the last step, None before the first. Safe to share between threads.
+    """
+
+    def __init__(self, steps: Iterator[State]) -> None:
+        self.newest: State | None = None
+        self.failed = False
+        self._steps = steps
+        self._taken = 0
+        self._taking = threading.Lock()
+
+    @property
+    def finished(self) -> bool:
+        return self.newest is not None and self.newest.finished
+
+    def advance(self) -> Iterator[State]:
+        """Go on from where the work stands, one state after another; may be left at any time.
+
+        Who asks while another thread computes a step waits for that step and gets the same state.
+        What the work raises is raised here, and ``failed`` from then on.
+        """
+        seen = self._taken
+        while True:
+            with self._taking:
+                if self._taken == seen:
+                    try:
+                        self.newest = next(self._steps)
+                    except StopIteration:
+                        return
+                    except BaseException:
+                        self.failed = True
+                        raise
+                    self._taken += 1
+                seen, newest = self._taken, self.newest
+            yield newest

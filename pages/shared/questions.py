@@ -1,0 +1,41 @@
+"""Questions that a page asks: the answer is neither computed nor sent before it is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import streamlit as st
+
+from pages.shared import controls
+from pages.shared.text import _
+
+Answer = TypeVar("Answer")
+
+
+def question(
+    words: str,
+    key: str,
+    answer: Callable[[], Answer],
+    *,
+    first: str = "",
+    options: Mapping[str, str] | None = None,
+) -> Answer | None:
+    """A question to open; ``answer`` is called once the visitor wants to see it, and its value is
+    returned: None before.
+
+    ``first``: what to do before the answer. ``options`` maps codes to English words: with them the
+    visitor answers first, or asks for the answer without.
+    """
+    asked = st.expander(words, key=key, on_change="rerun", icon=":material/help:")
+    if not asked.open:
+        return None
+    with asked:
+        if first:
+            st.markdown(first)
+        if options:
+            given = controls.own_answer(_("Your answer"), options, f"{key}_own")
+            if given is None:
+                st.caption(_("The answer follows yours."))
+                return None
+        return answer()

@@ -1,0 +1,57 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pages.shared.kept import Kept
+
+
+def test_an_answer_is_computed_once():
+    kept, computed = Kept(3), []
+    for _ in range(2):
+        assert kept.ask("a", lambda: computed.append("a") or 7) == 7
+    assert computed == ["a"]
+    assert kept.get("a") == 7
+    assert kept.get("b") is None
+
+
+def test_what_was_not_asked_for_longest_leaves_first():
+    kept = Kept(2)
+    kept.put("a", 1)
+    kept.put("b", 2)
+    assert kept.get("a") == 1
+    kept.put("c", 3)
+    assert [kept.get(key) for key in "abc"] == [1, None, 3]
+    assert len(kept) == 2
+
+
+def test_a_second_asker_waits_for_the_first_and_others_do_not():
+    kept, computed = Kept(9), []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        go_on.wait(10)
+        computed.append("slow")
+        return 1
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(kept.ask, "slow", slow)
+        begun.wait(10)
+        second = pool.submit(kept.ask, "slow", slow)
+        assert kept.ask("fast", lambda: 2) == 2  # while the other one is being computed
+        assert not first.done()
+        go_on.set()
+        assert first.result(10) == second.result(10) == 1
+    assert computed == ["slow"]
+
+
+def test_what_failed_is_computed_again():
+    kept = Kept(2)
+
+    def broken():
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        kept.ask("a", broken)
+    assert kept.ask("a", lambda: 5) == 5
