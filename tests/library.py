@@ -56,7 +56,12 @@ FEW = {
     judged: {
         "SAMPLES": 60,
         "TOLD_APART": 20,
-        "PURIFIED_PICTURES": 8,
+        "T_STAR_STEPS": 10,
+        "T_STAR_PLACES": (1, 2, 3, 4, 5, 6, 7, 8, 10),
+        "T_STAR_DRAWS": 2,
+        "PURIFIED_STEPS": 10,
+        "PURIFIED_PLACES": (1, 2, 3, 5, 7, 9),
+        "PURIFIED_PICTURES": 6,
     },
 }
 """Constants that say of how many pictures figures are; smaller here."""
@@ -83,10 +88,10 @@ def library(folder: Path, make_digits, write_shard) -> Path:
 
 
 def in_few_steps(draw):
-    """Pictures drawn in 20 steps where 50 are asked for, in 15 where all T are."""
+    """Pictures drawn in 10 steps where 50 are asked for, in 8 where all T are."""
 
     def drawn(eps_model, schedule, count, steps, device):
-        steps = 15 if steps == schedule.T else min(steps, 20)
+        steps = 8 if steps == schedule.T else min(steps, 10)
         return draw(eps_model, schedule, count, steps, device)
 
     return drawn

@@ -43,6 +43,9 @@ from train.run import loop
 from train.run.lock import PLAN_VARIABLE, is_locked
 
 PLAN = Path(__file__).parents[1] / "plans" / "accelerator.toml"
+TRAIN = (sys.executable, "-m", "train")
+"""What starts a run."""
+
 OURS = ("--run", "--minutes", "--at-most", "--resume", "--finish", "--from")
 """Options that the plan gives itself, or for which a run has a field."""
 
@@ -279,9 +282,7 @@ def carry_out(
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
         politely = ["nice", "-n", "19"] if shutil.which("nice") else []
     # In a group of its own: Ctrl-C in a terminal reaches the plan, which tells it once.
-    child = subprocess.Popen(
-        [*politely, sys.executable, "-m", "train", *command], env=environment, process_group=0
-    )
+    child = subprocess.Popen([*politely, *TRAIN, *command], env=environment, process_group=0)
     end = time.monotonic() + seconds
     try:
         while time.monotonic() < end and not (stop and stop.is_set()):

@@ -185,20 +185,20 @@ import torch
 from torch import nn
 from core.vae import VAE, VAEConfig
 
-# next to no network: what would fill the memory are 320,000 pictures, 3.9 GB of them
+# next to no network: what would fill the memory are 80,000 pictures, 0.98 GB of them
 model = VAE(VAEConfig(channels=(8, 8, 8), latent_dim=4)).eval()
 model.decoder = nn.Sequential(nn.Linear(4, 3072), nn.Unflatten(1, (3, 32, 32)))
 x = torch.rand(64, 3, 32, 32) * 2 - 1
 model.log_likelihood(x[:2], 4)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-model.log_likelihood(x, 5000)
+model.log_likelihood(x, 1250)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss counts KiB on Linux")
-def test_5000_draws_on_64_pictures_stay_under_2_gib():
+def test_many_draws_on_64_pictures_stay_under_half_a_gib():
     root = Path(__file__).parents[3]
     measured = subprocess.run(
         [sys.executable, "-c", MEASURE],
@@ -207,7 +207,7 @@ def test_5000_draws_on_64_pictures_stay_under_2_gib():
         text=True,
         check=True,
     )
-    assert int(measured.stdout) * 1024 < 2 * 2**30
+    assert int(measured.stdout) * 1024 < 2**29
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 20, 256])
