@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from core.bundles import manifest, opening
 from core.bundles.bundle import Bundle, other_family
 from core.bundles.manifest import Manifest
-from core.bundles.weights import Networks
-from core.ddpm.family import FAMILY as DDPM
 from core.family import Family
-from core.judge.family import FAMILY as JUDGE
-from core.simsiam.family import FAMILY as SIMSIAM
-from core.vae.family import FAMILY as VAE
 
-FAMILIES: dict[str, Family] = {one.name: one for one in (VAE, DDPM, SIMSIAM, JUDGE)}
+if TYPE_CHECKING:
+    from torch import nn
+
+    from core.bundles.weights import Networks
+
+FAMILIES = {
+    "vae": "core.vae.family",
+    "ddpm": "core.ddpm.family",
+    "simsiam": "core.simsiam.family",
+    "judge": "core.judge.family",
+}
+"""By family: the module that holds its record, ``FAMILY``. It is imported when the record is wanted
+first: a page that only shows what bundles store needs no network, and starts without torch."""
+
+
+def family(name: str) -> Family:
+    """The record of a family; KeyError where there is none of that name."""
+    return import_module(FAMILIES[name]).FAMILY
+
+
+def _build(name: str, architecture: dict) -> nn.Module:
+    return family(name).build(architecture)
 
 
 def networks() -> Networks:
     """By family: what builds the network that an ``architecture`` describes."""
-    return {name: family.build for name, family in FAMILIES.items()}
+    return {name: partial(_build, name) for name in FAMILIES}
 
 
 def family_of(bundle: Bundle) -> Family:
     """The family of a bundle; raises ``AtelierError`` ``bundle-family`` where it is not known."""
     if bundle.family not in FAMILIES:
         raise other_family(bundle.name, bundle.family, FAMILIES)
-    return FAMILIES[bundle.family]
+    return family(bundle.family)
 
 
 def open_bundle(
     folder_or_repo: str | Path, *, revision: str | None = None, family: str | None = None
 ) -> Bundle:
     """A bundle of any family, or of the one named: ``core.bundles.opening.open_bundle``."""
-    known = networks() if family is None else {family: FAMILIES[family].build}
+    known = networks() if family is None else {family: networks()[family]}
     return opening.open_bundle(folder_or_repo, networks=known, revision=revision)
 
 
@@ -44,7 +61,9 @@ def read_manifest(path: Path) -> Manifest:
     return manifest.read_manifest(path, networks())
 
 
-def parameter_count(family: str, architecture: dict) -> int:
+def parameter_count(name: str, architecture: dict) -> int:
     """How many trainable numbers a network has, without memory for any; buffers do not count."""
+    import torch  # here: see FAMILIES
+
     with torch.device("meta"):
-        return sum(p.numel() for p in FAMILIES[family].build(architecture).parameters())
+        return sum(p.numel() for p in family(name).build(architecture).parameters())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from core.bundles.bundle import Bundle
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)

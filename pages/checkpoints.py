@@ -9,11 +9,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.bundles import hub
-from core.bundles.bundle import Bundle
+from core.bundles.bundle import GOLDEN_TOLERANCE, Bundle
 from core.bundles.manifest import ManifestEntry
-from core.bundles.weights import GOLDEN_TOLERANCE
 from core.errors import AtelierError
-from pages.shared import controls, figures, guests, loaders, training
+from pages.shared import controls, figures, guests, library, training
 from pages.shared.colours import BLUE, VERMILION
 from pages.shared.text import N_, _, head, mechanism, megabytes, number, plain_errors, sentence
 
@@ -54,7 +53,7 @@ def overview(opened: Opened, entries: Sequence[ManifestEntry]) -> None:
 
 def seconds_to_open(entry: ManifestEntry) -> str:
     """How long reading and hashing the files took, when they last were."""
-    return f"{number(loaders.opened(entry.name).seconds, 2)} s"
+    return f"{number(library.opened(entry.name).seconds, 2)} s"
 
 
 def opener() -> None:
@@ -141,7 +140,7 @@ def golden(entry: ManifestEntry) -> None:
     """What the weights give now against what they gave when they were stored."""
     begun = time.perf_counter()
     with plain_errors():
-        off = loaders.golden_deviation(entry.name)
+        off = library.golden_deviation(entry.name)
         st.success(
             _("Largest deviation {off}, allowed {limit}; {seconds} s.").format(
                 off=f"{off:.1e}",
@@ -161,7 +160,7 @@ def forget(entry: ManifestEntry) -> None:
     ):
         with plain_errors():
             freed = hub.forget(entry.repo or "", entry.revision or "")
-            loaders.drop(entry.name)
+            library.drop(entry.name)
             guests.leave(entry.name)
             guests.keep_in_link()
             st.session_state["checkpoints_freed"] = megabytes(freed)
@@ -180,7 +179,7 @@ def not_fetched(entry: ManifestEntry) -> None:
     ):
         bar = st.progress(0.0)
         with plain_errors():
-            loaders.visible_manifest().open(
+            library.visible_manifest().open(
                 entry.name, lambda done, total: bar.progress(min(1.0, done / max(1, total)))
             )
             st.rerun()
@@ -315,7 +314,7 @@ def main() -> None:
         st.success(_("Deleted from the cache: {size} are free again.").format(size=freed))
     opener()
     with plain_errors():
-        found = loaders.visible_manifest()
+        found = library.visible_manifest()
         entries = sorted(found.entries, key=lambda entry: not guests.is_guest(entry.name))
         if not entries:
             st.info(_("No bundle is here yet: `python -m train vae` makes one."))
@@ -325,7 +324,7 @@ def main() -> None:
             if found.embedded(entry) is None and entry.repo and not found.at_hand(entry):
                 continue
             try:
-                opened[entry.name] = loaders.bundle(entry.name)
+                opened[entry.name] = library.bundle(entry.name)
             except AtelierError as error:
                 opened[entry.name] = error
         overview(opened, entries)

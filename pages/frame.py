@@ -13,14 +13,14 @@ ROOT = str(Path(__file__).parents[1])
 if ROOT not in sys.path:  # Streamlit puts the folder of this script there, not the project's
     sys.path.insert(0, ROOT)
 
-from pages.shared import controls, guests, links, loaders, share, site  # noqa: E402
+from pages.shared import controls, guests, library, links, share, site  # noqa: E402
 from pages.shared.text import _  # noqa: E402
 
 
 def show(navigate: Callable[[], Callable[[], None]]) -> None:
     """The frame and in it the page that ``navigate`` chooses."""
     st.set_page_config(
-        page_title="Latent Atelier", page_icon=Image.fromarray(loaders.icon()), layout="wide"
+        page_title="Latent Atelier", page_icon=Image.fromarray(library.icon()), layout="wide"
     )
     with st.sidebar:
         controls.choose_language()

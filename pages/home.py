@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import AtelierError
-from pages.shared import figures, loaders, site
+from pages.shared import figures, library, site
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, coloured, megabytes, plain_errors, sentence
 
@@ -43,12 +43,12 @@ def models() -> None:
             st.subheader(_(title), anchor=False)
             st.markdown(_(words))
             st.latex(way)
-            entries = loaders.available(family)
+            entries = library.available(family)
             if not entries:
                 st.caption(_("Not part of this version yet."))
                 continue
             try:
-                found = loaders.bundle(entries[0].name)
+                found = library.bundle(entries[0].name)
             except AtelierError as error:
                 st.error(sentence(error), icon=":material/error:")
                 continue
@@ -62,13 +62,13 @@ def models() -> None:
 
 def taste() -> None:
     """Something real to look at: generated pictures, and the way on."""
-    if not loaders.visible_manifest().entries:
+    if not library.visible_manifest().entries:
         st.info(_("No bundle is here yet: `python -m train vae` makes one."))
         return
-    shown = loaders.gallery()
+    shown = library.gallery()
     alt = _("Gallery of pictures that a model generated")
     figures.sheet(shown.pictures, columns=TASTE, alt=alt)
-    figures.caption(Provenance(shown.of, shown.live, settings=shown.settings))
+    figures.caption(Provenance(shown.of, live=False, settings=shown.settings))
     figures.downloads("home_samples", png=lambda: figures.grid(shown.pictures, TASTE))
 
 

@@ -176,8 +176,8 @@ def only_the_links_read_and_write_the_address(tree, file):
                 yield name
 
 
-def only_the_loaders_cache(tree, file):
-    if file != "pages/shared/loaders.py":
+def only_the_library_and_the_loaders_cache(tree, file):
+    if file not in ("pages/shared/library.py", "pages/shared/loaders.py"):
         names = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
         for name in (*names, *imports(tree, file)):
             if name.split(".")[0] in ("st", "streamlit") and ".cache" in name:
@@ -282,7 +282,7 @@ RULES = {
         ("pages/vae/a.py", "import streamlit as st\nst.query_params['a'] = 'b'"),
         ("pages/shared/controls.py", "from streamlit import query_params"),
     ],
-    only_the_loaders_cache: [
+    only_the_library_and_the_loaders_cache: [
         ("pages/a.py", "import streamlit as st\n@st.cache_data\ndef f(): ..."),
         ("pages/shared/a.py", "from streamlit import cache_resource"),
         ("core/a.py", "st.cache_resource(f)"),

@@ -1,6 +1,7 @@
 """A stranger adds a family: a record in core, one in train, and everything else follows."""
 
 import argparse
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,7 +139,8 @@ def train(arguments):
 @pytest.fixture
 def tint(monkeypatch):
     record = Family("tint", lambda architecture: Tint(**architecture), load, load, golden)
-    monkeypatch.setitem(families.FAMILIES, "tint", record)
+    monkeypatch.setitem(sys.modules, "tint_family", SimpleNamespace(FAMILY=record))
+    monkeypatch.setitem(families.FAMILIES, "tint", "tint_family")
     trained = TrainedFamily(
         name="tint",
         summary="learn the mean colour",

@@ -39,6 +39,9 @@ from safetensors.numpy import save_file as save_arrays
 from core.bundles.files import replacing_folder, sha256, write_json
 from core.errors import AtelierError
 
+GOLDEN_TOLERANCE = 1e-4
+"""How far a golden output may be from the stored one."""
+
 FORMAT = 1
 REQUIRED_FILES = (
     "config.json",

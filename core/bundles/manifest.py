@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from core.bundles import hub, remote
 from core.bundles.bundle import FORMAT, Bundle, read_bundle
 from core.bundles.files import write_json
-from core.bundles.weights import Networks
 from core.errors import AtelierError
+
+if TYPE_CHECKING:
+    from core.bundles.weights import Networks
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 """The embedded bundles and the manifest that names them."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.bundles import remote
 from core.bundles.bundle import Bundle, other_family, read_bundle
-from core.bundles.weights import Networks
 from core.errors import AtelierError
+
+if TYPE_CHECKING:
+    from core.bundles.weights import Networks
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 

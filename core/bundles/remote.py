@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.bundles import hub, schema
 from core.bundles.bundle import (
@@ -26,8 +27,10 @@ from core.bundles.bundle import (
     unusable,
 )
 from core.bundles.files import sha256
-from core.bundles.weights import Networks, check_weights, weight_shapes
 from core.errors import AtelierError
+
+if TYPE_CHECKING:
+    from core.bundles.weights import Networks
 
 MIB = 2**20
 LARGEST = {
@@ -126,6 +129,8 @@ def cached(repo: str, revision: str | None, expected: Mapping[str, str]) -> Path
 
 def checked(config: Path, name: str, networks: Networks) -> bool:
     """Whether a bundle with this ``config.json`` keeps weights; raises where it is not usable."""
+    from core.bundles.weights import weight_shapes  # here: it needs torch, own bundles do not
+
     found = read_json(config.parent, name, config.name, dict)
     fault = schema.fault(found)
     if fault is not None:
@@ -219,6 +224,8 @@ def _read(
     *,
     reached: bool = True,
 ) -> Bundle:
+    from core.bundles.weights import check_weights
+
     checked(folder / "config.json", name, networks)
     found = read_bundle(
         folder, name=name, expected=expected, origin="hub", revision=revision, reached=reached

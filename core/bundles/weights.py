@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from core.bundles.bundle import Bundle, damaged
+from core.bundles.bundle import GOLDEN_TOLERANCE, Bundle, damaged
 from core.errors import AtelierError
 
 Networks = Mapping[str, Callable[[dict], nn.Module]]
@@ -61,9 +61,6 @@ def check_weights(bundle: Bundle, networks: Networks) -> None:
             name=bundle.name,
             key=strangers[0][0],
         )
-
-
-GOLDEN_TOLERANCE = 1e-4
 
 
 def load_weights(model: nn.Module, bundle: Bundle) -> None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import io
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from core.errors import AtelierError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIZE = 32
 """Side of a picture in pixels."""
@@ -35,6 +37,8 @@ def to_tensor(pictures: Pictures) -> Tensor:
         raise ValueError(
             f"pictures must be uint8 (B, H, W, 3), got {pictures.dtype} {pictures.shape}"
         )
+    import torch  # here: a page that only shows pictures starts without it
+
     channels_first = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2)))
     return channels_first.float() / 127.5 - 1.0
 
@@ -44,7 +48,7 @@ def to_pictures(x: Tensor) -> Pictures:
     if x.ndim != 4 or x.shape[1] != 3:
         raise ValueError(f"x must be (B, 3, H, W), got {tuple(x.shape)}")
     levels = ((x.detach().float() + 1.0) * 127.5).round().clamp(0, 255)
-    return levels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return levels.byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def read_picture(data: bytes, size: int = SIZE) -> Pictures:

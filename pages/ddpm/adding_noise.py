@@ -11,7 +11,7 @@ import streamlit as st
 from core.ddpm.explorer import NoisyWalk, noisy_walk
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
-from pages.shared import controls, figures, loaders, picking
+from pages.shared import controls, figures, library, loaders, picking
 from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
@@ -90,7 +90,7 @@ def provenance(
     name: str, config: ScheduleConfig, seconds: float | None, **settings: object
 ) -> Provenance:
     said = {_("schedule"): _(KINDS[config.kind]), "T": config.T, **settings}
-    return Provenance(loaders.bundle(name), True, seconds, said)
+    return Provenance(library.bundle(name), True, seconds, said)
 
 
 def pictures(

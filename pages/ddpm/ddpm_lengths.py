@@ -9,7 +9,7 @@ import streamlit as st
 from core.ddpm.explorer import DDPMExplorer, Prediction
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
-from pages.shared import controls, figures, loaders, picking, training
+from pages.shared import controls, figures, library, loaders, picking, training
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.loaders import Timed
@@ -350,7 +350,7 @@ def sheets(explorers: list[DDPMExplorer]) -> None:
     for column, explorer in zip(st.columns(len(explorers)), explorers, strict=True):
         with column:
             bundle = explorer.bundle
-            shown = loaders.sheet(bundle, "ancestral", max(bundle.progress("ancestral")), SHEET)
+            shown = library.sheet(bundle, "ancestral", max(bundle.progress("ancestral")), SHEET)
             st.markdown(f"**T = {explorer.T}**")
             figures.sheet(
                 shown, columns=4, alt=_("Samples of the model with T = {T}").format(T=explorer.T)
@@ -373,7 +373,7 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        names = [entry.name for entry in loaders.require_bundles("ddpm", own=True)]
+        names = [entry.name for entry in library.require_bundles("ddpm", own=True)]
         names.sort(key=lambda name: loaders.ddpm(name).T)
         explorers = [loaders.ddpm(name) for name in names]
         unequal(explorers)

@@ -9,7 +9,7 @@ import streamlit as st
 from core.bundles.bundle import Bundle
 from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures, sharpness
-from pages.shared import controls, figures, loaders, training
+from pages.shared import controls, figures, library, training
 from pages.shared.colours import AMBER, GREY, SKY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.questions import question
@@ -56,7 +56,7 @@ SHEET = 24
 def final_samples(bundle: Bundle) -> None:
     st.subheader(_("Samples at the end of training"), anchor=False)
     kind = controls.choice(_("Made by"), SHEETS, "ddpm_sheet")
-    shown = loaders.sheet(bundle, kind, max(bundle.progress(kind)), SHEET)
+    shown = library.sheet(bundle, kind, max(bundle.progress(kind)), SHEET)
     alt = _("{count} pictures that the diffusion model generated").format(count=SHEET)
     figures.sheet(shown, columns=8, alt=alt)
     settings = {_("seeds"): f"0 – {SHEET - 1}", _("sampler"): _(SHEETS[kind])}
@@ -92,7 +92,7 @@ def digits_and_blur(bundle: Bundle, shown: Pictures) -> None:
 def epochs(name: str) -> None:
     """The timeline and its pictures: runs again by itself, and while the timeline plays."""
     with plain_errors():
-        bundle = loaders.bundle(name)
+        bundle = library.bundle(name)
         st.subheader(_("What it could do, epoch by epoch"), anchor=False)
         epoch = training.epoch_timeline(bundle, "ddpm_epoch")
         if epoch is None:
@@ -178,7 +178,7 @@ def main() -> None:
     )
     with plain_errors():
         name = controls.bundle_name("ddpm", "ddpm_bundle")
-        bundle = loaders.bundle(name)
+        bundle = library.bundle(name)
         final_samples(bundle)
         st.fragment(run_every=controls.pace("ddpm_epoch"))(epochs)(name)
         training.curves(bundle, CURVES, "ddpm")

@@ -11,7 +11,7 @@ from core.judge.explorer import Comparison
 from core.judge.similarity import psnr, ssim
 from core.pictures.images import Pictures
 from pages.ddpm.parts import purification, restored, t_star_of_set
-from pages.shared import controls, figures, live, loaders, picking
+from pages.shared import controls, figures, library, live, loaders, picking
 from pages.shared.picking import Picked
 from pages.shared.text import (
     N_,
@@ -165,7 +165,7 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
                 unfinished(done)
                 return
             back, way = done, words(code)
-            compared = loaders.kept("compared", live.MOST_KEPT).ask(
+            compared = library.kept("compared", live.MOST_KEPT).ask(
                 (request, loaders.judge().bundle.digest),
                 lambda: loaders.judge().compare(pictures, done.now),
             )

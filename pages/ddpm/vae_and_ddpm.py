@@ -18,7 +18,7 @@ from core.vae.model import VAE
 from pages.ddpm.parts import final_figures, judge_trust, samples
 from pages.ddpm.parts.final_figures import classes_seen, stored_figures
 from pages.ddpm.parts.samples import ModelSamples
-from pages.shared import controls, data_sets, figures, loaders
+from pages.shared import controls, data_sets, figures, library, loaders
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.questions import question
@@ -425,7 +425,7 @@ def main() -> None:
             first=_("Look at the samples above first: the answer is computed from them."),
         )
         limit = BLURRED if asked is None else asked
-        chosen = loaders.bundle(ddpm_name)
+        chosen = library.bundle(ddpm_name)
         models = [("vae", _("VAE"), vae.of), ("ddpm", _("DDPM"), chosen)]
         digits_seen(models, both, found)
         copies(both, models, limit)
@@ -436,7 +436,7 @@ def main() -> None:
 
 def diffusion_models(chosen: Bundle) -> list[tuple[str, str, Bundle]]:
     """The embedded diffusion models and the chosen one, by rising T."""
-    found = [loaders.bundle(entry.name) for entry in loaders.available("ddpm", own=True)]
+    found = [library.bundle(entry.name) for entry in library.available("ddpm", own=True)]
     found += [] if chosen in found else [chosen]
     lengths = {of.name: of.config["architecture"]["schedule"]["T"] for of in found}
     found.sort(key=lambda of: lengths[of.name])

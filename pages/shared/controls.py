@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import streamlit as st
 
-from pages.shared import guests, links, loaders
+from pages.shared import guests, library, links
 from pages.shared.text import LANGUAGE, LANGUAGES, N_, _, language
 
 LANGUAGE_WIDGET, LANGUAGE_PARAMETER = "language_widget", "lang"
@@ -341,7 +341,7 @@ def bundle_name(family: str, key: str) -> str:
 
     Raises ``AtelierError`` where there is none.
     """
-    entries = loaders.require_bundles(family)
+    entries = library.require_bundles(family)
     first = entries[0].name
     entries = sorted(entries, key=lambda entry: in_numbers(entry.title))
     names = [entry.name for entry in entries]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator
 import streamlit as st
 
 from core.resumable import Resumable, State
-from pages.shared import loaders
+from pages.shared import library
 from pages.shared.text import _, number
 
 Place = st.delta_generator.DeltaGenerator
@@ -42,7 +42,7 @@ def answer(
     wants it now; work that is at its end begins anew then. Otherwise unfinished work is shown at
     ``place`` with a button to go on.
     """
-    works = loaders.kept(prefix, MOST_KEPT)
+    works = library.kept(prefix, MOST_KEPT)
     work: Resumable[State] | None = works.get(request)
     if wanted and (work is None or work.finished or work.failed):
         work = works.put(request, Resumable(begin()))

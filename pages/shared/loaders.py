@@ -1,22 +1,20 @@
-"""The only place with caches: bundles, models and data, shared by all visitors, bounded."""
+"""Models, data sets and what they answer, shared by all visitors; every cache is bounded."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import streamlit as st
 import torch
 
 from core.bundles.bundle import Bundle
-from core.bundles.manifest import CHECKPOINTS, Manifest, ManifestEntry
 from core.ddpm.explorer import (
     DDPMExplorer,
     NoisyWalk,
@@ -29,40 +27,26 @@ from core.ddpm.explorer import (
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
 from core.errors import AtelierError
-from core.families import family_of, read_manifest
 from core.judge.explorer import Attack, JudgeExplorer, Verdicts, flat_pictures
 from core.judge.nearest import Nearest, nearest
 from core.pictures import data
 from core.pictures.data import PictureSet, Selection
-from core.pictures.house_number import HouseNumber, draw
-from core.pictures.images import Pictures, read_sheet
+from core.pictures.images import Pictures
 from core.simsiam.explorer import SimSiamExplorer
 from core.simsiam.run_record import RunRecord, read_run
 from core.vae.explorer import Evidence, VAEExplorer
 from core.vae.latent_profiles import ClassProfiles
-from pages.shared import guests
-from pages.shared.colours import APP
-from pages.shared.kept import Kept
+from pages.shared import library
+from pages.shared.library import Timed
 from pages.shared.text import _
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
-CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
-GALLERY_SEED = 2026
-GALLERY_SIZE = 24
 DRAWN_KEPT = 128
 PACED = 16
 """Pictures at once when the pace of a network is measured."""
 
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Timed(Generic[T]):
-    """A result and the seconds that it took to compute, however long ago."""
-
-    value: T
-    seconds: float
 
 
 def granted_cores(control_group: Path) -> float:
@@ -87,202 +71,69 @@ def use_all_cores() -> int:
     return torch.get_num_threads()
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
-def icon() -> Pictures:
-    """The app's own picture, for the browser's tab."""
-    return draw(HouseNumber(text="8", wall=APP, noise=0.0))
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _named(path: str, changed: int) -> Manifest:
-    return read_manifest(Path(path))
-
-
-def own_manifest() -> Manifest:
-    """The manifest of ``checkpoints/``, or of the folder named by ``ATELIER_CHECKPOINTS``."""
-    path = Path(os.environ.get(CHECKPOINTS_VARIABLE, CHECKPOINTS)) / "manifest.json"
-    changed = path.stat().st_mtime_ns if path.exists() else 0
-    return _named(str(path), changed)
-
-
-def visible_manifest() -> Manifest:
-    """All that this visitor may open: what the manifest names, then the visitor's own guests."""
-    found = own_manifest()
-    return replace(found, entries=(*found.entries, *guests.entries()))
-
-
-def available(family: str, *, own: bool = False) -> list[ManifestEntry]:
-    """Bundles of a family that can be opened without a download; ``own``: without guests."""
-    found = own_manifest() if own else visible_manifest()
-    return [entry for entry in found.of_family(family) if found.at_hand(entry)]
-
-
-def require_bundles(family: str, *, own: bool = False) -> list[ManifestEntry]:
-    """Bundles of a family, at least one; raises ``AtelierError`` where there is none."""
-    found = available(family, own=own)
-    if not found and visible_manifest().of_family(family):
-        raise AtelierError(
-            "no-bundle-fetched",
-            "The bundles of the family {family} are on the Hub: fetch one on the page Checkpoints.",
-            family=family,
-        )
-    if not found:
-        raise AtelierError(
-            "no-bundle", "No bundle of the family {family} is here yet.", family=family
-        )
-    return found
-
-
-def _identity(entry: ManifestEntry) -> str:
-    """What a cached bundle depends on: its place and every file's hash."""
-    return f"{visible_manifest().root} {entry.name} {sorted(entry.sha256.items())}"
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _bundle(identity: str, name: str) -> Timed[Bundle]:
-    return _opened(name)
-
-
-@st.cache_resource(max_entries=guests.MOST, show_spinner=False)
-def _guest(identity: str, name: str) -> Timed[Bundle]:
-    return _opened(name)
-
-
-def _opened(name: str) -> Timed[Bundle]:
-    begun = time.perf_counter()
-    return Timed(visible_manifest().open(name), time.perf_counter() - begun)
-
-
-def opened(name: str) -> Timed[Bundle]:
-    """A verified bundle, and the seconds that reading and hashing its files took."""
-    entry = visible_manifest().entry(name)
-    cached = _guest if entry in guests.entries() else _bundle
-    return cached(_identity(entry), name)
-
-
-def drop(name: str) -> None:
-    """Forgets an opened bundle, whose files may be gone."""
-    entry = visible_manifest().entry(name)
-    for cached in (_guest, _bundle):
-        cached.clear(_identity(entry), name)
-
-
-def bundle(name: str) -> Bundle:
-    """A verified bundle of the manifest or of this visitor's guests."""
-    return opened(name).value
-
-
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _vae(identity: str, name: str) -> VAEExplorer:
     use_all_cores()
-    return VAEExplorer(bundle(name))
+    return VAEExplorer(library.bundle(name))
 
 
 def vae(name: str) -> VAEExplorer:
     """The VAE of a bundle, ready to be asked."""
-    return _vae(_identity(visible_manifest().entry(name)), name)
+    return _vae(library.identity(library.visible_manifest().entry(name)), name)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _ddpm(identity: str, name: str) -> DDPMExplorer:
     use_all_cores()
-    return DDPMExplorer(bundle(name))
+    return DDPMExplorer(library.bundle(name))
 
 
 def ddpm(name: str) -> DDPMExplorer:
     """The diffusion model of a bundle, ready to be asked."""
-    return _ddpm(_identity(visible_manifest().entry(name)), name)
+    return _ddpm(library.identity(library.visible_manifest().entry(name)), name)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _judge(identity: str, name: str) -> JudgeExplorer:
     use_all_cores()
-    return JudgeExplorer(bundle(name))
+    return JudgeExplorer(library.bundle(name))
 
 
 def judge() -> JudgeExplorer:
     """The judge of digits, ready to be asked; raises ``AtelierError`` where there is none."""
-    entry = require_bundles("judge")[0]
-    return _judge(_identity(entry), entry.name)
+    entry = library.require_bundles("judge")[0]
+    return _judge(library.identity(entry), entry.name)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _simsiam(identity: str, name: str) -> SimSiamExplorer:
     use_all_cores()
-    return SimSiamExplorer(bundle(name))
+    return SimSiamExplorer(library.bundle(name))
 
 
 def simsiam(name: str) -> SimSiamExplorer:
     """The self-supervised network of a bundle with weights, ready to be asked."""
-    return _simsiam(_identity(visible_manifest().entry(name)), name)
+    return _simsiam(library.identity(library.visible_manifest().entry(name)), name)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _run(identity: str, name: str) -> RunRecord:
-    return read_run(bundle(name))
+    return read_run(library.bundle(name))
 
 
 def run(name: str) -> RunRecord:
     """What a self-supervised run was like, epoch by epoch; with or without its weights."""
-    return _run(_identity(visible_manifest().entry(name)), name)
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Generated pictures to start from, the same for everyone: uint8 (24, 32, 32, 3)."""
-
-    pictures: Pictures
-    of: Bundle
-    live: bool
-    settings: Mapping[str, object]
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _vae_samples(digest: str, name: str) -> Pictures:
-    explorer = vae(name)
-    return explorer.decode(explorer.prior(GALLERY_SEED, GALLERY_SIZE))
-
-
-def gallery() -> Gallery:
-    """Pictures that a diffusion model generated, or, where none is here, a VAE.
-
-    Raises ``AtelierError`` where there is neither.
-    """
-    for entry in available("ddpm")[:1]:
-        of = bundle(entry.name)
-        epochs = of.progress("final")
-        pictures = sheet(of, "final", max(epochs), GALLERY_SIZE)
-        return Gallery(pictures, of, False, {_("seeds"): f"0 – {len(pictures) - 1}"})
-    for entry in available("vae")[:1]:
-        of = bundle(entry.name)
-        pictures = _vae_samples(of.digest, entry.name)
-        return Gallery(pictures, of, True, {_("seed"): GALLERY_SEED})
-    raise AtelierError("no-gallery", "No model is here that could generate pictures.")
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _sheet(digest: str, path: str, count: int) -> Pictures:
-    return read_sheet(Path(path).read_bytes(), count)
-
-
-def sheet(of: Bundle, kind: str, epoch: int, count: int) -> Pictures:
-    """Pictures of one snapshot: uint8 (count, 32, 32, 3)."""
-    return _sheet(of.digest, str(of.progress(kind)[epoch]), count)
-
-
-def golden_deviation(name: str) -> float:
-    """How far the bundle's weights are from their golden output, here and now."""
-    return family_of(bundle(name)).golden(bundle(name))
+    return _run(library.identity(library.visible_manifest().entry(name)), name)
 
 
 def warm_up() -> None:
     """Opens the first bundle of every family, so that the first visitor does not wait for it."""
     with suppress(AtelierError):  # pages say what is wrong with a bundle
-        for entry in available("vae")[:1]:
+        for entry in library.available("vae")[:1]:
             vae(entry.name)
-        for entry in available("ddpm")[:1]:
+        for entry in library.available("ddpm")[:1]:
             ddpm(entry.name).denoise(SamplerSettings(), [0])
-        gallery()
+        library.gallery()
 
 
 # ---------------------------------------------------------------- data sets
@@ -337,23 +188,6 @@ def test_set_of(of: Bundle) -> PictureSet | None:
 # ---------------------------------------------------------------- results
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def kept(kind: str, most: int) -> Kept:
-    """Answers of one kind, kept for all visitors: at most ``most`` of them."""
-    return Kept(most)
-
-
-def timed(kind: str, most: int, request: Hashable, compute: Callable[[], T]) -> Timed[T]:
-    """The answer to a request, computed once for all visitors, and the seconds that took."""
-
-    def answer() -> Timed[T]:
-        begun = time.perf_counter()
-        found = compute()
-        return Timed(found, time.perf_counter() - begun)
-
-    return kept(kind, most).ask(request, answer)
-
-
 @st.cache_data(max_entries=128, show_spinner=False)
 def _evidence(digest: str, name: str, picture: Pictures, draws: int, seed: int) -> Timed[Evidence]:
     begun = time.perf_counter()
@@ -363,7 +197,7 @@ def _evidence(digest: str, name: str, picture: Pictures, draws: int, seed: int) 
 
 def evidence(name: str, picture: Pictures, *, draws: int, seed: int) -> Timed[Evidence]:
     """nll, kl and the linear model's nll of one picture."""
-    return _evidence(bundle(name).digest, name, picture, draws, seed)
+    return _evidence(library.bundle(name).digest, name, picture, draws, seed)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -397,13 +231,13 @@ def _trajectory(
 
 def trajectory(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> Trajectory:
     """From noise to pictures at once: for what takes less than a second."""
-    return _trajectory(bundle(name).digest, name, settings, tuple(seeds))
+    return _trajectory(library.bundle(name).digest, name, settings, tuple(seeds))
 
 
 def is_drawn(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> bool:
     """Whether ``drawn`` has its answer ready."""
-    request = (bundle(name).digest, settings, tuple(seeds))
-    return kept("drawn", DRAWN_KEPT).get(request) is not None
+    request = (library.bundle(name).digest, settings, tuple(seeds))
+    return library.kept("drawn", DRAWN_KEPT).get(request) is not None
 
 
 def drawn(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> Timed[Pictures]:
@@ -413,7 +247,9 @@ def drawn(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> Timed[P
         path = ddpm(name).denoise(settings, seeds)
         return Timed(path.result, path.seconds)
 
-    return kept("drawn", DRAWN_KEPT).ask((bundle(name).digest, settings, tuple(seeds)), draw)
+    return library.kept("drawn", DRAWN_KEPT).ask(
+        (library.bundle(name).digest, settings, tuple(seeds)), draw
+    )
 
 
 def keep_drawn(
@@ -421,7 +257,9 @@ def keep_drawn(
 ) -> None:
     """Keeps the end of a trajectory for ``drawn``."""
     found = Timed(path.result, path.seconds)
-    kept("drawn", DRAWN_KEPT).put((bundle(name).digest, settings, tuple(seeds)), found)
+    library.kept("drawn", DRAWN_KEPT).put(
+        (library.bundle(name).digest, settings, tuple(seeds)), found
+    )
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -431,7 +269,7 @@ def _seconds_a_picture(digest: str, name: str) -> float:
 
 def seconds_a_picture(name: str) -> float:
     """One picture's share of a call of the network, measured once, here."""
-    return _seconds_a_picture(bundle(name).digest, name)
+    return _seconds_a_picture(library.bundle(name).digest, name)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -458,7 +296,7 @@ def restored(
     seed: int,
 ) -> Restoration:
     """Pictures noised to several levels and denoised, at once: for what takes about a second."""
-    return _restored(bundle(name).digest, name, way, pictures, tuple(levels), draws, seed)
+    return _restored(library.bundle(name).digest, name, way, pictures, tuple(levels), draws, seed)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -470,7 +308,7 @@ def _vae_draws(digest: str, name: str, seed: int, count: int) -> Timed[Pictures]
 
 def vae_samples(name: str, seed: int, count: int) -> Timed[Pictures]:
     """Samples of a VAE: the mode of p(x|z) for z from the prior."""
-    return _vae_draws(bundle(name).digest, name, seed, count)
+    return _vae_draws(library.bundle(name).digest, name, seed, count)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -534,7 +372,7 @@ def predictions(
     name: str, picture: Pictures, levels: Sequence[int], seed: int
 ) -> Timed[list[Prediction]]:
     """What a diffusion model sees in a picture at several levels of noise."""
-    return _predictions(bundle(name).digest, name, picture, tuple(levels), seed)
+    return _predictions(library.bundle(name).digest, name, picture, tuple(levels), seed)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -550,7 +388,7 @@ def features(
     name: str, picture: Pictures, levels: Sequence[int], seed: int
 ) -> Timed[dict[str, np.ndarray]]:
     """Activations of every layer of a U-Net for one picture at several levels of noise."""
-    return _features(bundle(name).digest, name, picture, tuple(levels), seed)
+    return _features(library.bundle(name).digest, name, picture, tuple(levels), seed)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -574,4 +412,4 @@ def _profiles(
 def profiles(name: str, data_name: str, split: str, limit: int) -> Timed[ClassProfiles]:
     """Class profiles over ``limit`` pictures spread over a split that is at hand."""
     files = files_of(data_name, split)
-    return _profiles(bundle(name).digest, files, name, data_name, split, limit)
+    return _profiles(library.bundle(name).digest, files, name, data_name, split, limit)

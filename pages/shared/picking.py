@@ -16,7 +16,7 @@ from core.pictures import house_number, images, shapes
 from core.pictures.data import PictureSet
 from core.pictures.images import Pictures
 from core.vae.explorer import VAEExplorer
-from pages.shared import controls, data_sets, figures, loaders
+from pages.shared import controls, data_sets, figures, library, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, plain_errors
 
@@ -144,7 +144,7 @@ def companions(prefix: str, of: Bundle, picked: Picked, count: int) -> list[Pick
     An upload and a photo stand alone.
     """
     if picked.origin == "gallery":
-        shown = loaders.gallery().pictures
+        shown = library.gallery().pictures
         first = int(st.session_state.get(f"{prefix}_gallery", 1)) - 1
         chosen = [(first + i) % len(shown) for i in range(count)]
         words = [_("generated picture {index}").format(index=i + 1) for i in chosen]
@@ -239,7 +239,7 @@ def _pick(prefix: str, of: Bundle, origin: Origin, first: int) -> Picked | None:
 
 
 def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
-    shown = loaders.gallery()
+    shown = library.gallery()
     index = controls.whole(_("Picture"), 1, len(shown.pictures), first, f"{prefix}_gallery") - 1
     figures.sheet(
         shown.pictures,
@@ -253,7 +253,7 @@ def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
         if shown.of.family == "ddpm"
         else _("The VAE generated these pictures; no photograph is among them.")
     )
-    figures.caption(Provenance(shown.of, live=shown.live, settings=shown.settings))
+    figures.caption(Provenance(shown.of, live=False, settings=shown.settings))
     settings = of.config["data"]
     words = _("Download the real test digits ({megabytes} MB)")
     data_sets.offer(settings["name"], settings["test_split"], words, f"{prefix}_download")

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures
-from pages.shared import controls, figures, loaders
+from pages.shared import controls, figures, library
 from pages.shared.colours import AMBER
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number
@@ -34,7 +34,7 @@ def sheet_of_epoch(
     bundle: Bundle, kind: str, epoch: int, alt: str, key: str, *, columns: int = 6
 ) -> None:
     """The pictures of one kind that were kept after an epoch, with caption and downloads."""
-    made = loaders.sheet(bundle, kind, epoch, SHEET)
+    made = library.sheet(bundle, kind, epoch, SHEET)
     figures.sheet(made, columns=columns, alt=alt)
     figures.caption(Provenance(bundle, live=False, settings={_("epoch"): epoch}))
     shots = list(bundle.progress(kind))
@@ -47,7 +47,7 @@ def sheet_of_epoch(
 
 def film(bundle: Bundle, kind: str, epochs: list[int], columns: int) -> Pictures:
     """The sheets of all snapshots of a kind, as frames."""
-    sheets = [figures.grid(loaders.sheet(bundle, kind, e, SHEET), columns) for e in epochs]
+    sheets = [figures.grid(library.sheet(bundle, kind, e, SHEET), columns) for e in epochs]
     return figures.enlarge(np.stack(sheets), 3)
 
 

@@ -29,7 +29,7 @@ from core.simsiam.toy import (
     train,
     two_views,
 )
-from pages.shared import controls, figures, live, loaders
+from pages.shared import controls, figures, library, live
 from pages.shared.colours import GREY
 from pages.shared.questions import question
 from pages.shared.text import (
@@ -137,7 +137,7 @@ REAL_RUNS: dict[tuple[bool, Predictor], str] = {
 
 def runs_of(*configs: ToyConfig) -> tuple[Run, ...]:
     """The runs of these settings, shared by all visitors, trained as far as anybody asked."""
-    runs = loaders.kept("toy", KEPT)
+    runs = library.kept("toy", KEPT)
     return tuple(runs.ask(config, lambda config=config: Run(config)) for config in configs)
 
 
@@ -337,7 +337,11 @@ def answer(runs: Sequence[Run], own: ToyConfig) -> None:
         _("Which of the two has learnt more? Is it the one with the lower loss?"),
         "toy_learnt",
         of_the_figures,
-        options={"left": N_("the left one"), "right": N_("the right one"), "alike": N_("neither")},
+        options={
+            "left": N_("the left one"),
+            "right": N_("the right one"),
+            "alike": N_("both as much"),
+        },
     )
 
 

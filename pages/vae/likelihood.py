@@ -16,7 +16,7 @@ from core.vae.explorer import BoundCurve, Evidence, VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
 from core.vae.ppca import ProbabilisticPCA
-from pages.shared import controls, data_sets, figures, live, loaders, picking
+from pages.shared import controls, data_sets, figures, library, live, loaders, picking
 from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
@@ -320,7 +320,7 @@ def extremes(explorer: VAEExplorer, kind: str, title: str) -> None:
     st.subheader(title, anchor=False)
     sheets = explorer.bundle.progress(kind)
     rows = explorer.bundle.profiles[f"{kind}_rows"]
-    shown = loaders.sheet(explorer.bundle, kind, max(sheets), len(rows))
+    shown = library.sheet(explorer.bundle, kind, max(sheets), len(rows))
     real = data_sets.measured_test_set(explorer.bundle)
     if real is not None:
         pairs = [

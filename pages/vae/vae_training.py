@@ -13,7 +13,7 @@ from core.pictures.images import Pictures, sharpness
 from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
-from pages.shared import controls, data_sets, figures, loaders, training
+from pages.shared import controls, data_sets, figures, library, loaders, training
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.questions import question
@@ -180,7 +180,7 @@ def main() -> None:
         name = controls.bundle_name("vae", "training_bundle")
         samples(name)
         st.fragment(run_every=controls.pace("training_epoch"))(epochs)(name)
-        bundle = loaders.bundle(name)
+        bundle = library.bundle(name)
         training.curves(
             bundle, CURVES, "training", partial(with_linear_model, bundle), first_epoch=3
         )

@@ -33,6 +33,15 @@ def turned_to(at, name):
     return checked(at.run())
 
 
+def answered(at, key, own=None):
+    """The page with the question of that key open, and answered by its visitor where it asks."""
+    at.session_state[key] = True
+    checked(at.run())
+    if own is not None:
+        checked(at.button_group(key=f"{key}_own").set_value(own).run())
+    return at
+
+
 def checked(at):
     assert not at.exception, [error.value for error in at.exception]
     return at

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.pictures import data, house_number, images
-from pages.shared import loaders, site
+from pages.shared import library, loaders, site
 from pages.shared.picking import INKS, WALLS
 from pages.shared.text import in_language
 
@@ -256,7 +256,7 @@ def test_a_new_start_moves_the_sliders(open_page):
     at = open_page("latent_space")
     at.button_group(key="latent_from").set_value("gallery").run()
     at.slider(key="latent_gallery").set_value(5).run()
-    z = loaders.vae(NAME).encode(loaders.gallery().pictures[4][None]).mean[0]
+    z = loaders.vae(NAME).encode(library.gallery().pictures[4][None]).mean[0]
     assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
 
 
@@ -395,14 +395,14 @@ def test_repeats_and_most_draws_change_the_bound(open_page):
 
 
 def test_the_loss_of_a_picture_is_shown_as_a_loss(open_page, monkeypatch):
-    bundle = loaders.bundle(NAME)
+    bundle = library.bundle(NAME)
     rows = (
         bundle.profiles["test_nll"] + bundle.profiles["test_kl"] > bundle.profiles["ppca_test_nll"]
     )
     assert rows.any()  # there are such pictures
     found = loaders.vae(NAME).evidence(house_number.draw(house_number.HouseNumber()), draws=64)
     worse = dataclasses.replace(found, linear_nll=found.negative_elbo - 5)
-    monkeypatch.setattr(loaders, "evidence", lambda *a, **k: loaders.Timed(worse, 0.1))
+    monkeypatch.setattr(loaders, "evidence", lambda *a, **k: library.Timed(worse, 0.1))
     at = open_page("likelihood")
     assert at.metric[3].delta == "-5.0"
 

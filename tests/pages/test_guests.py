@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import constants
 
 from core.families import open_bundle
-from pages.shared import guests, loaders
+from pages.shared import guests, library
 from tests.pages.opening import turned_to
 
 COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
@@ -42,10 +42,10 @@ def submitted(at, place):
 
 def manifest_of(tmp_path, bundle, **changes):
     """A manifest that names a bundle of the Hub, beside the embedded VAE."""
-    shutil.copytree(loaders.own_manifest().root / "vae-svhn", tmp_path / "vae-svhn")
+    shutil.copytree(library.own_manifest().root / "vae-svhn", tmp_path / "vae-svhn")
     own = next(
         entry
-        for entry in json.loads((loaders.own_manifest().root / "manifest.json").read_text())[
+        for entry in json.loads((library.own_manifest().root / "manifest.json").read_text())[
             "bundles"
         ]
         if entry["name"] == "vae-svhn"
@@ -209,7 +209,7 @@ def test_two_bundles_stand_side_by_side(open_page):
     figures, configuration = (frame.value.set_index("") for frame in at.dataframe[-2:])
     first, second = "1. ddpm-svhn-500", "2. ddpm-svhn-1000"
     stored = [
-        json.loads((loaders.own_manifest().root / name / "metrics.json").read_text())["test"][
+        json.loads((library.own_manifest().root / name / "metrics.json").read_text())["test"][
             "eps_mse"
         ]
         for name in ("ddpm-svhn-500", "ddpm-svhn-1000")
@@ -227,6 +227,6 @@ def test_the_history_is_that_of_the_bundle(open_page):
     at = open_page("checkpoints", checkpoints_bundle="vae-svhn", checkpoints_column="test_kl")
     (chart,) = at.get("plotly_chart")
     drawn = json.loads(chart.proto.spec)["data"][0]
-    rows = json.loads((loaders.own_manifest().root / "vae-svhn" / "history.json").read_text())
+    rows = json.loads((library.own_manifest().root / "vae-svhn" / "history.json").read_text())
     assert drawn["y"] == [row["test_kl"] for row in rows]
-    assert f"vae-svhn · {loaders.bundle('vae-svhn').digest[:6]}" == drawn["name"]
+    assert f"vae-svhn · {library.bundle('vae-svhn').digest[:6]}" == drawn["name"]

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pages.shared import loaders, site
+from pages.shared import library, loaders, site
 from pages.shared.text import LANGUAGES, in_language
 from tests.pages.opening import turned_to
 
@@ -76,7 +76,7 @@ def test_without_bundles_every_page_says_so_in_a_sentence(open_page, monkeypatch
 
 def test_a_damaged_bundle_is_refused_and_the_page_goes_on(open_page, monkeypatch, tmp_path):
 
-    shutil.copytree(loaders.own_manifest().root, tmp_path / "checkpoints")
+    shutil.copytree(library.own_manifest().root, tmp_path / "checkpoints")
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path / "checkpoints"))
     weights = tmp_path / "checkpoints" / "vae-svhn" / "model.safetensors"
     damaged = np.frombuffer(weights.read_bytes(), dtype=np.uint8).copy()

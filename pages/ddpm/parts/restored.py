@@ -12,7 +12,7 @@ from core.ddpm.explorer import DDPMExplorer, Restoration, SamplerSettings
 from core.ddpm.restoration import FEWEST_DRAWS, Criterion, Rule, TStar, find_t_star, spread
 from core.judge.explorer import Comparison, JudgeExplorer
 from core.pictures.images import Pictures, to_tensor
-from pages.shared import controls, figures, loaders
+from pages.shared import controls, figures, library, loaders
 from pages.shared.colours import GREY, MARK, SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.picking import Picked
@@ -76,7 +76,7 @@ class SweepResult:
         """
         sheets = self.explorer.bundle.progress("samples")
         if index not in self._unrelated and sheets:
-            samples = loaders.sheet(self.explorer.bundle, "samples", max(sheets), UNRELATED)
+            samples = library.sheet(self.explorer.bundle, "samples", max(sheets), UNRELATED)
             picture = self.picked[index].picture[None]
             scores = self.judge.compare(picture, samples[None, None]).scores
             self._unrelated[index] = {name: float(score.mean()) for name, score in scores.items()}
@@ -470,7 +470,7 @@ def three_ways(found: SweepResult) -> None:
             (_("one look"), back.glance[index, place, 0]),
             (_("many steps"), back.now[index, place, 0]),
         ]
-        vaes = [loaders.vae(entry.name) for entry in loaders.available("vae")[:1]]
+        vaes = [loaders.vae(entry.name) for entry in library.available("vae")[:1]]
         for explorer in vaes:
             z = explorer.encode(original[None]).mean
             ways.append((_("VAE"), explorer.decode(z)[0]))

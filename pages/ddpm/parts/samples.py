@@ -11,7 +11,7 @@ from core.bundles.bundle import Bundle
 from core.ddpm.explorer import SamplerSettings, Trajectory
 from core.judge.explorer import JudgeExplorer
 from core.pictures.images import Pictures
-from pages.shared import figures, live, loaders
+from pages.shared import figures, library, live, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent
 
@@ -51,7 +51,7 @@ def from_vae(name: str, seed: int, count: int) -> ModelSamples:
     return ModelSamples(
         "vae",
         _("VAE"),
-        loaders.bundle(name),
+        library.bundle(name),
         timed.value,
         timed.seconds,
         True,
@@ -63,12 +63,12 @@ def from_ddpm(
     name: str, way: SamplerSettings, words: str, seed: int, count: int
 ) -> ModelSamples | None:
     """Stored samples where they are the ones that were asked for; None while nothing is drawn."""
-    of = loaders.bundle(name)
+    of = library.bundle(name)
     seeds = [seed + index for index in range(count)]
     settings = {_("sampler"): words, _("seeds"): f"{seeds[0]} – {seeds[-1]}"}
     stored = of.progress("final")
-    if stored and way == STORED_WAY and seeds[-1] < loaders.GALLERY_SIZE:
-        sheet = loaders.sheet(of, "final", max(stored), loaders.GALLERY_SIZE)
+    if stored and way == STORED_WAY and seeds[-1] < library.GALLERY_SIZE:
+        sheet = library.sheet(of, "final", max(stored), library.GALLERY_SIZE)
         return ModelSamples("ddpm", "DDPM", of, sheet[seed : seed + count], None, False, settings)
     calls = (len(way.grid(loaders.ddpm(name).T)) - 1) * count
     ready = calls <= AT_ONCE or loaders.is_drawn(name, way, seeds)

@@ -14,7 +14,7 @@ from core.ddpm.model import ScheduleConfig
 from core.ddpm.restoration import Criterion, Rule, crossings, quartiles, wilson
 from core.errors import AtelierError
 from pages.ddpm.parts.restored import AXES, COLOUR, CRITERIA, place_words, threshold
-from pages.shared import controls, figures, loaders
+from pages.shared import controls, figures, library, loaders
 from pages.shared.colours import GREY
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number, percent, plain_errors
@@ -320,7 +320,7 @@ def depends(bundle: Bundle, t_star: np.ndarray, criterion: Criterion, rule: Rule
             "t\\* of {faint}, the quarter with the most {bold}."
         ).format(faint=faint, bold=bold)
     judge = bundle.metrics["judged"]["t_star"]["judge"]
-    rows = [row_of_model(entry.name, criterion, rule, judge) for entry in loaders.available("ddpm")]
+    rows = [row_of_model(entry.name, criterion, rule, judge) for entry in library.available("ddpm")]
     rows = sorted((row for row in rows if row), key=lambda row: (row["T"], row[_("bundle")]))
     if len(rows) < 2:
         st.markdown(words)
@@ -344,7 +344,7 @@ def row_of_model(
     None where it is not stored, or was found with another judge than the one with this digest.
     """
     try:
-        bundle = loaders.bundle(name)
+        bundle = library.bundle(name)
     except AtelierError:  # a bundle that cannot be opened says so where it is chosen
         return None
     if not has_curves(bundle) or bundle.metrics["judged"]["t_star"]["judge"] != judge:

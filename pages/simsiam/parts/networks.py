@@ -15,7 +15,7 @@ from core.pictures.images import Pictures
 from core.simsiam.explorer import SimSiamExplorer
 from core.simsiam.run_record import RunRecord
 from core.simsiam.views import Views
-from pages.shared import controls, data_sets, guests, loaders
+from pages.shared import controls, data_sets, guests, library, loaders
 from pages.shared.loaders import Timed
 from pages.shared.text import _, plain_errors
 from pages.simsiam.parts import runs
@@ -89,7 +89,7 @@ def explorer(record: RunRecord) -> SimSiamExplorer:
 
 def kept(kind: str, request: Hashable, compute: Callable[[], Result]) -> Timed[Result]:
     """The answer to a request, computed once for all visitors; the last few of a kind are kept."""
-    return loaders.timed(kind, KEPT, request, compute)
+    return library.timed(kind, KEPT, request, compute)
 
 
 def by_strength(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.simsiam.run_record import RunRecord
-from pages.shared import controls, guests, loaders
+from pages.shared import controls, guests, library, loaders
 from pages.shared.colours import AMBER, BLUE, BROWN, GREEN, GREY, PINK, SKY, VERMILION
 from pages.shared.text import N_, _, number
 
@@ -74,7 +74,7 @@ def sets() -> list[dict[str, RunRecord]]:
     weights stands, or else the first by name. Raises ``AtelierError`` where there is none.
     """
     found: dict[tuple[object, ...], dict[str, RunRecord]] = {}
-    for entry in loaders.require_bundles("simsiam"):
+    for entry in library.require_bundles("simsiam"):
         record = loaders.run(entry.name)
         same = found.setdefault((guests.is_guest(entry.name), *record.comparable), {})
         held = same.get(record.recipe)

@@ -17,8 +17,9 @@ from core.pictures.house_number import HouseNumber, draw
 from core.resumable import Resumable
 from pages.ddpm.parts import t_star_of_set as of_set
 from pages.ddpm.parts.restored import UNRELATED, SweepResult, around
-from pages.shared import live, loaders
+from pages.shared import library, live, loaders
 from pages.shared.picking import Picked
+from tests.pages.opening import answered
 
 NAME = "ddpm-svhn-1000"
 PICTURE = draw(HouseNumber())
@@ -132,7 +133,7 @@ def test_a_threshold_that_unrelated_samples_meet_is_called_too_easy(open_page):
 def test_every_picture_has_its_own_unrelated_samples_and_they_are_judged_once(monkeypatch):
     judge, explorer = loaders.judge(), loaders.ddpm(NAME)
     sheets = explorer.bundle.progress("samples")
-    samples = loaders.sheet(explorer.bundle, "samples", max(sheets), UNRELATED)
+    samples = library.sheet(explorer.bundle, "samples", max(sheets), UNRELATED)
     pictures = [PICTURE, draw(HouseNumber(text="8"))]
     asked = []
     whole = type(judge).compare
@@ -183,7 +184,7 @@ def test_a_stricter_threshold_gives_an_earlier_t_star(open_page):
 def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
     at = open_page("t_star", **FEW)
     at.button(key="tstar_go").click().run()
-    works = loaders.kept("tstar", live.MOST_KEPT)
+    works = library.kept("tstar", live.MOST_KEPT)
     (request,) = works.requests()
     finished = works.get(request).newest.now
     explorer = loaders.ddpm(NAME)
@@ -192,7 +193,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
     works.put(request, Resumable(steps))
     next(works.get(request).advance())
     at.run()
-    assert said(at, "0 of 10 steps are done")
+    assert said(at, "0 of 50 steps are done")
     assert said(at, "There is no t\\* before the last step")
     assert not said(at, "t\\* is")
     assert not shown(at, GRID)
@@ -207,7 +208,7 @@ def test_several_pictures_have_their_own_t_star(open_page):
     assert shown(at, "The pictures with their t*")
     draws, pictures = 2, 3
     assert said(at, f"seeds: 0 – {draws * pictures - 1}")
-    assert said(at, f"vae-svhn · {loaders.bundle('vae-svhn').digest}")  # beside the DDPM's
+    assert said(at, f"vae-svhn · {library.bundle('vae-svhn').digest}")  # beside the DDPM's
     at.slider(key="tstar_which").set_value(2).run()
     assert said(at, "drawn house number 8")
 
@@ -245,9 +246,9 @@ def test_t_star_beyond_the_levels_is_said_to_be_there():
 
 def with_curves(name, **changed):
     """A bundle of the manifest with other arrays of t*."""
-    bundle = loaders.bundle(name)
+    bundle = library.bundle(name)
     bundle = replace(bundle)  # without the arrays that it has read
-    arrays = loaders.bundle(name).profiles | {f"t_star_{key}": a for key, a in changed.items()}
+    arrays = library.bundle(name).profiles | {f"t_star_{key}": a for key, a in changed.items()}
     object.__setattr__(bundle, "profiles", {k: a for k, a in arrays.items() if a is not None})
     return bundle
 
@@ -257,11 +258,11 @@ def with_curves_on_disk(monkeypatch, tmp_path):
     """The library with other arrays in the bundle with T = 1000."""
 
     def change(**arrays):
-        place = shutil.copytree(loaders.own_manifest().root, tmp_path / "checkpoints")
+        place = shutil.copytree(library.own_manifest().root, tmp_path / "checkpoints")
         folder = place / NAME
         profiles = load_file(folder / "profiles.safetensors") | arrays
         save_file(profiles, folder / "profiles.safetensors")
-        title = loaders.own_manifest().entry(NAME).title
+        title = library.own_manifest().entry(NAME).title
         register(place / "manifest.json", open_bundle(folder), name=NAME, title=title)
         monkeypatch.setenv("ATELIER_CHECKPOINTS", str(place))
 
@@ -276,7 +277,7 @@ def test_a_bundle_that_lacks_an_array_has_no_curves():
 
 def median_of_set(name, criterion, threshold):
     """The median t* of a bundle's test digits as the page counts it, picture by picture."""
-    bundle, rule = loaders.bundle(name), loaders.judge().rules()[criterion]
+    bundle, rule = library.bundle(name), loaders.judge().rules()[criterion]
     levels = bundle.profiles["t_star_levels"]
     curves = bundle.profiles[f"t_star_curves_{criterion}"]
     found = [crossing(levels, curve, replace(rule, threshold=threshold)) for curve in curves]
@@ -284,7 +285,7 @@ def median_of_set(name, criterion, threshold):
 
 
 def test_the_histogram_is_the_stored_one(open_page):
-    bundle = loaders.bundle(NAME)
+    bundle = library.bundle(NAME)
     curves = bundle.profiles["t_star_curves_psnr"].astype(float)
     threshold = round(2 * float(np.median(curves))) / 2
     median = median_of_set(NAME, "psnr", threshold)
@@ -295,8 +296,8 @@ def test_the_histogram_is_the_stored_one(open_page):
 
 def test_a_digit_that_is_often_kept_by_chance_is_named(open_page, with_curves_on_disk):
     """All that the judge says of pure noise is 3: of the draws of a 3 it keeps all."""
-    labels = loaders.bundle(NAME).profiles["t_star_labels"]
-    curves = loaders.bundle(NAME).profiles["t_star_curves_digit"].copy()
+    labels = library.bundle(NAME).profiles["t_star_labels"]
+    curves = library.bundle(NAME).profiles["t_star_curves_digit"].copy()
     curves[:, -1] = labels == 3
     with_curves_on_disk(t_star_curves_digit=curves.astype(np.float16))
     at = open_page("t_star")
@@ -309,7 +310,7 @@ def test_a_digit_that_is_often_kept_by_chance_is_named(open_page, with_curves_on
 
 
 def test_the_headline_says_over_how_much_of_the_test_set():
-    whole = loaders.bundle(NAME)
+    whole = library.bundle(NAME)
     assert of_set.headline(whole) == "t* over the whole test set"
     t_star = whole.metrics["judged"]["t_star"] | {"pictures": 10}
     part = replace(whole, metrics=whole.metrics | {"judged": {"t_star": t_star}})
@@ -333,7 +334,7 @@ def test_where_something_of_the_picture_is_left_no_digit_is_kept_by_chance(open_
 
 def test_where_the_measure_loses_less_than_half_of_the_pictures_the_page_says_so(open_page):
     warned = "more than half of the pictures are never lost"
-    curves = loaders.bundle(NAME).profiles["t_star_curves_psnr"]
+    curves = library.bundle(NAME).profiles["t_star_curves_psnr"]
     lowest = curves.min(axis=1).astype(float)  # below it a picture is never lost
     few, most = (float(2 * bound) / 2 for bound in (np.ceil(lowest.max()), 5.0))
     never = (curves >= most).all(axis=1).mean()
@@ -358,7 +359,7 @@ def of_models(at):
 def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page, measure, threshold):
     title = {"digit": "The judge keeps the digit", "psnr": "PSNR"}[measure]
     at = open_page("t_star", tstar_set_by=title)
-    arrays = loaders.bundle(NAME).profiles
+    arrays = library.bundle(NAME).profiles
     order = arrays["t_star_contrast"].argsort(kind="stable")
     ends = order[: len(order) // 4], order[-(len(order) // 4) :]
     assert arrays["t_star_contrast"][ends[0]].max() <= arrays["t_star_contrast"][ends[1]].min()
@@ -369,13 +370,13 @@ def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page, measure
     told = of_models(at)
     assert told["T"].tolist() == [500, 1000, 1500]
     for place, T in enumerate((500, 1000, 1500)):
-        row, bundle = told.iloc[place], loaders.bundle(f"ddpm-svhn-{T}")
+        row, bundle = told.iloc[place], library.bundle(f"ddpm-svhn-{T}")
         expected = median_of_set(bundle.name, measure, threshold)
         assert row["bundle"] == f"{bundle.name} · {bundle.digest}"
         assert row["epochs"] == bundle.config["training"]["epochs_done"]
         assert row["test digits"] == f"{len(bundle.profiles['t_star_labels']):,}"
         if np.isinf(expected):
-            lowest = loaders.bundle(bundle.name).profiles["t_star_levels"][0] + 1
+            lowest = library.bundle(bundle.name).profiles["t_star_levels"][0] + 1
             beyond = f"> {T:,}" if expected > 0 else f"< {lowest}"
             assert (row["t*, median"], row["log SNR at t*"]) == (beyond, "–")
             continue
@@ -392,7 +393,7 @@ def test_a_measure_that_loses_nothing_depends_on_nothing(open_page):
 
 
 def test_models_that_another_judge_measured_are_not_compared(open_page, monkeypatch):
-    figures = loaders.bundle("ddpm-svhn-500").metrics["judged"]["t_star"]
+    figures = library.bundle("ddpm-svhn-500").metrics["judged"]["t_star"]
     monkeypatch.setitem(figures, "judge", "another")
     assert of_models(open_page("t_star"))["T"].tolist() == [1000, 1500]
 
@@ -423,7 +424,7 @@ def test_a_larger_attack_looks_different(open_page):
 
 
 def test_purified_accuracies_are_the_stored_ones(open_page):
-    stored = loaders.bundle(NAME).metrics["judged"]["purification"]
+    stored = library.bundle(NAME).metrics["judged"]["purification"]
     words = said(attacked_page(open_page), "Without purification the judge is right")
     assert f"{100 * stored['accuracy_clean']:.1f}%" in words
     assert f"{100 * stored['accuracy_pgd']:.1f}%" in words
@@ -470,7 +471,7 @@ def test_the_final_figures_are_the_stored_ones(open_page):
         for t in at.dataframe
         if "distance to the nearest training picture" in t.value.columns
     )
-    vae = loaders.bundle("vae-svhn").metrics["judged"]["samples"]
+    vae = library.bundle("vae-svhn").metrics["judged"]["samples"]
     row = table[table["samples of"] == "VAE"].iloc[0]
     assert row["pictures"] == f"{vae['samples']:,}"
     assert row["Frechet, judge's features"] == f"{vae['frechet']:.2f}"
@@ -488,7 +489,7 @@ def test_the_nearest_training_picture_is_shown_where_the_data_is(
 
 
 def test_the_answer_is_computed_from_the_samples(open_page):
-    at = open_page("vae_and_ddpm")
+    at = answered(open_page("vae_and_ddpm"), "against_digits")
     quality = loaders.judge().quality(loaders.vae_samples("vae-svhn", 0, 16).value)
     words = said(at, "**VAE, digits:")
     assert f"differ by {quality.sharpness:.1f} grey levels" in words

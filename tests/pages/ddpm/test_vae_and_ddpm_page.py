@@ -13,7 +13,8 @@ from core.ddpm.restoration import wilson
 from core.families import open_bundle, read_manifest
 from core.resumable import Resumable
 from pages.ddpm import vae_and_ddpm
-from pages.shared import live, loaders
+from pages.shared import library, live, loaders
+from tests.pages.opening import answered
 
 PAGE = "vae_and_ddpm"
 VAE, DDPM = "vae-svhn", "ddpm-svhn-1000"
@@ -48,7 +49,7 @@ def chart(at):
 
 
 def stored(name):
-    return loaders.bundle(name).metrics["judged"]["samples"]
+    return library.bundle(name).metrics["judged"]["samples"]
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_figures_that_hardly_differ_put_neither_ahead(open_page, with_figures):
 
 @pytest.mark.parametrize("sure_from", ["0.3", "0.9", "1.0"])
 def test_the_share_of_digits_is_put_in_words_with_its_interval(open_page, sure_from):
-    at = open_page(PAGE, against_sure=sure_from)
+    at = answered(open_page(PAGE, against_sure=sure_from), "against_digits")
     drawn = loaders.vae_samples(VAE, 0, 16).value
     found = loaders.judge().quality(drawn, sure_from=float(sure_from))
     word = "yes" if found.sure >= 0.5 else "some" if found.sure >= 0.2 else "hardly"
@@ -133,11 +134,13 @@ def test_what_counts_as_blurred_is_moved_by_a_slider(open_page, with_figures):
     sharpness = loaders.judge().quality(loaders.vae_samples(VAE, 0, 16).value).sharpness
     with_figures(VAE, sharpness_of_test=sharpness / 0.6)
     at = open_page(PAGE)
+    assert not said(at, "**VAE, digits")  # asked first
+    answered(at, "against_digits")
     assert "**Blurred: yes**, 60% of" in said(at, "**VAE, digits")
     assert "blurred is below 85%" in said(at, "**VAE, digits")
     at.slider(key="against_blurred").set_value(0.3).run()
     assert "**Blurred: no**" in said(at, "**VAE, digits")
-    link = open_page(PAGE, against_blurred="0.3")
+    link = answered(open_page(PAGE, against_blurred="0.3"), "against_digits")
     assert said(link, "**VAE, digits") == said(at, "**VAE, digits")
 
 
@@ -170,7 +173,7 @@ def test_the_distance_of_real_pictures_is_no_limit_and_says_what_it_is(open_page
     row = final_table(at).set_index("samples of").loc["training digits"]
     assert row["Frechet, judge's features"] == f"{real['frechet_training_against_test']:.2f}"
     assert row["pictures"] == f"{real['frechet_training_pictures']:,}"
-    half = loaders.bundle(VAE).config["data"]["test_pictures"] // 2
+    half = library.bundle(VAE).config["data"]["test_pictures"] // 2
     assert said(at, f"{half} against {half}")
     assert not said(at, "no set of samples can be expected")
 
@@ -181,13 +184,13 @@ def test_the_distance_of_real_pictures_is_no_limit_and_says_what_it_is(open_page
 def test_the_chart_is_of_the_stored_samples_and_says_of_how_many(open_page):
     data = chart(open_page(PAGE, **MANY))
     digits, digits_of_test = (
-        loaders.bundle(VAE).profiles[name] for name in ("judged_digits", "judged_digits_of_test")
+        library.bundle(VAE).profiles[name] for name in ("judged_digits", "judged_digits_of_test")
     )
     bars = [series for series in data if series["type"] == "bar"]
-    tested = loaders.bundle(VAE).config["data"]["test_pictures"]
+    tested = library.bundle(VAE).config["data"]["test_pictures"]
     assert [bar["name"] for bar in bars] == [
         f"VAE: {digits.sum()} of {stored(VAE)['samples']} stored",
-        f"DDPM: {loaders.bundle(DDPM).profiles['judged_digits'].sum()} of "
+        f"DDPM: {library.bundle(DDPM).profiles['judged_digits'].sum()} of "
         f"{stored(DDPM)['samples']} stored",
         f"test digits: {digits_of_test.sum():,} of {tested}",
     ]
@@ -255,7 +258,7 @@ def test_the_table_has_digits_seen_and_seconds(open_page, with_figures):
     at = open_page(PAGE)
     table = final_table(at).set_index("samples of")
     assert table["digits seen"].loc["DDPM, T = 1000"] == "7"  # 2 % of 255 are 5.1
-    seconds = loaders.bundle(DDPM).metrics["timing"]["seconds_a_picture_50_steps"]
+    seconds = library.bundle(DDPM).metrics["timing"]["seconds_a_picture_50_steps"]
     assert table["seconds a sample"].loc["DDPM, T = 1000"] == f"{seconds:.4f}"
     assert 0 < float(table["seconds a sample"].loc["VAE"]) < seconds
     assert said(at, "of the VAE as just measured here with 16 samples; of the others by DDIM")
@@ -318,7 +321,7 @@ def test_samples_that_were_stopped_go_on_to_the_same_pictures(open_page):
     for path in work.advance():
         if path.done == 3:
             break
-    loaders.kept("against", live.MOST_KEPT).put((explorer.bundle.digest, way, seeds), work)
+    library.kept("against", live.MOST_KEPT).put((explorer.bundle.digest, way, seeds), work)
     at.run()
     assert said(at, "3 of 20 steps are done")
     assert not shown(at, "Samples of DDPM")

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, stops, train
-from pages.shared import loaders
+from pages.shared import library
 from pages.simsiam import collapse_live
+from tests.pages.opening import answered
 
 PAGE = "collapse_live"
 SHORT = {"toy_steps": "100"}
@@ -68,7 +69,7 @@ def own(at):
 
 
 def shared_runs():
-    return loaders.kept("toy", collapse_live.KEPT)
+    return library.kept("toy", collapse_live.KEPT)
 
 
 def marked(at):
@@ -81,6 +82,10 @@ def test_it_opens_with_the_stop_gradient_taken_away(open_page):
     left, right = metrics(at)
     assert left == expected(end_of(ToyConfig()))
     assert right == expected(end_of(ToyConfig(stop_gradient=False)))
+    assert not said(at, "lower on the right")  # asked first
+    answered(at, "toy_learnt")
+    assert not said(at, "lower on the right")
+    answered(at, "toy_learnt", "right")
     assert said(at, "lower on the right, and the representation worse")
     assert "Verdict: learnt" in said(at, "SimSiam: loss")
     assert "Verdict: collapse to a point" in said(at, "Your switches: loss")

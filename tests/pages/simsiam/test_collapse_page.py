@@ -18,6 +18,7 @@ from core.simsiam.run_record import read_run
 from pages.shared.text import in_language
 from pages.simsiam.parts import run_charts, runs
 from tests.narrow import without_onednn
+from tests.pages.opening import answered
 from train.release import embed
 from train.simsiam import trainer as training
 from train.simsiam.diagnosis import Protocol
@@ -237,6 +238,7 @@ def test_the_epoch_moves_everything_together(open_collapse, records):
     assert marked(at, "collapse_loss")[0][0] == 3
     at.select_slider(key="collapse_epoch").set_value(0).run()
     assert rows(at)["loss"].tolist() == ["–", "–"]
+    answered(at, "collapse_low_loss", "either")
     assert said(at, "Move the epoch on")
     assert not said(at, "above that of random weights")
 
@@ -323,6 +325,7 @@ def test_another_loss_is_not_drawn_over_this_one(open_collapse, records):
     assert name in curves(at, "collapse_knn")
     assert said(at, "Another loss") == "Another loss, on another scale, so not drawn here: BYOL."
     at.multiselect(key="collapse_runs").set_value(["byol"]).run()
+    answered(at, "collapse_low_loss", "either")
     assert chart(at, "collapse_loss") is None
     assert said(at, "Move the epoch on, and choose runs with this loss")
 
@@ -378,6 +381,7 @@ def test_the_rule_and_its_threshold(open_collapse, records):
 
 def test_a_low_loss_is_not_good_news(open_collapse, records):
     at = open_collapse(collapse_runs=["baseline", "no-predictor"])
+    answered(at, "collapse_low_loss", "higher")
     accuracy = records["baseline"].figures["test_knn_accuracy"]
     lowest, best = said(at, "lowest loss on the screen"), said(at, "The best kNN accuracy")
     assert "\N{MINUS SIGN}0.990, of **no predictor**. Its kNN accuracy is 5.0%" in lowest

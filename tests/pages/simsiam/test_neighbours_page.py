@@ -9,7 +9,7 @@ import pytest
 
 from core.pictures import data, images, shapes
 from core.pictures.data import SOURCES
-from pages.shared import loaders
+from pages.shared import library, loaders
 from pages.shared.text import in_language
 from tests.pages.simsiam.drawn_networks import (
     NAMES,
@@ -76,7 +76,7 @@ def test_the_vote_is_that_of_the_bank(open_page, place, name):
     assert share == f"{100 * found.scores.max():.0f}%"
     bars, bank = chart(at, 2 * place)["data"]
     np.testing.assert_allclose(numbers(bars["x"]), found.scores, atol=1e-5)
-    labels = loaders.bundle(name).profiles["bank_labels"]
+    labels = library.bundle(name).profiles["bank_labels"]
     frequency = np.bincount(labels.astype(int), minlength=10) / len(labels)
     np.testing.assert_allclose(numbers(bank["x"]), frequency, atol=1e-6)
     assert [label.split("  ")[0] for label in bars["y"]] == list(CLASSES)

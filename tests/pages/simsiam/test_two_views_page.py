@@ -9,7 +9,7 @@ import pytest
 
 from core.pictures import data, images, shapes
 from core.simsiam.views import HARDER, STANDARD, Views
-from pages.shared import loaders, picking
+from pages.shared import library, loaders, picking
 from pages.shared.text import in_language
 from pages.simsiam.parts import networks
 from tests.pages.simsiam.drawn_networks import NAMES, networks_folder, objects_folder
@@ -280,7 +280,7 @@ def test_a_curve_is_computed_once(open_page):
     at.button_group(key="views_layer").set_value("h").run()
     assert [str(c.value) for c in at.caption if "draws: 6" in str(c.value)] == before
     at.number_input(key="views_seed").set_value(1).run()
-    assert len(loaders.kept("views", networks.KEPT)) == 6
+    assert len(library.kept("views", networks.KEPT)) == 6
 
 
 # ---------------------------------------------------------------- pictures
