@@ -19,9 +19,10 @@ from pages.shared.text import report_failure
 
 def warm_up() -> None:
     """Imports what takes seconds, and opens what the first visitor will need."""
-    from pages.shared import loaders
+    from pages.shared import heap, loaders
 
     loaders.warm_up()
+    heap.keep()
 
 
 @asynccontextmanager

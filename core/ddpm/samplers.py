@@ -1,4 +1,4 @@
-"""The way back from noise to a picture, as generators that can be watched and stopped.
+"""Samplers: from noise to a picture, as generators that can be watched and stopped.
 
 A sampler takes any ``eps_model(x_t, t)`` and yields a ``Step`` before each call of ``update``: where
 every picture stands, and the clean picture that the network sees in it from there. The last
@@ -122,11 +122,12 @@ def ddim(
 
     def update(x_t, now, then, eps_hat, x0_hat, rows):
         a_t, a_s = (_column(schedule.alpha_bar(t)) for t in (now, then))
-        var = eta**2 * (1 - a_s) / (1 - a_t) * (1 - a_t / a_s)
-        kept = (1 - a_s - var).clamp(min=0)  # of the noise; rounding may fall below 0
-        mean = a_s.sqrt().to(x_t) * x0_hat + kept.sqrt().to(x_t) * eps_hat
+        var = eta**2 * (1 - a_s) / (1 - a_t) * (1 - a_t / a_s)  # DDIM (16), squared
+        # Rounding may take it below 0 where s is the clean picture: alpha_bar_s = 1, var = 0.
+        kept = (1 - a_s - var).clamp(min=0)
+        mean = a_s.sqrt().to(x_t) * x0_hat + kept.sqrt().to(x_t) * eps_hat  # DDIM (12), no noise yet
         if eta == 0:
-            return mean
+            return mean  # draws nothing, so that the generators stand where they stood
         return mean + var.sqrt().to(x_t) * draw_noise(x_t, _of(generator, rows))
 
     return _reverse(eps_model, schedule, x, times, update, clip_x0, generator)
@@ -141,7 +142,7 @@ def dpm_solver(
     clip_x0: bool = False,
     previous: Step | None = None,
 ) -> Iterator[Step]:
-    """Second-order multistep solver of the noiseless way back, from x (B, C, H, W) along ``times``.
+    """Second-order multistep solver of the reverse ODE, from x (B, C, H, W) along ``times``.
 
     DPM-Solver++ (2M), algorithm 2: with lambda = log(sqrt(alpha_bar) / sigma), h = lambda_s -
     lambda_t and h' the step before, x_s = sigma_s / sigma_t x_t + sqrt(alpha_bar_s) (1 - e^-h) D,
@@ -159,12 +160,15 @@ def dpm_solver(
             _half_log_snr(a_s) - _half_log_snr(a_t),
             _half_log_snr(a_t) - _half_log_snr(a_b),
         )
+        # First order where there is no step before (t_before is -1), and on the last step, whose h is
+        # infinite: the slope would be, too.
         second = (t_before[rows] > now) & (then >= 0)
         lean = _column(h / (2 * h_before)).to(x_t)
+        # D of DPM-Solver++, algorithm 2, line 6; `straight` is that of line 4.
         straight, bent = x0_hat, x0_hat + lean * (x0_hat - x0_before[rows])
         chosen = torch.where(_column(second), bent, straight)
         x0_before[rows], t_before[rows] = x0_hat, now
-        shrink = ((1 - a_s) / (1 - a_t)).sqrt()
+        shrink = ((1 - a_s) / (1 - a_t)).sqrt()  # sigma_s / sigma_t
         grow = a_s.sqrt() - shrink * a_t.sqrt()  # sqrt(alpha_bar_s) (1 - e^-h), also for h = inf
         return _column(shrink).to(x_t) * x_t + _column(grow).to(x_t) * chosen
 
@@ -182,7 +186,12 @@ def sample(
     clip_x0: bool = False,
     generator: Generators = None,
 ) -> Iterator[Step]:
-    """One of the samplers by name; ``eta`` is DDIM's alone, ``generator`` not the solver's."""
+    """One of the samplers by name; raises ``ValueError`` for an ``eta`` that it does not know.
+
+    ``eta`` belongs to DDIM alone. The solver draws no noise and leaves ``generator`` as it is.
+    """
+    if eta != 0 and sampler != "ddim":
+        raise ValueError(f"eta must be 0 with the sampler {sampler}, got {eta}")
     if sampler == "ddpm":
         return p_sample_loop(eps_model, schedule, x, times, clip_x0=clip_x0, generator=generator)
     if sampler == "ddim":
@@ -236,6 +245,7 @@ def _steps(
         x0_hat = schedule.x0_from_eps(x_t, t, eps_hat)
         if clip_x0:
             x0_hat = x0_hat.clamp(-1, 1)
+            # The noise that fits the clipped picture; the step would lead elsewhere with the old one.
             eps_hat = schedule.walk_noise(x0_hat, x_t, t)
         yield Step(now, x, clean(now, x).index_copy(0, rows, x0_hat))
         x = x.index_copy(0, rows, update(x_t, t, then[rows], eps_hat, x0_hat, rows))

@@ -30,16 +30,17 @@ AT_ONCE = 100
 COLUMNS = {1: 1, 4: 4, 16: 8}
 
 COMPARED: dict[str, tuple[str, SamplerSettings]] = {
-    "ddim-5": ("DDIM 5", SamplerSettings("ddim", 5)),
-    "ddim-10": ("DDIM 10", SamplerSettings("ddim", 10)),
-    "ddim-20": ("DDIM 20", SamplerSettings("ddim", 20)),
     "ddim-50": ("DDIM 50", SamplerSettings("ddim", 50)),
-    "ddim-50-eta-1": ("DDIM 50, η = 1", SamplerSettings("ddim", 50, eta=1.0)),
-    "dpm-5": ("DPM-Solver++ 5", SamplerSettings("dpm", 5)),
-    "dpm-10": ("DPM-Solver++ 10", SamplerSettings("dpm", 10)),
+    "ddim-20": ("DDIM 20", SamplerSettings("ddim", 20)),
+    "ddim-10": ("DDIM 10", SamplerSettings("ddim", 10)),
+    "ddim-5": ("DDIM 5", SamplerSettings("ddim", 5)),
     "dpm-20": ("DPM-Solver++ 20", SamplerSettings("dpm", 20)),
+    "dpm-10": ("DPM-Solver++ 10", SamplerSettings("dpm", 10)),
+    "dpm-5": ("DPM-Solver++ 5", SamplerSettings("dpm", 5)),
+    "ddim-50-eta-1": ("DDIM 50, η = 1", SamplerSettings("ddim", 50, eta=1.0)),
     "ddpm": (N_("DDPM, every step"), SamplerSettings("ddpm", None)),
 }
+"""What can be compared; the first that is chosen is the one that the others are measured against."""
 COMPARED_FIRST = ("ddim-50", "ddim-10", "dpm-10", "ddim-50-eta-1")
 COMPARED_PICTURES = 6
 

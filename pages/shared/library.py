@@ -20,7 +20,7 @@ from core.errors import AtelierError
 from core.families import family_of, read_manifest
 from core.pictures.house_number import HouseNumber, draw
 from core.pictures.images import Pictures, read_sheet
-from pages.shared import guests
+from pages.shared import guests, heap
 from pages.shared.colours import APP
 from pages.shared.kept import Kept
 from pages.shared.text import _
@@ -105,7 +105,9 @@ def _guest(identity: str, name: str) -> Timed[Bundle]:
 
 def _opened(name: str) -> Timed[Bundle]:
     begun = time.perf_counter()
-    return Timed(visible_manifest().open(name), time.perf_counter() - begun)
+    found = visible_manifest().open(name)
+    heap.grown()
+    return Timed(found, time.perf_counter() - begun)
 
 
 def opened(name: str) -> Timed[Bundle]:

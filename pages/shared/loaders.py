@@ -36,7 +36,7 @@ from core.simsiam.explorer import SimSiamExplorer
 from core.simsiam.run_record import RunRecord, read_run
 from core.vae.explorer import Evidence, VAEExplorer
 from core.vae.latent_profiles import ClassProfiles
-from pages.shared import library
+from pages.shared import heap, library
 from pages.shared.library import Timed
 from pages.shared.text import _
 
@@ -143,7 +143,9 @@ def warm_up() -> None:
 def _split(
     files: tuple[tuple[str, float], ...], name: str, split: str, most: int, selection: Selection
 ) -> PictureSet:
-    return data.load_split(name, split, most, selection)
+    found = data.load_split(name, split, most, selection)
+    heap.grown()
+    return found
 
 
 def split_at_hand(name: str, split: str) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from pages.shared import heap
 from pages.shared.text import N_, _
 
 
@@ -27,6 +29,8 @@ class PageEntry:
 
     def show(self) -> None:
         """The page itself; its module is imported by the first visitor who opens it."""
+        if self.module not in sys.modules:
+            heap.grown()
         import_module(self.module).main()
 
     def page(self) -> StreamlitPage:

@@ -164,6 +164,15 @@ def test_a_clean_picture_is_never_that_of_an_earlier_level(schedule, times, seed
                 torch.testing.assert_close(x0_hat, expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("sampler", ["ddpm", "dpm"])
+@pytest.mark.parametrize("eta", [1.0, 0.5, -1.0, float("nan")])
+def test_a_sampler_without_eta_refuses_one(schedule, sampler, eta, seeded):
+    spy = Spy()
+    with pytest.raises(ValueError, match=f"^eta must be 0 with the sampler {sampler}"):
+        sample(*(spy, schedule, pictures(seeded), time_grid(T, T)), sampler=sampler, eta=eta)
+    assert spy.calls == []
+
+
 @pytest.mark.parametrize("kind", [list, tuple])
 @pytest.mark.parametrize("count", [0, 4, 6])
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
@@ -174,7 +183,7 @@ def test_generators_of_another_count_are_refused_at_once(schedule, sampler, coun
         sample(
             *(spy, schedule, pictures(seeded), times),
             sampler=sampler,
-            eta=1.0,
+            eta=1.0 if sampler == "ddim" else 0.0,
             generator=generator,
         )
     assert spy.calls == []
