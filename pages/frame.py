@@ -37,6 +37,7 @@ def show(navigate: Callable[[], Callable[[], None]]) -> None:
 def navigate() -> Callable[[], None]:
     """The menu, and the page that the address names."""
     menu = {_(section): [page.page() for page in pages] for section, pages in site.SECTIONS.items()}
+    menu[""].append(site.home_by_name())
     return st.navigation(menu, expanded=True).run
 
 

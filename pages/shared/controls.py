@@ -296,9 +296,10 @@ def timeline(label: str, stops: Sequence[int], key: str, *, default: int | None 
         place = stops.index(now if now in stops else first)
         st.session_state[key] = stops[min(max(place + steps, 0), len(stops) - 1)]
 
-    def play_or_pause() -> None:
-        st.session_state[flag] = not st.session_state.get(flag, False)
-        if st.session_state[flag] and st.session_state.get(key, first) == stops[-1]:
+    def play(wanted: bool) -> None:
+        """Sets a state, so that a click that arrives twice does what one click does."""
+        st.session_state[flag] = wanted
+        if wanted and st.session_state.get(key, first) == stops[-1]:
             st.session_state[key] = stops[0]
         st.session_state[f"{flag}_changed"] = True
 
@@ -318,7 +319,12 @@ def timeline(label: str, stops: Sequence[int], key: str, *, default: int | None 
         value = stop(label, stops, first, key)
         for name, icon, words, action in (
             ("back", "skip_previous", _("One step back"), lambda: move(-1)),
-            ("play", "pause" if playing else "play_arrow", _("Play or pause"), play_or_pause),
+            (
+                "play",
+                "pause" if playing else "play_arrow",
+                _("Pause") if playing else _("Play"),
+                lambda: play(not playing),
+            ),
             ("on", "skip_next", _("One step on"), lambda: move(1)),
         ):
             st.button(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.bundles import remote
+from core.bundles import hub, remote
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import ManifestEntry
 from core.errors import AtelierError
@@ -85,14 +85,17 @@ def leave(name: str) -> None:
 
 
 def from_link() -> None:
-    """Opens what ``?bundle=user/name@revision`` names, once a visit; says why where it cannot."""
+    """Opens what ``?bundle=user/name@revision`` names, once a visit; says why where it cannot.
+
+    What is not in the cache yet is fetched only if the visitor agrees: a link is made by somebody else.
+    """
     asked = st.session_state.setdefault(REFUSED, {})
-    held = {f"{one.repo}@{one.revision}" for one in entries()}
-    for place in links.values(PARAMETER)[:MOST]:
-        if place in held or place in asked:
-            continue
-        asked[place] = None
+    for place in _wanted():
         try:
+            repo, revision = remote.parse(place)
+            if hub.cached_folder(repo, revision) is None and not _agreed(place):
+                continue
+            asked[place] = None
             open_(place)
         except AtelierError as error:
             asked[place] = error
@@ -102,6 +105,39 @@ def from_link() -> None:
             asked[place] = None  # said once
 
 
+def _wanted() -> list[str]:
+    """Places that the address names, and that were neither opened nor refused on this visit."""
+    done = st.session_state.get(REFUSED, {})
+    held = {f"{one.repo}@{one.revision}" for one in entries()}
+    return [
+        place for place in links.values(PARAMETER)[:MOST] if place not in held and place not in done
+    ]
+
+
+def _agreed(place: str) -> bool:
+    """Asks whether a bundle that a link names shall be fetched; whether the visitor said so now."""
+    question = st.empty()
+    with question.container(border=True):
+        st.markdown(
+            _("This link asks for the bundle `{place}` of the Hub, which is not here yet.").format(
+                place=place[:100].replace("`", "'")
+            )
+        )
+        with st.container(horizontal=True):
+            agreed = st.button(
+                _("Fetch it"), key=f"guests_fetch_{place}", icon=":material/cloud_download:"
+            )
+            declined = st.button(_("Go on without"), key=f"guests_decline_{place}")
+    if declined:
+        st.session_state[REFUSED][place] = None
+    if agreed or declined:
+        question.empty()
+    return agreed
+
+
 def keep_in_link() -> None:
-    """The address names the guests, so that it opens them again; a change of page would lose them."""
-    links.write(PARAMETER, [f"{one.repo}@{one.revision}" for one in entries()])
+    """The address names the guests, so that it opens them again, and what the visitor was asked for and
+    has not answered; a change of page would lose them.
+    """
+    held = [f"{one.repo}@{one.revision}" for one in entries()]
+    links.write(PARAMETER, [*held, *_wanted()])

@@ -128,11 +128,16 @@ def run(name: str) -> RunRecord:
 
 def warm_up() -> None:
     """Opens the first bundle of every family, so that the first visitor does not wait for it."""
-    with suppress(AtelierError):  # pages say what is wrong with a bundle
-        for entry in library.available("vae")[:1]:
-            vae(entry.name)
-        for entry in library.available("ddpm")[:1]:
-            ddpm(entry.name).denoise(SamplerSettings(), [0])
+    for family, load in (
+        ("vae", vae),
+        ("ddpm", lambda name: ddpm(name).denoise(SamplerSettings(), [0])),
+        ("simsiam", library.bundle),
+        ("judge", lambda _name: judge()),
+    ):
+        with suppress(AtelierError):  # pages say what is wrong with a bundle
+            for entry in library.available(family)[:1]:
+                load(entry.name)
+    with suppress(AtelierError):
         library.gallery()
 
 

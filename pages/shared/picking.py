@@ -179,7 +179,7 @@ def test_words(found: PictureSet, index: int) -> str:
     label = found.class_names[found.labels[index]]
     if found.name == OBJECTS:
         return _("test picture {index}: {label}").format(index=index, label=class_word(label))
-    return _("test digit {index}, a {label}").format(index=index, label=label)
+    return _("test digit {index}, class {label}").format(index=index, label=label)
 
 
 def maker_words(drawn: house_number.HouseNumber) -> str:

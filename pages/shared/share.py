@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared.text import _
+from pages.shared.text import _, language
 
 _HTML = """
 <div class="share">
@@ -59,6 +59,7 @@ input[hidden] { display: none; }
 
 _JS = """
 export default ({ data, parentElement }) => {
+  document.documentElement.lang = data.language; // what a screen reader pronounces the page in
   const [button, status, field] = ["button", "[role=status]", "input"].map((part) =>
     parentElement.querySelector(part)
   );
@@ -104,6 +105,7 @@ def copy_link() -> None:
     _COPY_LINK(
         key="copy_link",
         data={
+            "language": language(),
             "label": _("Copy link"),
             "copied": _("Copied"),
             "by_hand": _("The browser refuses its clipboard: copy the link from here."),

@@ -37,8 +37,17 @@ class PageEntry:
         """The page for navigation and links, titled in the visitor's language."""
         home = self is HOME
         return st.Page(
-            self.show, title=_(self.title), icon=self.icon, url_path=self.path, default=home
+            self.show,
+            title=_(self.title),
+            icon=self.icon,
+            url_path="start" if home else self.path,
+            default=home,
         )
+
+
+def home_by_name() -> StreamlitPage:
+    """Home under its own name: Streamlit serves the default page at the root of the address alone."""
+    return st.Page(HOME.show, url_path=HOME.path, visibility="hidden")
 
 
 HOME = PageEntry("pages.home", N_("Home"), ":material/home:", "home")

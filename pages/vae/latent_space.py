@@ -19,7 +19,7 @@ from pages.shared.text import _, coloured, formula, head, mechanism, number, pla
 LIMIT = 4.0
 IN_VIEW = 8
 SLIDER_HEIGHT = 560
-TRAVERSAL = np.linspace(-3, 3, 12)
+TRAVERSAL = np.linspace(-3, 3, 13)
 
 
 def key(unit: int) -> str:

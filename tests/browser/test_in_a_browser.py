@@ -94,6 +94,16 @@ def test_the_first_visitor_may_come_by_a_link(browser, fresh_server):
     page.close()
 
 
+def test_home_has_a_name_and_every_page_a_language(tab):
+    tab.goto(f"{tab.base}/home?lang=fr")
+    tab.wait_for_selector("h1:has-text('Latent Atelier')")
+    ready(tab)
+    assert tab.get_by_text("does not seem to exist").count() == 0
+    assert tab.evaluate("document.documentElement.lang") == "fr"
+    go(tab, "interpolation", lang="en")
+    assert tab.evaluate("document.documentElement.lang") == "en"
+
+
 def test_the_bound_is_drawn_and_can_be_stopped(tab):
     go(tab, "likelihood", likelihood_k=5000, likelihood_repeats=20)
     tab.get_by_role("button", name="Draw").click()
@@ -222,7 +232,7 @@ def test_an_attack_is_undone_by_a_link(tab):
     before = source(tab, "img[alt='The attacked picture']")
     slider(tab, "Largest change").press("Home")
     wait_for_another(tab, before, "img[alt='The attacked picture']")
-    tab.wait_for_selector("text=The judge still reads a 7")
+    tab.wait_for_selector("text=The judge still reads 7")
 
 
 def test_fresh_seeds_give_fresh_samples_of_both(tab):

@@ -118,10 +118,26 @@ def test_what_cannot_be_opened_is_one_sentence_and_loses_nothing(open_page, plac
 
 
 def test_a_link_to_nowhere_is_said_once_and_the_page_goes_on(open_page):
-    at = open_page("latent_space", bundle="user/elsewhere@main")
-    assert "user/elsewhere@main: The Hub could not be reached" in said(at)
+    place = "user/elsewhere@main"
+    at = open_page("latent_space", bundle=place)
+    assert f"{place}: The Hub" not in said(at)  # asked first
+    assert at.image
+    at.button(key=f"guests_fetch_{place}").click().run()
+    assert f"{place}: The Hub could not be reached" in said(at)
     assert at.image
     assert "user/elsewhere" not in said(at.run())
+
+
+def test_a_link_fetches_nothing_that_its_visitor_does_not_want(open_page, monkeypatch):
+    monkeypatch.setattr(guests, "open_", lambda place: pytest.fail(f"{place} was fetched"))
+    place = "user/elsewhere@main"
+    at = open_page("latent_space", bundle=place)
+    assert at.query_params["bundle"] == place  # until it is answered
+    at.run()
+    at.button(key=f"guests_decline_{place}").click().run()
+    assert not at.exception
+    assert not [button for button in at.button if place in str(button.key)]
+    assert "bundle" not in at.query_params
 
 
 def test_a_bundle_that_is_no_bundle_is_refused(open_page, cached):

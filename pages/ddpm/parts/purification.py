@@ -114,7 +114,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked) -> None:
         )
         if fooled.digit[0] == label:
             st.markdown(
-                _("The judge still reads a {digit}: try a larger change, or PGD.").format(
+                _("The judge still reads {digit}: try a larger change, or PGD.").format(
                     digit=names[label]
                 )
             )
@@ -192,9 +192,9 @@ def purified(
     )
     good = t[right >= share]
     words = (
-        _("At least {share} of the draws are read as a {digit} again at t′ = {levels}.")
+        _("At least {share} of the draws are read as {digit} again at t′ = {levels}.")
         if len(good)
-        else _("At no level are at least {share} of the draws read as a {digit} again.")
+        else _("At no level are at least {share} of the draws read as {digit} again.")
     )
     st.markdown(
         words.format(

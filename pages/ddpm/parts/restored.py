@@ -174,7 +174,7 @@ def result(found: SweepResult) -> None:
 def meaning(found: SweepResult, index: int, t_star: TStar) -> None:
     """What is left of the picture at t*."""
     before = found.compared.before
-    words = _("In the original the judge reads a {digit} (p = {p}).").format(
+    words = _("In the original the judge reads {digit} (p = {p}).").format(
         digit=found.judge.class_names[before.digit[index]],
         p=number(float(before.confidence[index]), 2),
     )
@@ -453,7 +453,6 @@ def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
 # ---------------------------------------------------------------- three ways to restore
 
 
-@st.fragment
 def three_ways(found: SweepResult) -> None:
     """One look, step by step, and the VAE, on the same picture: runs again by itself."""
     with plain_errors():

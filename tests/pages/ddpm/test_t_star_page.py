@@ -413,7 +413,7 @@ def test_whether_the_judge_still_reads_the_digit_is_what_it_says(open_page):
     attacked = judge.attack(PICTURE[None], before.digit, "pgd")
     fooled = judge.judge(attacked).digit[0] != before.digit[0]
     none = attacked_page(open_page, purify_levels="0")
-    assert said(none, f"The judge still reads a {before.digit[0]}")
+    assert said(none, f"The judge still reads {before.digit[0]}")
     assert bool(said(attacked_page(open_page), "The judge still reads")) is not bool(fooled)
 
 
