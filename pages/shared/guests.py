@@ -80,8 +80,10 @@ def add(found: Bundle, repo: str) -> str:
 
 
 def leave(name: str) -> None:
-    """Takes a guest off the pages."""
-    st.session_state.get(GUESTS, {}).pop(name, None)
+    """Takes a guest off the pages, and out of the address."""
+    gone = st.session_state.get(GUESTS, {}).pop(name, None)
+    if gone is not None:
+        st.session_state.setdefault(REFUSED, {})[f"{gone.repo}@{gone.revision}"] = None
 
 
 def from_link() -> None:
