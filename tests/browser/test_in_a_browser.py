@@ -99,9 +99,9 @@ def test_home_has_a_name_and_every_page_a_language(tab):
     tab.wait_for_selector("h1:has-text('Latent Atelier')")
     ready(tab)
     assert tab.get_by_text("does not seem to exist").count() == 0
-    assert tab.evaluate("document.documentElement.lang") == "fr"
-    go(tab, "interpolation", lang="en")
-    assert tab.evaluate("document.documentElement.lang") == "en"
+    tab.wait_for_function("document.documentElement.lang === 'fr'")
+    tab.get_by_role("radio", name="English").click()
+    tab.wait_for_function("document.documentElement.lang === 'en'")
 
 
 def test_the_bound_is_drawn_and_can_be_stopped(tab):

@@ -303,7 +303,7 @@ def test_a_digit_that_is_often_kept_by_chance_is_named(open_page, with_curves_on
     at = open_page("t_star")
     share = (labels == 3).mean()
     words = f"gives {share:.0%} of the draws the answer that it gave to the original, and of "
-    words += "the draws of a 3 even 100%"
+    words += "the draws of digit 3 even 100%"
     assert words in said(at, "**Kept by chance**: at t′ = 1,000")
     at.button_group(key="tstar_set_by").set_value("psnr").run()
     assert not said(at, "Kept by chance")
