@@ -183,7 +183,7 @@ def what_differs(config: dict) -> str:
 
 LOAD = """
 ```python
-from core.simsiam import methods
+from core import methods
 model = methods.from_pretrained("path/to/this/folder")
 h = model.features(pictures)  # pictures (B, 3, 32, 32) in [-1, 1]; h (B, 8 width)
 ```
