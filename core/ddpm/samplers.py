@@ -125,9 +125,8 @@ def ddim(
         var = eta**2 * (1 - a_s) / (1 - a_t) * (1 - a_t / a_s)  # DDIM (16), squared
         # Rounding may take it below 0 where s is the clean picture: alpha_bar_s = 1, var = 0.
         kept = (1 - a_s - var).clamp(min=0)
-        mean = (
-            a_s.sqrt().to(x_t) * x0_hat + kept.sqrt().to(x_t) * eps_hat
-        )  # DDIM (12), no noise yet
+        # DDIM (12), without its noise
+        mean = a_s.sqrt().to(x_t) * x0_hat + kept.sqrt().to(x_t) * eps_hat
         if eta == 0:
             return mean  # draws nothing, so that the generators stand where they stood
         return mean + var.sqrt().to(x_t) * draw_noise(x_t, _of(generator, rows))

@@ -146,10 +146,10 @@ def same(words: Iterable[object]) -> dict[str, str]:
 # ---------------------------------------------------------------- numbers, switches, text
 
 
-def _within(low: float, high: float) -> Callable[[str], bool]:
+def _within(low: float, high: float, kind: type[int | float]) -> Callable[[str], bool]:
     def fits(value: str) -> bool:
         try:
-            return low <= float(value) <= high
+            return low <= kind(value) <= high
         except ValueError:
             return False
 
@@ -167,7 +167,7 @@ def whole(
     help: str | None = None,
 ) -> int:
     """A whole number on a slider."""
-    links.check(key, label, _within(low, high))
+    links.check(key, label, _within(low, high, int))
     value = st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
     links.answer(key, value)
     return int(value)
@@ -184,7 +184,7 @@ def real(
     help: str | None = None,
 ) -> float:
     """A number on a slider."""
-    links.check(key, label, _within(low, high))
+    links.check(key, label, _within(low, high, float))
     value = st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
     links.answer(key, value)
     return float(value)
@@ -192,7 +192,7 @@ def real(
 
 def span(label: str, low: int, high: int, default: tuple[int, int], key: str) -> tuple[int, int]:
     """From one whole number to another, on one slider."""
-    links.check(key, label, _within(low, high))
+    links.check(key, label, _within(low, high, int))
     first, last = st.slider(label, low, high, default, key=key, bind="query-params")
     links.answer(key, f"{first} – {last}")
     return int(first), int(last)
@@ -224,7 +224,7 @@ def count(
     width: int | Literal["stretch"] = "stretch",
 ) -> int:
     """A whole number in a field."""
-    links.check(key, label, _within(low, high))
+    links.check(key, label, _within(low, high, int))
     value = st.number_input(
         label, low, high, default, key=key, help=help, width=width, bind="query-params"
     )

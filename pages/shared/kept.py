@@ -43,6 +43,11 @@ class Kept(Generic[Value]):
                 self._held.popitem(last=False)
         return value
 
+    def drop(self, request: Hashable) -> None:
+        """Forgets the answer to a request, if it is kept."""
+        with self._holding:
+            self._held.pop(request, None)
+
     def ask(self, request: Hashable, compute: Callable[[], Value]) -> Value:
         """The answer, computed if it is not kept; by one asker, while the others wait for it.
 

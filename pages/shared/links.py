@@ -141,6 +141,8 @@ def restore(
     if key not in state:
         asked = values(key)
         codes, wrong = _codes_of(asked, options)
+        if several:  # an empty value says: none of them
+            wrong = [value for value in wrong if value]
         if wrong:
             _visit().refused[key] = Refusal(label, wrong[0])
         if several:
@@ -161,13 +163,13 @@ def restore(
 
 
 def _codes_of(asked: Sequence[str], options: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Codes that a link names, and what else it says. An empty value names no code."""
+    """Codes that a link names, and what else it says."""
     words = {
         in_language(word, spoken): code for spoken in LANGUAGES for code, word in options.items()
     }
     known = words | {code: code for code in options}
     codes = [known[value] for value in asked if value in known]
-    return codes, [value for value in asked if value and value not in known]
+    return codes, [value for value in asked if value not in known]
 
 
 def keep(

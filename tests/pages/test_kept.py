@@ -23,6 +23,9 @@ def test_what_was_not_asked_for_longest_leaves_first():
     kept.put("c", 3)
     assert [kept.get(key) for key in "abc"] == [1, None, 3]
     assert len(kept) == 2
+    kept.drop("a")
+    kept.drop("a")
+    assert kept.requests() == ["c"]
 
 
 def test_a_second_asker_waits_for_the_first_and_others_do_not():

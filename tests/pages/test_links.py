@@ -108,11 +108,11 @@ def test_the_choice_outlives_a_switch_of_language():
 
 
 BAD = {
-    "p_kind": ("video", "%%", "Upload"),
+    "p_kind": ("video", "%%", "Upload", ""),
     "p_class": ("12", "one", "-1"),
     "p_other": ("c", "None", "🦊"),
     "p_runs": ("vicreg", "SIMSIAM", "`x`"),
-    "p_steps": ("abc", "1e9", "inf", "nan", "-3"),
+    "p_steps": ("abc", "1e9", "inf", "nan", "-3", ""),
     "p_eta": ("1.5", "infinity", "0,5", ""),
     "p_k": ("7", "1.5", "ten"),
     "p_levels": ("0", "61", "x"),
@@ -160,6 +160,12 @@ def test_a_text_that_is_too_long_is_cut_and_that_is_said():
     at = opened(p_text="12345")
     assert at.text_input(key="p_text").value == "123"
     assert "12345" in at.info[0].value
+
+
+def test_a_whole_number_is_made_of_a_fraction_and_that_is_said():
+    at = opened(p_steps="2.5")
+    assert at.slider(key="p_steps").value == 2
+    assert "2.5" in at.info[0].value
 
 
 def test_the_line_leaves_when_the_visitor_moves_on():

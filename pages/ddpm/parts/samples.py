@@ -103,6 +103,8 @@ def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int)
     if path is None or not path.finished:
         return False
     loaders.keep_drawn(name, way, seeds, path)
+    # Its pictures are kept now: the steps to them would fill the memory for nothing.
+    library.kept("against", live.MOST_KEPT).drop(request)
     button.empty()
     return True
 
