@@ -24,6 +24,7 @@ from train.run import loop, options, run
 from train.run import trainer as base
 from train.run.budget import copy_of, seconds_of_a_step
 from train.run.bundling import shown_rows
+from train.run.recorded import recorded
 from train.run.settings import Training
 
 QUARTERS = 4
@@ -78,6 +79,7 @@ class Trainer(base.Trainer):
     def __init__(self, config: DDPMConfig, *rest) -> None:
         super().__init__(config, *rest)
         self.schedule = config.schedule.build().to(self.device)
+        self.network = recorded(self.model, self.device, self.training.record)
 
     def build(self) -> UNet:
         return UNet(self.config.unet)
@@ -98,7 +100,7 @@ class Trainer(base.Trainer):
 
         def network(x_t: Tensor, t: Tensor) -> Tensor:
             with loop.autocast(self.device):
-                output = self.model(x_t.contiguous(memory_format=torch.channels_last), t)
+                output = self.network(x_t.contiguous(memory_format=torch.channels_last), t)
             said.copy_(output.detach())
             return output.float()
 

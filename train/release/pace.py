@@ -109,7 +109,7 @@ def measure(
     tested = random_pictures(TESTED, device, 1)
     rows = torch.arange(training.batch_size, device=device)
     flops = flops_of_a_step(kind(config, training, device, trained, tested), rows)
-    training = replace(training, compile=device.type == "cuda")
+    training = replace(training, record=device.type == "cuda")
     trainer = kind(config, training, device, trained, tested)
     seconds = seconds_of_a_step(trainer)
     busy, operations = where_time_goes(trainer, rows)

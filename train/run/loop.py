@@ -73,9 +73,10 @@ class MovingAverage:
         names, parameters = zip(*model.named_parameters(), strict=True)
         averaged = [self.values[name] for name in names]
         get_ema_multi_avg_fn(decay)(averaged, parameters, None)  # all of them in a few kernels
-        for name, buffer in model.named_buffers():
-            if name in self.values:
-                self.values[name].copy_(buffer)
+        buffers = [(n, buffer) for n, buffer in model.named_buffers() if n in self.values]
+        if buffers:
+            names, buffers = zip(*buffers, strict=True)
+            torch._foreach_copy_([self.values[name] for name in names], buffers)
 
 
 def save_state(path: Path, state: dict[str, object]) -> None:

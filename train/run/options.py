@@ -113,7 +113,13 @@ def add_arguments(
         "--compile",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="compile the network first (default: on CUDA, where it pays)",
+        help="compile the network first, which takes minutes (default: no)",
+    )
+    parser.add_argument(
+        "--record",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="replay the passes of a DDPM or of SimSiam as CUDA graphs (default: on CUDA)",
     )
 
 
@@ -152,10 +158,10 @@ def training_of(recipe: Training, arguments: argparse.Namespace, device: torch.d
     """The recipe with what the command line changes."""
     changed = {
         name: getattr(arguments, name)
-        for name in (*SETTINGS, "selection", "compile")
+        for name in (*SETTINGS, "selection", "compile", "record")
         if getattr(arguments, name) is not None
     }
-    changed.setdefault("compile", device.type == "cuda")
+    changed.setdefault("record", device.type == "cuda")
     factor = getattr(arguments, "augment", None)
     if factor is not None:
         changed["augmentation"] = recipe.augmentation.scaled(factor)

@@ -19,7 +19,7 @@ class Training:
     pass over them, or ``updates_per_epoch`` updates where that is not 0: so a run with small batches
     can be measured as often, and end after as many updates, as one with large batches. ``lengthened``:
     (epochs done, epochs planned until then) of every change. ``ancestors``: the bundles that the
-    weights come from.
+    weights come from. ``compile`` and ``record`` make steps faster (``train.run.recorded``).
     """
 
     data: str = "svhn"
@@ -38,6 +38,7 @@ class Training:
     clip_norm: float | None = None
     augmentation: DigitAugmentation = field(default_factory=DigitAugmentation)
     compile: bool = False
+    record: bool = False
     seed: int = 0
     pictures: int = 0
     selection: Selection = "shares"

@@ -18,6 +18,7 @@ from core.simsiam.joint_embedding import EMBEDDING_PRESETS, EmbeddingConfig, Joi
 from core.simsiam.views import HARDER, Views, apply
 from train.run import distributed, loop, options, run
 from train.run import trainer as base
+from train.run.recorded import recorded
 from train.run.settings import Training
 from train.simsiam import bundle as simsiam_bundle
 from train.simsiam import diagnosis
@@ -88,7 +89,8 @@ class Trainer(base.Trainer):
         if self.config[0] == "dssl" and not self.training.heavy:
             raise ValueError("heavy must be set for dssl: it is made of harder views")
         self.classes = int(self.tested.labels.max()) + 1
-        self.loss = distributed.parallel(ViewsLoss(self.model), self.device)
+        loss = distributed.parallel(ViewsLoss(self.model), self.device)
+        self.loss = recorded(loss, self.device, self.training.record)
         self.before: dict[str, float] = {}
         self.statistics: dict[str, Tensor] = {}
         self.arrays: list[dict[str, Tensor]] = []
