@@ -1,4 +1,5 @@
-"""The families of models by name: a new one is a folder with a record, and a line here."""
+"""The families of models by name: a new one is a folder with a record, a line here, and in
+``core.contents`` what its pages need."""
 
 from __future__ import annotations
 

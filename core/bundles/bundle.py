@@ -195,7 +195,7 @@ def read_bundle(
         config=read_json(folder, name, "config.json", dict),
         history=read_json(folder, name, "history.json", list),
         metrics=read_json(folder, name, "metrics.json", dict),
-        card=(folder / "README.md").read_text(encoding="utf-8"),
+        card=_read_text(folder, name, "README.md"),
         reached=reached,
     )
     _check_config(bundle)
@@ -258,6 +258,13 @@ def read_json(folder: Path, name: str, file: str, kind: type) -> dict | list:
     if not isinstance(value, kind):
         raise damaged(name, file)
     return value
+
+
+def _read_text(folder: Path, name: str, file: str) -> str:
+    try:
+        return (folder / file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise damaged(name, file) from error
 
 
 def unusable(name: str, field: str) -> AtelierError:

@@ -8,22 +8,11 @@ from typing import Literal
 import numpy as np
 
 from core.bundles.bundle import Bundle, unusable
+from core.contents import RUN_FIGURES
 from core.errors import AtelierError
 from core.simsiam import methods
 
 Layer = Literal["z", "h"]
-FIGURES = (
-    "test_knn_accuracy",
-    "test_alignment",
-    "test_uniformity",
-    "test_std_z",
-    "test_std_h",
-    "test_rank_z",
-    "test_rank_h",
-    "test_variance_z",
-    "test_variance_h",
-)
-"""Figures that a run has of every epoch and of the network before its first step."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +73,9 @@ def read_run(bundle: Bundle) -> RunRecord:
         raise unusable(bundle.name, "architecture") from error
     try:
         rows = [{**bundle.metrics["before"], "train_loss": np.nan}, *bundle.history]
-        figures = {name: np.array([row[name] for row in rows]) for name in (*FIGURES, "train_loss")}
+        figures = {
+            name: np.array([row[name] for row in rows]) for name in (*RUN_FIGURES, "train_loss")
+        }
         held = bundle.profiles
         spectra = {layer: 10 ** held[f"spectrum_{layer}_log10"] for layer in ("z", "h")}
         maps = {layer: held[f"map_{layer}"] for layer in ("z", "h")}

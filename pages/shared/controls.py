@@ -25,17 +25,15 @@ SECONDS_A_STOP = 0.7
 
 
 def choose_language() -> None:
-    """The switch in the sidebar; the choice lives in the visit and in the address.
+    """The switch in the sidebar; the choice lives in the visit and, unless it is the browser's own
+    language, in the address.
 
     A widget forgets its value when another page is opened, so it is only a mirror of a plain key of
     the visit.
     """
     if LANGUAGE not in st.session_state:
         wanted = next(iter(links.values(LANGUAGE_PARAMETER)), None)
-        if wanted not in LANGUAGES:
-            browser = (st.context.locale or "en")[:2]
-            wanted = browser if browser in LANGUAGES else "en"
-        st.session_state[LANGUAGE] = wanted
+        st.session_state[LANGUAGE] = wanted if wanted in LANGUAGES else _language_of_browser()
     st.session_state[LANGUAGE_WIDGET] = st.session_state[LANGUAGE]
     st.segmented_control(
         "Language · Langue",
@@ -48,7 +46,14 @@ def choose_language() -> None:
         ),
         width="stretch",
     )
-    links.write(LANGUAGE_PARAMETER, [language()])
+    # Unasked, it would be a second entry in the browser's history of the page just opened.
+    if links.values(LANGUAGE_PARAMETER) or language() != _language_of_browser():
+        links.write(LANGUAGE_PARAMETER, [language()])
+
+
+def _language_of_browser() -> str:
+    browser = (st.context.locale or "en")[:2]
+    return browser if browser in LANGUAGES else "en"
 
 
 # ---------------------------------------------------------------- choices

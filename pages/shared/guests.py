@@ -8,6 +8,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from core.bundles import hub, remote
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import ManifestEntry
+from core.contents import check_contents
 from core.errors import AtelierError
 from core.families import networks
 from pages.shared import links
@@ -55,6 +56,7 @@ def open_(place: str) -> str:
         )
     finally:
         bar.empty()
+    check_contents(found)
     return add(found, repo)
 
 

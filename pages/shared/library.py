@@ -16,6 +16,7 @@ import streamlit as st
 
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import CHECKPOINTS, Manifest, ManifestEntry
+from core.contents import check_contents
 from core.errors import AtelierError
 from core.families import family_of, read_manifest
 from core.pictures.house_number import HouseNumber, draw
@@ -106,6 +107,7 @@ def _guest(identity: str, name: str) -> Timed[Bundle]:
 def _opened(name: str) -> Timed[Bundle]:
     begun = time.perf_counter()
     found = visible_manifest().open(name)
+    check_contents(found)
     heap.grown()
     return Timed(found, time.perf_counter() - begun)
 

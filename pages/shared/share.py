@@ -1,4 +1,4 @@
-"""The link of what is shown, to hand out.
+"""The link of what is shown, to hand out and to come back to.
 
 On a Space the app stands in a frame, and the browser's address bar shows the page around it: what
 the controls say is in the frame's own address only. That address opens the app by itself and
@@ -58,8 +58,38 @@ input[hidden] { display: none; }
 """
 
 _JS = """
+// On the way back Streamlit opens the page of a history entry without what the entry's address says
+// (streamlit/streamlit#9279), and before it opens another page it empties the address of the one that is
+// left. Here a page is one entry, which keeps the address that it was left with, and the way back loads
+// that address, which restores the page.
+const keepHistory = () => {
+  if (window.latentAtelierHistory) return;
+  window.latentAtelierHistory = true;
+  const { history } = window;
+  const push = history.pushState.bind(history);
+  let left = window.location.href;
+  document.addEventListener("click", () => (left = window.location.href), { capture: true });
+  history.pushState = (state, unused, url) => {
+    const path = (address) => new URL(address ?? "", window.location.href).pathname;
+    const here = window.location.pathname;
+    if (path(url) === here) {
+      history.replaceState(state, unused, url);
+      return;
+    }
+    if (path(left) === here) history.replaceState(history.state, unused, left);
+    push(state, unused, url);
+  };
+  const back = (event) => {
+    if (window.location.hash) return; // a jump within the page
+    event.stopImmediatePropagation();
+    window.location.reload();
+  };
+  window.addEventListener("popstate", back, { capture: true });
+};
+
 export default ({ data, parentElement }) => {
   document.documentElement.lang = data.language; // what a screen reader pronounces the page in
+  keepHistory();
   const [button, status, field] = ["button", "[role=status]", "input"].map((part) =>
     parentElement.querySelector(part)
   );
@@ -73,7 +103,9 @@ export default ({ data, parentElement }) => {
   };
   let timer;
   button.onclick = async () => {
-    const link = window.location.href;
+    const address = new URL(window.location.href);
+    address.searchParams.set("lang", data.language);
+    const link = address.href;
     clearTimeout(timer);
     forget();
     try {

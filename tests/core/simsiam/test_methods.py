@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 from torch.nn import functional as F
 
 from core.bundles.bundle import write_bundle
+from core.contents import RUN_FIGURES as FIGURES
 from core.errors import AtelierError
 from core.families import open_bundle
 from core.pictures import images
@@ -19,7 +20,7 @@ from core.simsiam.barlow_twins import BarlowTwins
 from core.simsiam.byol import BYOL, BYOLConfig
 from core.simsiam.dssl import DSSL
 from core.simsiam.explorer import SimSiamExplorer, golden_deviation, golden_outputs
-from core.simsiam.run_record import FIGURES, read_run
+from core.simsiam.run_record import read_run
 from core.simsiam.simsiam import SimSiam
 from core.simsiam.vicreg import VICReg
 from core.simsiam.views import HARDER, STANDARD, Views

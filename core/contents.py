@@ -1,0 +1,122 @@
+"""What the pages of every family need of a bundle: looked for when one is opened, before it is shown.
+
+Without torch, so that pages of what bundles store start without it.
+"""
+
+from __future__ import annotations
+
+from core.bundles.bundle import Bundle, other_family
+from core.bundles.contents import Contents
+
+RUN_FIGURES = (
+    "test_knn_accuracy",
+    "test_alignment",
+    "test_uniformity",
+    "test_std_z",
+    "test_std_h",
+    "test_rank_z",
+    "test_rank_h",
+    "test_variance_z",
+    "test_variance_h",
+)
+"""Figures that a run has of every epoch and of the network before its first step."""
+
+VAE = Contents(
+    figures=(
+        "test.pictures",
+        "test.nll",
+        "test.kl",
+        "test.negative_elbo",
+        "linear_model.nll",
+    ),
+    tables={"importance_weighted": ("K", "nll", "pictures")},
+    epochs=("epoch", "test_nll", "test_kl", "test_negative_elbo", "seconds_total"),
+    arrays={
+        "kl_per_unit": 1,
+        "unit_variance": 1,
+        "class_mean": 2,
+        "class_std": 2,
+        "class_count": 1,
+        "ppca_mean": 1,
+        "ppca_loadings": 2,
+        "ppca_test_nll": 1,
+        "test_nll": 1,
+        "test_kl": 1,
+        "test_mode_mse": 1,
+        "shown_rows": 1,
+        "best_rows": 1,
+        "worst_rows": 1,
+    },
+    sheets=("samples", "reconstructions", "best", "worst"),
+)
+
+DDPM = Contents(
+    figures=(
+        "test.pictures",
+        "test.eps_mse",
+        "samples.samples",
+        "samples.frechet_pixel_components",
+        "samples.frechet_real_against_real",
+        "samples.sharpness",
+        "samples.sharpness_of_test_pictures",
+        "schedule.alpha_bar_end",
+        "timing.seconds_a_picture_all_steps",
+        "timing.seconds_a_picture_50_steps",
+    ),
+    epochs=("epoch", "train_loss", "test_loss", "seconds_total"),
+    arrays={
+        "level_t": 1,
+        "level_log_snr": 1,
+        "level_loss": 1,
+        "level_eps_mse": 1,
+        "level_x0_mse": 1,
+    },
+    sheets=("samples", "ancestral", "final"),
+)
+
+SIMSIAM = Contents(
+    figures=(
+        *(f"before.{name}" for name in RUN_FIGURES),
+        "test.knn_accuracy",
+        "test.linear_accuracy",
+        "test.queries",
+    ),
+    epochs=("epoch", "train_loss", *RUN_FIGURES, "seconds_train", "seconds_total"),
+    arrays={
+        "spectrum_z_log10": 2,
+        "spectrum_h_log10": 2,
+        "map_z": 3,
+        "map_h": 3,
+        "map_labels": 1,
+    },
+)
+
+JUDGE = Contents(
+    figures=(
+        "test.pictures",
+        "test.accuracy",
+        "test.calibration_error",
+        "test.sure",
+        "features.mean_distance",
+        "features.median_distance_other_digit",
+        "features.frechet_halves_of_test",
+    ),
+    epochs=("epoch", "seconds_total"),
+    arrays={
+        "confusion": 2,
+        "reliability_count": 1,
+        "feature_mean": 1,
+        "feature_covariance": 2,
+    },
+)
+
+CONTENTS = {"vae": VAE, "ddpm": DDPM, "simsiam": SIMSIAM, "judge": JUDGE}
+"""By family."""
+
+
+def check_contents(bundle: Bundle) -> None:
+    """Raises ``AtelierError`` where pages cannot show a bundle: ``bundle-lacks``, ``bundle-config``,
+    ``bundle-family``."""
+    if bundle.family not in CONTENTS:
+        raise other_family(bundle.name, bundle.family, CONTENTS)
+    CONTENTS[bundle.family].check(bundle)
