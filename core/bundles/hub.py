@@ -21,6 +21,7 @@ from huggingface_hub import (
     EvalResult,
     HfApi,
     ModelCard,
+    constants,
     get_token,
     hf_hub_download,
     scan_cache_dir,
@@ -226,6 +227,21 @@ def cached_folder(repo: str, revision: str | None = None) -> Path | None:
         return Path(snapshot_download(repo, revision=revision, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError, OSError):
         return None
+
+
+def cache_root() -> Path:
+    """The folder of the standard cache."""
+    return Path(constants.HF_HUB_CACHE)
+
+
+def cached_sizes() -> dict[tuple[str, str], int]:
+    """Bytes of every commit of a model in the standard cache, by repository and commit."""
+    return {
+        (held.repo_id, revision.commit_hash): revision.size_on_disk
+        for held in scan_cache_dir().repos
+        if held.repo_type == "model"
+        for revision in held.revisions
+    }
 
 
 def forget(repo: str, commit: str) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.bundles import hub, remote
+from core.bundles import fetched, hub, remote
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import ManifestEntry
 from core.contents import check_contents
@@ -16,6 +18,7 @@ from pages.shared.text import _, megabytes, sentence
 
 PARAMETER = "bundle"
 MOST = 4
+MOST_VARIABLE, MOST_MIB = "ATELIER_GUESTS_MIB", 2048
 GUESTS, REFUSED, COPIES = "guests", "guests_refused", "guests_copies"
 
 
@@ -41,6 +44,7 @@ def open_(place: str) -> str:
     Raises ``AtelierError``. The first of more than ``MOST`` guests leaves.
     """
     repo, revision = remote.parse(place)
+    held_before = hub.cached_folder(repo, revision)
     bar = st.progress(0.0, text=_("Fetching {name} …").format(name=repo))
     try:
         found = remote.fetch(
@@ -57,7 +61,19 @@ def open_(place: str) -> str:
     finally:
         bar.empty()
     check_contents(found)
+    commit = found.revision or ""
+    if held_before is None or (repo, commit) in fetched.noted():
+        fetched.note(repo, commit, _most_bytes())
     return add(found, repo)
+
+
+def _most_bytes() -> int:
+    """What the bundles that visitors had fetched may take of the disk."""
+    try:
+        mib = max(0, int(os.environ.get(MOST_VARIABLE, "")))
+    except ValueError:
+        mib = MOST_MIB
+    return mib * 2**20
 
 
 def add(found: Bundle, repo: str) -> str:
