@@ -14,7 +14,17 @@ from core.bundles.manifest import ManifestEntry
 from core.errors import AtelierError
 from pages.shared import controls, figures, guests, library, training
 from pages.shared.colours import BLUE, VERMILION
-from pages.shared.text import N_, _, head, mechanism, megabytes, number, plain_errors, sentence
+from pages.shared.text import (
+    N_,
+    _,
+    head,
+    mechanism,
+    megabytes,
+    number,
+    plain_errors,
+    scientific,
+    sentence,
+)
 
 ORIGINS = {"embedded": "checkpoints/", "hub": N_("Hub, cached"), "folder": "–"}
 COLOURS, DASHES = (BLUE, VERMILION), ("solid", "dash")
@@ -143,8 +153,8 @@ def golden(entry: ManifestEntry) -> None:
         off = library.golden_deviation(entry.name)
         st.success(
             _("Largest deviation {off}, allowed {limit}; {seconds} s.").format(
-                off=f"{off:.1e}",
-                limit=f"{GOLDEN_TOLERANCE:.0e}",
+                off=scientific(off),
+                limit=scientific(GOLDEN_TOLERANCE, 0),
                 seconds=number(time.perf_counter() - begun, 2),
             )
         )

@@ -16,7 +16,17 @@ from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
 from pages.shared.picking import Picked
-from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
+from pages.shared.text import (
+    N_,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    plain_errors,
+    scientific,
+)
 
 KINDS = {"linear": N_("Linear"), "cosine": N_("Cosine")}
 STOPS = 50
@@ -131,7 +141,7 @@ def pictures(
                 "in **one** step instead: the result differs from the picture on the right by at "
                 "most **{off}** in any value, which is rounding. The picture in the middle is "
                 "another draw from the same distribution."
-            ).format(off=f"{walk.off[place]:.0e}")
+            ).format(off=scientific(walk.off[place], 0))
         )
     chosen = np.linspace(0, len(walk.t) - 1, STRIP).round().astype(int)
     other = replace(config, kind="cosine" if config.kind == "linear" else "linear")

@@ -24,6 +24,7 @@ from pages.shared.text import (
     number,
     percent,
     plain_errors,
+    scientific,
 )
 
 ALIGNMENTS = {
@@ -304,7 +305,7 @@ def table_of_trade(rows: list[dict]) -> None:
         rows,
         [
             Column("T", "T", int),
-            Column("alpha_bar_end", _("ᾱ at the end"), lambda value: f"{value:.1e}"),
+            Column("alpha_bar_end", _("ᾱ at the end"), scientific),
             Column("epochs_in_words", _("epochs")),
             Column("seconds_an_epoch", _("an epoch, s"), digits(0)),
             Column("training_minutes", _("training, min"), digits(0)),

@@ -13,7 +13,17 @@ from pages.shared import controls, figures, library, training
 from pages.shared.colours import AMBER, GREY, SKY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.questions import question
-from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
+from pages.shared.text import (
+    N_,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    plain_errors,
+    scientific,
+)
 
 CURVES: training.Curves = {
     "loss": (
@@ -141,7 +151,25 @@ def by_level(bundle: Bundle) -> None:
             "to be copied: {last} at the highest. For the **picture** it is the other way "
             "round: a small error in the noise is a large one in x₀ where almost no picture "
             "is left."
-        ).format(first=number(first, 3), last=f"{last:.0e}")
+        ).format(first=number(first, 3), last=scientific(last, 0))
+    )
+
+
+def predicts_v(bundle: Bundle) -> bool:
+    return bundle.config["architecture"].get("prediction") == "v"
+
+
+def said_of_v() -> str:
+    """Why a network predicts v instead of the noise."""
+    return (
+        _(
+            "This network does not predict the noise itself but **v**, noise and picture in one, "
+            "from which the noise follows. At the last level next to nothing of the picture is left, "
+            "and the smallest error in the noise would become a huge one in the picture: the colours "
+            "drift. An error in v stays the same size in the picture. What is minimised is the smooth "
+            "L1 of v; the curve called smooth L1 of the noise is the assignment's loss."
+        )
+        + "\n\n"
     )
 
 
@@ -192,13 +220,12 @@ def main() -> None:
                 "step, ask the network for the noise, and compare. Errors below 1 count by their "
                 "square, larger ones only by their size, so that no single value rules a step. "
                 "The levels of a batch are drawn evenly apart, so that each batch sees every "
-                "depth of noise.\n\nThe networks that come with this app do not predict the noise "
-                "itself but **v**, noise and picture in one, from which the noise follows. At "
-                "the last level next to nothing of the picture is left, and the smallest error "
-                "in the noise would become a huge one in the picture: colours run away. An error "
-                "in v stays the same size in the picture. What is minimised is the smooth L1 of "
-                "v; the curve called smooth L1 of the noise is the assignment's loss.\n\nWhat is "
-                "shown and stored is an **exponential moving average** of the weights: the "
+                "depth of noise."
+            )
+            + "\n\n"
+            + (said_of_v() if predicts_v(bundle) else "")
+            + _(
+                "What is shown and stored is an **exponential moving average** of the weights: the "
                 "weights themselves jump about from step to step, and samples with them."
             )
         )

@@ -68,6 +68,19 @@ def number(value: float, digits: int = 1) -> str:
     return text
 
 
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def scientific(value: float, digits: int = 1) -> str:
+    """A number of any size as the visitor's language writes it: 9.8 × 10⁻⁴ or 9,8 × 10⁻⁴; 0 is 0."""
+    if not value:
+        return "0"
+    factor, power = f"{value:.{digits}e}".split("e")
+    raised = str(int(power)).translate(SUPERSCRIPT)
+    space = "\N{NO-BREAK SPACE}"
+    return f"{number(float(factor), digits)}{space}×{space}10{raised}"
+
+
 def coloured(symbol: str, latex: str | None = None) -> str:
     """A symbol in its colour, as LaTeX; ``latex`` writes it another way, as in z_1."""
     return rf"\textcolor{{{SYMBOL_COLOURS[symbol]}}}{{{latex or SYMBOL_LATEX[symbol]}}}"

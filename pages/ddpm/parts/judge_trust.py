@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.judge.explorer import JudgeExplorer
+from core.judge.model import SURE
 from pages.shared import figures, loaders
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
@@ -29,13 +30,14 @@ def in_words(judge: JudgeExplorer) -> None:
         _(
             "On {count} test digits it is right {accuracy} of the time. Its logits are "
             "divided by a temperature so that its probabilities mean what they say: the "
-            "expected calibration error is {error} (before: {before}). It is sure (p ≥ 0.9) of {sure}, "
+            "expected calibration error is {error} (before: {before}). It is sure (p ≥ {p}) of {sure}, "
             "and then right {right} of the time. Of a picture that holds no digit it still names one."
         ).format(
             count=number(test["pictures"], 0),
             accuracy=percent(test["accuracy"], 1),
             error=number(test["calibration_error"], 3),
             before=number(test["calibration_error_uncalibrated"], 3),
+            p=number(SURE, 1),
             sure=percent(test["sure"]),
             right=percent(test["accuracy_of_sure"], 1),
         )

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from core.simsiam.run_record import RunRecord
-from pages.shared.text import N_, _, number, percent
+from pages.shared.text import N_, _, number, percent, scientific
 from pages.simsiam.parts import runs
-from pages.simsiam.parts.run_charts import has_learnt, state
+from pages.simsiam.parts.run_charts import has_learnt, knn_queries, state
 
 Runs = Mapping[str, RunRecord]
 """Runs of one set by recipe."""
@@ -25,12 +25,6 @@ def final_epoch(record: RunRecord) -> int:
 def value_at(record: RunRecord, column: str, epoch: int = -1) -> float:
     """A figure of a run after an epoch; at its end unless told otherwise."""
     return float(record.figures[column][epoch])
-
-
-def knn_queries(record: RunRecord) -> int:
-    """How many test pictures the kNN accuracy by epoch is over."""
-    config = record.bundle.config
-    return min(config["training"]["protocol"]["queries"], config["data"]["test_pictures"])
 
 
 def standard_error(*records: RunRecord) -> float:
@@ -139,7 +133,7 @@ def from_to(record: RunRecord, value: Callable[[int], float]) -> str:
 def short(value: float) -> str:
     """A number of any size in about three digits."""
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.1e}"
+        return scientific(value)
     return number(value, max(0, 2 - int(np.floor(np.log10(abs(value) or 1)))))
 
 

@@ -204,13 +204,11 @@ def provenance(
     """Where a figure of several runs comes from: every bundle by name and hash."""
     first, *others = (record.bundle for record in records)
     said: dict[str, object] = {}
-    if others:
-        said[_("beside")] = ", ".join(f"{of.name} · {of.revision or of.digest}" for of in others)
     if epoch is not None:
         said[_("epoch")] = epoch
     seeds = sorted({record.bundle.config["seed"] for record in records})
     said[_("seed")] = ", ".join(map(str, seeds))
-    return Provenance(first, live=False, settings={**said, **settings})
+    return Provenance(first, live=False, settings={**said, **settings}, also=tuple(others))
 
 
 def over(record: RunRecord, column: str) -> dict[str, object]:
@@ -271,12 +269,17 @@ def state(record: RunRecord, baseline: RunRecord | None, epoch: int, share: floa
 def has_learnt(record: RunRecord, epoch: int) -> bool:
     """Whether neighbours name the class more often than before the first step.
 
-    By more than two standard errors of the earlier share, as that much is chance.
+    By more than two standard errors of the difference of both shares, as that much is chance.
     """
     before, now = (float(record.figures["test_knn_accuracy"][at]) for at in (0, epoch))
+    variance = sum(share * (1 - share) for share in (before, now)) / knn_queries(record)
+    return bool(now - before > 2 * np.sqrt(variance))
+
+
+def knn_queries(record: RunRecord) -> int:
+    """How many test pictures the kNN accuracy by epoch is over."""
     config = record.bundle.config
-    asked = min(config["training"]["protocol"]["queries"], config["data"]["test_pictures"])
-    return bool(now - before > 2 * np.sqrt(before * (1 - before) / asked))
+    return min(config["training"]["protocol"]["queries"], config["data"]["test_pictures"])
 
 
 # ---------------------------------------------------------------- inside

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -11,6 +13,9 @@ from core.simsiam.run_record import RunRecord
 from pages.shared import controls, guests, library, loaders
 from pages.shared.colours import AMBER, BLUE, BROWN, GREEN, GREY, PINK, SKY, VERMILION
 from pages.shared.text import N_, _, number
+
+WIDTH_OF_THE_PAPER = 64
+"""Channels of the first stage of ResNet-18."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +107,44 @@ def words(record: RunRecord) -> str:
 
 def chosen_set(key: str) -> dict[str, RunRecord]:
     """The set of runs to look at: the visitor's choice where there is more than one."""
-    found = sets()
+    found = {code_of(one): one for one in sets()}
     if len(found) == 1:
-        return found[0]
-    titles = {words(next(iter(one.values()))): one for one in found}
-    return titles[controls.choice(_("Set of runs"), {title: title for title in titles}, key)]
+        return next(iter(found.values()))
+    return found[controls.choice(_("Set of runs"), titles(found), key)]
+
+
+def code_of(one: dict[str, RunRecord]) -> str:
+    """What a set is called in an address: width, pictures and epochs, and what else it differs by.
+
+    Equal for equal sets wherever they are opened; a guest's set has the name of its bundle.
+    """
+    first = next(iter(one.values()))
+    shared = "-".join(map(str, first.comparable))
+    told_apart = hashlib.sha256(shared.encode()).hexdigest()[:4]
+    _data, _split, pictures, width, _stem, _hidden, epochs = first.comparable
+    code = f"w{width}-n{pictures}-e{epochs}-{told_apart}"
+    is_guest = guests.is_guest(first.bundle.name)
+    return f"{code}-{first.bundle.name}" if is_guest else code
+
+
+def titles(found: Mapping[str, dict[str, RunRecord]]) -> dict[str, str]:
+    """What a visitor reads of each set; where two would read alike, with the name of a bundle."""
+    firsts = {code: next(iter(one.values())) for code, one in found.items()}
+    said = {code: words(first) for code, first in firsts.items()}
+    twice = {title for title, times in Counter(said.values()).items() if times > 1}
+    return {
+        code: f"{title} · {firsts[code].bundle.name}" if title in twice else title
+        for code, title in said.items()
+    }
 
 
 def what_they_are(records: Sequence[RunRecord]) -> None:
     """One line under figures of several runs: size, data and device, and that it is said if small."""
     config = records[0].bundle.config
-    small = config["architecture"]["width"] < 64
     said = _("All these runs: {words}.").format(words=words(records[0]))
-    if small:
+    if config["architecture"]["width"] < WIDTH_OF_THE_PAPER:
         said += " " + _(
-            "A narrow network on part of CIFAR-10, trained on a CPU: it shows who collapses, not "
-            "how good these methods become."
+            "A narrow network: it shows which runs collapse, not how good these methods can get."
         )
     begun = [record for record in records if record.bundle.ancestors]
     if begun:
