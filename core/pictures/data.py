@@ -147,9 +147,9 @@ def missing(name: str, split: str) -> AtelierError:
             variable=DATA_DIR_VARIABLE,
         )
     return AtelierError(
-        "data-not-there",
+        "data-missing",
         "The {split} split of {name} is not at hand: {variable} is set, but {folder} holds no file "
-        "of it. Set it to the folder above {repo}, or download the split.",
+        "of it; download it, or set {variable} to the folder above {repo}.",
         name=name,
         split=split,
         repo=source.repo,

@@ -69,11 +69,11 @@ class Trainer(base.Trainer):
 
     @classmethod
     def check(cls, config: JudgeConfig, train_set: PictureSet, test_set: PictureSet) -> None:
-        """As of every run; the test pictures themselves must be of two classes (``data-one-class``)."""
+        """As of every run; the test pictures themselves must be of two classes."""
         super().check(config, train_set, test_set)
         if len(np.unique(test_set.labels)) < cls.least_classes:
             raise AtelierError(
-                "data-one-class",
+                "data-few-classes",
                 "All {count} test pictures are of one class: the family judge needs two to tell apart.",
                 count=len(test_set),
             )

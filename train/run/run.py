@@ -221,7 +221,7 @@ def _read(family: type[Trainer], run: Path, state: object) -> tuple[dict, Any, T
         return settings, config, family.training_class.read(settings["training"])
     except (KeyError, TypeError, ValueError) as error:  # runs of earlier versions name no family
         raise AtelierError(
-            "run-family-other",
+            "run-family",
             "{folder} is no run of the family {family}: its settings are others.",
             folder=run,
             family=family.family,
