@@ -7,6 +7,7 @@ import signal
 import sys
 from types import ModuleType
 
+from core.bundles import files
 from core.errors import AtelierError
 from train.families import TRAINED
 from train.release import embed, export, measure, pace, plan, publish, space, tables, verify
@@ -47,12 +48,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; the exit status."""
+    """Run a command; the exit status. What a person can mend is one sentence on stderr."""
     arguments = build_parser().parse_args(argv)
     try:
         return commands()[arguments.command][0].main(arguments) or 0
     except (AtelierError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a folder that may not be read or written, …
+        print(f"error: {files.plain(error)}", file=sys.stderr)
         return 1
 
 

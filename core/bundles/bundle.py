@@ -34,7 +34,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
-from safetensors.numpy import save_file as save_arrays
+from safetensors.numpy import save as packed
 
 from core.bundles.files import replacing_folder, sha256, write_json
 from core.errors import AtelierError
@@ -306,8 +306,11 @@ def _check_config(bundle: Bundle) -> None:
 
 
 def _save_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """safetensors writes memory as it lies: arrays in another order (channels last) go in C order."""
-    save_arrays({key: np.asarray(value, order="C") for key, value in arrays.items()}, path)
+    """safetensors writes memory as it lies: arrays in another order (channels last) go in C order.
+
+    Packed first, since its own writer has an error of its own for a full disk.
+    """
+    path.write_bytes(packed({key: np.asarray(value, order="C") for key, value in arrays.items()}))
 
 
 def write_bundle(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -12,8 +13,53 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.errors import AtelierError
+
 LEFT = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<aside>\.old)?")
 """Names that ``tempfile`` makes of the prefix ``.NAME.``; ``.old``: what was moved aside."""
+
+
+def plain(error: OSError) -> AtelierError:
+    """What a person is told of a file that could not be read or written: its path and the cause."""
+    path = error.filename
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return AtelierError(
+            "disk-is-full", "The disk is full: {path} could not be written.", path=path or "a file"
+        )
+    if path is None:
+        return AtelierError("system", "{reason}.", reason=error.strerror or error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return AtelierError(
+            "file-for-folder", "{path}: a file stands where a folder is needed.", path=path
+        )
+    if isinstance(error, IsADirectoryError):
+        return AtelierError(
+            "folder-for-file", "{path}: a folder stands where a file is needed.", path=path
+        )
+    if isinstance(error, FileNotFoundError):
+        return AtelierError("file-gone", "{path} does not exist.", path=path)
+    return AtelierError(
+        "file-refused", "{path}: {reason}.", path=path, reason=error.strerror or error
+    )
+
+
+@contextmanager
+def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """``OSError`` raised in here names ``path`` in place of nothing or of what is ``temporary``.
+
+    A full disk, for one, is reported without a name. Without ``temporary`` every name is replaced.
+    """
+    try:
+        yield
+    except OSError as error:
+        found = error.filename
+        if error.errno is None:
+            raise
+        if found is None or temporary is None:
+            error.filename = str(path)
+        elif isinstance(found, str) and Path(found).is_relative_to(temporary):
+            error.filename = str(path / Path(found).relative_to(temporary))
+        raise
 
 
 @contextmanager
@@ -21,13 +67,15 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``; moved onto it at the end, removed on any error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with _named(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        with _named(path, temporary):
+            yield temporary
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -41,14 +89,16 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    with _named(folder):
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     os.chmod(temporary, 0o755)
     aside = temporary.with_name(temporary.name + ".old")
     try:
-        yield temporary
-        if folder.exists():
-            os.replace(folder, aside)
-        os.replace(temporary, folder)
+        with _named(folder, temporary):
+            yield temporary
+            if folder.exists():
+                os.replace(folder, aside)
+            os.replace(temporary, folder)
     except BaseException:
         if aside.exists() and not folder.exists():
             os.replace(aside, folder)

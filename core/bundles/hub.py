@@ -28,6 +28,7 @@ from huggingface_hub import (
     snapshot_download,
     try_to_load_from_cache,
 )
+from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -47,6 +48,8 @@ from tqdm import tqdm
 
 from core.errors import AtelierError
 
+OF_THE_DISK = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+"""Errors that a network has not, and a folder that cannot be written has."""
 SECONDS_TO_ANSWER = 10.0
 KEPT_FILE = ".gitattributes"
 """The Hub's own file, which says what is stored apart from git."""
@@ -119,9 +122,17 @@ def _plain_errors(repo: str) -> Iterator[None]:
             raise AtelierError(
                 "hub-partial", "The Hub sent a file of {repo} only in part.", repo=repo
             ) from error
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise AtelierError(
                 "disk-full", "The disk is full: {repo} could not be stored.", repo=repo
+            ) from error
+        if error.filename is not None or error.errno in OF_THE_DISK:
+            raise AtelierError(
+                "hub-cache",
+                "{repo} cannot be stored in the cache, {folder}: {reason}.",
+                repo=repo,
+                folder=HF_HUB_CACHE,
+                reason=error.strerror,
             ) from error
         raise _unreachable(repo) from error
 

@@ -11,8 +11,9 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
@@ -26,7 +27,7 @@ from core.errors import AtelierError
 from core.pictures.images import FORMATS, SIZE, Pictures, read_picture
 
 DATA_DIR_VARIABLE = "ATELIER_DATA_DIR"
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
+PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 Content = TypeVar("Content")
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.parquet$")
 
@@ -113,9 +114,8 @@ def find_split(name: str, split: str) -> list[Path] | None:
     Raises ``AtelierError`` ``data-incomplete`` when some of its shards are missing.
     """
     source = _source(name)
-    root = os.environ.get(DATA_DIR_VARIABLE)
-    if root:
-        folder = Path(root) / source.repo / source.configuration
+    folder = _data_folder(source)
+    if folder is not None:
         files = sorted(folder.glob(f"{split}-*-of-*.parquet"))
         if files:
             return _complete(files)
@@ -124,6 +124,38 @@ def find_split(name: str, split: str) -> list[Path] | None:
         if cached is not None:
             return [cached]
     return None
+
+
+def _data_folder(source: DataSource) -> Path | None:
+    """Where ``ATELIER_DATA_DIR`` has a data set; None where it is not set. ``~`` is one's home."""
+    root = os.environ.get(DATA_DIR_VARIABLE)
+    return Path(root).expanduser() / source.repo / source.configuration if root else None
+
+
+def missing(name: str, split: str) -> AtelierError:
+    """What to say of a split that is not at hand: where it was looked for, and how to get it."""
+    source = _source(name)
+    folder = _data_folder(source)
+    if folder is None:
+        return AtelierError(
+            "data-missing",
+            "The {split} split of {name} is not at hand: download it, or set {variable} to a "
+            "folder that holds {repo}.",
+            name=name,
+            split=split,
+            repo=source.repo,
+            variable=DATA_DIR_VARIABLE,
+        )
+    return AtelierError(
+        "data-missing",
+        "The {split} split of {name} is not at hand: {variable} is set, but {folder} holds no file "
+        "of it; download it, or set {variable} to the folder above {repo}.",
+        name=name,
+        split=split,
+        repo=source.repo,
+        variable=DATA_DIR_VARIABLE,
+        folder=folder,
+    )
 
 
 def _hub_file(source: DataSource, split: str) -> str:
@@ -202,15 +234,7 @@ def load_split(name: str, split: str, most: int = 0, selection: Selection = "sha
     source = _source(name)
     files = find_split(name, split)
     if files is None:
-        raise AtelierError(
-            "data-missing",
-            "The {split} split of {name} is not at hand: download it, or set {variable} to a "
-            "folder that holds {repo}.",
-            name=name,
-            split=split,
-            repo=source.repo,
-            variable=DATA_DIR_VARIABLE,
-        )
+        raise missing(name, split)
     tables = [_read_table(file, source) for file in files]
     labels = [_labels(table, source, file) for table, file in zip(tables, files, strict=True)]
     chosen = select(np.concatenate(labels), most, selection)
@@ -292,37 +316,109 @@ def _decode(row: object, file: Path, number: int) -> Pictures:
     return picture
 
 
-def load_folder(folder: Path) -> PictureSet:
-    """One's own data set: ``folder/<class>/<picture>``, pictures of any size, cut to 32 x 32.
+# ---------------------------------------------------------------- one's own folder
 
-    Raises ``AtelierError``: ``folder-missing``, ``folder-empty``, ``folder-picture``.
+LINK_TO_NOWHERE = "link to nowhere"
+HIDDEN = "name with a dot in front"
+NO_SUFFIX = "file without a suffix"
+NESTED = "folder in a class folder"
+
+
+@dataclass(frozen=True)
+class OwnFiles:
+    """What a folder of class folders holds.
+
+    ``pictures``: the files of each class that has any, classes and files in the order of their names.
+    ``left_out``: how many other entries there are of each kind, which is a suffix, in small letters,
+    or one of ``LINK_TO_NOWHERE``, ``HIDDEN``, ``NO_SUFFIX`` and ``NESTED``.
+    """
+
+    folder: Path
+    pictures: Mapping[str, tuple[Path, ...]]
+    left_out: Mapping[str, int]
+
+
+def find_own(folder: Path) -> OwnFiles:
+    """Looks at the names in ``folder/<class>/<picture>``; opens no picture.
+
+    Class folders whose names begin with a dot or ``__`` are those of other programs and not looked
+    into. Raises ``AtelierError``: ``folder-missing``, ``folder-empty``; ``OSError`` where a class
+    folder may not be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise AtelierError("folder-missing", "{folder} is not a folder.", folder=folder)
-    files = {
-        entry.name: sorted(f for f in entry.iterdir() if f.suffix.lower() in PICTURE_SUFFIXES)
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith((".", "__"))
-    }
-    classes = sorted(name for name, found in files.items() if found)
-    pictures: list[Pictures] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        for file in files[name]:
-            try:
-                pictures.append(read_picture(file.read_bytes()))
-            except AtelierError as error:
-                raise AtelierError(
-                    "folder-picture", "{file}: {reason}", file=file, reason=error
-                ) from error
-            labels.append(label)
+    pictures: dict[str, tuple[Path, ...]] = {}
+    left_out: Counter[str] = Counter()
+    for entry in sorted(folder.iterdir()):
+        if not entry.is_dir():
+            left_out[_kind(entry)] += 1
+        elif not entry.name.startswith((".", "__")):
+            inside = sorted(entry.iterdir())
+            found = tuple(file for file in inside if _is_picture(file))
+            left_out.update(_kind(file) for file in inside if not _is_picture(file))
+            if found:
+                pictures[entry.name] = found
     if not pictures:
         raise AtelierError(
             "folder-empty",
             "{folder} holds no class folders with pictures: one folder a class is expected.",
             folder=folder,
         )
-    return PictureSet(
-        folder.name, "all", np.stack(pictures), np.array(labels, dtype=np.int64), tuple(classes)
-    )
+    return OwnFiles(folder, pictures, dict(sorted(left_out.items())))
+
+
+def _is_picture(file: Path) -> bool:
+    """By its name; macOS leaves a file ``._0.png`` next to ``0.png`` on a disk of another system."""
+    named = not file.name.startswith(".") and file.suffix.lower() in PICTURE_SUFFIXES
+    return named and file.is_file()
+
+
+def _kind(entry: Path) -> str:
+    """The kind of what is left out, as ``OwnFiles`` counts it."""
+    if entry.name.startswith("."):
+        return HIDDEN
+    if not entry.exists():
+        return LINK_TO_NOWHERE
+    return NESTED if entry.is_dir() else entry.suffix.lower() or NO_SUFFIX
+
+
+def load_own(files: OwnFiles) -> PictureSet:
+    """The pictures of a folder, of any size, cut to 32 x 32, class behind class.
+
+    Raises ``AtelierError`` ``folder-picture``, and ``OSError`` where a file may not be read; both name
+    the file.
+    """
+    pictures: list[Pictures] = []
+    for file in (file for found in files.pictures.values() for file in found):
+        try:
+            pictures.append(read_picture(file.read_bytes()))
+        except AtelierError as error:
+            raise AtelierError(
+                "folder-picture", "{file}: {reason}", file=file, reason=error
+            ) from error
+    sizes = [len(found) for found in files.pictures.values()]
+    labels = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+    return PictureSet(files.folder.name, "all", np.stack(pictures), labels, tuple(files.pictures))
+
+
+def load_folder(folder: Path) -> PictureSet:
+    """One's own data set: ``folder/<class>/<picture>``, pictures of any size, cut to 32 x 32.
+
+    Raises what ``find_own`` and ``load_own`` raise.
+    """
+    return load_own(find_own(folder))
+
+
+def mixed(pictures: PictureSet) -> PictureSet:
+    """The same pictures in an order in which every class is spread evenly over the set.
+
+    So the first n have of each class its share, to a picture. Picture p, from 0, of a class of s
+    stands by (p + 1/2) / s; of equals the lower class comes first. The order is the same everywhere.
+    """
+    place = np.zeros(len(pictures))
+    for label in np.unique(pictures.labels):
+        rows = np.flatnonzero(pictures.labels == label)
+        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    order = np.lexsort((pictures.labels, place))
+    return replace(pictures, pictures=pictures.pictures[order], labels=pictures.labels[order])

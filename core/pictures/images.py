@@ -24,6 +24,9 @@ SIZE = 32
 
 MAX_BYTES = 20 * 2**20
 MAX_PIXELS = 25_000_000
+MAX_JPEG_PIXELS = 80_000_000
+"""Of a JPEG that is decoded at a fraction of its size, as those of phones are: what is held in memory
+stays below ``MAX_PIXELS``. Pillow warns of more."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """What uploads may be: Pillow would also hand EPS to Ghostscript, which runs it."""
 
@@ -66,15 +69,7 @@ def read_picture(data: bytes, size: int = SIZE) -> Pictures:
         )
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                raise AtelierError(
-                    "picture-too-large",
-                    "This picture has {width} x {height} pixels; up to {limit} million are read.",
-                    width=opened.width,
-                    height=opened.height,
-                    limit=MAX_PIXELS // 10**6,
-                )
-            opened.draft("RGB", (8 * size, 8 * size))  # a JPEG is decoded smaller at once
+            _draft(opened, 8 * size)
             upright = _eight_bit(ImageOps.exif_transpose(opened)).convert("RGBA")
             upright = upright.reduce(max(1, min(upright.size) // (8 * size)))
     except AtelierError:
@@ -96,8 +91,34 @@ def read_picture(data: bytes, size: int = SIZE) -> Pictures:
     return np.asarray(square, dtype=np.uint8)
 
 
+def _draft(opened: Image.Image, least: int) -> None:
+    """Has a JPEG decoded at the smallest fraction with sides of ``least`` pixels; limits all pictures.
+
+    A progressive JPEG is held whole by its decoder, whatever the fraction.
+    """
+    width, height = opened.size
+    opened.draft("RGB", (least, least))
+    whole = opened.size == (width, height) or opened.info.get("progressive")
+    limit = MAX_PIXELS if whole else MAX_JPEG_PIXELS
+    if width * height > limit or opened.width * opened.height > MAX_PIXELS:
+        raise AtelierError(
+            "picture-too-large",
+            "This picture has {width} x {height} pixels; up to {limit} million are read.",
+            width=width,
+            height=height,
+            limit=(limit if width * height > limit else MAX_PIXELS) // 10**6,
+        )
+
+
 def _eight_bit(picture: Image.Image) -> Image.Image:
-    """A 16-bit grey picture with 8 bits, any other as it is."""
+    """A grey picture of 16 bits or of fractions with 8 bits, any other as it is.
+
+    Fractions (float32) up to 1 are shares of white, and grey levels of 255 where any is above.
+    """
+    if picture.mode == "F":
+        levels = np.nan_to_num(np.asarray(picture, dtype=np.float64))
+        white = 255 if levels.max() <= 1 else 1
+        return Image.fromarray((levels * white).round().clip(0, 255).astype(np.uint8))
     if not picture.mode.startswith("I"):
         return picture
     return Image.fromarray(

@@ -75,7 +75,7 @@ def stops(alignment: str, explorers: list[DDPMExplorer]) -> list[int]:
         return list(range(int(np.floor(most)), int(np.floor(least)) - 1, -1))
     if alignment == "share":
         return [1, *range(5, 101, 5)]
-    return [1, *(step * longest // 30 for step in range(1, 31))]
+    return sorted({max(1, step * longest // 30) for step in range(31)})
 
 
 def level(alignment: str, stop: int, explorer: DDPMExplorer) -> int | None:
@@ -360,7 +360,7 @@ def sheets(explorers: list[DDPMExplorer]) -> None:
                 Provenance(bundle, live=False, settings={_("seeds"): f"0 – {SHEET - 1}"})
             )
             figures.downloads(
-                f"samples_T_{explorer.T}", png=lambda shown=shown: figures.grid(shown, 4)
+                f"samples_{bundle.name}", png=lambda shown=shown: figures.grid(shown, 4)
             )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
@@ -50,9 +52,9 @@ CHANNELS_A_PAGE = 24
 MOST_SEGMENTS = len(PALETTE)
 
 
-def levels_of(explorer: DDPMExplorer) -> list[int]:
-    """The levels that the grid shows, from 0."""
-    return [round(share * explorer.T) - 1 for share in SHARES]
+def levels_of(explorer: DDPMExplorer, shares: Sequence[float] = SHARES) -> list[int]:
+    """The levels that the grid shows, from 0, rising; fewer where T has not so many."""
+    return sorted({max(0, round(share * explorer.T) - 1) for share in shares})
 
 
 def provenance(
@@ -157,7 +159,8 @@ def channels(name: str, picked: Picked, seed: int) -> None:
             layers = controls.same(explorer.layers)
             layer = controls.option(_("Layer"), layers, "inside_layer", default=explorer.layers[-1])
         with middle:
-            t = controls.stop("t", [level + 1 for level in levels], levels[2] + 1, "inside_t")
+            usual = levels[min(2, len(levels) - 1)] + 1
+            t = controls.stop("t", [level + 1 for level in levels], usual, "inside_t")
         values = found.value[layer][[level + 1 for level in levels].index(t)]
         count = len(values)
         pages = -(-count // CHANNELS_A_PAGE)
@@ -227,7 +230,7 @@ def segmentation(name: str, picked: Picked, seed: int) -> None:
             )
         with middle:
             ts = [level + 1 for level in levels]
-            usual = [str(round(share * explorer.T)) for share in SEGMENT_SHARES]
+            usual = [str(level + 1) for level in levels_of(explorer, SEGMENT_SHARES)]
             chosen = controls.several(_("Levels t"), controls.same(ts), "inside_levels", usual)
         with right:
             k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, 3, "inside_k")

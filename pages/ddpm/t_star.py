@@ -53,7 +53,7 @@ def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
         code = controls.choice(_("Way of denoising"), codes, "tstar_way")
     with middle:
         low, high = controls.span(
-            _("Levels t′, from – to"), 1, T, (T // 25, 4 * T // 5), f"tstar_span_{T}"
+            _("Levels t′, from – to"), 1, T, (max(1, T // 25), 4 * T // 5), f"tstar_span_{T}"
         )
         count = controls.whole(_("How many levels"), 3, 24, 12, "tstar_levels")
     with right:

@@ -245,7 +245,43 @@ def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: in
     downloads(key, rows=rows)
 
 
+OF_A_TRACE = ("name", "x", "y", "text", "hovertext", "customdata")
+"""Where Plotly may find words in a trace that pages take from a bundle, and reads them as markup."""
+
+
+def as_written(figure: go.Figure) -> None:
+    """Words of a figure stand there letter for letter, but for ``<br>``, in place.
+
+    A class may be called ``<b>``, after its folder. Templates of pages are left as they are.
+    """
+    for trace in figure.data:
+        for key in OF_A_TRACE:
+            value = getattr(trace, key, None)
+            if (found := _escaped(value)) is not value:
+                trace[key] = found
+    titled = [figure.layout, figure.layout.legend]
+    axes = [*figure.select_xaxes(), *figure.select_yaxes()]
+    for one in (*titled, *axes):
+        one.title.text = _escaped(one.title.text)
+    for axis in axes:
+        axis.ticktext = _escaped(axis.ticktext)
+    for note in figure.layout.annotations:
+        note.text = _escaped(note.text)
+
+
+def _escaped(value: object) -> object:
+    """Words, or a list of them; all else as it is."""
+    if isinstance(value, str):
+        return value.replace("&", "&amp;").replace("<", "&lt;").replace("&lt;br>", "<br>")
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OU":
+        return value
+    if isinstance(value, list | tuple | np.ndarray) and any(isinstance(one, str) for one in value):
+        return [_escaped(one) for one in value]
+    return value
+
+
 def _drawn(figure: go.Figure, key: str, alt: str, height: int) -> None:
+    as_written(figure)
     figure.update_layout(
         height=height,
         font_size=15,

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,7 +39,7 @@ from core.vae.explorer import Evidence, VAEExplorer
 from core.vae.latent_profiles import ClassProfiles
 from pages.shared import heap, library
 from pages.shared.library import Timed
-from pages.shared.text import _
+from pages.shared.text import LOGGER, _
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 DRAWN_KEPT = 128
@@ -154,8 +155,19 @@ def _split(
 
 
 def split_at_hand(name: str, split: str) -> bool:
-    """Whether a split can be read without a download."""
-    return name in data.SOURCES and data.find_split(name, split) is not None
+    """Whether a split can be read without a download; of a setting that is wrong the log tells."""
+    if name not in data.SOURCES:
+        return False
+    found = data.find_split(name, split) is not None
+    if not found:
+        _log_once(str(data.missing(name, split)))
+    return found
+
+
+@cache
+def _log_once(words: str) -> None:
+    """For whoever runs the app: visitors cannot mend it, and need not know its folders."""
+    LOGGER.warning(words)
 
 
 def picture_count(name: str, split: str) -> int:

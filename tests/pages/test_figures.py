@@ -5,7 +5,9 @@ import io
 import re
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
+from plotly.subplots import make_subplots
 from streamlit.testing.v1 import AppTest
 
 from core.pictures.images import png_bytes
@@ -190,3 +192,56 @@ IN_FRENCH = re.compile(
     "\N{MINUS SIGN}?[\\d\N{NARROW NO-BREAK SPACE}]+(,\\d+)?(\N{NARROW NO-BREAK SPACE}%)?"
 )
 """A number as a French page writes it."""
+
+
+# ---------------------------------------------------------------- names that look like markup
+
+
+def words_in(value):
+    """Every string of a nested value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from words_in(one)
+    elif isinstance(value, list | tuple | np.ndarray):
+        for one in value:
+            yield from words_in(one)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ('with "quotes" & <b>', 'with "quotes" &amp; &lt;b>'),
+        ("<i>cats</i>", "&lt;i>cats&lt;/i>"),
+        ("a &lt; b", "a &amp;lt; b"),
+        ("<a href='x'>dogs</a>", "&lt;a href='x'>dogs&lt;/a>"),
+        ("two<br>lines", "two<br>lines"),
+        ("plain", "plain"),
+    ],
+)
+def test_a_class_stands_in_a_chart_as_it_is_written(name, written):
+    """Wherever a chart may have it: Plotly reads words as markup."""
+    figure = make_subplots(2, 1, subplot_titles=[name, "other"])
+    figure.add_trace(go.Heatmap(z=np.eye(2), x=[name, "other"], y=np.array([name, "other"])))
+    template = "%{x}<extra></extra>"
+    figure.add_trace(
+        go.Scatter(
+            x=[1, 2],
+            y=[3, 4],
+            name=name,
+            text=[name, ""],
+            customdata=[name, ""],
+            hovertemplate=template,
+        )
+    )
+    figure.update_xaxes(title=name, ticktext=[name], tickvals=[1])
+    figure.update_layout(title=name, legend_title=name)
+    before = figure.to_plotly_json()
+    count = sum(words == name for words in words_in(before))
+    assert count >= 9
+    figures.as_written(figure)
+    after = list(words_in(figure.to_plotly_json()))
+    assert sum(words == written for words in after) == count
+    assert template in after
+    assert list(figure.data[1].x) == [1, 2]

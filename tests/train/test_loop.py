@@ -201,3 +201,41 @@ def test_a_set_on_the_device_keeps_each_label_with_its_picture():
 def test_a_device_is_taken_by_name():
     assert loop.pick_device("cpu") == CPU
     assert loop.device_name(CPU).startswith("CPU, ")
+
+
+@pytest.mark.parametrize("name", ["foo", "", "meta", "cuda:x", "gpu", "CUDA"])
+def test_what_is_no_device_is_refused(name):
+    with pytest.raises(ValueError, match=r"^device must be cuda, mps or cpu, got"):
+        loop.pick_device(name)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "cpu:1", "mps:1"])
+def test_a_device_that_is_not_here_is_named(name):
+    with pytest.raises(AtelierError, match=f"PyTorch finds no {name} on this machine") as caught:
+        loop.pick_device(name)
+    assert caught.value.code == "device-missing"
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_an_accelerator_is_taken_where_there_is_one_alone(name, monkeypatch):
+    module = {"cuda": torch.cuda, "mps": torch.backends.mps}[name]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(module, "is_available", lambda: True)
+    assert loop.pick_device(name) == torch.device(name)
+    monkeypatch.setattr(module, "is_available", lambda: False)
+    with pytest.raises(AtelierError, match=f"no {name} on"):
+        loop.pick_device(name)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 torn", b"no state"])
+def test_a_state_that_is_damaged_says_so(tmp_path, content):
+    (tmp_path / "state.pt").write_bytes(content)
+    with pytest.raises(AtelierError) as caught:
+        loop.load_state(tmp_path / "state.pt", CPU)
+    assert caught.value.code == "run-damaged"
+
+
+def test_a_state_that_may_not_be_read_is_not_called_damaged(tmp_path):
+    (tmp_path / "state.pt").mkdir()
+    with pytest.raises(IsADirectoryError):
+        loop.load_state(tmp_path / "state.pt", CPU)

@@ -130,8 +130,10 @@ def pixel_components(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
     return mean, vectors[:, ::-1][:, :COMPONENTS]
 
 
-def sample_figures(drawn: Pictures, train_set: PictureSet, test_set: PictureSet) -> dict:
-    """How like the data samples are, in pixels alone; real against real beside it."""
+def sample_figures(
+    drawn: Pictures, steps: int, train_set: PictureSet, test_set: PictureSet
+) -> dict:
+    """How like the data samples of so many ``steps`` are, in pixels; real against real beside it."""
     mean, directions = pixel_components(train_set.pictures)
 
     def features(pictures: Pictures) -> np.ndarray:
@@ -142,7 +144,7 @@ def sample_figures(drawn: Pictures, train_set: PictureSet, test_set: PictureSet)
     some = features(train_set.pictures[shown_rows(len(train), len(drawn))])
     return {
         "samples": len(drawn),
-        "steps": SAMPLE_STEPS,
+        "steps": steps,
         "components": min(COMPONENTS, directions.shape[1]),
         "frechet_pixel_components": frechet_distance(features(drawn), real),
         "frechet_real_against_real": frechet_distance(some, real),
@@ -172,12 +174,13 @@ def measure(
     eps_model, schedule = model.eps, model.schedule
     levels = loop.resident(test_set.pictures, device)
     figures, arrays = losses_by_level(eps_model, schedule, levels)
-    drawn = draw(eps_model, schedule, SAMPLES, min(SAMPLE_STEPS, schedule.T), device)
+    steps = min(SAMPLE_STEPS, schedule.T)
+    drawn = draw(eps_model, schedule, SAMPLES, steps, device)
     ancestral = draw(eps_model, schedule, SHEET_PICTURES, schedule.T, device)
     return Measured(
         metrics={
             "test": figures,
-            "samples": sample_figures(drawn, train_set, test_set),
+            "samples": sample_figures(drawn, steps, train_set, test_set),
             "schedule": {
                 "alpha_bar_end": float(schedule.alphas_cumprod[-1]),
                 "log_snr_end": float(schedule.log_snr[-1]),
@@ -258,7 +261,7 @@ def protocol(about: dict, T: int) -> str:
         f"float32. Losses: mean over {min(LEVEL_PICTURES, about['test_pictures'])} test pictures "
         f"spread over the set, at {LEVELS} levels spread over T = {T}, the same noise at each; "
         f"values of noise have variance 1. Samples: {SAMPLES} pictures from seeds 0 to "
-        f"{SAMPLES - 1}, DDIM with {SAMPLE_STEPS} steps, eta 0, without clipping. Frechet distance: "
+        f"{SAMPLES - 1}, DDIM with {min(SAMPLE_STEPS, T)} steps, eta 0, without clipping. Frechet distance: "
         f"between the Gaussians fitted to samples and to all test pictures in the first "
         f"{COMPONENTS} principal components of the training pixels, values in [-1, 1]; real "
         f"against real: as many training pictures in the place of samples. It sees colours and "

@@ -81,6 +81,16 @@ class Trainer(base.Trainer):
         self.schedule = config.schedule.build().to(self.device)
         self.network = recorded(self.model, self.device, self.training.record)
 
+    @classmethod
+    def check(cls, config: DDPMConfig, train_set: PictureSet, test_set: PictureSet) -> None:
+        """As of every run; ValueError where a quarter of the schedule has no level."""
+        super().check(config, train_set, test_set)
+        if config.schedule.T < QUARTERS:
+            raise ValueError(
+                f"T must be at least {QUARTERS}, since the loss is measured by quarter of it, "
+                f"got {config.schedule.T}"
+            )
+
     def build(self) -> UNet:
         return UNet(self.config.unet)
 
@@ -175,11 +185,13 @@ start, resume, finish = (partial(verb, Trainer) for verb in (run.start, run.resu
 def evaluate(model: DDPM, levels: Tensor) -> dict[str, float]:
     """Smooth L1 and mean squared error of the noise on test pictures, and by quarter of T.
 
-    Every picture has one level and one noise, the same at every call; levels are spread evenly.
+    T is at least 4. Every picture has one level and one noise, the same at every call; levels are
+    spread evenly. Pictures fewer than 8 are looked at again, so that each quarter has some.
     """
     device, schedule = levels.device, model.schedule
     generator = loop.epoch_generator(0, 0, "evaluate", torch.device("cpu"))
-    count = len(levels)
+    count = max(len(levels), 2 * QUARTERS)
+    levels = levels[torch.arange(count, device=device) % len(levels)]
     t = torch.arange(count) * schedule.T // count
     t = t[torch.randperm(count, generator=generator)].to(device)
     smooth, square = [], []

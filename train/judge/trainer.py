@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.bundles.bundle import Bundle
-from core.judge.model import PRESETS, Judge, JudgeConfig
+from core.errors import AtelierError
+from core.judge.model import CLASSES, PRESETS, Judge, JudgeConfig
 from core.pictures.data import PictureSet
 from train.judge import bundle as judge_bundle
 from train.run import loop, options, run
@@ -59,8 +61,22 @@ class Trainer(base.Trainer):
 
     family = "judge"
     training_class = JudgeTraining
+    least_tested = 4  # Frechet distance of one half of them to the other
+    least_classes = 2  # distance of two pictures of different ones
+    most_classes = CLASSES
     config: JudgeConfig
     model: Judge
+
+    @classmethod
+    def check(cls, config: JudgeConfig, train_set: PictureSet, test_set: PictureSet) -> None:
+        """As of every run; the test pictures themselves must be of two classes."""
+        super().check(config, train_set, test_set)
+        if len(np.unique(test_set.labels)) < cls.least_classes:
+            raise AtelierError(
+                "data-few-classes",
+                "All {count} test pictures are of one class: the family judge needs two to tell apart.",
+                count=len(test_set),
+            )
 
     def build(self) -> Judge:
         return Judge(self.config)

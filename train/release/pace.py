@@ -56,7 +56,7 @@ def random_pictures(count: int, device: torch.device, seed: int) -> Resident:
     """``count`` pictures of uniform noise with the classes 0 to 9 in turn."""
     generator = torch.Generator().manual_seed(seed)
     levels = torch.randint(0, 256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    return Resident(levels.to(device), (torch.arange(count) % 10).to(device))
+    return Resident(levels.to(device), (torch.arange(count) % 10).to(device), classes=10)
 
 
 def matrix_peak(device: torch.device) -> float:

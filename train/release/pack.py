@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from core.bundles.files import replacing
 from core.families import open_bundle
@@ -28,10 +28,8 @@ def content(folder: Path, target: Path, keep: Kept) -> Path:
     if keep == "backbone":
         weights = load_file(folder / "model.safetensors")
         own = {key: value for key, value in weights.items() if key.startswith("backbone.")}
-        save_file(
-            {key: np.ascontiguousarray(value) for key, value in own.items()},
-            target / "backbone.safetensors",
-        )
+        packed = save({key: np.ascontiguousarray(value) for key, value in own.items()})
+        (target / "backbone.safetensors").write_bytes(packed)
     return target
 
 

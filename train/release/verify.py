@@ -67,6 +67,7 @@ def pictures_of(bundle: bundles.Bundle, folder: str) -> tuple[PictureSet, Pictur
         folder=folder,
         pictures=bundle.config["training"].get("pictures", 0),
         selection=bundle.config["training"].get("selection", "first"),
+        mixed=bundle.config["training"].get("mixed", False),
     )
     for found, key in ((train_set, "fingerprint"), (test_set, "test_fingerprint")):
         if found.fingerprint() != about[key]:

@@ -8,6 +8,7 @@ number of threads).
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import subprocess
 import time
@@ -27,15 +28,44 @@ from core.pictures.images import Pictures
 MAX_SNAPSHOTS = 40
 
 
+DEVICES = ("cuda", "mps", "cpu")
+
+
 def pick_device(name: str | None = None) -> torch.device:
-    """The named device, or the best at hand: cuda, then mps, then cpu."""
+    """The named device, or the best at hand: cuda, then mps, then cpu.
+
+    Raises ``ValueError`` for another name, ``AtelierError`` ``device-missing`` where there is none of
+    that name here.
+    """
     if name is not None:
-        return torch.device(name)
+        return _named_device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def _named_device(name: str) -> torch.device:
+    """``name`` is one of ``DEVICES``, of several with a number behind it: ``cuda:1``."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in DEVICES:
+        raise ValueError(f"device must be {', '.join(DEVICES[:-1])} or cpu, got {name!r}")
+    count = {
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": 1,
+    }[device.type]
+    if (device.index or 0) >= count:
+        raise AtelierError(
+            "device-missing",
+            "PyTorch finds no {device} on this machine: leave out --device for the best at hand.",
+            device=device,
+        )
+    return device
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -81,8 +111,11 @@ class MovingAverage:
 
 def save_state(path: Path, state: dict[str, object]) -> None:
     """Everything a run needs to go on, moved into place when complete."""
+    # PyTorch's own writer says of a full disk that a position was unexpected; a file says what it is.
+    packed = io.BytesIO()
+    torch.save(state, packed)
     with replacing(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(packed.getbuffer())
 
 
 def no_run(folder: Path) -> AtelierError:
@@ -95,16 +128,20 @@ def no_run(folder: Path) -> AtelierError:
 def load_state(path: Path, device: torch.device) -> dict[str, object]:
     """The state of a run, tensors and plain values only.
 
-    Raises ``AtelierError`` ``run-missing`` or ``run-damaged``.
+    Raises ``AtelierError`` ``run-missing`` or ``run-damaged``; ``OSError`` where it may not be read.
     """
     if not path.exists():
         raise no_run(path.parent)
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:
-        raise AtelierError(
-            "run-damaged", "{path} is damaged: this run cannot be resumed.", path=path
-        ) from error
+    with open(path, "rb") as file:
+        try:
+            return torch.load(file, map_location=device, weights_only=True)
+        except Exception as error:
+            raise run_damaged(path) from error
+
+
+def run_damaged(path: Path) -> AtelierError:
+    """What to raise where a file is not the state of a run."""
+    return AtelierError("run-damaged", "{path} is damaged: this run cannot be resumed.", path=path)
 
 
 def epochs_within(
@@ -180,15 +217,19 @@ def resident(pictures: Pictures, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Resident:
-    """A set of pictures on the device of a run: levels uint8 (N, 3, 32, 32), labels int64 (N,)."""
+    """A set of pictures on the device of a run: levels uint8 (N, 3, 32, 32), labels int64 (N,).
+
+    ``classes``: how many the set has names for; some may have no picture here.
+    """
 
     levels: Tensor
     labels: Tensor
+    classes: int
 
     @classmethod
     def of(cls, pictures: PictureSet, device: torch.device) -> Resident:
         labels = torch.from_numpy(pictures.labels).to(device)
-        return cls(resident(pictures.pictures, device), labels)
+        return cls(resident(pictures.pictures, device), labels, len(pictures.class_names))
 
 
 def as_float(levels: Tensor) -> Tensor:

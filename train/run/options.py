@@ -41,8 +41,8 @@ SETTINGS = (
 """Fields of ``Training`` that are an option each."""
 
 TAKEN_WITH = {
-    "resume": {"run", "resume", "epochs", "at_most", "download", "device"},
-    "finish": {"run", "finish", "download", "device"},
+    "resume": {"run", "resume", "epochs", "at_most", "folder", "download", "device"},
+    "finish": {"run", "finish", "folder", "download", "device"},
 }
 """What a run that goes on takes from the command line; all else stands in its settings."""
 
@@ -174,10 +174,15 @@ def _carried_out(
     """The bundle of the run that the command line starts, resumes or finishes."""
     where = {"download": bool(arguments.download), "device": device}
     if arguments.finish:
-        return run.finish(family, arguments.run, **where)
+        return run.finish(family, arguments.run, folder=arguments.folder, **where)
     if arguments.resume:
         return run.resume(
-            family, arguments.run, epochs=arguments.epochs, at_most=arguments.at_most, **where
+            family,
+            arguments.run,
+            epochs=arguments.epochs,
+            folder=arguments.folder,
+            at_most=arguments.at_most,
+            **where,
         )
     bundle = None
     if arguments.start is not None:

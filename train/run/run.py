@@ -31,6 +31,9 @@ from train.run.loop import Resident
 from train.run.settings import Training, not_finite
 from train.run.trainer import Trainer
 
+STATE = {"epoch", "history", "model", "average", "average_updates", "optimizer"}
+"""What the state of every run holds next to its settings."""
+
 Pictures = tuple[PictureSet, PictureSet]
 """Training and test pictures of a run."""
 
@@ -57,7 +60,7 @@ def start(
     bundle is that of the last one. ``download`` fetches data that is not at hand.
 
     Raises ``AtelierError``: ``run-busy``, ``run-exists``, ``run-not-finite``, ``start-unfit``, and those
-    of ``sets.load``.
+    of ``sets.load`` and of ``family.check``; ``OSError`` where a file cannot be read or written.
     """
     end = _end_after(at_most)
     with locked(run := Path(run)):
@@ -67,6 +70,8 @@ def start(
                 "{folder} holds a run already: go on with --resume, or name another folder.",
                 folder=run,
             )
+        if training.folder:  # a run may be resumed from another working directory
+            training = replace(training, folder=placed(training.folder))
         note = training.data_note or sets.note_of(training.data, training.split, training.folder)
         training = replace(training, data_note=note)
         if begin_with is not None:
@@ -85,6 +90,7 @@ def resume(
     run: Path,
     *,
     epochs: int | None = None,
+    folder: str | None = None,
     at_most: float | None = None,
     download: bool = False,
     device: torch.device,
@@ -92,25 +98,32 @@ def resume(
     """Go on after the last whole epoch; the folder of the finished bundle.
 
     ``epochs`` gives the run a new length in all: the learning rate goes on where a run of that length
-    stands. ``at_most`` and ``download`` as in ``start``.
+    stands. ``folder``: where one's own pictures lie now. ``at_most`` and ``download`` as in ``start``.
 
-    Raises ``AtelierError``: ``run-busy``, ``run-missing``, ``run-damaged``, ``run-other-data``,
-    ``run-not-finite``, and those of ``sets.load``.
+    Raises ``AtelierError``: ``run-busy``, ``run-missing``, ``run-damaged``, ``run-family``,
+    ``run-other-data``, ``run-not-finite``, and those of ``sets.load`` and of ``family.check``;
+    ``OSError`` where a file cannot be read or written.
     """
     end = _end_after(at_most)
-    with _opened(family, run, epochs, download, device) as (trainer, settings, pictures):
+    with _opened(family, run, epochs, folder, download, device) as (trainer, settings, pictures):
         return _trained(trainer, Path(run), pictures, settings, end)
 
 
 def finish(
-    family: type[Trainer], run: Path, *, download: bool = False, device: torch.device
+    family: type[Trainer],
+    run: Path,
+    *,
+    folder: str | None = None,
+    download: bool = False,
+    device: torch.device,
 ) -> Path:
     """No more training: the bundle of the last whole epoch; its folder.
 
-    Raises ``AtelierError``: ``run-busy``, ``run-missing``, ``run-damaged``, ``run-other-data``, and
-    those of ``sets.load``.
+    ``folder`` as in ``resume``. Raises ``AtelierError``: ``run-busy``, ``run-missing``,
+    ``run-damaged``, ``run-family``, ``run-other-data``, and those of ``sets.load`` and of
+    ``family.check``; ``OSError`` where a file cannot be read or written.
     """
-    with _opened(family, run, None, download, device) as (trainer, settings, pictures):
+    with _opened(family, run, None, folder, download, device) as (trainer, settings, pictures):
         trainer.snapshot(trainer.averaged_model(), Path(run) / "progress", trainer.epoch)
         return _bundled(trainer, Path(run), pictures, settings)
 
@@ -147,7 +160,9 @@ def _with_data(
         download=download,
         pictures=training.pictures,
         selection=training.selection,
+        mixed=training.mixed,
     )
+    family.check(config, *pictures)
     held = (Resident.of(one, device) for one in pictures)
     return family(config, training, device, *held), pictures
 
@@ -165,6 +180,7 @@ def _settings_of(trainer: Trainer, pictures: Pictures) -> dict:
     """What ``run.json`` says of a new run."""
     train_set, test_set = pictures
     return {
+        "family": trainer.family,
         "architecture": trainer.architecture(),
         "training": asdict(trainer.training),
         "data": {
@@ -182,9 +198,55 @@ def _settings_of(trainer: Trainer, pictures: Pictures) -> dict:
     }
 
 
+def placed(folder: str) -> str:
+    """A folder as it is found from every working directory; ``~`` is one's home."""
+    return str(Path(folder).expanduser().absolute())
+
+
+def _read(family: type[Trainer], run: Path, state: object) -> tuple[dict, Any, Training]:
+    """Settings of a stored run, as plain values and as what the family makes of them."""
+    settings = state.get("settings") if isinstance(state, dict) else None
+    if not isinstance(settings, dict) or not set(state) >= STATE:
+        raise loop.run_damaged(run / "state.pt")
+    if settings.get("family", family.family) != family.family:
+        raise AtelierError(
+            "run-family",
+            "{folder} is a run of the family {found}, not of {family}.",
+            folder=run,
+            found=settings["family"],
+            family=family.family,
+        )
+    try:
+        config = family.config_of(settings["architecture"])
+        return settings, config, family.training_class.read(settings["training"])
+    except (KeyError, TypeError, ValueError) as error:  # runs of earlier versions name no family
+        raise AtelierError(
+            "run-family",
+            "{folder} is no run of the family {family}: its settings are others.",
+            folder=run,
+            family=family.family,
+        ) from error
+
+
+def _moved(training: Training, folder: str | None) -> Training:
+    """The settings of a run whose own pictures lie in ``folder`` now."""
+    if folder is None:
+        return training
+    if not training.folder:
+        raise ValueError(
+            f"folder must be left out: the run was trained on {training.data}, got {folder!r}"
+        )
+    return replace(training, folder=placed(folder))
+
+
 @contextmanager
 def _opened(
-    family: type[Trainer], run: Path, epochs: int | None, download: bool, device: torch.device
+    family: type[Trainer],
+    run: Path,
+    epochs: int | None,
+    folder: str | None,
+    download: bool,
+    device: torch.device,
 ) -> Iterator[tuple[Trainer, dict, Pictures]]:
     """The run in ``run`` after its last whole epoch, locked; ``epochs``: its new length."""
     run = Path(run)
@@ -192,9 +254,8 @@ def _opened(
         raise loop.no_run(run)
     with locked(run):
         state = loop.load_state(run / "state.pt", device)
-        settings = state["settings"]
-        config = family.config_of(settings["architecture"])
-        training = planned = family.training_class.read(settings["training"])
+        settings, config, training = _read(family, run, state)
+        training = planned = _moved(training, folder)
         if epochs is not None:
             training = longer(training, state["epoch"], epochs)
         if training != planned:
@@ -209,7 +270,10 @@ def _opened(
                 "The pictures at hand are not those that {folder} was trained on.",
                 folder=run,
             )
-        trainer.restore(state)
+        try:
+            trainer.restore(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise loop.run_damaged(run / "state.pt") from error
         yield trainer, settings, pictures
 
 

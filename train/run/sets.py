@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +12,16 @@ import numpy as np
 from core.errors import AtelierError
 from core.pictures import data
 from core.pictures.data import PictureSet, Selection
+from train.run import distributed
 
 OWN = "folder"
 """Name of a data set that is one's own folder of class folders."""
 
 HELD_OUT = 10
 """Of one's own pictures every tenth is a test picture."""
+
+LEAST_HELD_OUT = 2
+"""What spreads over test pictures, as their variance does, needs so many."""
 
 OFFICIAL_SIZES = {
     ("svhn", "train"): 73257,
@@ -70,22 +76,35 @@ def load(
     download: bool = False,
     pictures: int = 0,
     selection: Selection = "shares",
+    mixed: bool = True,
 ) -> tuple[PictureSet, PictureSet]:
     """Training and test pictures: two splits of a known data set, or one's own ``folder``.
 
     ``download`` fetches missing splits from the Hub; ``pictures`` of the training split are taken
-    (0: all), which ones ``core.pictures.data.select`` says. Raises ``AtelierError`` ``folder-small`` and
-    those of ``core.pictures.data``.
+    (0: all), which ones ``core.pictures.data.select`` says. ``mixed``: those of a folder come in an
+    order in which any first ones are of every class, in place of class behind class. Says on stderr
+    which files of a folder are left out. Raises ``AtelierError`` ``folder-small`` and those of
+    ``core.pictures.data``.
     """
     if folder:
-        trained, tested = hold_out(data.load_folder(Path(folder)))
-        return part_of(trained, pictures, selection), tested
+        files = data.find_own(Path(folder))
+        if files.left_out and distributed.is_first():
+            print(left_out_in_words(files.folder, files.left_out), file=sys.stderr)
+        trained, tested = hold_out(data.load_own(files))
+        trained = part_of(trained, pictures, selection)
+        return (data.mixed(trained), data.mixed(tested)) if mixed else (trained, tested)
     if download:
         for part in (split, test_split):
             if data.find_split(name, part) is None:
                 data.download_split(name, part)
     trained = data.load_split(name, split, pictures, selection)
     return trained, data.load_split(name, test_split)
+
+
+def left_out_in_words(folder: Path, left_out: Mapping[str, int]) -> str:
+    """What of a folder is no picture to learn from, by its kinds."""
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in left_out.items())
+    return f"Left out of {folder}: {kinds}."
 
 
 def part_of(whole: PictureSet, count: int, selection: Selection) -> PictureSet:
@@ -95,7 +114,11 @@ def part_of(whole: PictureSet, count: int, selection: Selection) -> PictureSet:
 
 
 def hold_out(pictures: PictureSet) -> tuple[PictureSet, PictureSet]:
-    """Every tenth picture of each class for testing, the others for training."""
+    """Every tenth picture of each class for testing, the others for training.
+
+    Where that is no more than a picture in all, since classes are small, every tenth of the whole.
+    Raises ``AtelierError`` ``folder-small``.
+    """
     if len(pictures) < 2 * HELD_OUT:
         raise AtelierError(
             "folder-small",
@@ -108,6 +131,8 @@ def hold_out(pictures: PictureSet) -> tuple[PictureSet, PictureSet]:
         rows = np.flatnonzero(pictures.labels == label)
         place[rows] = np.arange(len(rows))
     tested = place % HELD_OUT == HELD_OUT - 1
+    if tested.sum() < LEAST_HELD_OUT:
+        tested = np.arange(len(pictures)) % HELD_OUT == HELD_OUT - 1
     parts = [
         PictureSet(OWN, split, pictures.pictures[rows], pictures.labels[rows], pictures.class_names)
         for split, rows in (("train", ~tested), ("test", tested))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Self, get_args
 
+from core import checks
 from core.errors import AtelierError
 from core.pictures.data import Selection
 from train.run.ancestry import Ancestor
 from train.run.augment import DigitAugmentation
+
+MOST_SEED = 2**63 - 1
+"""The largest that a bundle may name, and that every generator takes."""
 
 
 @dataclass(frozen=True)
 class Training:
     """How a model is trained: data, length, optimiser, average of weights, augmentation, seed.
 
-    ``pictures`` of the training split (0: all), of which ``selection`` says which. An epoch is one
-    pass over them, or ``updates_per_epoch`` updates where that is not 0: so a run with small batches
-    can be measured as often, and end after as many updates, as one with large batches. ``lengthened``:
-    (epochs done, epochs planned until then) of every change. ``ancestors``: the bundles that the
-    weights come from. ``compile`` and ``record`` make steps faster (``train.run.recorded``).
+    ``pictures`` of the training split (0: all), of which ``selection`` says which; ``mixed`` is the
+    order of those of a folder (``train.run.sets.load``). An epoch is one pass over them, or
+    ``updates_per_epoch`` updates where that is not 0: so a run with small batches can be measured as
+    often, and end after as many updates, as one with large batches. ``lengthened``: (epochs done,
+    epochs planned until then) of every change. ``ancestors``: the bundles that the weights come from.
+    ``compile`` and ``record`` make steps faster (``train.run.recorded``).
     """
 
     data: str = "svhn"
@@ -42,6 +48,7 @@ class Training:
     seed: int = 0
     pictures: int = 0
     selection: Selection = "shares"
+    mixed: bool = True
     updates_per_epoch: int = 0
     lengthened: tuple[tuple[int, int], ...] = ()
     ancestors: tuple[Ancestor, ...] = ()
@@ -56,10 +63,16 @@ class Training:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if self.batch_size < 2:
             raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if self.pictures < 0:
-            raise ValueError(f"pictures must be 0 (all) or more, got {self.pictures}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay}")
+        if self.warmup_steps < 0:
+            raise ValueError(f"warmup_steps must be 0 or more, got {self.warmup_steps}")
+        if not 0 <= self.average_decay < 1:
+            raise ValueError(f"average_decay must be 0 to below 1, got {self.average_decay}")
+        if self.pictures < 0 or self.pictures == 1:
+            raise ValueError(f"pictures must be 0 (all), or 2 or more, got {self.pictures}")
         if self.selection not in get_args(Selection):
             raise ValueError(
                 f"selection must be one of {get_args(Selection)}, got {self.selection!r}"
@@ -68,13 +81,15 @@ class Training:
             raise ValueError(
                 f"updates_per_epoch must be 0 (all pictures) or more, got {self.updates_per_epoch}"
             )
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        checks.whole("seed", self.seed, 0, MOST_SEED)
 
     @classmethod
     def read(cls, stored: dict) -> Self:
-        """The settings that a run stored; one of an earlier version took its first pictures."""
-        return cls(**{"selection": "first", **stored})
+        """The settings that a run stored.
+
+        One of an earlier version took its first pictures, and those of a folder class behind class.
+        """
+        return cls(**{"selection": "first", "mixed": False, **stored})
 
 
 def not_finite(what: str, kept: int) -> AtelierError:

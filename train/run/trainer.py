@@ -13,11 +13,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from core.bundles.bundle import Bundle
+from core.errors import AtelierError
 from core.pictures.data import PictureSet
 from train.run import ancestry, distributed, loop
 from train.run.loop import Resident
 from train.run.settings import Training, not_finite
 
+LEAST_TRAINED = 2
+"""What spreads over training pictures, as their covariance does, needs so many."""
 CHECKED_EVERY = 50
 """Updates between two looks at the loss: on a GPU each look waits for all work under way."""
 
@@ -27,6 +30,10 @@ class Trainer(ABC):
 
     family: ClassVar[str]
     training_class: ClassVar[type[Training]] = Training
+    least_tested: ClassVar[int] = 2
+    """How many test pictures the figures at the end need."""
+    least_classes: ClassVar[int] = 1
+    most_classes: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -49,6 +56,42 @@ class Trainer(ABC):
         self.optimizer = self.build_optimizer()
         self.epoch = 0
         self.history: list[dict] = []
+
+    @classmethod
+    def check(cls, config: Any, train_set: PictureSet, test_set: PictureSet) -> None:
+        """Refuses a run that could not end in a bundle, before any work.
+
+        Raises ``AtelierError`` ``data-few``, ``data-few-classes`` and ``data-many-classes``; families
+        add what they need of ``config``.
+        """
+        classes = len(train_set.class_names)
+        if classes < cls.least_classes:
+            raise AtelierError(
+                "data-few-classes",
+                "The family {family} needs pictures of at least {least} classes to be measured on, "
+                "got {count}.",
+                family=cls.family,
+                least=cls.least_classes,
+                count=classes,
+            )
+        if cls.most_classes is not None and classes > cls.most_classes:
+            raise AtelierError(
+                "data-many-classes",
+                "The family {family} tells at most {most} classes apart, got {count}.",
+                family=cls.family,
+                most=cls.most_classes,
+                count=classes,
+            )
+        for pictures, least in ((train_set, LEAST_TRAINED), (test_set, cls.least_tested)):
+            if len(pictures) < least:
+                raise AtelierError(
+                    "data-few",
+                    "The {split} set has too few pictures, {count}: the family {family} needs {least} or more.",
+                    split=pictures.split,
+                    count=len(pictures),
+                    family=cls.family,
+                    least=least,
+                )
 
     @abstractmethod
     def build(self) -> nn.Module:

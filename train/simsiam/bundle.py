@@ -46,11 +46,11 @@ def measure(
     """All diagnostics, kNN and linear probe of stored (float16) weights over all pictures."""
     model = model.to(device, memory_format=torch.channels_last)
     trained, tested = Resident.of(train_set, device), Resident.of(test_set, device)
-    classes = len(test_set.class_names)
+    classes = tested.classes
     bank = diagnosis.features_of(model, trained.levels)
     queries = diagnosis.features_of(model, tested.levels)
     few = Protocol(queries=2, bank=2, k=1)  # all pictures are looked up below
-    spread = diagnosis.diagnose(model, trained, tested, classes, few).figures
+    spread = diagnosis.diagnose(model, trained, tested, few).figures
     del spread["test_knn_accuracy"]
     knn = neighbours.accuracy(queries, tested.labels, bank, trained.labels, classes)
     probe = linear_probe(bank, trained.labels, queries, tested.labels, classes)
@@ -65,12 +65,19 @@ def measure(
     kept = min(BANK, len(bank))
     arrays = {
         "bank_features": bank[:kept].half().cpu().numpy(),
-        "bank_labels": trained.labels[:kept].to(torch.uint8).cpu().numpy(),
+        "bank_labels": kept_labels(trained.labels[:kept], classes),
     }
     return Measured({"test": figures, "protocol": protocol(about)}, arrays, {})
 
 
-def by_epoch(arrays: list[dict[str, Tensor]], labels: Tensor) -> dict[str, np.ndarray]:
+def kept_labels(labels: Tensor, classes: int) -> np.ndarray:
+    """Labels (n,) in [0, ``classes``), a byte each where that is enough."""
+    return labels.to(torch.uint8 if classes <= 256 else torch.int32).cpu().numpy()
+
+
+def by_epoch(
+    arrays: list[dict[str, Tensor]], labels: Tensor, classes: int
+) -> dict[str, np.ndarray]:
     """Spectra (E + 1, 256) as log10, maps (E + 1, n, 2), labels (n,), from before training on."""
     stacked = {}
     for name in ("z", "h"):
@@ -79,7 +86,7 @@ def by_epoch(arrays: list[dict[str, Tensor]], labels: Tensor) -> dict[str, np.nd
         maps = torch.stack([one[f"map_{name}"] for one in arrays])
         stacked[f"map_{name}"] = maps.half().numpy()
     shown = stacked["map_z"].shape[1]
-    return {**stacked, "map_labels": labels[:shown].to(torch.uint8).cpu().numpy()}
+    return {**stacked, "map_labels": kept_labels(labels[:shown], classes)}
 
 
 # ---------------------------------------------------------------- the bundle
@@ -121,7 +128,11 @@ def write(
         weights=stored_weights(model),
         history=history,
         metrics=metrics,
-        profiles={**measured.profiles, **by_epoch(arrays, labels), **initial},
+        profiles={
+            **measured.profiles,
+            **by_epoch(arrays, labels, len(test_set.class_names)),
+            **initial,
+        },
         golden=golden(rounded(model)),
         progress={},
         card=card(config, metrics, history),

@@ -137,7 +137,6 @@ def diagnose(
     model: JointEmbedding,
     trained: Resident,
     tested: Resident,
-    classes: int,
     protocol: Protocol,
     before: Diagnosis | None = None,
 ) -> Diagnosis:
@@ -149,7 +148,7 @@ def diagnose(
         tested.labels[: protocol.queries],
         bank,
         trained.labels[: protocol.bank],
-        classes,
+        tested.classes,
         k=protocol.k,
         temperature=protocol.temperature,
     )

@@ -80,6 +80,7 @@ class Trainer(base.Trainer):
 
     family = "simsiam"
     training_class = SimSiamTraining
+    least_classes = 2  # between which the linear probe decides
     config: NamedConfig
     model: JointEmbedding
     training: SimSiamTraining
@@ -88,7 +89,6 @@ class Trainer(base.Trainer):
         super().__init__(*settings)
         if self.config[0] == "dssl" and not self.training.heavy:
             raise ValueError("heavy must be set for dssl: it is made of harder views")
-        self.classes = int(self.tested.labels.max()) + 1
         loss = distributed.parallel(ViewsLoss(self.model), self.device)
         self.loss = recorded(loss, self.device, self.training.record)
         self.before: dict[str, float] = {}
@@ -158,7 +158,7 @@ class Trainer(base.Trainer):
     def diagnose(self, model: JointEmbedding) -> Diagnosis:
         before = Diagnosis({}, self.arrays[-1]) if self.arrays else None
         protocol = self.training.protocol
-        return diagnosis.diagnose(model, self.trained, self.tested, self.classes, protocol, before)
+        return diagnosis.diagnose(model, self.trained, self.tested, protocol, before)
 
     def begin_with(self, bundle: Bundle) -> None:
         """As of every run; batch statistics of the untrained network are taken first.

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -8,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from core.bundles.files import replacing, replacing_folder, restore_interrupted, sha256, write_json
+from core.bundles.files import (
+    plain,
+    replacing,
+    replacing_folder,
+    restore_interrupted,
+    sha256,
+    write_json,
+)
 
 
 def names(folder):
@@ -147,3 +155,74 @@ def test_sha256_is_that_of_hashlib(tmp_path):
     data = bytes(range(256)) * 5000
     (tmp_path / "a").write_bytes(data)
     assert sha256(tmp_path / "a") == hashlib.sha256(data).hexdigest()
+
+
+# ---------------------------------------------------------------- what cannot be read or written
+
+
+def raised(action):
+    try:
+        action()
+    except OSError as error:
+        return str(plain(error))
+    pytest.fail("it did not fail")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "The disk is full: {path} could not be written."),
+        (errno.EDQUOT, "The disk is full: {path} could not be written."),
+        (errno.EROFS, "{path}: Read-only file system."),
+        (errno.EACCES, "{path}: Permission denied."),
+        (errno.EIO, "{path}: Input/output error."),
+    ],
+)
+def test_what_a_disk_refuses_names_the_file_that_was_meant(tmp_path, number, words):
+    """Whatever name the error had: none, or that of the file that would have been moved there."""
+
+    def written(named):
+        with replacing(tmp_path / "state.pt") as temporary:
+            raise OSError(number, os.strerror(number), *([str(temporary)] if named else []))
+
+    def bundled(named):
+        with replacing_folder(tmp_path / "bundle") as temporary:
+            path = [str(temporary / "config.json")] if named else []
+            raise OSError(number, os.strerror(number), *path)
+
+    meant = words.format(path=tmp_path / "state.pt")
+    assert raised(lambda: written(False)) == raised(lambda: written(True)) == meant
+    assert raised(lambda: bundled(False)) == words.format(path=tmp_path / "bundle")
+    assert raised(lambda: bundled(True)) == words.format(path=tmp_path / "bundle/config.json")
+    assert names(tmp_path) == []
+
+
+def test_a_file_within_a_folder_that_is_replaced_is_named_where_it_would_have_been(tmp_path):
+    def write():
+        with replacing_folder(tmp_path / "bundle") as folder, replacing(folder / "config.json"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert str(tmp_path / "bundle/config.json") in raised(write)
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (lambda path: (path / "file/below").mkdir(parents=True), "a file stands where a folder"),
+        (lambda path: (path / "file").mkdir(), "a file stands where a folder"),
+        (lambda path: (path / "folder").read_bytes(), "a folder stands where a file"),
+        (lambda path: (path / "nowhere").read_bytes(), "does not exist"),
+        (lambda path: (path / ("n" * 300)).read_bytes(), "File name too long"),
+    ],
+)
+def test_what_stands_in_the_way_is_named(tmp_path, action, words):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    said = raised(lambda: action(tmp_path))
+    assert said.startswith(str(tmp_path))
+    assert words in said
+
+
+@pytest.mark.parametrize("error", [OSError("odd"), BrokenPipeError(errno.EPIPE, "Broken pipe")])
+def test_an_error_that_is_of_no_file_says_what_it_is(error):
+    assert str(plain(error)) == f"{error.strerror or error}."

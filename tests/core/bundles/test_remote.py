@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 
 import pytest
@@ -11,6 +12,7 @@ from core.bundles import remote
 from core.bundles.files import sha256
 from core.errors import AtelierError
 from core.families import open_bundle
+from tests.hub_client import Client
 
 IMPORTS = "from core.bundles import remote\nfrom core.families import networks"
 OPEN = """
@@ -233,6 +235,40 @@ finally:
     with pytest.raises(RuntimeError, match=r"^disk-full \| The disk is full"):
         client.run(code, repo=repo)
     assert errno.ENOSPC == 28
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
+def test_a_cache_that_cannot_be_written_is_named_and_not_the_hub(client, repo, number):
+    code = """
+import os
+from core.bundles import remote
+from core.families import networks
+def refused(path, *arguments, **options):
+    raise OSError(number, os.strerror(number), str(path))
+whole, os.mkdir = os.mkdir, refused
+try:
+    remote.fetch(repo, networks=networks())
+finally:
+    os.mkdir = whole
+"""
+    with pytest.raises(RuntimeError) as caught:
+        client.run(code, repo=repo, number=number)
+    said = str(caught.value)
+    assert said.startswith(f"hub-cache | {repo} cannot be stored in the cache")
+    assert os.strerror(number) in said
+    assert "reached" not in said
+
+
+def test_a_file_where_the_cache_should_be_is_named(hub, repo, tmp_path):
+    home = tmp_path / "home"
+    home.touch()
+    one = Client(hub.address, home)
+    try:
+        said = refused(one, repo)
+    finally:
+        one.close()
+    assert said.startswith("hub-cache | ")
+    assert str(home) in said
 
 
 # ---------------------------------------------------------------- what is looked at first

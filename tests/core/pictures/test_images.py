@@ -315,3 +315,41 @@ def test_a_large_photograph_is_read_as_its_small_copy(format_):
     Image.fromarray(large).save(buffer, format=format_)
     read = read_picture(buffer.getvalue())
     assert np.abs(read - small).mean() < 5 < np.abs(read - other).mean()
+
+
+# ---------------------------------------------------------------- large photographs, and fractions
+
+
+@pytest.mark.parametrize("size", [(8000, 6000), (6000, 8000), (8160, 6144)], ids=str)
+def test_a_photograph_of_many_pixels_is_decoded_at_a_fraction(size):
+    """Left half dark, right half light, as a phone of today would store it."""
+    photo = Image.new("L", size, 20)
+    photo.paste(220, (size[0] // 2, 0, *size))
+    found = read_picture(encoded(photo, "JPEG", quality=50))
+    assert abs(found[:, :14].astype(int) - 20).max() <= 2
+    assert abs(found[:, 18:].astype(int) - 220).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("size", "form", "how"),
+    [
+        ((8000, 6000), "PNG", {}),
+        ((8000, 6000), "JPEG", {"progressive": True}),  # which its decoder holds whole
+        ((65000, 300 + 200), "JPEG", {}),  # too narrow for a fraction
+        ((9000, 9000), "JPEG", {}),
+    ],
+)
+def test_what_would_fill_the_memory_is_still_refused(size, form, how):
+    with pytest.raises(AtelierError) as caught:
+        read_picture(encoded(Image.new("L", size), form, **how))
+    assert caught.value.code == "picture-too-large"
+    assert f"{size[0]} x {size[1]}" in str(caught.value)
+
+
+@pytest.mark.parametrize("white", [1.0, 255.0, 0.5])
+def test_a_picture_of_fractions_is_read_as_grey_levels(white):
+    """Shares of white where none is above 1, levels of 255 otherwise."""
+    ramp = np.tile(np.linspace(0, white, 32, dtype=np.float32), (32, 1))
+    found = read_picture(encoded(Image.fromarray(ramp), "TIFF"))
+    wanted = ramp * (1 if white == 255 else 255)
+    assert abs(found.astype(float) - wanted[..., None]).max() <= 0.51
