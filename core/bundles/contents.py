@@ -102,7 +102,7 @@ def _is_finite(array: np.ndarray) -> bool:
 def _lacks(bundle: Bundle, what: str, file: str) -> AtelierError:
     return AtelierError(
         "bundle-lacks",
-        "The bundle {name} cannot be shown: {file} lacks {what}, or it is no number.",
+        "The bundle {name} cannot be shown: {file} has no usable {what}.",
         name=bundle.name,
         file=file,
         what=what,
