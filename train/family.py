@@ -25,6 +25,7 @@ class TrainedFamily:
     pictures, the device. ``card``: the model card, of config, metrics and history. ``judged``, where
     the judge has something to say: given the model, the judge, and the same. ``of_training``:
     beginnings of names of figures and arrays that tell of earlier weights, and are not measured again.
+    ``clocked``, where pages show how long a model takes: the figures ``timing``, given model and device.
     ``graphs``: ONNX files, of the model and the golden inputs. ``record``: whether a bundle is worth
     keeping without weights. ``task``: the Hub's name for what such a model does. ``figures``: metric's
     type, its words, and where it stands in metrics.json.
@@ -42,4 +43,5 @@ class TrainedFamily:
     figures: tuple[tuple[str, str, str], ...]
     judged: Callable[..., tuple[dict, dict]] | None = None
     of_training: tuple[str, ...] = ()
+    clocked: Callable[[Any, Any], dict] | None = None
     record: bool = False

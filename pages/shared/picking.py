@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.pictures import house_number, images, shapes
+from core.pictures import data, house_number, images, shapes
 from core.pictures.data import PictureSet
 from core.pictures.images import Pictures
 from core.vae.explorer import VAEExplorer
@@ -331,7 +331,7 @@ def _from_shape(prefix: str, of: Bundle) -> Picked:
 def _from_upload(prefix: str, of: Bundle) -> Picked | None:
     file = st.file_uploader(
         _("A picture file"),
-        type=["png", "jpg", "jpeg", "webp", "gif", "bmp"],
+        type=sorted(suffix.lstrip(".") for suffix in data.PICTURE_SUFFIXES),
         key=f"{prefix}_upload",
         max_upload_size=images.MAX_BYTES // 2**20,
     )

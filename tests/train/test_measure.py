@@ -197,6 +197,29 @@ def test_seconds_stay_those_of_the_machine_that_trained(measured_ddpm, tiny_ddpm
     assert "abacus" in measured.card
 
 
+def test_seconds_alone_are_measured_where_they_are_asked_for(abacus_ddpm, tmp_path):
+    folder = tmp_path / "ddpm"
+    shutil.copytree(abacus_ddpm, folder)
+    before = open_bundle(folder)
+    assert run("measure", folder, "--seconds") == 0
+    after = open_bundle(folder)
+    assert after.metrics["timing"]["device"].startswith("CPU")
+    assert 0 < after.metrics["timing"]["seconds_a_step"] < 123
+    assert "abacus" not in after.card
+    changed = {file for file, value in before.sha256.items() if after.sha256[file] != value}
+    assert changed == {"metrics.json", "README.md"}
+    assert {**after.metrics, "timing": 0} == {**before.metrics, "timing": 0}
+
+
+@pytest.mark.parametrize("family", ["vae", "judge"])
+def test_seconds_of_a_family_that_shows_none_are_refused(family, capsys, request, tmp_path):
+    name = {"vae": "tiny_bundle"}.get(family, f"tiny_{family}_bundle")
+    folder = tmp_path / family
+    shutil.copytree(request.getfixturevalue(name), folder)
+    assert run("measure", folder, "--seconds") == 1
+    assert f"the family {family}" in capsys.readouterr().err
+
+
 def test_the_card_goes_on_with_what_the_judge_says(pair):
     plain, measured = pair
     assert measured.card.startswith(plain.card)

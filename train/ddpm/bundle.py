@@ -133,7 +133,7 @@ def pixel_components(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
 def sample_figures(
     drawn: Pictures, steps: int, train_set: PictureSet, test_set: PictureSet
 ) -> dict:
-    """How like the data samples of so many ``steps`` are, in pixels; real against real beside it."""
+    """How like the data samples of ``steps`` steps are, in pixels, and how like it real pictures are."""
     mean, directions = pixel_components(train_set.pictures)
 
     def features(pictures: Pictures) -> np.ndarray:
@@ -153,8 +153,9 @@ def sample_figures(
     }
 
 
-def timing(eps_model: EpsModel, schedule: NoiseSchedule, device: torch.device) -> dict[str, float]:
-    """Seconds of one network call a picture at batch 16, and what the samplers make of it."""
+def timing(model: DDPM, device: torch.device) -> dict[str, float | str]:
+    """Seconds of one network call a picture at batch 16, what the samplers make of it, and where."""
+    eps_model, schedule = model.to(device).eps, model.schedule
     x = torch.zeros(16, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
     t = torch.zeros(16, dtype=torch.long, device=device)
     with torch.no_grad():
@@ -163,6 +164,7 @@ def timing(eps_model: EpsModel, schedule: NoiseSchedule, device: torch.device) -
         "seconds_a_step": call,
         "seconds_a_picture_all_steps": call * schedule.T,
         "seconds_a_picture_50_steps": call * SAMPLE_STEPS,
+        "device": loop.device_name(device),
     }
 
 
@@ -185,10 +187,7 @@ def measure(
                 "alpha_bar_end": float(schedule.alphas_cumprod[-1]),
                 "log_snr_end": float(schedule.log_snr[-1]),
             },
-            "timing": {
-                **timing(eps_model, schedule, device),
-                "device": loop.device_name(device),
-            },
+            "timing": timing(model, device),
             "protocol": protocol(about, schedule.T),
         },
         profiles=arrays,

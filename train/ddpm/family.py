@@ -27,4 +27,5 @@ TRAINED = TrainedFamily(
         ),
     ),
     judged=judged.of_ddpm,
+    clocked=bundle.timing,
 )
