@@ -108,7 +108,9 @@ def write_data(root: Path, make_digits, write_shard) -> None:
 def make_bundles(folder: Path, made: Path) -> None:
     def add(bundle: Path, name: str, title: str, *, judged_too: bool = False, record: bool = False):
         if judged_too:
-            measure.main(Namespace(bundle=bundle, folder="", device="cpu", t_star=None))
+            measure.main(
+                Namespace(bundle=bundle, folder="", device="cpu", t_star=None, seconds=False)
+            )
         embed.main(
             Namespace(bundle=bundle, name=name, title=title, record=record, checkpoints=made)
         )
