@@ -6,7 +6,7 @@ Without torch, so that pages of what bundles store start without it.
 from __future__ import annotations
 
 from core.bundles.bundle import Bundle, other_family
-from core.bundles.contents import Contents
+from core.bundles.contents import SETTINGS, Contents
 
 RUN_FIGURES = (
     "test_knn_accuracy",
@@ -47,6 +47,7 @@ VAE = Contents(
         "best_rows": 1,
         "worst_rows": 1,
     },
+    partial=("class_mean", "class_std", "ppca_loadings"),
     sheets=("samples", "reconstructions", "best", "worst"),
 )
 
@@ -55,6 +56,8 @@ DDPM = Contents(
         "test.pictures",
         "test.eps_mse",
         "samples.samples",
+        "samples.steps",
+        "samples.components",
         "samples.frechet_pixel_components",
         "samples.frechet_real_against_real",
         "samples.sharpness",
@@ -75,6 +78,14 @@ DDPM = Contents(
 )
 
 SIMSIAM = Contents(
+    settings=(
+        *SETTINGS,
+        "training.heavy",
+        "training.protocol.queries",
+        "training.protocol.bank",
+        "training.protocol.k",
+        "training.protocol.temperature",
+    ),
     figures=(
         *(f"before.{name}" for name in RUN_FIGURES),
         "test.knn_accuracy",
@@ -96,6 +107,7 @@ JUDGE = Contents(
         "test.pictures",
         "test.accuracy",
         "test.calibration_error",
+        "test.calibration_error_uncalibrated",
         "test.sure",
         "features.mean_distance",
         "features.median_distance_other_digit",

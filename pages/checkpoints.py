@@ -223,8 +223,7 @@ def written(value: float | str | None) -> str:
         return number(value, 0)
     if value == 0 or 1e-2 <= abs(value) < 1e5:
         return number(value, 4)
-    mantissa, exponent = f"{value:.3e}".split("e")
-    return f"{number(float(mantissa), 3)}e{exponent}"
+    return scientific(value, 3)
 
 
 def side_by_side(pair: Sequence[Bundle]) -> None:

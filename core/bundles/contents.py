@@ -37,7 +37,8 @@ class Contents:
     ``settings``: parts of ``config.json``, as paths (``training.device``). ``figures``: numbers of
     ``metrics.json``, as paths (``test.kl``); ``tables``: lists of rows there, by path, and the numbers of
     each row. ``epochs``: numbers of every row of ``history.json``, which has at least one. ``arrays``: of
-    ``profiles.safetensors``, by name, with their number of dimensions; their numbers are finite.
+    ``profiles.safetensors``, by name, with their number of dimensions; their numbers are finite, but for
+    those that are ``partial``: they may be empty, and NaN where there was nothing to measure.
     ``sheets``: kinds of pictures, one sheet at least.
     """
 
@@ -46,6 +47,7 @@ class Contents:
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     epochs: tuple[str, ...] = ()
     arrays: Mapping[str, int] = field(default_factory=dict)
+    partial: tuple[str, ...] = ()
     sheets: tuple[str, ...] = ()
 
     def check(self, bundle: Bundle) -> None:
@@ -66,7 +68,8 @@ class Contents:
         _check_rows(bundle, bundle.history, self.epochs, "history.json")
         for name, dimensions in self.arrays.items():
             array = bundle.profiles.get(name)
-            if array is None or array.ndim != dimensions or not _is_finite(array):
+            fits = array is not None and array.ndim == dimensions and _is_numeric(array)
+            if not fits or not (name in self.partial or _is_finite(array)):
                 raise _lacks(bundle, name, "profiles.safetensors")
         for kind in self.sheets:
             if not bundle.progress(kind):
@@ -93,10 +96,12 @@ def _is_number(value: object) -> bool:
     return whole_or_not and math.isfinite(value)
 
 
+def _is_numeric(array: np.ndarray) -> bool:
+    return issubclass(array.dtype.type, NUMERIC)
+
+
 def _is_finite(array: np.ndarray) -> bool:
-    return (
-        issubclass(array.dtype.type, NUMERIC) and array.size > 0 and bool(np.isfinite(array).all())
-    )
+    return array.size > 0 and bool(np.isfinite(array).all())
 
 
 def _lacks(bundle: Bundle, what: str, file: str) -> AtelierError:

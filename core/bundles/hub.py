@@ -10,7 +10,7 @@ import errno
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ from huggingface_hub import (
 )
 from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
+    CacheNotFound,
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
@@ -49,7 +50,7 @@ from tqdm import tqdm
 from core.errors import AtelierError
 
 OF_THE_DISK = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
-"""Errors that a network has not, and a folder that cannot be written has."""
+"""Errors of a folder that cannot be written: a network does not raise them."""
 SECONDS_TO_ANSWER = 10.0
 KEPT_FILE = ".gitattributes"
 """The Hub's own file, which says what is stored apart from git."""
@@ -247,9 +248,13 @@ def cache_root() -> Path:
 
 def cached_sizes() -> dict[tuple[str, str], int]:
     """Bytes of every commit of a model in the standard cache, by repository and commit."""
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return {}
     return {
         (held.repo_id, revision.commit_hash): revision.size_on_disk
-        for held in scan_cache_dir().repos
+        for held in repos
         if held.repo_type == "model"
         for revision in held.revisions
     }
@@ -257,18 +262,17 @@ def cached_sizes() -> dict[tuple[str, str], int]:
 
 def forget(repo: str, commit: str) -> int:
     """Delete a commit of a repository from the standard cache; the bytes that are free now."""
+    freed = 0
     cache = scan_cache_dir()
-    plan = cache.delete_revisions(
-        *(
-            revision.commit_hash
-            for held in cache.repos
-            if held.repo_id == repo and held.repo_type == "model"
-            for revision in held.revisions
-            if revision.commit_hash == commit
-        )
-    )
-    plan.execute()
-    return plan.expected_freed_size
+    for held in cache.repos:
+        if held.repo_id == repo and held.repo_type == "model":
+            # A mirror has the same commits: only this repository is searched for it.
+            alone = replace(cache, repos=frozenset({held}))
+            if any(revision.commit_hash == commit for revision in held.revisions):
+                plan = alone.delete_revisions(commit)
+                plan.execute()
+                freed += plan.expected_freed_size
+    return freed
 
 
 @dataclass(frozen=True)

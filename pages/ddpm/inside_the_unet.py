@@ -53,7 +53,7 @@ MOST_SEGMENTS = len(PALETTE)
 
 
 def levels_of(explorer: DDPMExplorer, shares: Sequence[float] = SHARES) -> list[int]:
-    """The levels that the grid shows, from 0, rising; fewer where T has not so many."""
+    """The levels that the grid shows, from 0, rising; fewer where T is small."""
     return sorted({max(0, round(share * explorer.T) - 1) for share in shares})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -44,7 +45,7 @@ def open_(place: str) -> str:
     Raises ``AtelierError``. The first of more than ``MOST`` guests leaves.
     """
     repo, revision = remote.parse(place)
-    held_before = hub.cached_folder(repo, revision)
+    before = set(hub.cached_sizes())
     bar = st.progress(0.0, text=_("Fetching {name} …").format(name=repo))
     try:
         found = remote.fetch(
@@ -58,13 +59,22 @@ def open_(place: str) -> str:
                 ),
             ),
         )
+        check_contents(found)
     finally:
         bar.empty()
-    check_contents(found)
-    commit = found.revision or ""
-    if held_before is None or (repo, commit) in fetched.noted():
-        fetched.note(repo, commit, _most_bytes())
+        _note(repo, before)
     return add(found, repo)
+
+
+def _note(repo: str, before: Collection[fetched.Commit]) -> None:
+    """Notes what came into the cache for a visitor, whether it could be opened or not."""
+    from pages.shared import library  # here: it imports this module
+
+    ours = {(one.repo or "", one.revision or "") for one in library.own_manifest().entries}
+    visitors = set(fetched.noted())
+    for one in hub.cached_sizes():
+        if one[0] == repo and (one not in before or one in visitors):
+            fetched.note(*one, _most_bytes(), owned=ours)
 
 
 def _most_bytes() -> int:

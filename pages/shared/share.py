@@ -67,20 +67,28 @@ const keepHistory = () => {
   window.latentAtelierHistory = true;
   const { history } = window;
   const push = history.pushState.bind(history);
-  let left = window.location.href;
-  document.addEventListener("click", () => (left = window.location.href), { capture: true });
+  const replace = history.replaceState.bind(history);
+  const here = () => window.location.pathname + window.location.search;
+  let [left, shown] = [window.location.href, here()];
+  for (const kind of ["click", "keydown"])
+    document.addEventListener(kind, () => (left = window.location.href), { capture: true });
+  history.replaceState = (...state) => {
+    replace(...state);
+    shown = here();
+  };
   history.pushState = (state, unused, url) => {
     const path = (address) => new URL(address ?? "", window.location.href).pathname;
-    const here = window.location.pathname;
-    if (path(url) === here) {
+    const own = window.location.pathname;
+    if (path(url) === own) {
       history.replaceState(state, unused, url);
       return;
     }
-    if (path(left) === here) history.replaceState(history.state, unused, left);
+    if (path(left) === own) replace(history.state, unused, left);
     push(state, unused, url);
+    shown = here();
   };
   const back = (event) => {
-    if (window.location.hash) return; // a jump within the page
+    if (here() === shown) return; // a jump within the page
     event.stopImmediatePropagation();
     window.location.reload();
   };

@@ -82,6 +82,15 @@ def test_arrays_that_pages_cannot_draw_are_named(family, spoilt, bundles):
     assert name in str(error)
 
 
+@pytest.mark.parametrize("name", CONTENTS["vae"].partial)
+def test_a_class_without_pictures_and_a_model_without_components_are_shown(name, bundles):
+    held = bundles["vae"].profiles
+    gap = held[name].copy()
+    gap[0] = np.nan
+    check_contents(altered(bundles["vae"], profiles={**held, name: gap}))
+    check_contents(altered(bundles["vae"], profiles={**held, name: gap[:, :0]}))
+
+
 @pytest.mark.parametrize("family", [name for name in FAMILIES if CONTENTS[name].sheets])
 def test_sheets_that_are_missing_are_named(family, bundles):
     bundle = bundles[family]

@@ -71,6 +71,7 @@ class Trainer(base.Trainer):
     """U-Net, schedule, optimiser and data of a run."""
 
     family = "ddpm"
+    records = True
     training_class = DDPMTraining
     config: DDPMConfig
     model: UNet

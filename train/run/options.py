@@ -154,14 +154,27 @@ def refuse_ignored(arguments: argparse.Namespace) -> None:
             raise ValueError(f"{name} must be above 0, got {value}")
 
 
-def training_of(recipe: Training, arguments: argparse.Namespace, device: torch.device) -> Training:
-    """The recipe with what the command line changes."""
+def training_of(
+    recipe: Training,
+    arguments: argparse.Namespace,
+    device: torch.device,
+    *,
+    recordable: bool = False,
+) -> Training:
+    """The recipe with what the command line changes.
+
+    ``recordable``: whether the family's steps may be recorded, which takes CUDA and a single process.
+    Raises ValueError where that is asked for and cannot be.
+    """
+    recordable = recordable and device.type == "cuda" and not distributed.running()
+    if arguments.record and not recordable:
+        raise ValueError("--record takes CUDA, a single process, and a DDPM or SimSiam")
     changed = {
         name: getattr(arguments, name)
         for name in (*SETTINGS, "selection", "compile", "record")
         if getattr(arguments, name) is not None
     }
-    changed.setdefault("record", device.type == "cuda")
+    changed.setdefault("record", recordable)
     factor = getattr(arguments, "augment", None)
     if factor is not None:
         changed["augmentation"] = recipe.augmentation.scaled(factor)
@@ -192,7 +205,7 @@ def _carried_out(
         family,
         arguments.run,
         config,
-        training_of(recipe, arguments, device),
+        training_of(recipe, arguments, device, recordable=family.records),
         begin_with=bundle,
         minutes=arguments.minutes,
         at_most=arguments.at_most,

@@ -49,7 +49,7 @@ class Recorded:
         kept = [buffer.clone() for buffer in self.network.buffers()]
         # Weights belong to the stream of the trial passes from here on, and autograd says so.
         warnings.filterwarnings("ignore", message="The AccumulateGrad node's stream")
-        # Weights that autocast has rounded once would be those of the first call for ever.
+        # Weights that autocast has rounded once would be those of the first call at every later replay.
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
             graphed = torch.cuda.make_graphed_callables(
                 Whole(self.network), inputs, allow_unused_input=True

@@ -219,7 +219,10 @@ def _read(family: type[Trainer], run: Path, state: object) -> tuple[dict, Any, T
     try:
         config = family.config_of(settings["architecture"])
         return settings, config, family.training_class.read(settings["training"])
-    except (KeyError, TypeError, ValueError) as error:  # runs of earlier versions name no family
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ValueError) and "family" in settings:
+            raise
+        # Runs of earlier versions name no family.
         raise AtelierError(
             "run-family",
             "{folder} is no run of the family {family}: its settings are others.",

@@ -21,7 +21,7 @@ HELD_OUT = 10
 """Of one's own pictures every tenth is a test picture."""
 
 LEAST_HELD_OUT = 2
-"""What spreads over test pictures, as their variance does, needs so many."""
+"""The fewest test pictures that have a variance."""
 
 OFFICIAL_SIZES = {
     ("svhn", "train"): 73257,
@@ -82,8 +82,8 @@ def load(
 
     ``download`` fetches missing splits from the Hub; ``pictures`` of the training split are taken
     (0: all), which ones ``core.pictures.data.select`` says. ``mixed``: those of a folder come in an
-    order in which any first ones are of every class, in place of class behind class. Says on stderr
-    which files of a folder are left out. Raises ``AtelierError`` ``folder-small`` and those of
+    order in which the first n, for any n, hold each class in its share, in place of class by class.
+    Says on stderr which files of a folder are left out. Raises ``AtelierError`` ``folder-small`` and those of
     ``core.pictures.data``.
     """
     if folder:

@@ -20,7 +20,7 @@ from train.run.loop import Resident
 from train.run.settings import Training, not_finite
 
 LEAST_TRAINED = 2
-"""What spreads over training pictures, as their covariance does, needs so many."""
+"""The fewest training pictures that have a covariance."""
 CHECKED_EVERY = 50
 """Updates between two looks at the loss: on a GPU each look waits for all work under way."""
 
@@ -30,6 +30,8 @@ class Trainer(ABC):
 
     family: ClassVar[str]
     training_class: ClassVar[type[Training]] = Training
+    records: ClassVar[bool] = False
+    """Whether its steps are made of a network that may be recorded (``train.run.recorded``)."""
     least_tested: ClassVar[int] = 2
     """How many test pictures the figures at the end need."""
     least_classes: ClassVar[int] = 1

@@ -79,6 +79,7 @@ class Trainer(base.Trainer):
     """Network, optimiser and data of a run."""
 
     family = "simsiam"
+    records = True
     training_class = SimSiamTraining
     least_classes = 2  # between which the linear probe decides
     config: NamedConfig

@@ -62,6 +62,26 @@ def test_a_damaged_note_is_begun_anew(note, cache):
     assert fetched.noted() == [("user/m1", COMMITS["user/m1"])]
 
 
+def test_a_mirror_of_the_same_commit_is_deleted_alone(cache):
+    mirror = cache / "models--mirror--m1"
+    shutil.copytree(cache / "models--user--m1", mirror)
+    try:
+        hub.forget("mirror/m1", COMMITS["user/m1"])
+        assert not mirror.exists()
+        assert "user/m1" in there()
+    finally:
+        shutil.rmtree(mirror, ignore_errors=True)
+
+
+def test_what_the_owner_names_is_neither_noted_nor_deleted(cache):
+    owned = {("user/m1", COMMITS["user/m1"])}
+    used("user/m1", most=9 * SIZE)
+    assert fetched.note("user/m2", COMMITS["user/m2"], 0, owned=owned) == []
+    assert fetched.note("user/m1", COMMITS["user/m1"], 9 * SIZE, owned=owned) == []
+    assert fetched.noted() == [("user/m2", COMMITS["user/m2"])]
+    assert {"user/m1", "user/m2"} <= there()
+
+
 def test_what_was_deleted_by_hand_is_noted_no_more(cache):
     used("user/m1", most=9 * SIZE)
     shutil.rmtree(cache / "models--user--m1")
