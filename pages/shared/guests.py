@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import suppress
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -39,7 +40,7 @@ def is_copy(name: str) -> bool:
     return name in st.session_state.get(COPIES, ())
 
 
-def open_(place: str) -> str:
+def open_(place: str, owned: Collection[fetched.Commit] = ()) -> str:
     """Fetches ``user/name`` or ``user/name@revision`` and adds it; its name on the pages.
 
     Raises ``AtelierError``. The first of more than ``MOST`` guests leaves.
@@ -62,19 +63,17 @@ def open_(place: str) -> str:
         check_contents(found)
     finally:
         bar.empty()
-        _note(repo, before)
+        _note(repo, before, owned)
     return add(found, repo)
 
 
-def _note(repo: str, before: Collection[fetched.Commit]) -> None:
+def _note(repo: str, before: Collection[fetched.Commit], owned: Collection[fetched.Commit]) -> None:
     """Notes what came into the cache for a visitor, whether it could be opened or not."""
-    from pages.shared import library  # here: it imports this module
-
-    ours = {(one.repo or "", one.revision or "") for one in library.own_manifest().entries}
-    visitors = set(fetched.noted())
-    for one in hub.cached_sizes():
-        if one[0] == repo and (one not in before or one in visitors):
-            fetched.note(*one, _most_bytes(), owned=ours)
+    with suppress(OSError):  # a cache that cannot be written holds nothing new
+        visitors = set(fetched.noted())
+        for one in hub.cached_sizes():
+            if one[0] == repo and (one not in before or one in visitors):
+                fetched.note(*one, _most_bytes(), owned=owned)
 
 
 def _most_bytes() -> int:
@@ -114,7 +113,7 @@ def leave(name: str) -> None:
         st.session_state.setdefault(REFUSED, {})[f"{gone.repo}@{gone.revision}"] = None
 
 
-def from_link() -> None:
+def from_link(owned: Collection[fetched.Commit] = ()) -> None:
     """Opens what ``?bundle=user/name@revision`` names, once a visit; says why where it cannot.
 
     What is not in the cache yet is fetched only if the visitor agrees: a link is made by somebody else.
@@ -126,7 +125,7 @@ def from_link() -> None:
             if hub.cached_folder(repo, revision) is None and not _agreed(place):
                 continue
             asked[place] = None
-            open_(place)
+            open_(place, owned)
         except AtelierError as error:
             asked[place] = error
     for place, error in asked.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -59,6 +60,14 @@ def own_manifest() -> Manifest:
     path = Path(os.environ.get(CHECKPOINTS_VARIABLE, CHECKPOINTS)) / "manifest.json"
     changed = path.stat().st_mtime_ns if path.exists() else 0
     return _named(str(path), changed)
+
+
+def own_commits() -> set[tuple[str, str]]:
+    """The repositories and commits of the Hub that our own manifest names."""
+    with suppress(AtelierError):  # pages say what is wrong with a manifest
+        entries = own_manifest().entries
+        return {(one.repo, one.revision) for one in entries if one.repo and one.revision}
+    return set()
 
 
 def visible_manifest() -> Manifest:
