@@ -43,8 +43,9 @@ def test_the_table_holds_the_coefficients_at_t(open_page):
 
 def test_walk_and_closed_form_agree_to_rounding(open_page):
     words = said(open_page("adding_noise", noise_t="1000"), "by at most")
-    off = float(words.split("at most **")[1].split("**")[0])
-    assert 0 < off < 1e-10
+    factor, power = words.split("at most **")[1].split("**")[0].split("\u00a0×\u00a010")
+    raised = int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
+    assert 0 < float(factor) * 10.0**raised < 1e-10
 
 
 def test_the_clean_picture_has_no_coefficients(open_page):

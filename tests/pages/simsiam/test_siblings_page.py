@@ -529,7 +529,7 @@ def test_vicreg_is_told_by_variance_and_spread(open_siblings, rewritten):
         test_std_z=[0.3, 0.0],
     )
     words = said(open_siblings(question="7"))
-    assert "VICReg 5.00 → 123; VICReg, no variance term 5.00 → 2.0e-06." in words
+    assert "VICReg 5.00 → 123; VICReg, no variance term 5.00 → 2.0\u00a0×\u00a010⁻⁶." in words
     root = np.sqrt(SMALL["dim"])
     assert f"VICReg {0.25 * root:.3f} → {0.35 * root:.3f}; VICReg, no" in words
 
