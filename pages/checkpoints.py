@@ -82,7 +82,7 @@ def opener() -> None:
         wanted = right.form_submit_button(_("Open"), icon=":material/cloud_download:")
     if wanted:
         with plain_errors():
-            name = guests.open_(place, library.own_commits())
+            name = guests.open_(place, library.own_commits)
             guests.keep_in_link()
             st.session_state["checkpoints_bundle"] = name
             st.success(

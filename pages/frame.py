@@ -27,7 +27,7 @@ def show(navigate: Callable[[], Callable[[], None]]) -> None:
         share.copy_link()
     page = navigate()
     links.begin()
-    guests.from_link(library.own_commits())
+    guests.from_link(library.own_commits)
     guests.keep_in_link()
     above = st.empty()
     page()

@@ -28,7 +28,6 @@ from huggingface_hub import (
     snapshot_download,
     try_to_load_from_cache,
 )
-from huggingface_hub.constants import HF_HUB_CACHE
 from huggingface_hub.errors import (
     CacheNotFound,
     EntryNotFoundError,
@@ -132,7 +131,7 @@ def _plain_errors(repo: str) -> Iterator[None]:
                 "hub-cache",
                 "{repo} cannot be stored in the cache, {folder}: {reason}.",
                 repo=repo,
-                folder=HF_HUB_CACHE,
+                folder=cache_root(),
                 reason=error.strerror,
             ) from error
         raise _unreachable(repo) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import streamlit as st
@@ -21,6 +21,8 @@ from pages.shared.text import _, megabytes, sentence
 PARAMETER = "bundle"
 MOST = 4
 MOST_VARIABLE, MOST_MIB = "ATELIER_GUESTS_MIB", 2048
+Owned = Callable[[], Collection[fetched.Commit]]
+"""The commits that the app's owner names; asked for only when something was fetched."""
 GUESTS, REFUSED, COPIES = "guests", "guests_refused", "guests_copies"
 
 
@@ -40,7 +42,7 @@ def is_copy(name: str) -> bool:
     return name in st.session_state.get(COPIES, ())
 
 
-def open_(place: str, owned: Collection[fetched.Commit] = ()) -> str:
+def open_(place: str, owned: Owned = set) -> str:
     """Fetches ``user/name`` or ``user/name@revision`` and adds it; its name on the pages.
 
     Raises ``AtelierError``. The first of more than ``MOST`` guests leaves.
@@ -67,13 +69,13 @@ def open_(place: str, owned: Collection[fetched.Commit] = ()) -> str:
     return add(found, repo)
 
 
-def _note(repo: str, before: Collection[fetched.Commit], owned: Collection[fetched.Commit]) -> None:
+def _note(repo: str, before: Collection[fetched.Commit], owned: Owned) -> None:
     """Notes what came into the cache for a visitor, whether it could be opened or not."""
     with suppress(OSError):  # a cache that cannot be written holds nothing new
         visitors = set(fetched.noted())
         for one in hub.cached_sizes():
             if one[0] == repo and (one not in before or one in visitors):
-                fetched.note(*one, _most_bytes(), owned=owned)
+                fetched.note(*one, _most_bytes(), owned=owned())
 
 
 def _most_bytes() -> int:
@@ -113,7 +115,7 @@ def leave(name: str) -> None:
         st.session_state.setdefault(REFUSED, {})[f"{gone.repo}@{gone.revision}"] = None
 
 
-def from_link(owned: Collection[fetched.Commit] = ()) -> None:
+def from_link(owned: Owned = set) -> None:
     """Opens what ``?bundle=user/name@revision`` names, once a visit; says why where it cannot.
 
     What is not in the cache yet is fetched only if the visitor agrees: a link is made by somebody else.

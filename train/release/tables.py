@@ -316,7 +316,7 @@ def goals(manifest: Manifest) -> list[Goal]:
 
 
 def of_goals(manifest: Manifest) -> str:
-    """What an accelerator should reach, beside what was reached without one."""
+    """What runs at full scale should reach, next to what the bundles reached."""
     return table(["figure", "goal", "reached", "met"], [goal.row() for goal in goals(manifest)])
 
 

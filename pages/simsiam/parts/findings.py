@@ -8,7 +8,7 @@ import numpy as np
 
 from core.simsiam.run_record import RunRecord
 from pages.shared.text import N_, _, number, percent, scientific
-from pages.simsiam.parts import runs
+from pages.simsiam.parts import run_charts, runs
 from pages.simsiam.parts.run_charts import has_learnt, knn_queries, state
 
 Runs = Mapping[str, RunRecord]
@@ -29,9 +29,8 @@ def value_at(record: RunRecord, column: str, epoch: int = -1) -> float:
 
 def standard_error(*records: RunRecord) -> float:
     """Of a sum or difference of the runs' final kNN accuracies, each a share of ``knn_queries``."""
-    shares = [value_at(record, "test_knn_accuracy") for record in records]
-    return float(
-        np.sqrt(sum(p * (1 - p) / knn_queries(r) for p, r in zip(shares, records, strict=True)))
+    return run_charts.standard_error(
+        *((value_at(record, "test_knn_accuracy"), knn_queries(record)) for record in records)
     )
 
 

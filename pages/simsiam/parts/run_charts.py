@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -272,8 +273,13 @@ def has_learnt(record: RunRecord, epoch: int) -> bool:
     By more than two standard errors of the difference of both shares, as that much is chance.
     """
     before, now = (float(record.figures["test_knn_accuracy"][at]) for at in (0, epoch))
-    variance = sum(share * (1 - share) for share in (before, now)) / knn_queries(record)
-    return bool(now - before > 2 * np.sqrt(variance))
+    asked = knn_queries(record)
+    return now - before > 2 * standard_error((before, asked), (now, asked))
+
+
+def standard_error(*shares: tuple[float, int]) -> float:
+    """Of a sum or difference of independent shares, each given with its count: (share, pictures)."""
+    return math.sqrt(sum(share * (1 - share) / count for share, count in shares))
 
 
 def knn_queries(record: RunRecord) -> int:
