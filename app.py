@@ -13,7 +13,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
+from starlette.routing import Route
 
+from pages.browser import serving
 from pages.shared.text import report_failure
 
 
@@ -33,5 +35,8 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 
 
 app = st.App(
-    Path(__file__).parent / "pages" / "frame.py", lifespan=lifespan, on_script_error=report_failure
+    Path(__file__).parent / "pages" / "frame.py",
+    routes=[Route(f"{serving.base()}/{{digest}}/{{name}}", serving.answer)],
+    lifespan=lifespan,
+    on_script_error=report_failure,
 )

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from core.bundles.bundle import Bundle
 from core.bundles.weights import check_golden
+from core.ddpm.counted_noise import counted_noise
 from core.ddpm.model import DDPM
 from core.ddpm.restoration import noised, sweep
 from core.ddpm.samplers import Sampler, Step, sample, snap, time_grid
@@ -48,61 +49,65 @@ def show_noise(eps: Tensor) -> Pictures:
 class NoisyWalk:
     """One random walk from a picture into noise, and what one step of the closed form says of it.
 
-    ``t`` (n,) are the levels kept, from -1. ``walked``: x_t after t + 1 steps of
-    q(x_t | x_{t-1}). ``jumped``: x_t in one step with fresh noise. ``off`` (n,): largest
-    difference between the walk and the closed form with the walk's own noise summed up.
-    ``signal``, ``noise`` (n,): what the walk kept of the picture (its regression on x_0) and the
-    standard deviation of the rest; ``signal_jumped``, ``noise_jumped``: the same of one step.
+    ``t`` (T + 1,) are all levels, from -1. ``off`` (T + 1,): largest difference between the walk and the
+    closed form with the walk's own noise summed up. ``signal``, ``noise`` (T + 1,): what the walk kept of
+    the picture (its regression on x_0) and the standard deviation of the rest; ``signal_jumped``,
+    ``noise_jumped``: the same of one step with the noise ``eps`` (3, 32, 32). ``walked`` (n, 32, 32, 3):
+    x_t after t + 1 steps of q(x_t | x_{t-1}), t in ``kept`` (n,); ``jumped``: in one step.
     """
 
     t: np.ndarray
-    walked: Pictures
-    jumped: Pictures
     off: np.ndarray
     signal: np.ndarray
     noise: np.ndarray
     signal_jumped: np.ndarray
     noise_jumped: np.ndarray
+    eps: np.ndarray
+    kept: np.ndarray
+    walked: Pictures
+    jumped: Pictures
 
 
 def noisy_walk(
-    schedule: NoiseSchedule, picture: Pictures, seed: int, levels: Sequence[int]
+    schedule: NoiseSchedule, picture: Pictures, seed: int, kept: Sequence[int]
 ) -> NoisyWalk:
-    """Walk a picture (32, 32, 3) through all levels, keeping ``levels``, each from -1 to T - 1."""
-    if not levels or min(levels) < -1 or max(levels) >= schedule.T:
-        raise ValueError(f"levels must be -1 to {schedule.T - 1}, got {list(levels)}")
-    generator = torch.Generator().manual_seed(seed)
+    """Walk a picture (32, 32, 3) through all levels; pictures of the levels ``kept``, -1 to T - 1.
+
+    The noise of step t is draw t of ``counted_noise``, so that a browser can go the same way.
+    """
+    if not kept or min(kept) < -1 or max(kept) >= schedule.T:
+        raise ValueError(f"levels must be -1 to {schedule.T - 1}, got {list(kept)}")
     x0 = images.to_tensor(picture[None]).double()
-    jump_noise = draw_noise(x0, generator)
+    eps = draw_noise(x0, torch.Generator().manual_seed(seed))
     x, summed = x0, torch.zeros_like(x0)
-    wanted, rows, walked, jumped = set(levels), [], [], []
-    for t in range(-1, max(levels) + 1):
+    wanted, rows, walked, jumped = set(kept), [], [], []
+    for t in range(-1, schedule.T):
+        jump, direct = x0, x0
         if t >= 0:
-            step_noise = draw_noise(x0, generator)
+            step_noise = torch.from_numpy(counted_noise(seed, t, x0.shape))
             x = schedule.q_step(x, t, step_noise)
             # The noise so far is shrunk by the step as the picture is, and the step's is added.
             keep = float(schedule.alphas[t])
             summed = keep**0.5 * summed + (1 - keep) ** 0.5 * step_noise
-        if t not in wanted:
-            continue
-        jump, direct = x0, x0
-        if t >= 0:
             unit = summed / schedule.sqrt_one_minus_alphas_cumprod[t]
             direct = schedule.q_sample(x0, t, unit)
-            jump = schedule.q_sample(x0, t, jump_noise)
+            jump = schedule.q_sample(x0, t, eps)
         rows.append([float((x - direct).abs().max()), *_regression(x, x0), *_regression(jump, x0)])
-        walked.append(x)
-        jumped.append(jump)
+        if t in wanted:
+            walked.append(x)
+            jumped.append(jump)
     off, signal, noise, signal_jumped, noise_jumped = np.array(rows).T
     return NoisyWalk(
-        t=np.array(sorted(wanted)),
-        walked=images.to_pictures(torch.cat(walked)),
-        jumped=images.to_pictures(torch.cat(jumped)),
+        t=np.arange(-1, schedule.T),
         off=off,
         signal=signal,
         noise=noise,
         signal_jumped=signal_jumped,
         noise_jumped=noise_jumped,
+        eps=eps[0].numpy(),
+        kept=np.array(sorted(wanted)),
+        walked=images.to_pictures(torch.cat(walked)),
+        jumped=images.to_pictures(torch.cat(jumped)),
     )
 
 

@@ -11,6 +11,9 @@ import streamlit as st
 from core.ddpm.explorer import NoisyWalk, noisy_walk
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
+from core.pictures.images import Pictures
+from pages.browser import film
+from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library, loaders, picking
 from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
@@ -73,8 +76,8 @@ COEFFICIENTS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def stops(T: int) -> list[int]:
-    """Levels on the timeline, 0 (clean) to T as pages count them."""
+def kept(T: int) -> list[int]:
+    """Levels of the walk that are saved with it, 0 (clean) to T as pages count them."""
     return sorted({0, 1, *(step * T // STOPS for step in range(1, STOPS + 1))})
 
 
@@ -84,16 +87,14 @@ def stops(T: int) -> list[int]:
 def at_level(name: str, config: ScheduleConfig, picked: Picked, seed: int) -> None:
     """The timeline and all that moves with it: runs again by itself."""
     with plain_errors():
-        levels = stops(config.T)
-        t = controls.timeline("t", levels, "noise_t", default=levels[len(levels) // 4])
-        found = loaders.noisy_walk_of(config, picked.picture, seed, [level - 1 for level in levels])
-        schedule = loaders.schedule(config)
-        place = levels.index(t)
-        pictures(name, config, picked, seed, found, place)
+        t = timeline("t", range(config.T + 1), "noise_t", default=config.T // 4)
+        levels = [level - 1 for level in kept(config.T)]
+        found = loaders.noisy_walk_of(config, picked.picture, seed, levels)
+        pictures(name, config, picked, seed, found, t)
         agreement(name, config, found, seed, picked, t)
         coefficients(name, config, t)
         if t > 0:
-            table(schedule, t)
+            table(loaders.schedule(config), t)
 
 
 def provenance(
@@ -103,35 +104,58 @@ def provenance(
     return Provenance(library.bundle(name), True, seconds, said)
 
 
+def in_one_step(config: ScheduleConfig, x0: np.ndarray, eps: np.ndarray) -> film.Source:
+    """x_t of the closed form at all levels 0 to T."""
+    schedule = loaders.schedule(config)
+    signal = [1.0, *schedule.sqrt_alphas_cumprod.tolist()]
+    noise = [0.0, *schedule.sqrt_one_minus_alphas_cumprod.tolist()]
+    return film.mix(x0, eps, signal, noise)
+
+
 def pictures(
-    name: str,
-    config: ScheduleConfig,
-    picked: Picked,
-    seed: int,
-    found: Timed[NoisyWalk],
-    place: int,
+    name: str, config: ScheduleConfig, picked: Picked, seed: int, found: Timed[NoisyWalk], t: int
 ) -> None:
     walk = found.value
-    t = int(walk.t[place]) + 1
-    tiles = [
-        (picked.picture, "x₀", _("The clean picture x_0")),
-        (
-            walk.jumped[place],
+    x0 = picked.picture.transpose(2, 0, 1) / 127.5 - 1
+    other = replace(config, kind="cosine" if config.kind == "linear" else "linear")
+    jumps = {one.kind: in_one_step(one, x0, walk.eps) for one in (config, other)}
+    walked = film.walk(x0, loaders.schedule(config).alphas.tolist(), seed)
+    now = [
+        film.Cell(film.still(picked.picture), "x₀", _("The clean picture x_0")),
+        film.Cell(
+            jumps[config.kind],
             _("x_t in one step"),
-            _("The picture with noise of level {t}, in one step").format(t=t),
+            _("The picture with noise of level {t}, in one step"),
         ),
-        (
-            walk.walked[place],
-            _("x_t after {t} small steps").format(t=t),
-            _("The picture after {t} steps of the random walk").format(t=t),
+        film.Cell(
+            walked,
+            _("x_t after {t} small steps"),
+            _("The picture after {t} steps of the random walk"),
         ),
     ]
-    figures.row(tiles, width=figures.WIDE)
+    chosen = np.linspace(0, config.T, STRIP).round().astype(int).tolist()
+    strips = [
+        film.Row(
+            [
+                film.Cell(
+                    jumps[one.kind],
+                    str(level),
+                    _("The picture with noise of level {t}, in one step").format(t=level),
+                    at=level,
+                )
+                for level in chosen
+            ],
+            "strip",
+            _(KINDS[one.kind]),
+        )
+        for one in (config, other)
+    ]
+    film.show("noise_film", "noise_t", [film.Row(now, widest=figures.WIDE), *strips])
     settings = {_("picture"): picked.words, "t": t, _("seed"): seed}
     figures.caption(provenance(name, config, found.seconds, **settings))
     figures.downloads(
         "adding_noise",
-        png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
+        png=lambda: still_picture(config, picked, seed, t),
         gif=lambda: figures.enlarge(walk.walked, 8),
     )
     if t > 0:
@@ -141,20 +165,14 @@ def pictures(
                 "in **one** step instead: the result differs from the picture on the right by at "
                 "most **{off}** in any value, which is rounding. The picture in the middle is "
                 "another draw from the same distribution."
-            ).format(off=scientific(walk.off[place], 0))
+            ).format(off=scientific(walk.off[t], 0))
         )
-    chosen = np.linspace(0, len(walk.t) - 1, STRIP).round().astype(int)
-    other = replace(config, kind="cosine" if config.kind == "linear" else "linear")
-    beside = loaders.noisy_walk_of(other, picked.picture, seed, [int(t) for t in walk.t]).value
-    for one, shown in ((config, walk), (other, beside)):
-        st.caption(_("{kind} schedule, t from 0 to {T}").format(kind=_(KINDS[one.kind]), T=one.T))
-        figures.strip(
-            shown.jumped[chosen],
-            [str(level + 1) for level in shown.t[chosen]],
-            columns=STRIP,
-            marked=int(np.abs(walk.t[chosen] + 1 - t).argmin()),
-            alt=_("The picture at rising t, {kind} schedule").format(kind=_(KINDS[one.kind])),
-        )
+
+
+def still_picture(config: ScheduleConfig, picked: Picked, seed: int, t: int) -> Pictures:
+    """The three pictures at t, next to one another: what the browser shows, as a file."""
+    walk = loaders.noisy_walk_of(config, picked.picture, seed, [t - 1]).value
+    return figures.grid(np.stack([picked.picture, walk.jumped[0], walk.walked[0]]), 3)
 
 
 def agreement(
@@ -312,7 +330,7 @@ def main() -> None:
             st.info(_("Choose a picture to start from."))
         else:
             config = replace(explorer.config.schedule, kind=kind)
-            st.fragment(run_every=controls.pace("noise_t"))(at_level)(name, config, picked, seed)
+            st.fragment(at_level)(name, config, picked, seed)
         mechanism(
             _(
                 "Each step shrinks the picture a little and adds a little Gaussian noise, so "

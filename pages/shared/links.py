@@ -162,6 +162,36 @@ def restore(
     state[f"{key}_language"] = language()
 
 
+# ---------------------------------------------------------------- numbers of controls in the browser
+
+
+def restore_number(key: str, label: str, stops: Collection[int], default: int) -> int:
+    """The value of a control that Streamlit cannot bind: of the visit, of the link, or the default.
+
+    A value that is not among ``stops`` gives way to the default. It lives in ``st.session_state[key]``.
+    """
+    state = st.session_state
+    if key not in state:
+        known = {str(stop): stop for stop in stops}
+        wrong = [value for value in values(key) if value not in known]
+        if wrong:
+            _visit().refused[key] = Refusal(label, wrong[0])
+        found = [known[value] for value in values(key) if value in known]
+        state[key] = found[-1] if found else default
+    elif state[key] not in stops:
+        state[key] = default
+    return state[key]
+
+
+def keep_number(key: str, value: int, default: int) -> None:
+    """To be called after such a control: makes the address say its value, unless it is the default."""
+    answer(key, value)
+    visit = _visit()
+    if key not in visit.refused:
+        visit.written.add(key)
+        write(key, [] if value == default else [str(value)])
+
+
 def _codes_of(asked: Sequence[str], options: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Codes that a link names, and what else it says."""
     words = {

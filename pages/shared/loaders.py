@@ -221,18 +221,18 @@ def evidence(name: str, picture: Pictures, *, draws: int, seed: int) -> Timed[Ev
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _noisy_walk(
-    schedule: ScheduleConfig, picture: Pictures, seed: int, levels: tuple[int, ...]
+    schedule: ScheduleConfig, picture: Pictures, seed: int, kept: tuple[int, ...]
 ) -> Timed[NoisyWalk]:
     begun = time.perf_counter()
-    found = noisy_walk(schedule.build(), picture, seed, levels)
+    found = noisy_walk(schedule.build(), picture, seed, kept)
     return Timed(found, time.perf_counter() - begun)
 
 
 def noisy_walk_of(
-    schedule: ScheduleConfig, picture: Pictures, seed: int, levels: Sequence[int]
+    schedule: ScheduleConfig, picture: Pictures, seed: int, kept: Sequence[int]
 ) -> Timed[NoisyWalk]:
-    """A random walk from a picture into noise, beside the closed form."""
-    return _noisy_walk(schedule, picture, seed, tuple(levels))
+    """A random walk from a picture into noise, next to the closed form."""
+    return _noisy_walk(schedule, picture, seed, tuple(kept))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

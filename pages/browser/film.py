@@ -1,0 +1,155 @@
+"""Pictures that move with a timeline while the hand holds it: frames are sent once, compressed.
+
+A page says where frames come from (``levels``, ``still``, ``mix``, ``walk``, ``sheets``) and which pictures
+it shows of them: the frame of now, or that of one stop, marked while it is the nearest to now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from core.bundles.bundle import Bundle
+from core.pictures.images import SIZE, Pictures
+from pages.browser import serving
+from pages.browser.component import Component
+
+_FILM = Component("film")
+STOP = "{t}"
+"""In a label or an alt text: the stop of now."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where frames come from, as ``modules/sources.js`` reads it."""
+
+    spec: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture: the frame of now of a source, or, with ``at``, that of one stop, which a click chooses.
+
+    ``label`` and ``alt`` may hold ``STOP``.
+    """
+
+    source: Source
+    label: str
+    alt: str
+    at: int | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """Pictures next to one another: ``large``, or a ``strip`` of small ones with ``words`` before it."""
+
+    cells: Sequence[Cell]
+    kind: Literal["large", "strip"] = "large"
+    words: str = ""
+    widest: int | None = None
+    """How many pixels a row of large pictures takes at most."""
+
+
+def show(
+    key: str, timeline: str, rows: Sequence[Row], *, stops: Sequence[str] | None = None
+) -> None:
+    """Mounts pictures that follow the timeline of that key; ``stops`` are its stops in words."""
+    sources = list({id(cell.source): cell.source for row in rows for cell in row.cells}.values())
+    place = {id(source): index for index, source in enumerate(sources)}
+    _FILM(
+        key,
+        {
+            "timeline": timeline,
+            "stops": None if stops is None else list(stops),
+            "sources": [source.spec for source in sources],
+            "rows": [
+                {
+                    "kind": row.kind,
+                    "words": row.words,
+                    "widest": row.widest,
+                    "cells": [
+                        {
+                            "source": place[id(cell.source)],
+                            "label": cell.label,
+                            "alt": cell.alt,
+                            "at": cell.at,
+                        }
+                        for cell in row.cells
+                    ],
+                }
+                for row in rows
+            ],
+        },
+    )
+
+
+# ---------------------------------------------------------------- where frames come from
+
+
+def levels(frames: Pictures, columns: int = 1) -> Source:
+    """Known pictures, one a stop: uint8 (N, H, W, 3), or (N, tiles, H, W, 3) in rows of ``columns``."""
+    if frames.dtype != np.uint8 or frames.ndim not in (4, 5) or frames.shape[-1] != 3:
+        raise ValueError(
+            f"frames must be uint8 (N, H, W, 3) or (N, tiles, H, W, 3), "
+            f"got {frames.dtype} {frames.shape}"
+        )
+    tiles = frames.shape[1] if frames.ndim == 5 else 1
+    return Source(
+        {
+            "kind": "levels",
+            "address": serving.offer(np.ascontiguousarray(frames).tobytes(), "frames"),
+            "height": frames.shape[-3],
+            "width": frames.shape[-2],
+            "tiles": tiles,
+            "columns": columns,
+        }
+    )
+
+
+def still(picture: Pictures) -> Source:
+    """One picture (H, W, 3) at all stops."""
+    return levels(picture[None])
+
+
+def _floats(*parts: np.ndarray) -> str:
+    flat = [np.asarray(part, dtype="<f4").reshape(-1) for part in parts]
+    return serving.offer(np.concatenate(flat).tobytes(), "values")
+
+
+def mix(first: np.ndarray, second: np.ndarray, a: Sequence[float], b: Sequence[float]) -> Source:
+    """a[t] first + b[t] second, both float (3, H, W) in units of [-1, 1]; a and b one number a stop."""
+    if len(a) != len(b):
+        raise ValueError(f"a and b must have one number a stop each, got {len(a)} and {len(b)}")
+    _channels, height, width = first.shape
+    address = _floats(first.transpose(1, 2, 0), second.transpose(1, 2, 0), a, b)
+    return Source({"kind": "mix", "address": address, "height": height, "width": width})
+
+
+def walk(x0: np.ndarray, alphas: Sequence[float], seed: int) -> Source:
+    """The random walk from x0 (3, H, W) with the noise of ``core.ddpm.counted_noise``; stops 0 to T."""
+    _channels, height, width = x0.shape
+    address = _floats(x0.transpose(1, 2, 0), alphas)
+    return Source(
+        {"kind": "walk", "address": address, "height": height, "width": width, "seed": seed}
+    )
+
+
+def sheets(of: Bundle, kind: str, epochs: Sequence[int], count: int, columns: int) -> Source:
+    """The first ``count`` pictures of the sheets that a bundle kept after these epochs, one sheet a stop."""
+    paths = of.progress(kind)
+    return Source(
+        {
+            "kind": "sheets",
+            "addresses": [
+                serving.offer_file(of, paths[epoch].relative_to(of.folder).as_posix())
+                for epoch in epochs
+            ],
+            "height": SIZE,
+            "width": SIZE,
+            "tiles": count,
+            "columns": columns,
+        }
+    )

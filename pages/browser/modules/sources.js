@@ -1,0 +1,146 @@
+// Where the frames of a film come from: pictures that are known, or two of them and coefficients.
+
+import { philoxNormals } from "./philox.js";
+
+const STEPS_AHEAD = 20; // of a walk, in one slice
+
+const fetched = new Map();
+
+// Bytes of an address, fetched once; forgotten with the last figure that holds them.
+const bytes = async (address) => {
+  if (!fetched.has(address)) {
+    const wanted = fetch(new URL(address, window.location.origin)).then((answer) => {
+      if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
+      return answer.arrayBuffer();
+    });
+    fetched.set(address, wanted);
+    wanted.catch(() => fetched.delete(address));
+  }
+  return fetched.get(address);
+};
+
+export const forget = (addresses) => addresses.forEach((address) => fetched.delete(address));
+
+export const level = (value) => Math.min(Math.max(Math.round((value + 1) * 127.5), 0), 255);
+
+// Tiles (rows of `columns`, `gap` pixels between, nothing where there is none) as one picture. `get` gives
+// the levels of a tile as RGB, and where in them it begins.
+const laid = ({ height, width, tiles = 1, columns = 1, gap = 1 }) => {
+  const [across, down] = [Math.min(columns, tiles), Math.ceil(tiles / columns)];
+  const image = new ImageData(across * (width + gap) - gap, down * (height + gap) - gap);
+  const paint = (levels, offset) => {
+    for (let tile = 0; tile < tiles; tile++) {
+      const left = (tile % columns) * (width + gap);
+      const top = Math.floor(tile / columns) * (height + gap);
+      for (let y = 0; y < height; y++) {
+        let to = 4 * ((top + y) * image.width + left);
+        for (let x = 0; x < width; x++, to += 4, offset += 3) {
+          image.data[to] = levels[offset];
+          image.data[to + 1] = levels[offset + 1];
+          image.data[to + 2] = levels[offset + 2];
+          image.data[to + 3] = 255;
+        }
+      }
+    }
+    return image;
+  };
+  return { paint, width: image.width, height: image.height };
+};
+
+// One kind of source each: `size`, and `frame(at)`, an ImageData.
+const KINDS = {
+  // uint8 (N, tiles, height, width, 3)
+  levels: async (spec) => {
+    const levels = new Uint8Array(await bytes(spec.address));
+    const layout = laid(spec);
+    const one = (spec.tiles ?? 1) * spec.height * spec.width * 3;
+    const count = levels.length / one;
+    return { ...layout, frame: (at) => layout.paint(levels, Math.min(at, count - 1) * one) };
+  },
+
+  // float32: two pictures (height, width, 3), then their N coefficients a and b: a A + b B
+  mix: async (spec) => {
+    const values = new Float32Array(await bytes(spec.address));
+    const layout = laid(spec);
+    const one = spec.height * spec.width * 3;
+    const count = (values.length - 2 * one) / 2;
+    const mixed = new Uint8Array(one);
+    return {
+      ...layout,
+      frame: (at) => {
+        const [a, b] = [values[2 * one + at], values[2 * one + count + at]];
+        for (let i = 0; i < one; i++) mixed[i] = level(a * values[i] + b * values[one + i]);
+        return layout.paint(mixed, 0);
+      },
+    };
+  },
+
+  // float32: a picture (height, width, 3), then alpha of every step; x_t = sqrt(alpha) x + sqrt(1 - alpha) eps
+  walk: async (spec) => {
+    const values = new Float32Array(await bytes(spec.address));
+    const layout = laid(spec);
+    const one = spec.height * spec.width * 3;
+    const alphas = values.subarray(one);
+    const frames = new Uint8Array(one * (alphas.length + 1));
+    const x = Float64Array.from(values.subarray(0, one));
+    const eps = new Float64Array(one);
+    for (let i = 0; i < one; i++) frames[i] = level(x[i]);
+    let walked = 0;
+    const go = (to) => {
+      for (; walked < to; walked++) {
+        philoxNormals(spec.seed, walked, eps);
+        const [keep, add] = [Math.sqrt(alphas[walked]), Math.sqrt(1 - alphas[walked])];
+        const offset = (walked + 1) * one;
+        for (let i = 0; i < one; i++) {
+          x[i] = keep * x[i] + add * eps[i];
+          frames[offset + i] = level(x[i]);
+        }
+      }
+    };
+    const ahead = () => {
+      go(Math.min(walked + STEPS_AHEAD, alphas.length));
+      if (walked < alphas.length) setTimeout(ahead);
+    };
+    setTimeout(ahead); // in slices, so that neither the hand nor the page waits
+    return {
+      ...layout,
+      frame: (at) => {
+        go(at);
+        return layout.paint(frames, at * one);
+      },
+    };
+  },
+
+  // JPEG sheets of tiles without gaps, one a frame, of which the first `tiles` are shown
+  sheets: async (spec) => {
+    const layout = laid(spec);
+    const { height, width, tiles } = spec;
+    const levels = new Uint8Array(tiles * height * width * 3);
+    const sheets = await Promise.all(
+      spec.addresses.map(async (address) => {
+        const sheet = await createImageBitmap(new Blob([await bytes(address)], { type: "image/jpeg" }));
+        const canvas = new OffscreenCanvas(sheet.width, sheet.height);
+        const pen = canvas.getContext("2d");
+        pen.drawImage(sheet, 0, 0);
+        return pen.getImageData(0, 0, sheet.width, sheet.height);
+      })
+    );
+    const frame = (at) => {
+      const sheet = sheets[at];
+      const across = Math.floor(sheet.width / width);
+      let to = 0;
+      for (let tile = 0; tile < tiles; tile++)
+        for (let y = 0; y < height; y++) {
+          const top = Math.floor(tile / across) * height + y;
+          let from = 4 * (top * sheet.width + (tile % across) * width);
+          for (let x = 0; x < width; x++, from += 4)
+            for (let c = 0; c < 3; c++) levels[to++] = sheet.data[from + c];
+        }
+      return layout.paint(levels, 0);
+    };
+    return { ...layout, frame };
+  },
+};
+
+export const openSource = (spec) => KINDS[spec.kind](spec);
+export const addressesOf = (spec) => spec.addresses ?? [spec.address];

@@ -1,0 +1,148 @@
+// The control of a timeline: scrub, step, play, at some speed, once or over and over.
+
+import { timeline } from "./timelines.js";
+
+const ICONS = {
+  back: "M6 5h2v14H6zm12 0v14l-9-7z",
+  play: "M8 5v14l11-7z",
+  pause: "M6 5h4v14H6zm8 0h4v14h-4z",
+  on: "M16 5h2v14h-2zM6 5v14l9-7z",
+  loop: "M7 7h10v3l4-4-4-4v3H5v6h2zm10 10H7v-3l-4 4 4 4v-3h12v-6h-2z",
+};
+const SPEEDS = [0.25, 0.5, 1, 2, 4];
+const SECONDS = 6; // from end to end at speed 1, or longer where the stops are few
+const SECONDS_A_STOP = 0.12;
+const STILL_STOPS = 10; // how many stops are shown where a visitor wants no motion
+const REST = 250; // milliseconds after a key until the server is told
+
+const icon = (name) => `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
+
+const HTML = `
+<div class="timeline">
+  <label class="words"><span></span> <output></output><input type="range" min="0" step="1" /></label>
+  <div class="buttons">
+    <button type="button" data-part="back">${icon("back")}</button>
+    <button type="button" data-part="play">${icon("play")}</button>
+    <button type="button" data-part="on">${icon("on")}</button>
+    <button type="button" data-part="loop" aria-pressed="false">${icon("loop")}</button>
+    <select data-part="speed"></select>
+  </div>
+</div>`;
+
+export const open = (root) => {
+  root.innerHTML = HTML;
+  const [name, value, slider] = ["span", "output", "input"].map((part) => root.querySelector(part));
+  const part = (which) => root.querySelector(`[data-part=${which}]`);
+  const [back, play, on, loop, speed] = ["back", "play", "on", "loop", "speed"].map(part);
+  let line, send, known, playing, words;
+  let [sent, resting] = [undefined, 0];
+
+  const show = () => {
+    // Set while a hand holds it, even to what it is, a slider would not tell that it was let go.
+    if (Number(slider.value) !== line.at) slider.value = line.at;
+    value.textContent = words.stops?.[line.at] ?? line.value;
+    slider.setAttribute("aria-valuetext", value.textContent);
+  };
+  const tell = () => {
+    clearTimeout(resting);
+    if (line.value !== sent) send("value", (sent = line.value));
+  };
+  const tellSoon = () => {
+    clearTimeout(resting);
+    resting = setTimeout(tell, REST);
+  };
+
+  const pause = () => {
+    cancelAnimationFrame(playing);
+    playing = undefined;
+    play.innerHTML = icon("play");
+    play.title = words.play;
+    play.setAttribute("aria-label", words.play);
+  };
+  const start = () => {
+    const last = line.stops.length - 1;
+    if (line.at === last) line.go(0);
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    let [place, before] = [line.at, performance.now()];
+    const frame = (now) => {
+      const seconds = Math.max(SECONDS, last * Math.min(SECONDS_A_STOP, 10 / last));
+      place += ((now - before) / 1000) * Number(speed.value) * (last / seconds);
+      before = now;
+      if (place >= last && loop.getAttribute("aria-pressed") === "true") place = 0;
+      const jump = still ? Math.max(1, last / STILL_STOPS) : 1;
+      const at = place >= last ? last : Math.floor(Math.floor(place / jump) * jump);
+      if (at !== line.at) line.go(at);
+      if (place < last) playing = requestAnimationFrame(frame);
+      else stop();
+    };
+    playing = requestAnimationFrame(frame);
+    play.innerHTML = icon("pause");
+    play.title = words.pause;
+    play.setAttribute("aria-label", words.pause);
+  };
+  const stop = () => {
+    pause();
+    tell();
+  };
+  const step = (by) => {
+    if (playing) pause();
+    line.go(line.at + by);
+    tellSoon();
+  };
+
+  slider.oninput = () => {
+    if (playing) pause();
+    clearTimeout(resting);
+    line.go(Number(slider.value));
+  };
+  slider.onchange = tellSoon;
+  back.onclick = () => step(-1);
+  on.onclick = () => step(1);
+  play.onclick = () => (playing ? stop() : start());
+  loop.onclick = () =>
+    loop.setAttribute("aria-pressed", String(loop.getAttribute("aria-pressed") !== "true"));
+
+  const leave = () => {
+    line?.removeEventListener("move", show);
+    line?.removeEventListener("rest", tell);
+  };
+
+  return {
+    update(data, sender) {
+      send = sender;
+      words = data.words;
+      const key = JSON.stringify([data.timeline, data.stops]);
+      if (key !== known) {
+        leave();
+        if (playing) pause();
+        known = key;
+        line = timeline(data.timeline);
+        line.addEventListener("move", show);
+        line.addEventListener("rest", tell);
+        sent = undefined;
+      }
+      if (data.value !== sent) {
+        // Python stands elsewhere than this hand last said: at the start, or because it was told to.
+        sent = data.value;
+        line.set(data.stops, Math.max(data.stops.indexOf(data.value), 0));
+      }
+      name.textContent = data.label;
+      slider.max = data.stops.length - 1;
+      slider.setAttribute("aria-label", data.label);
+      for (const [button, said] of [[back, words.back], [on, words.on], [loop, words.loop], [speed, words.speed]]) {
+        button.title = said;
+        button.setAttribute("aria-label", said);
+      }
+      if (!speed.options.length)
+        speed.replaceChildren(...SPEEDS.map((one) => new Option(`${one} ×`, one, one === 1, one === 1)));
+      if (!playing) pause();
+      show();
+    },
+    close() {
+      cancelAnimationFrame(playing);
+      tell();
+      clearTimeout(resting);
+      leave();
+    },
+  };
+};

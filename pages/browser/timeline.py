@@ -1,0 +1,56 @@
+"""The control of a timeline: scrub, step, play; every figure that names its key moves with the hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.browser.component import Component
+from pages.shared import links
+from pages.shared.text import _
+
+_CONTROL = Component("timeline")
+HAND = "_hand"
+
+
+def timeline(
+    label: str,
+    stops: Sequence[int],
+    key: str,
+    *,
+    default: int | None = None,
+    words: Sequence[str] | None = None,
+) -> int:
+    """One of ``stops``; starts at ``default``, or at the last one. Belongs into a fragment.
+
+    ``words`` are what is read in place of the stops. The value lives in ``st.session_state[key]``.
+    """
+    stops = list(stops)
+    first = stops[-1] if default is None else default
+    value = links.restore_number(key, label, stops, first)
+
+    def taken() -> None:
+        st.session_state[key] = st.session_state[f"{key}{HAND}"].value
+
+    _CONTROL(
+        f"{key}{HAND}",
+        {
+            "timeline": key,
+            "label": label,
+            "stops": stops,
+            "value": value,
+            "words": {
+                "stops": words,
+                "play": _("Play"),
+                "pause": _("Pause"),
+                "back": _("One step back"),
+                "on": _("One step on"),
+                "loop": _("Over and over"),
+                "speed": _("Speed"),
+            },
+        },
+        taken,
+    )
+    links.keep_number(key, value, first)
+    return value
