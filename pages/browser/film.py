@@ -33,6 +33,7 @@ class Source:
 class Cell:
     """One picture: the frame of now of a source, or, with ``at``, that of one stop, which a click chooses.
 
+    ``at`` is the place of the stop; its frame has the same place in the source, or is ``frame``.
     ``label`` and ``alt`` may hold ``STOP``.
     """
 
@@ -40,14 +41,17 @@ class Cell:
     label: str
     alt: str
     at: int | None = None
+    frame: int | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures next to one another: ``large``, or a ``strip`` of small ones with ``words`` before it."""
+    """Pictures next to one another, with ``words`` before them: ``large``, a ``strip`` of small ones, or
+    ``sheets`` of several each, which stand below one another on a narrow screen.
+    """
 
     cells: Sequence[Cell]
-    kind: Literal["large", "strip"] = "large"
+    kind: Literal["large", "strip", "sheets"] = "large"
     words: str = ""
     widest: int | None = None
     """How many pixels a row of large pictures takes at most."""
@@ -76,6 +80,7 @@ def show(
                             "label": cell.label,
                             "alt": cell.alt,
                             "at": cell.at,
+                            "frame": cell.at if cell.frame is None else cell.frame,
                         }
                         for cell in row.cells
                     ],

@@ -156,7 +156,9 @@ def answer(request: Request) -> Response:
     if path is not None and path.is_file():
         kind = mimetypes.guess_type(name)[0] or BINARY
         # A named encoding keeps Streamlit from compressing weights, which grow no smaller.
-        return FileResponse(path, media_type=kind, headers=HEADERS | {"Content-Encoding": "identity"})
+        return FileResponse(
+            path, media_type=kind, headers=HEADERS | {"Content-Encoding": "identity"}
+        )
     return PlainTextResponse(
         "Nothing is kept here.", status_code=404, headers={"Cache-Control": "no-store"}
     )

@@ -124,12 +124,12 @@ def pictures(
         film.Cell(film.still(picked.picture), "x₀", _("The clean picture x_0")),
         film.Cell(
             jumps[config.kind],
-            _("x_t in one step"),
+            _("xₜ in one step"),
             _("The picture with noise of level {t}, in one step"),
         ),
         film.Cell(
             walked,
-            _("x_t after {t} small steps"),
+            _("xₜ after {t} small steps"),
             _("The picture after {t} steps of the random walk"),
         ),
     ]
@@ -313,6 +313,7 @@ def main() -> None:
         ),
     )
     with plain_errors():
+        above = st.container()
         name = controls.bundle_name("ddpm", "noise_bundle")
         explorer = loaders.ddpm(name)
         left, right = st.columns([3, 2], gap="large")
@@ -330,7 +331,8 @@ def main() -> None:
             st.info(_("Choose a picture to start from."))
         else:
             config = replace(explorer.config.schedule, kind=kind)
-            st.fragment(at_level)(name, config, picked, seed)
+            with above:
+                st.fragment(at_level)(name, config, picked, seed)
         mechanism(
             _(
                 "Each step shrinks the picture a little and adds a little Gaussian noise, so "

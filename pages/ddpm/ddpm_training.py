@@ -9,6 +9,7 @@ import streamlit as st
 from core.bundles.bundle import Bundle
 from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures, sharpness
+from pages.browser import film
 from pages.shared import controls, figures, library, training
 from pages.shared.colours import AMBER, GREY, SKY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
@@ -100,16 +101,25 @@ def digits_and_blur(bundle: Bundle, shown: Pictures) -> None:
 
 
 def epochs(name: str) -> None:
-    """The timeline and its pictures: runs again by itself, and while the timeline plays."""
+    """The timeline and its pictures: runs again by itself."""
     with plain_errors():
         bundle = library.bundle(name)
         st.subheader(_("What it could do, epoch by epoch"), anchor=False)
         epoch = training.epoch_timeline(bundle, "ddpm_epoch")
         if epoch is None:
             return
-        st.markdown(_("**Samples**, always from the same noise, in 50 steps (DDIM)"))
-        alt = _("Samples after epoch {epoch}").format(epoch=epoch)
-        training.sheet_of_epoch(bundle, "samples", epoch, alt, "ddpm_samples_by_epoch", columns=8)
+        cell = training.sheet_of_epochs(
+            bundle,
+            "samples",
+            _("Samples after epoch {epoch}, always from the same noise, in 50 steps (DDIM)").format(
+                epoch=film.STOP
+            ),
+            _("Samples after epoch {epoch}").format(epoch=film.STOP),
+            columns=8,
+        )
+        film.show("ddpm_epoch_film", "ddpm_epoch", [film.Row([cell], "sheets")])
+        figures.caption(Provenance(bundle, live=False, settings={_("epoch"): epoch}))
+        training.saved(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
 
 
 # ---------------------------------------------------------------- by level
@@ -207,8 +217,8 @@ def main() -> None:
     with plain_errors():
         name = controls.bundle_name("ddpm", "ddpm_bundle")
         bundle = library.bundle(name)
+        st.fragment(epochs)(name)
         final_samples(bundle)
-        st.fragment(run_every=controls.pace("ddpm_epoch"))(epochs)(name)
         training.curves(bundle, CURVES, "ddpm")
         training.went_on(bundle)
         training.average_said(bundle)

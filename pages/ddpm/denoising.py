@@ -10,6 +10,8 @@ from core.ddpm.model import DDPM
 from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
 from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures
+from pages.browser import film
+from pages.browser.timeline import timeline
 from pages.shared import controls, figures, live, loaders
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import (
@@ -50,12 +52,11 @@ COMPARED_PICTURES = 6
 
 def asked() -> tuple[SamplerSettings, list[int], int]:
     """Sampler, steps, eta, seeds of the pictures, and the first seed."""
-    left, middle, right = st.columns([5, 4, 4], gap="large")
+    left, right = st.columns(2, gap="large")
     with left:
         sampler = controls.choice(_("Sampler"), SAMPLERS, "denoise_sampler")
         count = controls.stop(_("Pictures at once"), COUNTS, 4, "denoise_count")
-    steps, eta = None, 0.0
-    with middle:
+        steps, eta = None, 0.0
         if sampler == "ddpm":
             st.caption(
                 _("DDPM takes every one of the T steps, with fresh noise in each but the last.")
@@ -120,6 +121,7 @@ def newest(path: Trajectory) -> None:
 
 def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: int) -> None:
     """The pictures at the end."""
+    st.subheader(_("Where the way ends"), anchor=False)
     count = path.x_t.shape[1]
     made = path.result
     sheet = figures.sheet(
@@ -152,41 +154,38 @@ def provenance(
 def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: int) -> None:
     """The timeline of a way that was gone: runs again by itself."""
     with plain_errors():
-        st.subheader(_("The way, step by step"), anchor=False)
         count = path.x_t.shape[1]
         index = 0
         if count > 1:
             index = controls.whole(_("Which picture"), 1, count, 1, "denoise_which") - 1
         levels = [int(t) + 1 for t in path.t]
-        t = controls.timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
-        place = levels.index(t)
-        tiles = [
-            (path.x_t[place, index], "x_t", _("The noisy picture at level {t}").format(t=t)),
-            (
-                path.eps_hat[place, index],
-                _("predicted noise"),
-                _("The noise that the network sees at level {t}").format(t=t),
+        timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
+        x_t, eps_hat, x0_hat = (
+            film.levels(frames[:, index]) for frames in (path.x_t, path.eps_hat, path.x0_hat)
+        )
+        now = [
+            film.Cell(x_t, "xₜ", _("The noisy picture at level {t}")),
+            film.Cell(
+                eps_hat, _("predicted noise"), _("The noise that the network sees at level {t}")
             ),
-            (
-                path.x0_hat[place, index],
-                _("predicted x₀"),
-                _("The clean picture that the network sees at level {t}").format(t=t),
+            film.Cell(
+                x0_hat, _("predicted x₀"), _("The clean picture that the network sees at level {t}")
             ),
         ]
-        figures.row(tiles, width=figures.WIDE)
-        figures.caption(provenance(explorer, path, way, seed + index, 1))
-        chosen = np.linspace(0, len(levels) - 1, min(9, len(levels))).round().astype(int)
-        labels = [str(levels[i]) for i in chosen]
-        marked = int(np.abs(chosen - place).argmin())
-        for stack, words in ((path.x_t, "x_t"), (path.x0_hat, _("predicted x₀"))):
-            st.caption(words)
-            figures.strip(
-                stack[chosen, index],
-                labels,
-                columns=len(chosen),
-                marked=marked,
-                alt=_("{what} along the way").format(what=words),
+        chosen = np.linspace(0, len(levels) - 1, min(9, len(levels))).round().astype(int).tolist()
+        strips = [
+            film.Row(
+                [
+                    film.Cell(cell.source, str(levels[at]), cell.alt.format(t=levels[at]), at=at)
+                    for at in chosen
+                ],
+                "strip",
+                cell.label,
             )
+            for cell in (now[0], now[2])
+        ]
+        film.show("denoise_film", "denoise_t", [film.Row(now, widest=figures.WIDE), *strips])
+        figures.caption(provenance(explorer, path, way, seed + index, 1))
         change = along_rows(path, index)
         figures.downloads(
             "denoising_way",
@@ -313,21 +312,23 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        name = controls.bundle_name("ddpm", "denoise_bundle")
-        explorer = loaders.ddpm(name)
-        way, seeds, seed = asked()
-        request = (explorer.bundle.digest, way, tuple(seeds))
-        calls = len(way.grid(explorer.T)) - 1
-        clicked = st.button(
-            (
-                _("Denoise one picture in {calls} steps")
-                if len(seeds) == 1
-                else _("Denoise {count} pictures in {calls} steps")
-            ).format(count=len(seeds), calls=number(calls, 0)),
-            key="denoise_go",
-            type="primary",
-            icon=":material/play_arrow:",
-        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.popover(_("Model, sampler, seed"), icon=":material/tune:"):
+                name = controls.bundle_name("ddpm", "denoise_bundle")
+                way, seeds, seed = asked()
+            explorer = loaders.ddpm(name)
+            request = (explorer.bundle.digest, way, tuple(seeds))
+            calls = len(way.grid(explorer.T)) - 1
+            clicked = st.button(
+                (
+                    _("Denoise one picture in {calls} steps")
+                    if len(seeds) == 1
+                    else _("Denoise {count} pictures in {calls} steps")
+                ).format(count=len(seeds), calls=number(calls, 0)),
+                key="denoise_go",
+                type="primary",
+                icon=":material/play_arrow:",
+            )
         place, below, beside = st.empty(), st.container(), st.container()
         path = live.answer(
             request,
@@ -343,8 +344,8 @@ def main() -> None:
             place.info(_("This takes a moment: press the button."))
         else:
             with below:
+                st.fragment(along)(explorer, path, way, seed)
                 results(explorer, path, way, seed)
-                st.fragment(run_every=controls.pace("denoise_t"))(along)(explorer, path, way, seed)
         with beside, plain_errors():
             comparison(name, explorer)
         explained()

@@ -38,6 +38,7 @@ OBJECT_ORIGINS: dict[Origin, str] = {
 }
 """Where pictures come from for models of CIFAR-10: no model here generates such pictures."""
 GALLERY_WIDTH = 520
+HOUSE_NUMBER = "7"
 INKS = {
     "#f2efe6": N_("cream"),
     "#1d2733": N_("black"),
@@ -212,14 +213,18 @@ def start(
     with_prior: bool = False,
     default: Origin = "gallery",
     first: int = 1,
+    text: str = HOUSE_NUMBER,
 ) -> Start | None:
-    """A picture as ``picture`` offers it, encoded, or a draw from the prior."""
+    """A picture as ``picture`` offers it, encoded, or a draw from the prior.
+
+    ``first`` is the generated picture to begin with, ``text`` the house number.
+    """
     origin = _origin(prefix, explorer.bundle, default, with_prior=with_prior)
     if origin == "prior":
         value = controls.seed(f"{prefix}_seed")
         z = explorer.prior(value)[0]
         return Start("prior", z, None, _("z from the prior, seed {seed}").format(seed=value))
-    chosen = _pick(prefix, explorer.bundle, origin, first)
+    chosen = _pick(prefix, explorer.bundle, origin, first, text)
     if chosen is None:
         return None
     z = explorer.encode(chosen.picture[None]).mean[0]
@@ -233,9 +238,14 @@ def _origin(prefix: str, of: Bundle, default: Origin, *, with_prior: bool) -> Or
     return controls.choice(_("Start from"), offered, f"{prefix}_from", default=default)
 
 
-def _pick(prefix: str, of: Bundle, origin: Origin, first: int) -> Picked | None:
-    pick = _PICTURES[origin]
-    return pick(prefix, of, first) if origin == "gallery" else pick(prefix, of)
+def _pick(
+    prefix: str, of: Bundle, origin: Origin, first: int, text: str = HOUSE_NUMBER
+) -> Picked | None:
+    if origin == "gallery":
+        return _from_gallery(prefix, of, first)
+    if origin == "maker":
+        return _from_maker(prefix, text)
+    return _PICTURES[origin](prefix, of)
 
 
 def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
@@ -276,9 +286,9 @@ def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
     return None
 
 
-def _from_maker(prefix: str, of: Bundle) -> Picked | None:
+def _from_maker(prefix: str, first: str) -> Picked | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = controls.line(_("Digits (1 to 3)"), "7", f"{prefix}_text", longest=3, width=150)
+        text = controls.line(_("Digits (1 to 3)"), first, f"{prefix}_text", longest=3, width=150)
         ink = controls.choice(_("Ink"), INKS, f"{prefix}_ink")
         wall = controls.choice(_("Wall"), WALLS, f"{prefix}_wall")
         with st.popover(_("More")):
@@ -356,9 +366,7 @@ def _read(origin: Origin, file: object, words: str) -> Picked | None:
 
 
 _PICTURES = {
-    "gallery": _from_gallery,
     "test": _from_test_set,
-    "maker": _from_maker,
     "shape": _from_shape,
     "upload": _from_upload,
     "camera": _from_camera,

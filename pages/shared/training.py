@@ -10,6 +10,8 @@ import streamlit as st
 
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures
+from pages.browser import film
+from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library
 from pages.shared.colours import AMBER
 from pages.shared.figures import Provenance
@@ -21,31 +23,36 @@ Curves = dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]
 """By code: title of the curve, and of each line the column of the history, name and colour."""
 
 
+def shots(bundle: Bundle) -> list[int]:
+    """The epochs after which the bundle kept pictures."""
+    return list(bundle.progress("samples"))
+
+
 def epoch_timeline(bundle: Bundle, key: str) -> int | None:
     """The epoch to look at; None, and a sentence, where the bundle kept no pictures."""
-    shots = list(bundle.progress("samples"))
-    if not shots:
+    stops = shots(bundle)
+    if not stops:
         st.info(_("This bundle holds no pictures by epoch."))
         return None
-    return controls.timeline(_("Epoch"), shots, key)
+    return timeline(_("Epoch"), stops, key)
 
 
-def sheet_of_epoch(
-    bundle: Bundle, kind: str, epoch: int, alt: str, key: str, *, columns: int = 6
-) -> None:
-    """The pictures of one kind that were kept after an epoch, with caption and downloads."""
-    made = library.sheet(bundle, kind, epoch, SHEET)
-    figures.sheet(made, columns=columns, alt=alt)
-    figures.caption(Provenance(bundle, live=False, settings={_("epoch"): epoch}))
-    shots = list(bundle.progress(kind))
+def sheet_of_epochs(bundle: Bundle, kind: str, label: str, alt: str, *, columns: int) -> film.Cell:
+    """The pictures of one kind that were kept after the epoch of now."""
+    source = film.sheets(bundle, kind, shots(bundle), SHEET, columns)
+    return film.Cell(source, label, alt)
+
+
+def saved(bundle: Bundle, kind: str, epoch: int, key: str, *, columns: int = 6) -> None:
+    """The pictures of an epoch, and those of all epochs, as files."""
     figures.downloads(
         key,
-        png=lambda: figures.grid(made, columns),
-        gif=lambda: film(bundle, kind, shots, columns),
+        png=lambda: figures.grid(library.sheet(bundle, kind, epoch, SHEET), columns),
+        gif=lambda: all_sheets(bundle, kind, shots(bundle), columns),
     )
 
 
-def film(bundle: Bundle, kind: str, epochs: list[int], columns: int) -> Pictures:
+def all_sheets(bundle: Bundle, kind: str, epochs: list[int], columns: int) -> Pictures:
     """The sheets of all snapshots of a kind, as frames."""
     sheets = [figures.grid(library.sheet(bundle, kind, e, SHEET), columns) for e in epochs]
     return figures.enlarge(np.stack(sheets), 3)

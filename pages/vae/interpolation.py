@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import dataclass
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.pictures.images import Pictures
 from core.vae.explorer import VAEExplorer, Walk
 from core.vae.latents import interpolate, interpolate_latents
-from pages.shared import controls, figures, loaders, picking
+from pages.browser import film
+from pages.browser.timeline import timeline
+from pages.shared import controls, figures, library, loaders, picking
 from pages.shared.colours import AMBER, SKY
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
 from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
+
+STOPS = range(0, 101, 2)
+"""Stops of the timeline, in percent of the way."""
+WAYS_KEPT = 32
 
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
 COLOURS = {"linear": SKY, "spherical": AMBER}
@@ -25,10 +33,14 @@ def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader(_("From"), anchor=False)
-        first = picking.start("interpolation_a", explorer, with_prior=True, default="prior")
+        first = picking.start(
+            "interpolation_a", explorer, with_prior=True, default="maker", text="3"
+        )
     with right:
         st.subheader(_("To"), anchor=False)
-        second = picking.start("interpolation_b", explorer, with_prior=True, first=9)
+        second = picking.start(
+            "interpolation_b", explorer, with_prior=True, default="maker", text="8", first=9
+        )
     return first, second
 
 
@@ -93,34 +105,101 @@ def verdict(walk: Walk) -> str:
     ).format(kind=_(KINDS[walk.kind]), ratio=number(walk.unevenness, 2))
 
 
-@st.fragment
 def journey(name: str, first: Start, second: Start) -> None:
-    """Both ways and their charts: the part that runs again when their number changes."""
+    """Both ways, their mixture of pixels, and their charts: runs again by itself."""
     with plain_errors():
         travel(name, first, second)
 
 
+@dataclass(frozen=True)
+class Ways:
+    """Both ways through the latent space at every stop, and in as many pictures as are asked for."""
+
+    film: list[Walk]
+    walks: list[Walk]
+    seconds: float
+
+
+def ways(explorer: VAEExplorer, first: Start, second: Start, n_samples: int) -> Ways:
+    """All that is decoded; computed once for all visitors."""
+
+    def compute() -> tuple[list[Walk], list[Walk]]:
+        counts = (len(STOPS), n_samples)
+        return tuple(
+            [explorer.walk(first.z, second.z, count, kind) for kind in KINDS] for count in counts
+        )
+
+    request = (explorer.bundle.digest, first.z.tobytes(), second.z.tobytes(), n_samples)
+    found = library.timed("interpolation", WAYS_KEPT, request, compute)
+    return Ways(*found.value, found.seconds)
+
+
+def mixed(first: Pictures, second: Pictures) -> film.Source:
+    """One picture fading into another, pixel by pixel, at every stop."""
+    share = np.array(STOPS) / STOPS[-1]
+    ends = (one.transpose(2, 0, 1) / 127.5 - 1 for one in (first, second))
+    return film.mix(*ends, 1 - share, share)
+
+
+def show_ways(found: Ways, n_samples: int) -> None:
+    """The pictures of now by either way and by mixing pixels; below them each way as a strip."""
+    fading = mixed(*found.film[0].pictures[[0, -1]])
+    alts = {
+        "linear": _("Decoded after {t}% of the straight way"),
+        "spherical": _("Decoded after {t}% of the way around"),
+        "pixels": _("Mixture of both pictures, {t}% of the second one"),
+    }
+    titles = {**KINDS, "pixels": N_("Pixels mixed")}
+    sources = {walk.kind: film.levels(walk.pictures) for walk in found.film} | {"pixels": fading}
+    now = [film.Cell(sources[code], _(titles[code]), alts[code]) for code in titles]
+    places = np.linspace(0, len(STOPS) - 1, n_samples).round().astype(int).tolist()
+    exact = {walk.kind: film.levels(walk.pictures) for walk in found.walks}
+    strips = [
+        film.Row(
+            [
+                film.Cell(
+                    exact.get(code, fading),
+                    str(index),
+                    alts[code].format(t=STOPS[place]),
+                    at=place,
+                    frame=index if code in exact else None,
+                )
+                for index, place in enumerate(places)
+            ],
+            "strip",
+            _(title),
+        )
+        for code, title in titles.items()
+    ]
+    film.show(
+        "interpolation_film", "interpolation_w", [film.Row(now, widest=figures.WIDE), *strips]
+    )
+
+
 def travel(name: str, first: Start, second: Start) -> None:
     explorer = loaders.vae(name)
+    timeline(_("Way, in %"), STOPS, "interpolation_w", default=50)
+    above = st.container()
     n_samples = controls.whole(_("Pictures on the way"), 4, 24, 12, "interpolation_n", step=2)
-    begun = time.perf_counter()
-    walks = [explorer.walk(first.z, second.z, n_samples, kind) for kind in KINDS]
-    seconds = time.perf_counter() - begun
+    found = ways(explorer, first, second, n_samples)
+    walks = found.walks
     settings = {_("from"): first.words, _("to"): second.words}
-    provenance = Provenance(explorer.bundle, True, seconds, settings)
+    provenance = Provenance(explorer.bundle, True, found.seconds, settings)
+    with above:
+        show_ways(found, n_samples)
+        figures.caption(provenance)
+    st.markdown(
+        _(
+            "Mixing pixels shows **both pictures at once**, one through the other; a way through "
+            "the latent space shows **one picture that changes**."
+        )
+    )
     for column, walk in zip(st.columns(2, gap="large"), walks, strict=True):
         with column:
-            st.subheader(_(KINDS[walk.kind]), anchor=False)
-            sheet = figures.strip(
-                walk.pictures,
-                [str(index) for index in range(n_samples)],
-                alt=_("{n} pictures from the first end to the second").format(n=n_samples),
-            )
             st.markdown(verdict(walk))
-            figures.caption(provenance)
             figures.downloads(
                 f"interpolation_{walk.kind}",
-                png=lambda sheet=sheet: sheet,
+                png=lambda walk=walk: figures.grid(walk.pictures, n_samples),
                 gif=lambda walk=walk: figures.enlarge(walk.pictures, 8),
                 rows=lambda walk=walk: walk_rows([walk]),
             )
@@ -167,12 +246,14 @@ def main() -> None:
         ),
     )
     with plain_errors():
+        above = st.container()
         name = controls.bundle_name("vae", "interpolation_bundle")
         first, second = ends(loaders.vae(name))
-        if first is None or second is None:
-            st.info(_("Choose a picture for each end."))
-        else:
-            journey(name, first, second)
+        with above:
+            if first is None or second is None:
+                st.info(_("Choose a picture for each end."))
+            else:
+                st.fragment(journey)(name, first, second)
         mechanism(
             _(
                 "A picture is encoded to the mean of its posterior; an end from the prior is drawn "

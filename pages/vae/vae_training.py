@@ -13,6 +13,7 @@ from core.pictures.images import Pictures, sharpness
 from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
+from pages.browser import film
 from pages.shared import controls, data_sets, figures, library, loaders, training
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
@@ -127,7 +128,7 @@ def digits_and_blur(pictures: Pictures, kl: float) -> None:
 
 
 def epochs(name: str) -> None:
-    """The timeline and its pictures: runs again by itself, and while the timeline plays."""
+    """The timeline and its pictures: runs again by itself."""
     with plain_errors():
         show_epoch(loaders.vae(name))
 
@@ -138,22 +139,38 @@ def show_epoch(explorer: VAEExplorer) -> None:
     epoch = training.epoch_timeline(bundle, "training_epoch")
     if epoch is None:
         return
+    cells = [
+        training.sheet_of_epochs(
+            bundle,
+            "samples",
+            _("Samples after epoch {epoch}, always of the same z").format(epoch=film.STOP),
+            _("Samples after epoch {epoch}").format(epoch=film.STOP),
+            columns=6,
+        ),
+        training.sheet_of_epochs(
+            bundle,
+            "reconstructions",
+            _("Reconstructions after epoch {epoch}, always of the same test digits").format(
+                epoch=film.STOP
+            ),
+            _("Reconstructions after epoch {epoch}").format(epoch=film.STOP),
+            columns=6,
+        ),
+    ]
+    real = data_sets.measured_test_set(bundle)
+    if real is not None and controls.switch(_("Show the test digits"), "training_real"):
+        shown = real.pictures[bundle.profiles["shown_rows"]]
+        words = _("The test digits themselves")
+        cells.append(film.Cell(film.levels(shown[None], columns=6), words, words))
+    film.show("training_epoch_film", "training_epoch", [film.Row(cells, "sheets")])
+    figures.caption(Provenance(bundle, live=False, settings={_("epoch"): epoch}))
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown(_("**Samples**, always of the same z"))
-        alt = _("Samples after epoch {epoch}").format(epoch=epoch)
-        training.sheet_of_epoch(bundle, "samples", epoch, alt, "vae_samples_by_epoch")
+        training.saved(bundle, "samples", epoch, "vae_samples_by_epoch")
     with right:
-        st.markdown(_("**Reconstructions**, always of the same test digits"))
-        alt = _("Reconstructions after epoch {epoch}").format(epoch=epoch)
-        training.sheet_of_epoch(
-            bundle, "reconstructions", epoch, alt, "vae_reconstructions_by_epoch"
-        )
-        real = data_sets.measured_test_set(bundle)
-        if real is not None and controls.switch(_("Show the test digits"), "training_real"):
-            shown = real.pictures[bundle.profiles["shown_rows"]]
-            figures.sheet(shown, columns=6, alt=_("The test digits themselves"))
-            figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))
+        training.saved(bundle, "reconstructions", epoch, "vae_reconstructions_by_epoch")
+    if len(cells) > 2:
+        figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))
 
 
 def with_linear_model(bundle: Bundle, code: str, figure: go.Figure) -> None:
@@ -178,8 +195,8 @@ def main() -> None:
     )
     with plain_errors():
         name = controls.bundle_name("vae", "training_bundle")
+        st.fragment(epochs)(name)
         samples(name)
-        st.fragment(run_every=controls.pace("training_epoch"))(epochs)(name)
         bundle = library.bundle(name)
         training.curves(
             bundle, CURVES, "training", partial(with_linear_model, bundle), first_epoch=3

@@ -3,6 +3,8 @@
 import { addressesOf, forget, openSource } from "./sources.js";
 import { follow, timeline } from "./timelines.js";
 
+const MOST_ACROSS = 13; // of a strip; on a narrow screen half as many
+
 const element = (tag, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
@@ -44,7 +46,7 @@ export const open = (root) => {
           };
           caption.textContent = cell.label;
           if (fixed) {
-            draw(cell.at);
+            draw(cell.frame);
             canvas.setAttribute("aria-label", cell.alt);
             inner.onclick = () => {
               line.go(cell.at);
@@ -68,9 +70,11 @@ export const open = (root) => {
               figure.firstChild.setAttribute("aria-current", place === nearest);
             });
           });
-        const made = element("div", { className: `row ${row.kind}` }, ...said, ...cells.map(({ figure }) => figure));
+        const made = element("div", { className: `row ${row.kind}` }, ...cells.map(({ figure }) => figure));
         if (row.widest) made.style.setProperty("--widest", `${row.widest}px`);
-        return made;
+        const lines = Math.ceil(cells.length / MOST_ACROSS);
+        made.style.setProperty("--across", Math.ceil(cells.length / lines));
+        return element("div", { className: "line" }, ...said, made);
       })
     );
     stopFollowing = follow(line, () => [...following, ...marks].forEach((draw) => draw()));
