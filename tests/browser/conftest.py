@@ -39,13 +39,16 @@ def free_port():
 class Server:
     """The app as its users start it, on a port of its own."""
 
-    def __init__(self, log, **environment):
+    def __init__(self, log, base="", **environment):
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}" + (f"/{base}" if base else "")
         self.log = log
         variables = {k: v for k, v in os.environ.items() if not k.startswith("ATELIER_DATA")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)],
+            [
+                *(sys.executable, "-m", "streamlit", "run", "app.py"),
+                *("--server.port", str(self.port), "--server.baseUrlPath", base),
+            ],
             cwd=ROOT,
             env=variables | {"HF_HUB_OFFLINE": "1"} | environment,
             stdout=log.open("w"),
@@ -128,8 +131,8 @@ def start(tmp_path):
     """Starts an app of its own, with variables of its environment."""
     running = []
 
-    def start_(**environment):
-        running.append(Server(tmp_path / "log", **environment))
+    def start_(base="", **environment):
+        running.append(Server(tmp_path / "log", base, **environment))
         return running[-1]
 
     yield start_

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 import streamlit as st
@@ -9,9 +10,16 @@ from tests.pages.opening import opened
 
 @pytest.fixture(scope="session")
 def tiny_library(tmp_path_factory, make_digits, write_shard):
-    """A folder of tiny bundles under the names of the embedded ones."""
+    """A folder of tiny bundles under the names of the embedded ones.
+
+    It takes minutes to make: ``ATELIER_TEST_LIBRARY`` names a folder that keeps it for the next time,
+    until whoever changes what it is made of empties it.
+    """
     shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
+    if kept := os.environ.get("ATELIER_TEST_LIBRARY"):
+        shared = Path(kept)
+        shared.mkdir(parents=True, exist_ok=True)
+    elif os.environ.get("PYTEST_XDIST_WORKER"):
         shared = shared.parent  # of all workers
     (shared / "library").mkdir(exist_ok=True)
     return library.library(shared / "library", make_digits, write_shard)

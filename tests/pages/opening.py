@@ -1,7 +1,12 @@
 """Opens one page of the app in a test, and reads what it shows."""
 
+import gzip
+import json
+
+import numpy as np
 from streamlit.testing.v1 import AppTest
 
+from pages.browser import serving
 from pages.shared import site
 
 PAGES = {page.name: page for pages in site.SECTIONS.values() for page in pages}
@@ -45,3 +50,42 @@ def answered(at, key, own=None):
 def checked(at):
     assert not at.exception, [error.value for error in at.exception]
     return at
+
+
+# ---------------------------------------------------------------- what runs in the browser
+
+
+def components(at):
+    """What every component of the page was given, by its key."""
+    return {
+        element.proto.id.split("-", 2)[2]: json.loads(element.proto.json)
+        for element in at.get("bidi_component")
+    }
+
+
+def bytes_at(address):
+    """What the server answers at an address of a component."""
+    found = serving.OFFERS.content(address.split("/")[-2])
+    return gzip.decompress(found.body) if found.zipped else found.body
+
+
+def source_of(at, film, alt):
+    """Where the frames of the picture with that alt text come from."""
+    shown = components(at)[film]
+    (cell,) = [c for row in shown["rows"] for c in row["cells"] if c["alt"] == alt]
+    return shown["sources"][cell["source"]]
+
+
+def frames(at, film, alt):
+    """All frames of that picture of known levels: uint8 (N, H, W, 3), or (N, tiles, H, W, 3)."""
+    spec = source_of(at, film, alt)
+    assert spec["kind"] == "levels"
+    tiles = [spec["tiles"]] if spec["tiles"] > 1 else []
+    shape = (-1, *tiles, spec["height"], spec["width"], 3)
+    return np.frombuffer(bytes_at(spec["address"]), np.uint8).reshape(shape)
+
+
+def moved(at, key, stop):
+    """The page as a hand leaves it that moved the timeline of that key to a stop."""
+    at.session_state[key] = stop
+    return checked(at.run())

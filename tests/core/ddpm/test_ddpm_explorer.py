@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from torch.nn.modules.module import register_module_forward_hook
 
 from core.ddpm import explorer as ddpm_explorer
+from core.ddpm.counted_noise import counted_noise
 from core.ddpm.explorer import (
     FRAMES,
     DDPMExplorer,
@@ -98,7 +99,8 @@ def walk(schedule, digit):
 
 
 def test_a_walk_keeps_the_levels_asked_for_and_begins_with_the_picture(walk, digit):
-    assert walk.t.tolist() == LEVELS
+    assert walk.t.tolist() == list(range(-1, 300))
+    assert walk.kept.tolist() == LEVELS
     for pictures in (walk.walked, walk.jumped):
         assert pictures.shape == (7, 32, 32, 3)
         assert pictures.dtype == np.uint8
@@ -108,7 +110,7 @@ def test_a_walk_keeps_the_levels_asked_for_and_begins_with_the_picture(walk, dig
 
 
 def test_a_walk_is_the_closed_form_with_its_own_noise(walk):
-    assert walk.off.shape == (7,)
+    assert walk.off.shape == (301,)
     assert (walk.off < 1e-12).all()
 
 
@@ -116,12 +118,13 @@ def test_a_walk_is_the_closed_form_with_its_own_noise(walk):
 def test_what_is_left_of_the_picture_is_what_the_schedule_says(schedule, digit, seed):
     found = noisy_walk(schedule, digit, seed, LEVELS)
     alpha_bar = schedule.alpha_bar(torch.tensor(LEVELS)).numpy()
+    rows = found.kept + 1
     size = 3 * 32 * 32
     strength = to_tensor(digit[None]).double().square().sum().sqrt().item()
     error = np.sqrt(1 - alpha_bar)
-    for signal in (found.signal, found.signal_jumped):
+    for signal in (found.signal[rows], found.signal_jumped[rows]):
         assert (np.abs(signal - np.sqrt(alpha_bar)) <= 5 * error / strength + 1e-12).all()
-    for noise in (found.noise, found.noise_jumped):
+    for noise in (found.noise[rows], found.noise_jumped[rows]):
         assert (np.abs(noise - error) <= 5 * error / math.sqrt(2 * size) + 1e-12).all()
 
 
@@ -135,18 +138,19 @@ def test_the_figures_of_a_walk_are_those_of_its_pictures(schedule):
         (found.jumped, found.signal_jumped, found.noise_jumped),
     ):
         assert 0 < pictures.min() < pictures.max() < 255
-        for row in range(4):
+        for row, t in enumerate(found.kept):
             x_t = to_tensor(pictures[row : row + 1]).double()
             share = ((x_t * x0).sum() / x0.square().sum()).item()
-            assert share == pytest.approx(signal[row], abs=1e-3)
+            assert share == pytest.approx(signal[t + 1], abs=1e-3)
             rest = (x_t - share * x0).std().item()
-            assert rest == pytest.approx(noise[row], abs=1e-3)
+            assert rest == pytest.approx(noise[t + 1], abs=1e-3)
 
 
 def test_the_jump_is_q_sample_with_the_first_noise_of_the_seed(schedule, walk, digit, seeded):
     x0 = to_tensor(digit[None]).double()
     noise = draw_noise(x0, seeded(5))
-    for t, jumped in zip(walk.t[1:].tolist(), walk.jumped[1:], strict=True):
+    np.testing.assert_array_equal(walk.eps, noise[0].numpy())
+    for t, jumped in zip(walk.kept[1:].tolist(), walk.jumped[1:], strict=True):
         assert_near(jumped, to_pictures(schedule.q_sample(x0, t, noise))[0])
 
 
@@ -156,11 +160,22 @@ def test_the_walk_has_noise_of_its_own(walk):
     assert (walk.signal[1:] != walk.signal_jumped[1:]).all()
 
 
+def test_a_step_of_the_walk_adds_its_own_draw(schedule, digit):
+    x0 = to_tensor(digit[None]).double()
+    first = torch.from_numpy(counted_noise(5, 0, x0.shape))
+    second = torch.from_numpy(counted_noise(5, 1, x0.shape))
+    x_2 = schedule.q_step(schedule.q_step(x0, 0, first), 1, second)
+    found = noisy_walk(schedule, digit, 5, [1])
+    np.testing.assert_array_equal(found.walked, to_pictures(x_2))
+
+
 def test_a_walk_is_the_same_whichever_levels_are_kept(schedule, walk, digit):
     few = noisy_walk(schedule, digit, 5, [9, 90])
-    assert few.t.tolist() == [9, 90]
-    for name in ("walked", "jumped", "off", "signal", "noise", "signal_jumped", "noise_jumped"):
+    assert few.kept.tolist() == [9, 90]
+    for name in ("walked", "jumped"):
         assert np.array_equal(getattr(few, name), getattr(walk, name)[[2, 4]])
+    for name in ("off", "signal", "noise", "signal_jumped", "noise_jumped"):
+        assert np.array_equal(getattr(few, name), getattr(walk, name))
 
 
 def test_the_same_seed_makes_the_same_walk(schedule, walk, digit):

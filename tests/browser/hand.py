@@ -1,0 +1,70 @@
+"""A hand on a timeline: holds it, moves it, lets go, and reads what the pictures show meanwhile."""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+POSITIONS = (0.1, 0.2, 0.35, 0.45, 0.55, 0.65, 0.8, 0.9)
+"""Shares of the way along the timeline; none is where a page begins."""
+
+_SHOWN = """() => [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")].flatMap((host) =>
+  [...host.shadowRoot.querySelectorAll(".row:not(.strip) canvas")].map((canvas) => {
+    const {data, width, height} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return {width, height, data: [...data], words: canvas.getAttribute("aria-label")};
+  }))"""
+
+
+def timeline(tab, label):
+    """The timeline of that label, once there are pictures that follow it."""
+    found = tab.get_by_role("slider", name=label, exact=True)
+    found.wait_for()
+    tab.wait_for_selector(".row canvas[aria-label]")
+    return found
+
+
+def value(slider):
+    return slider.get_attribute("aria-valuetext")
+
+
+def pictures(tab):
+    """What is shown now, by alt text: uint8 (H, W, 3)."""
+    return {
+        one["words"]: np.array(one["data"], dtype=np.uint8).reshape(one["height"], one["width"], 4)[
+            ..., :3
+        ]
+        for one in tab.evaluate(_SHOWN)
+    }
+
+
+@contextmanager
+def held(tab, slider):
+    """Holds the slider; gives a function that moves it to a share of its way. Lets go at the end."""
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    height = box["y"] + box["height"] / 2
+
+    def move(share):
+        tab.mouse.move(box["x"] + share * box["width"], height)
+        tab.evaluate(
+            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+
+    tab.mouse.move(box["x"] + 0.5 * box["width"], height)
+    tab.mouse.down()
+    yield move
+    tab.mouse.up()
+
+
+def moved_through(tab, slider):
+    """What every position showed while the hand held on: a list of (value, pictures)."""
+    seen = []
+    with held(tab, slider) as move:
+        for share in POSITIONS:
+            move(share)
+            seen.append((value(slider), pictures(tab)))
+    return seen
+
+
+def different(seen):
+    """How many of the positions showed pictures of their own."""
+    return len({b"".join(one.tobytes() for one in shown.values()) for _value, shown in seen})
