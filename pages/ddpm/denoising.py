@@ -141,12 +141,18 @@ def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed
 
 
 def provenance(
-    explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: int, count: int
+    explorer: DDPMExplorer,
+    path: Trajectory,
+    way: SamplerSettings,
+    seed: int,
+    count: int,
+    **more: object,
 ) -> Provenance:
     settings = {
         _("sampler"): words_of(way, explorer.T),
         _("seeds"): seed if count == 1 else f"{seed} – {seed + count - 1}",
         _("clipped"): _("yes") if way.clip_x0 else _("no"),
+        **more,
     }
     return Provenance(explorer.bundle, True, path.seconds, settings)
 
@@ -159,7 +165,7 @@ def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: 
         if count > 1:
             index = controls.whole(_("Which picture"), 1, count, 1, "denoise_which") - 1
         levels = [int(t) + 1 for t in path.t]
-        timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
+        t = timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
         x_t, eps_hat, x0_hat = (
             film.levels(frames[:, index]) for frames in (path.x_t, path.eps_hat, path.x0_hat)
         )
@@ -185,7 +191,7 @@ def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: 
             for cell in (now[0], now[2])
         ]
         film.show("denoise_film", "denoise_t", [film.Row(now, widest=figures.WIDE), *strips])
-        figures.caption(provenance(explorer, path, way, seed + index, 1))
+        figures.caption(provenance(explorer, path, way, seed + index, 1, t=t))
         change = along_rows(path, index)
         figures.downloads(
             "denoising_way",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -17,7 +17,17 @@ from pages.shared import controls, figures, library, loaders, picking
 from pages.shared.colours import AMBER, SKY
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
-from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
+from pages.shared.text import (
+    N_,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    percent,
+    plain_errors,
+)
 
 STOPS = range(0, 101, 2)
 """Stops of the timeline, in percent of the way."""
@@ -145,9 +155,9 @@ def show_ways(found: Ways, n_samples: int) -> None:
     """The pictures of now by either way and by mixing pixels; below them each way as a strip."""
     fading = mixed(*found.film[0].pictures[[0, -1]])
     alts = {
-        "linear": _("Decoded after {t}% of the straight way"),
-        "spherical": _("Decoded after {t}% of the way around"),
-        "pixels": _("Mixture of both pictures, {t}% of the second one"),
+        "linear": _("Decoded {t} percent along the straight way"),
+        "spherical": _("Decoded {t} percent along the way around"),
+        "pixels": _("Both pictures mixed, {t} percent of the second"),
     }
     titles = {**KINDS, "pixels": N_("Pixels mixed")}
     sources = {walk.kind: film.levels(walk.pictures) for walk in found.film} | {"pixels": fading}
@@ -178,7 +188,7 @@ def show_ways(found: Ways, n_samples: int) -> None:
 
 def travel(name: str, first: Start, second: Start) -> None:
     explorer = loaders.vae(name)
-    timeline(_("Way, in %"), STOPS, "interpolation_w", default=50)
+    share = timeline(_("Way, in %"), STOPS, "interpolation_w", default=50)
     above = st.container()
     n_samples = controls.whole(_("Pictures on the way"), 4, 24, 12, "interpolation_n", step=2)
     found = ways(explorer, first, second, n_samples)
@@ -187,7 +197,8 @@ def travel(name: str, first: Start, second: Start) -> None:
     provenance = Provenance(explorer.bundle, True, found.seconds, settings)
     with above:
         show_ways(found, n_samples)
-        figures.caption(provenance)
+        here = {**settings, _("way"): percent(share / STOPS[-1])}
+        figures.caption(replace(provenance, settings=here))
     st.markdown(
         _(
             "Mixing pixels shows **both pictures at once**, one through the other; a way through "

@@ -114,15 +114,6 @@ def test_the_bound_is_drawn_and_can_be_stopped(tab):
     tab.get_by_role("button", name="Stop").wait_for(state="detached")
 
 
-def test_the_timeline_plays_to_its_end(tab):
-    go(tab, "vae-training")
-    shown = "img[alt^='Samples after epoch']"
-    last = tab.locator(shown).first.get_attribute("alt")
-    tab.locator(".st-key-training_epoch_play button").first.click()
-    tab.wait_for_selector("img[alt='Samples after epoch 0']")
-    tab.wait_for_selector(f"img[alt='{last}']")
-
-
 def test_an_upload_becomes_the_start(tab, tmp_path):
     from core.pictures import house_number, images
 
@@ -188,15 +179,6 @@ def test_a_click_denoises_sixteen_pictures(tab):
     tab.wait_for_selector(MADE)
     ready(tab)
     assert tab.get_by_role("button", name="Stop").count() == 0
-
-
-def test_the_level_of_noise_moves_the_picture(tab):
-    go(tab, "adding-noise")
-    shown = "img[alt^='The picture with noise of level']"
-    before = source(tab, shown)
-    slider(tab, "t").press("ArrowRight")
-    wait_for_another(tab, before, shown)
-    assert "noise_t=" in tab.url
 
 
 def test_a_link_restores_sampler_steps_and_seed(tab):

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from core.pictures import data, house_number, images
+from pages.browser import serving
+from pages.browser.timeline import HAND
 from pages.shared import library, loaders, site
 from pages.shared.picking import INKS, WALLS
 from pages.shared.text import in_language
+from tests.pages.opening import components, frames, moved, source_of
 
 NAME = "vae-svhn"
 WITHOUT_EFFECT = {
@@ -36,8 +39,19 @@ def visible(at):
     figures = [(metric.label, metric.value, metric.delta) for metric in at.metric]
     words = [element.value for element in (*at.markdown, *at.error, *at.info, *at.success)]
     plain = [re.sub(r"\d+[.,]\d+ s", "", str(word)) for word in words]
+    plain += [re.sub(r"\d+[.,]\d+ s", "", caption.value) for caption in at.caption]
     tables = [table.value.to_csv() for table in at.dataframe]
-    return pictures, charts, figures, plain, tables
+    films = [given for key, given in components(at).items() if not key.endswith(HAND)]
+    return pictures, charts, figures, plain, tables, films
+
+
+def hands(at):
+    """The stops of every timeline in the browser, by its key."""
+    return {
+        key.removesuffix(HAND): given["stops"]
+        for key, given in components(at).items()
+        if key.endswith(HAND)
+    }
 
 
 def now(at):
@@ -87,6 +101,14 @@ def test_every_control_changes_what_one_sees(open_page, page):
         assert not at.exception
         assert visible(at) != start, key
         changed = (kind, key, place)
+    if changed is not None:
+        put_back(at, *changed)
+        at.run()
+    for key, stops in hands(at).items():
+        now = at.session_state[key]
+        before = visible(at)
+        moved(at, key, next(stop for stop in stops if stop != now))
+        assert visible(at) != before, key
     assert changed or page.name in CHOICES or page is site.CHECKPOINTS
 
 
@@ -101,8 +123,8 @@ def put_back(at, kind, key, old):
 CHOICES = {
     "latent_space": {"latent_from": ["prior", "gallery"]},
     "interpolation": {
-        "interpolation_a_from": ["gallery", "maker"],
-        "interpolation_b_from": ["prior", "maker"],
+        "interpolation_a_from": ["gallery", "prior"],
+        "interpolation_b_from": ["gallery", "prior"],
     },
     "latent_profiles": {
         "profiles_order": ["kl", "number"],
@@ -321,7 +343,8 @@ def test_a_download_that_cannot_reach_the_hub_says_so(open_page):
 
 
 def test_the_middle_of_the_straight_way_is_short(open_page):
-    at = open_page("interpolation", interpolation_b_from="prior", interpolation_b_seed="1")
+    ends = {"interpolation_a_from": "prior", "interpolation_b_from": "prior"}
+    at = open_page("interpolation", **ends, interpolation_b_seed="1")
     explorer = loaders.vae(NAME)
     first, second = explorer.prior(0)[0], explorer.prior(1)[0]
     linear, spherical = (explorer.walk(first, second, 12, kind) for kind in ("linear", "spherical"))
@@ -329,6 +352,20 @@ def test_the_middle_of_the_straight_way_is_short(open_page):
     assert f"{linear.unevenness:.2f}" in said
     assert f"{spherical.unevenness:.2f}" in said
     assert linear.norm[5] < spherical.norm[5]
+
+
+def test_every_stop_of_the_way_is_decoded(open_page):
+    at = open_page("interpolation", interpolation_a_from="prior", interpolation_b_from="prior")
+    explorer = loaders.vae(NAME)
+    z = explorer.prior(0)[0]
+    shown = frames(at, "interpolation_film", "Decoded {t} percent along the way around")
+    np.testing.assert_array_equal(shown, explorer.walk(z, z, 51, "spherical").pictures)
+    at = open_page("interpolation", interpolation_b_from="prior", interpolation_w="30")
+    assert at.session_state["interpolation_w"] == 30
+    shown = frames(at, "interpolation_film", "Decoded {t} percent along the straight way")
+    other = explorer.prior(0)[0]
+    decoded = explorer.decode(other[None])[0].astype(int)
+    assert np.abs(shown[-1] - decoded).max() <= 1  # a batch rounds otherwise
 
 
 # ---------------------------------------------------------------- profiles
@@ -461,17 +498,25 @@ def test_sliders_reach_a_start_that_lies_far_out(open_page, monkeypatch):
     assert float(at.metric[0].value) == pytest.approx(np.linalg.norm(mean), abs=0.01)
 
 
-def test_the_timeline_steps_and_plays(open_page):
-    at = open_page("vae_training")
-    last = at.select_slider(key="training_epoch").value
-    at.button(key="training_epoch_back").click().run()
-    assert at.select_slider(key="training_epoch").value < last
-    at.button(key="training_epoch_on").click().run()
-    assert at.select_slider(key="training_epoch").value == last
-    at.button(key="training_epoch_play").click().run()
-    assert at.select_slider(key="training_epoch").value == 0
-    at.run()
-    assert 0 < at.select_slider(key="training_epoch").value <= last
+def test_the_timeline_shows_the_sheets_that_the_bundle_kept(open_page):
+    at = open_page("vae_training", training_epoch="5")
+    bundle = library.bundle(NAME)
+    assert components(at)["training_epoch_hand"]["value"] == 5
+    for kind, words in (("samples", "Samples"), ("reconstructions", "Reconstructions")):
+        spec = source_of(at, "training_epoch_film", f"{words} after epoch {{t}}")
+        files = [serving.OFFERS.file(address.split("/")[-2]) for address in spec["addresses"]]
+        assert files == list(bundle.progress(kind).values())
+    assert at.query_params["training_epoch"] == "5"
+    moved(at, "training_epoch", max(bundle.progress("samples")))
+    assert "training_epoch" not in at.query_params
+
+
+@pytest.mark.parametrize("wrong", ["3", "-1", "5.0", "last", ""])
+def test_a_link_to_a_stop_that_is_none_is_said(open_page, wrong):
+    at = open_page("vae_training", training_epoch=wrong)
+    last = max(library.bundle(NAME).progress("samples"))
+    assert at.session_state["training_epoch"] == last
+    assert any("The link asks for" in info.value and str(last) in info.value for info in at.info)
 
 
 def test_temperature_zero_makes_all_samples_alike(open_page):

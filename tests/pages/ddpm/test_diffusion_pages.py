@@ -13,6 +13,7 @@ from core.families import open_bundle, read_manifest
 from core.pictures.house_number import HouseNumber, draw
 from core.resumable import Resumable
 from pages.shared import library, live, loaders
+from tests.pages.opening import frames
 
 NAME = "ddpm-svhn-1000"
 GRID = "Pictures made from noise"
@@ -130,20 +131,21 @@ def test_a_stopped_way_goes_on_to_the_same_pictures(open_page):
     np.testing.assert_array_equal(work.newest.t, whole.t)
 
 
-def test_the_timeline_shows_the_step_it_names(open_page):
+def test_the_film_is_the_way_that_was_gone(open_page):
     at = open_page("denoising", denoise_t="1000")
-    first = source(at, "The noisy picture at level 1000")
-    at.slider(key="denoise_which").set_value(2).run()
-    assert source(at, "The noisy picture at level 1000") != first
-    at.select_slider(key="denoise_t").set_value(0).run()
-    noisy, clean = (
-        source(at, alt)
-        for alt in (
-            "The noisy picture at level 0",
-            "The clean picture that the network sees at level 0",
-        )
-    )
-    assert noisy == clean
+    assert at.session_state["denoise_t"] == 1000
+    explorer = loaders.ddpm(NAME)
+    whole = explorer.denoise(SamplerSettings("ddim", 20), range(4))
+    for which in (1, 4):
+        at.slider(key="denoise_which").set_value(which).run()
+        for alt, wanted in (
+            ("The noisy picture at level {t}", whole.x_t),
+            ("The noise that the network sees at level {t}", whole.eps_hat),
+            ("The clean picture that the network sees at level {t}", whole.x0_hat),
+        ):
+            shown = frames(at, "denoise_film", alt)
+            np.testing.assert_array_equal(shown, wanted[:, which - 1])
+    np.testing.assert_array_equal(whole.x_t[-1], whole.x0_hat[-1])  # the clean end
 
 
 def test_ways_are_compared_from_the_same_noise(open_page):
