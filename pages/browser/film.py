@@ -34,12 +34,12 @@ class Cell:
     """One picture: the frame of now of a source, or, with ``at``, that of one stop, which a click chooses.
 
     ``at`` is the place of the stop; its frame has the same place in the source, or is ``frame``.
-    ``label`` and ``alt`` may hold ``STOP``.
+    ``label`` and ``alt`` may hold ``STOP``, or be as many texts as the timeline has stops.
     """
 
     source: Source
-    label: str
-    alt: str
+    label: str | Sequence[str]
+    alt: str | Sequence[str]
     at: int | None = None
     frame: int | None = None
 
@@ -77,8 +77,8 @@ def show(
                     "cells": [
                         {
                             "source": place[id(cell.source)],
-                            "label": cell.label,
-                            "alt": cell.alt,
+                            "label": _texts(cell.label),
+                            "alt": _texts(cell.alt),
                             "at": cell.at,
                             "frame": cell.at if cell.frame is None else cell.frame,
                         }
@@ -91,27 +91,54 @@ def show(
     )
 
 
+def _texts(of: str | Sequence[str]) -> str | list[str]:
+    return of if isinstance(of, str) else list(of)
+
+
 # ---------------------------------------------------------------- where frames come from
 
 
-def levels(frames: Pictures, columns: int = 1) -> Source:
-    """Known pictures, one a stop: uint8 (N, H, W, 3), or (N, tiles, H, W, 3) in rows of ``columns``."""
-    if frames.dtype != np.uint8 or frames.ndim not in (4, 5) or frames.shape[-1] != 3:
+def levels(
+    frames: Pictures, columns: int = 1, places: Sequence[int | None] | None = None
+) -> Source:
+    """Known pictures, one a stop: uint8 (N, H, W, 3), or (N, tiles, H, W, 3) in rows of ``columns``.
+
+    ``places``: which of the N is shown at every stop, None where there is nothing to show.
+    """
+    if frames.ndim not in (4, 5):
+        raise ValueError(f"frames must be uint8 (N, [tiles,] H, W, 3), got {frames.shape}")
+    return several(frames[None], columns, places)[0]
+
+
+def several(
+    frames: Pictures, columns: int = 1, places: Sequence[int | None] | None = None
+) -> list[Source]:
+    """K sources like ``levels``, which browsers fetch at once: uint8 (K, N, H, W, 3) or (K, N, tiles, …)."""
+    if frames.dtype != np.uint8 or frames.ndim not in (5, 6) or frames.shape[-1] != 3:
         raise ValueError(
-            f"frames must be uint8 (N, H, W, 3) or (N, tiles, H, W, 3), "
+            f"frames must be uint8 (K, N, H, W, 3) or (K, N, tiles, H, W, 3), "
             f"got {frames.dtype} {frames.shape}"
         )
-    tiles = frames.shape[1] if frames.ndim == 5 else 1
-    return Source(
-        {
-            "kind": "levels",
-            "address": serving.offer(np.ascontiguousarray(frames).tobytes(), "frames"),
-            "height": frames.shape[-3],
-            "width": frames.shape[-2],
-            "tiles": tiles,
-            "columns": columns,
-        }
-    )
+    count = frames.shape[1]
+    if places is not None and not all(one is None or 0 <= one < count for one in places):
+        raise ValueError(f"places must be 0 to {count - 1} or None, got {list(places)}")
+    address = serving.offer(np.ascontiguousarray(frames).tobytes(), "frames")
+    return [
+        Source(
+            {
+                "kind": "levels",
+                "address": address,
+                "first": index * count,
+                "count": count,
+                "places": None if places is None else list(places),
+                "height": frames.shape[-3],
+                "width": frames.shape[-2],
+                "tiles": frames.shape[2] if frames.ndim == 6 else 1,
+                "columns": columns,
+            }
+        )
+        for index in range(len(frames))
+    ]
 
 
 def still(picture: Pictures) -> Source:

@@ -77,12 +77,16 @@ def source_of(at, film, alt):
 
 
 def frames(at, film, alt):
-    """All frames of that picture of known levels: uint8 (N, H, W, 3), or (N, tiles, H, W, 3)."""
+    """All frames of that picture of known levels: uint8 (N, H, W, 3), or (N, tiles, H, W, 3).
+
+    They may be part of what several pictures fetch at once.
+    """
     spec = source_of(at, film, alt)
     assert spec["kind"] == "levels"
     tiles = [spec["tiles"]] if spec["tiles"] > 1 else []
     shape = (-1, *tiles, spec["height"], spec["width"], 3)
-    return np.frombuffer(bytes_at(spec["address"]), np.uint8).reshape(shape)
+    fetched = np.frombuffer(bytes_at(spec["address"]), np.uint8).reshape(shape)
+    return fetched[spec["first"] : spec["first"] + spec["count"]]
 
 
 def moved(at, key, stop):

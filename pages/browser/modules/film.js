@@ -3,7 +3,8 @@
 import { addressesOf, forget, openSource } from "./sources.js";
 import { follow, timeline } from "./timelines.js";
 
-const MOST_ACROSS = 13; // of a strip; on a narrow screen half as many
+const MOST_ACROSS = 13; // of a strip
+const MOST_NARROW = 5; // on a narrow screen; where there are more, half as many
 
 const element = (tag, properties = {}, ...children) => {
   const made = Object.assign(document.createElement(tag), properties);
@@ -16,8 +17,9 @@ export const open = (root) => {
   root.replaceChildren(film);
   let [known, stopFollowing, held, latest, words] = ["", () => {}, [], 0, undefined];
 
-  const filled = (template, line) =>
-    template.replaceAll("{t}", () => words?.[line.at] ?? line.value);
+  // One text for all stops, or one a stop.
+  const filled = (text, line) =>
+    Array.isArray(text) ? (text[line.at] ?? "") : text.replaceAll("{t}", () => words?.[line.at] ?? line.value);
 
   const build = async (data) => {
     const line = timeline(data.timeline);
@@ -73,7 +75,9 @@ export const open = (root) => {
         const made = element("div", { className: `row ${row.kind}` }, ...cells.map(({ figure }) => figure));
         if (row.widest) made.style.setProperty("--widest", `${row.widest}px`);
         const lines = Math.ceil(cells.length / MOST_ACROSS);
-        made.style.setProperty("--across", Math.ceil(cells.length / lines));
+        const across = Math.ceil(cells.length / lines);
+        made.style.setProperty("--across", across);
+        made.style.setProperty("--narrow", across > MOST_NARROW ? Math.ceil(across / 2) : across);
         return element("div", { className: "line" }, ...said, made);
       })
     );

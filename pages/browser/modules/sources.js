@@ -49,13 +49,18 @@ const laid = ({ height, width, tiles = 1, columns = 1, gap = 1 }) => {
 
 // One kind of source each: `size`, and `frame(at)`, an ImageData.
 const KINDS = {
-  // uint8 (N, tiles, height, width, 3)
+  // uint8 (N, tiles, height, width, 3), of which this source has `count` from `first` on
   levels: async (spec) => {
     const levels = new Uint8Array(await bytes(spec.address));
     const layout = laid(spec);
-    const one = (spec.tiles ?? 1) * spec.height * spec.width * 3;
-    const count = levels.length / one;
-    return { ...layout, frame: (at) => layout.paint(levels, Math.min(at, count - 1) * one) };
+    const nothing = new ImageData(layout.width, layout.height);
+    const one = spec.tiles * spec.height * spec.width * 3;
+    const frame = (at) => {
+      const last = (spec.places?.length ?? spec.count) - 1;
+      const place = spec.places ? spec.places[Math.min(at, last)] : Math.min(at, last);
+      return place === null ? nothing : layout.paint(levels, (spec.first + place) * one);
+    };
+    return { ...layout, frame };
   },
 
   // float32: two pictures (height, width, 3), then their N coefficients a and b: a A + b B

@@ -25,6 +25,21 @@ def test_a_view_of_frames_travels_as_what_it_shows():
     assert content(film.levels(frames)) == frames.tobytes()
 
 
+def test_several_series_travel_together():
+    frames = np.arange(2 * 3 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 3, 4, 4, 3)
+    first, second = film.several(frames, places=[0, 0, None, 2])
+    assert first.spec["address"] == second.spec["address"]
+    assert content(second) == frames.tobytes()
+    assert [(one.spec["first"], one.spec["count"]) for one in (first, second)] == [(0, 3), (3, 3)]
+    assert second.spec["places"] == [0, 0, None, 2]  # stops may share a picture, or have none
+
+
+@pytest.mark.parametrize("place", [3, -1])
+def test_a_place_that_is_no_picture_is_refused(place):
+    with pytest.raises(ValueError, match="places must be 0 to 2"):
+        film.levels(np.zeros((3, 4, 4, 3), np.uint8), places=[place])
+
+
 @pytest.mark.parametrize(
     "frames", [np.zeros((2, 3, 3)), np.zeros((2, 3, 3, 3)), np.zeros((2, 3, 3, 4), np.uint8)]
 )
