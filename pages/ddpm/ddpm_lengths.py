@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
@@ -9,10 +11,11 @@ import streamlit as st
 from core.ddpm.explorer import DDPMExplorer, Prediction
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
+from pages.browser import film
+from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library, loaders, picking, training
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
-from pages.shared.loaders import Timed
 from pages.shared.picking import Picked
 from pages.shared.text import (
     N_,
@@ -96,68 +99,132 @@ def words_of(alignment: str, stop: int) -> str:
 # ---------------------------------------------------------------- one picture, three models
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What one model sees in the picture: one look a level, and which of them each stop shows.
+
+    ``places`` (stops,): None where the model has no level so deep.
+    """
+
+    explorer: DDPMExplorer
+    looks: list[Prediction]
+    places: list[int | None]
+    seconds: float
+
+    def at(self, stop: int) -> Prediction | None:
+        place = self.places[stop]
+        return None if place is None else self.looks[place]
+
+
+def seen_by(name: str, picked: Picked, seed: int, alignment: str, marks: list[int]) -> Seen:
+    """All stops of one model, its levels looked at in one batch."""
+    explorer = loaders.ddpm(name)
+    at_stops = [level(alignment, stop, explorer) for stop in marks]
+    levels = sorted({one for one in at_stops if one is not None})
+    looked = loaders.predictions(name, picked.picture, levels, seed)
+    places = [None if one is None else levels.index(one) for one in at_stops]
+    return Seen(explorer, looked.value, places, looked.seconds)
+
+
 def one_look(names: list[str], picked: Picked, seed: int) -> None:
     """The timeline and what each model sees: runs again by itself."""
     with plain_errors():
+        figure = st.container()
         explorers = [loaders.ddpm(name) for name in names]
         alignment = controls.choice(_("Align the models by"), ALIGNMENTS, "lengths_align")
         marks = stops(alignment, explorers)
-        label = {"noise": "log SNR", "share": _("t as a share of T (%)"), "t": "t"}[alignment]
-        stop = controls.timeline(
-            label, marks, f"lengths_at_{alignment}", default=marks[len(marks) // 3]
+        title = {"noise": "log SNR", "share": _("t as a share of T (%)"), "t": "t"}[alignment]
+        with figure:
+            stop = timeline(
+                title,
+                marks,
+                f"lengths_at_{alignment}",
+                default=marks[len(marks) // 3],
+                words=[number(mark, 0) for mark in marks],
+            )
+            models = [seen_by(name, picked, seed, alignment, marks) for name in names]
+            pictures(models, f"lengths_at_{alignment}")
+        looks(models, alignment, stop, marks.index(stop), picked, seed)
+
+
+def pictures(models: list[Seen], key: str) -> None:
+    """A row a kind of picture, a column a model; all move with the timeline."""
+    kinds = [
+        ("x_t", "xₜ", _("The noisy picture for T = {T}"), None),
+        (
+            "x0_hat",
+            _("predicted x₀"),
+            _("The picture that the model with T = {T} sees"),
+            "x0_mse",
+        ),
+        (
+            "eps_hat",
+            _("predicted noise"),
+            _("The noise that the model with T = {T} sees"),
+            "eps_mse",
+        ),
+    ]
+    sources = [
+        film.several(
+            np.stack([[getattr(look, kind) for look in one.looks] for kind, *_words in kinds]),
+            places=one.places,
         )
-        found = []
-        for name, explorer in zip(names, explorers, strict=True):
-            t = level(alignment, stop, explorer)
-            looked = None if t is None else loaders.predictions(name, picked.picture, [t], seed)
-            found.append((explorer, looked))
-        looks(found, alignment, stop, picked, seed)
+        for one in models
+    ]
+    rows = [
+        film.Row(
+            [
+                film.Cell(
+                    sources[column][row],
+                    [label(one, stop, error) for stop in range(len(one.places))],
+                    alt.format(T=one.explorer.T),
+                )
+                for column, one in enumerate(models)
+            ],
+            "strip",
+            title,
+        )
+        for row, (_kind, title, alt, error) in enumerate(kinds)
+    ]
+    film.show("lengths_film", key, rows)
+
+
+def label(of: Seen, stop: int, error: str | None) -> str:
+    """Under a picture at a stop: its level, or that squared error of the look."""
+    look, T = of.at(stop), of.explorer.T
+    if error is None:
+        if look is None:
+            return _("T = {T} has no such level").format(T=T)
+        return f"T = {T}, t = {look.t + 1}"
+    if look is None:
+        return ""
+    return _("squared error {value}").format(value=number(getattr(look, error), 4))
 
 
 def looks(
-    found: list[tuple[DDPMExplorer, Timed[list[Prediction]] | None]],
-    alignment: str,
-    stop: int,
-    picked: Picked,
-    seed: int,
+    models: list[Seen], alignment: str, stop: int, index: int, picked: Picked, seed: int
 ) -> None:
-    seen = [(explorer, looked.value[0]) for explorer, looked in found if looked is not None]
-    for explorer, looked in found:
-        if looked is None:
+    """What follows at a stop, the ``index``-th of the timeline."""
+    seen = [(one.explorer, look) for one in models if (look := one.at(index)) is not None]
+    for one in models:
+        if one.at(index) is None:
             st.caption(
                 _("The model with T = {T} ends before {where}: its log SNR ends at {end}.").format(
-                    T=explorer.T,
+                    T=one.explorer.T,
                     where=words_of(alignment, stop),
-                    end=number(float(explorer.schedule.log_snr[-1]), 1),
+                    end=number(float(one.explorer.schedule.log_snr[-1]), 1),
                 )
             )
     if not seen:
         return
-    for key, title, alt in (
-        ("x_t", "x_t", _("The noisy picture for T = {T}")),
-        ("eps_hat", _("predicted noise"), _("The noise that the model with T = {T} sees")),
-        ("x0_hat", _("predicted x₀"), _("The picture that the model with T = {T} sees")),
-    ):
-        st.caption(title)
-        figures.row(
-            [
-                (
-                    getattr(look, key),
-                    f"T = {explorer.T}, t = {look.t + 1}",
-                    alt.format(T=explorer.T),
-                )
-                for explorer, look in seen
-            ],
-            width=figures.WIDE * len(seen) // len(found),
-        )
-    seconds = sum(looked.seconds for _explorer, looked in found if looked is not None)
     settings = {
         _("picture"): picked.words,
         _("aligned"): words_of(alignment, stop),
         _("seed of the noise"): seed,
     }
-    for explorer, _look in seen:
-        figures.caption(Provenance(explorer.bundle, True, seconds, settings))
+    for one in models:
+        if one.at(index) is not None:
+            figures.caption(Provenance(one.explorer.bundle, True, one.seconds, settings))
     rows = [
         {
             "T": explorer.T,
@@ -379,6 +446,7 @@ def main() -> None:
         names = [entry.name for entry in library.require_bundles("ddpm", own=True)]
         names.sort(key=lambda name: loaders.ddpm(name).T)
         explorers = [loaders.ddpm(name) for name in names]
+        above = st.container()
         unequal(explorers)
         left, right = st.columns([3, 2], gap="large")
         with left:
@@ -388,8 +456,8 @@ def main() -> None:
         if picked is None:
             st.info(_("Choose a picture to start from."))
         else:
-            playing = [pace for a in ALIGNMENTS if (pace := controls.pace(f"lengths_at_{a}"))]
-            st.fragment(run_every=playing[0] if playing else None)(one_look)(names, picked, seed)
+            with above:
+                st.fragment(one_look)(names, picked, seed)
         trade(explorers)
         sheets(explorers)
         by_level(explorers)

@@ -7,7 +7,6 @@ import streamlit as st
 
 from core.ddpm.explorer import DDPMExplorer, Restoration, SamplerSettings
 from core.ddpm.restoration import crossing, find_t_star, noised, spread, sweep, wilson
-from core.judge.explorer import Comparison
 from core.judge.similarity import psnr, ssim
 from core.pictures.images import Pictures
 from pages.ddpm.parts import purification, restored, t_star_of_set
@@ -107,11 +106,11 @@ def rows(now: Restoration) -> None:
 
 
 def swept(
-    explorer: DDPMExplorer, request: restored.Request, pictures: Pictures
+    explorer: DDPMExplorer, request: restored.Request, pictures: Pictures, above: live.Place
 ) -> tuple[Restoration | None, live.Place]:
     """Buttons and progress; how far the sweep of this request has come, if it was asked for.
 
-    Also the place of what follows from it, which is empty while the sweep goes on.
+    Also the place of what follows from it, which is empty while the sweep goes on, as is ``above``.
     """
     zero_based = [level - 1 for level in request.levels]
     grid = request.way.grid(explorer.T).numpy()
@@ -128,6 +127,7 @@ def swept(
     )
     place, below = st.empty(), st.empty()
     if clicked:
+        above.empty()
         below.empty()
     now = live.answer(
         request,
@@ -144,7 +144,8 @@ def swept(
 # ---------------------------------------------------------------- the page
 
 
-def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
+def find(explorer: DDPMExplorer, picked: list[Picked], above: live.Place) -> None:
+    """The settings and what follows from them; at ``above`` the pictures that move with t'."""
     code, levels, draws, seed = asked(explorer)
     if not picked:
         st.info(_("Choose a picture to start from."))
@@ -158,26 +159,30 @@ def find(explorer: DDPMExplorer, picked: list[Picked]) -> None:
         seed,
         tuple(picture.tobytes() for picture in pictures),
     )
-    done, below = swept(explorer, request, pictures)
+    index = 0
+    if len(picked) > 1:
+        index = controls.whole(_("Picture"), 1, len(picked), 1, "tstar_which") - 1
+    done, below = swept(explorer, request, pictures, above)
     with below.container():
         if done is not None:
             if not done.finished:
                 unfinished(done)
                 return
             back, way = done, words(code)
-            compared = library.kept("compared", live.MOST_KEPT).ask(
-                (request, loaders.judge().bundle.digest),
-                lambda: loaders.judge().compare(pictures, done.now),
-            )
         else:
-            back, compared = quick_look(explorer, request, pictures, words(code))
-            way = words(None)
+            back, way = quick_look(explorer, request, pictures, words(code)), words(None)
+        compared = library.kept("compared", live.MOST_KEPT).ask(
+            (request, done is None, loaders.judge().bundle.digest),
+            lambda: loaders.judge().compare(pictures, back.now),
+        )
         if len(back.t) < 2:
             st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
             return
         found = restored.SweepResult(explorer, loaders.judge(), picked, back, compared, way, seed)
-        restored.result(found)
-        st.fragment(run_every=controls.pace("three_t"))(restored.three_ways)(found)
+        with above.container():
+            restored.at_level(found, index)
+        restored.result(found, index)
+        restored.three_ways(found)
 
 
 def unfinished(now: Restoration) -> None:
@@ -188,7 +193,7 @@ def unfinished(now: Restoration) -> None:
 
 def quick_look(
     explorer: DDPMExplorer, request: restored.Request, pictures: Pictures, way: str
-) -> tuple[Restoration, Comparison]:
+) -> Restoration:
     """Few steps and draws at once, before the button is pressed."""
     zero_based = [level - 1 for level in request.levels]
     back = loaders.restored(
@@ -206,7 +211,7 @@ def quick_look(
             draws=request.draws,
         )
     )
-    return back, loaders.judge().compare(pictures, back.now)
+    return back
 
 
 def main() -> None:
@@ -219,13 +224,14 @@ def main() -> None:
         ),
     )
     with plain_errors():
+        above = st.empty()
         left, right = st.columns([3, 2], gap="large")
         with left:
             view = controls.choice(_("What to do"), VIEWS, "tstar_view")
         with right:
             explorer = loaders.ddpm(controls.bundle_name("ddpm", "tstar_bundle"))
         if view == "find":
-            find(explorer, chosen_pictures(explorer))
+            find(explorer, chosen_pictures(explorer), above)
             t_star_of_set.show(explorer)
             explained()
         else:

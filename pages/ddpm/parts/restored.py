@@ -12,6 +12,8 @@ from core.ddpm.explorer import DDPMExplorer, Restoration, SamplerSettings
 from core.ddpm.restoration import FEWEST_DRAWS, Criterion, Rule, TStar, find_t_star, spread
 from core.judge.explorer import Comparison, JudgeExplorer
 from core.pictures.images import Pictures, to_tensor
+from pages.browser import film
+from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library, loaders
 from pages.shared.colours import GREY, MARK, SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
@@ -32,6 +34,7 @@ AXES: dict[Criterion, str] = {
 }
 COLOUR = SYMBOL_COLOURS["x_hat"]
 STRIP_TILE = 92
+FILM_WIDTH = 480
 UNRELATED = 32
 """Samples of the bundle's last sheet that stand for pictures which know nothing of this one."""
 
@@ -142,18 +145,71 @@ def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
 
 
 @st.fragment
-def result(found: SweepResult) -> None:
+def at_level(found: SweepResult, index: int) -> None:
+    """What came back of one picture at t': runs again by itself when the timeline is let go."""
+    with plain_errors():
+        levels = [int(t) for t in found.t]
+        t = timeline("t′", levels, "tstar_t", default=levels[len(levels) // 2])
+        back, place = found.back, levels.index(t)
+        draws = back.now.shape[2]
+        frames = [back.noised[index, :, 0], back.glance[index, :, 0]]
+        frames += [back.now[index, :, draw] for draw in range(draws)]
+        noisy, glance, *ends = film.several(np.stack(frames))
+        original = found.picked[index].picture
+        first = [
+            film.Cell(film.still(original), _("original"), _("The original picture")),
+            film.Cell(noisy, f"xₜ, t′ = {film.STOP}", _("The picture with noise of level {t}")),
+            film.Cell(
+                glance, _("one look"), _("What the network sees at once in noise of level {t}")
+            ),
+        ]
+        after = [
+            film.Cell(
+                source,
+                [verdict(found, index, level, draw) for level in range(len(levels))],
+                _("Draw {number}, restored from noise of level {t}").format(
+                    number=draw + 1, t=film.STOP
+                ),
+            )
+            for draw, source in enumerate(ends)
+        ]
+        film.show(
+            "tstar_film",
+            "tstar_t",
+            [
+                film.Row(first, widest=FILM_WIDTH),
+                film.Row(after, "strip", _("What came back, draw by draw")),
+            ],
+        )
+        provenance = found.provenance(index)
+        figures.caption(replace(provenance, settings={**provenance.settings, "t′": t}))
+        figures.downloads(
+            "t_star_level",
+            png=lambda: figures.grid(np.stack([original, *(one[place] for one in frames)]), 4),
+            rows=lambda: [row for row in table(found, index) if row["t"] == t],
+            gif=lambda: moving(found, index),
+        )
+
+
+def verdict(found: SweepResult, index: int, level: int, draw: int) -> str:
+    """What the judge says of a draw, and how near it is to the picture: two lines."""
+    seen, scores = found.compared.after, found.compared.scores
+    digit = found.judge.class_names[seen.digit[index, level, draw]]
+    return (
+        f"{digit} · {percent(float(seen.confidence[index, level, draw]))}\n"
+        f"{number(float(scores['psnr'][index, level, draw]), 1)} dB"
+    )
+
+
+@st.fragment
+def result(found: SweepResult, index: int) -> None:
     """Everything that follows from a sweep: runs again by itself when a criterion is chosen."""
     with plain_errors():
-        left, middle, right = st.columns([5, 3, 2], gap="large", vertical_alignment="bottom")
+        left, right = st.columns([5, 3], gap="large", vertical_alignment="bottom")
         with left:
             criterion = controls.choice(_("Restored, by which measure?"), CRITERIA, "tstar_by")
-        with middle:
-            rule = threshold(found.judge, criterion)
-        index = 0
         with right:
-            if len(found.picked) > 1:
-                index = controls.whole(_("Picture"), 1, len(found.picked), 1, "tstar_which") - 1
+            rule = threshold(found.judge, criterion)
         scores = found.compared.scores[criterion][index]
         t_star = find_t_star(found.t, scores, rule)
         st.markdown(f"### {said(t_star, found.t, found.explorer.T, scores.shape[1])}")
@@ -233,11 +289,11 @@ def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) ->
         "t_star",
         png=lambda: sheet,
         rows=lambda: table(found, index),
-        gif=lambda: film(found, index),
+        gif=lambda: moving(found, index),
     )
 
 
-def film(found: SweepResult, index: int) -> Pictures:
+def moving(found: SweepResult, index: int) -> Pictures:
     """The restored draws at rising levels."""
     draws = np.moveaxis(found.back.now[index], 1, 2)  # (L, H, D, W, 3)
     return figures.enlarge(draws.reshape(len(draws), draws.shape[1], -1, 3), 5)
@@ -453,6 +509,7 @@ def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
 # ---------------------------------------------------------------- three ways to restore
 
 
+@st.fragment
 def three_ways(found: SweepResult) -> None:
     """One look, step by step, and the VAE, on the same picture: runs again by itself."""
     with plain_errors():
@@ -461,25 +518,33 @@ def three_ways(found: SweepResult) -> None:
         if len(found.picked) > 1:
             index = controls.whole(_("Picture"), 1, len(found.picked), 1, "three_which") - 1
         levels = [int(t) for t in found.t]
-        t = controls.timeline("t′", levels, "three_t", default=levels[len(levels) // 2])
+        t = timeline("t′", levels, "three_t", default=levels[len(levels) // 2])
         place = levels.index(t)
         original = found.picked[index].picture
         back = found.back
-        ways: list[tuple[str, Pictures]] = [
-            (_("one look"), back.glance[index, place, 0]),
-            (_("many steps"), back.now[index, place, 0]),
+        frames = [back.noised[index, :, 0], back.glance[index, :, 0], back.now[index, :, 0]]
+        noisy, glance, steps = film.several(np.stack(frames))
+        ways: list[tuple[str, Pictures, film.Source]] = [
+            (_("one look"), back.glance[index, place, 0], glance),
+            (_("many steps"), back.now[index, place, 0], steps),
         ]
         vaes = [loaders.vae(entry.name) for entry in library.available("vae")[:1]]
         for explorer in vaes:
             z = explorer.encode(original[None]).mean
-            ways.append((_("VAE"), explorer.decode(z)[0]))
-        tiles = [(original, _("original"), _("The original picture"))]
-        tiles.append((back.noised[index, place, 0], f"x_t, t = {t}", _("The noised picture")))
-        tiles += [(pixels, title, _("Restored: {way}").format(way=title)) for title, pixels in ways]
-        figures.row(tiles, width=figures.WIDE)
+            decoded = explorer.decode(z)[0]
+            ways.append((_("VAE"), decoded, film.still(decoded)))
+        cells = [
+            film.Cell(film.still(original), _("original"), _("The original picture")),
+            film.Cell(noisy, f"xₜ, t′ = {film.STOP}", _("The picture with noise of level {t}")),
+            *(
+                film.Cell(source, title, _("Restored: {way}").format(way=title))
+                for title, _pixels, source in ways
+            ),
+        ]
+        film.show("three_film", "three_t", [film.Row(cells, widest=figures.WIDE)])
         also = [explorer.bundle for explorer in vaes]
         figures.caption(replace(found.provenance(index), also=also))
-        stack = np.stack([pixels for _title, pixels in ways])[None, :, None]
+        stack = np.stack([pixels for _title, pixels, _source in ways])[None, :, None]
         compared = found.judge.compare(original[None], stack)
         rows = [
             {
@@ -490,7 +555,7 @@ def three_ways(found: SweepResult) -> None:
                 "judge_sees": found.judge.class_names[compared.after.digit[0, i, 0]],
                 "p": float(compared.after.confidence[0, i, 0]),
             }
-            for i, (title, _pixels) in enumerate(ways)
+            for i, (title, *_rest) in enumerate(ways)
         ]
         figures.table(
             rows,
@@ -505,7 +570,9 @@ def three_ways(found: SweepResult) -> None:
         )
         figures.downloads(
             "three_ways",
-            png=lambda: figures.grid(np.stack([pixels for pixels, *_w in tiles]), len(tiles)),
+            png=lambda: figures.grid(
+                np.stack([original, back.noised[index, place, 0], *stack[0, :, 0]]), 2 + len(ways)
+            ),
             rows=lambda: rows,
         )
         st.markdown(

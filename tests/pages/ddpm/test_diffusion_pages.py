@@ -8,12 +8,14 @@ import pytest
 
 from core.bundles.manifest import register
 from core.ddpm.explorer import SamplerSettings
+from core.ddpm.feature_views import component_colours, grey_grid, strength
 from core.ddpm.schedule import NoiseSchedule
 from core.families import open_bundle, read_manifest
 from core.pictures.house_number import HouseNumber, draw
 from core.resumable import Resumable
+from pages.ddpm import ddpm_lengths
 from pages.shared import library, live, loaders
-from tests.pages.opening import frames
+from tests.pages.opening import components, frames, moved, source_of
 
 NAME = "ddpm-svhn-1000"
 GRID = "Pictures made from noise"
@@ -251,6 +253,47 @@ def test_what_three_lengths_have_in_common_is_said_where_they_went_on_from_one_m
     assert any("the-long-one" in str(c.value) for c in training.caption)
 
 
+@pytest.mark.parametrize("alignment", ["noise", "share", "t"])
+def test_each_model_moves_through_its_own_levels(open_page, alignment):
+    at = open_page("ddpm_lengths", lengths_align=alignment)
+    told = components(at)
+    stops = told[f"lengths_at_{alignment}_hand"]["stops"]
+    for cell, T in zip(told["lengths_film"]["rows"][0]["cells"], (500, 1000, 1500), strict=True):
+        explorer = loaders.ddpm(f"ddpm-svhn-{T}")
+        places = source_of(at, "lengths_film", cell["alt"])["places"]
+        shown = frames(at, "lengths_film", cell["alt"])
+        for place, stop, words in zip(places, stops, cell["label"], strict=True):
+            level = ddpm_lengths.level(alignment, stop, explorer)
+            if level is None:
+                assert (place, words) == (None, f"T = {T} has no such level")
+                continue
+            assert words == f"T = {T}, t = {level + 1}"
+            (look,) = explorer.predict(PICTURE, [level], 0)
+            np.testing.assert_array_equal(shown[place], look.x_t)
+        assert len({place for place in places if place is not None}) > 6
+
+
+def test_under_each_guess_is_its_error(open_page):
+    told = components(open_page("ddpm_lengths"))
+    explorer, stop = loaders.ddpm(NAME), told["lengths_at_noise_hand"]["stops"][5]
+    (look,) = explorer.predict(PICTURE, [explorer.schedule.nearest_t(stop)], 0)
+    words = told["lengths_film"]["rows"][1]["cells"][1]["label"][5]
+    error = float(words.removeprefix("squared error ").replace(",", ""))
+    assert error == pytest.approx(look.x0_mse, rel=1e-3, abs=1e-3)
+
+
+def test_the_table_follows_when_the_timeline_is_let_go(open_page):
+    at = open_page("ddpm_lengths")
+    told = components(at)["lengths_film"]
+    moved(at, "lengths_at_noise", -3)
+    assert at.query_params["lengths_at_noise"] == "-3"
+    assert said(at, "aligned: log SNR \N{MINUS SIGN}3")
+    assert components(at)["lengths_film"] == told  # all of it was there before
+    table = at.dataframe[0].value
+    for T, t in zip(table["T"], table["t"], strict=True):
+        assert int(t) - 1 == loaders.ddpm(f"ddpm-svhn-{T}").schedule.nearest_t(-3)
+
+
 # ---------------------------------------------------------------- inside the U-Net
 
 
@@ -265,18 +308,51 @@ def test_segments_need_a_layer_and_a_level(open_page):
 
 
 def test_every_layer_can_be_looked_at(open_page):
-    explorer = loaders.ddpm(NAME)
     seen = set()
-    for layer in explorer.layers:
+    for layer in loaders.ddpm(NAME).layers:
         at = open_page("inside_the_unet", inside_layer=layer)
-        alt = next(
-            img.alt
-            for image in at.image
-            for img in image.proto.imgs
-            if f"layer {layer} at" in img.alt
-        )
-        seen.add(source(at, alt))
-    assert len(seen) == len(explorer.layers)
+        (channels,) = components(at)["inside_film"]["rows"][-1]["cells"]
+        assert channels["label"].startswith(f"{layer}, channels 1 – ")
+        seen.add(frames(at, "inside_film", channels["alt"]).tobytes())
+    assert len(seen) == len(loaders.ddpm(NAME).layers)
+
+
+def test_what_moves_with_t_is_what_the_network_holds_there(open_page):
+    explorer = loaders.ddpm(NAME)
+    at = open_page("inside_the_unet", inside_t="250")
+    control, told = (components(at)[key] for key in ("inside_t_hand", "inside_film"))
+    assert (control["value"], at.session_state["inside_t"]) == (250, 250)
+    levels = [stop - 1 for stop in control["stops"]]
+    looks = explorer.predict(PICTURE, levels, 0)
+    shown, _shares = component_colours(explorer.features(PICTURE, levels, 0), "cell")
+    wanted = [
+        np.stack([look.x_t for look in looks]),
+        np.stack([look.x0_hat for look in looks]),
+        *(shown[layer] for layer in explorer.layers),
+    ]
+    cells = [*told["rows"][0]["cells"], *told["rows"][1]["cells"]]
+    for cell, pictures in zip(cells, wanted, strict=True):
+        np.testing.assert_array_equal(frames(at, "inside_film", cell["alt"]), pictures)
+    moved(at, "inside_t", 500)
+    assert at.query_params["inside_t"] == "500"
+    assert said(at, "t: 500")
+    assert components(at)["inside_film"] == told  # all of it was there before
+
+
+def test_a_t_at_which_the_timeline_does_not_stop_gives_way(open_page):
+    at = open_page("inside_the_unet", inside_t="123")
+    assert components(at)["inside_t_hand"]["value"] == 150
+    assert at.session_state["links"].refused["inside_t"].wanted == "123"
+
+
+def test_the_view_is_that_of_the_pictures_that_move(open_page):
+    at = open_page("inside_the_unet", inside_view="strength", inside_scope="layer")
+    levels = [stop - 1 for stop in components(at)["inside_t_hand"]["stops"]]
+    activations = loaders.ddpm(NAME).features(PICTURE, levels, 0)
+    stem = components(at)["inside_film"]["rows"][1]["cells"][0]
+    np.testing.assert_array_equal(
+        frames(at, "inside_film", stem["alt"]), grey_grid(strength(activations), "layer")["stem"]
+    )
 
 
 # ---------------------------------------------------------------- training

@@ -19,7 +19,7 @@ from pages.ddpm.parts import t_star_of_set as of_set
 from pages.ddpm.parts.restored import UNRELATED, SweepResult, around
 from pages.shared import library, live, loaders
 from pages.shared.picking import Picked
-from tests.pages.opening import answered
+from tests.pages.opening import answered, components, frames, moved
 
 NAME = "ddpm-svhn-1000"
 PICTURE = draw(HouseNumber())
@@ -95,6 +95,55 @@ def test_a_click_sweeps_with_the_way_and_the_draws_that_were_chosen(open_page):
     rule = replace(loaders.judge().rules()["psnr"], threshold=threshold)
     found = find_t_star(whole.t + 1, compared.scores["psnr"][0], rule)
     assert headline(at) == round(found.t)
+
+
+def test_what_moves_with_t_is_what_came_back_from_there(open_page):
+    at = open_page("t_star", tstar_t="300")
+    control, told = (components(at)[key] for key in ("tstar_t_hand", "tstar_film"))
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
+    assert control["stops"] == (whole.t + 1).tolist()
+    assert control["value"] == 300
+    first, draws = (row["cells"] for row in told["rows"])
+    wanted = [PICTURE[None], whole.noised[0, :, 0], whole.glance[0, :, 0]]
+    wanted += [whole.now[0, :, which] for which in range(2)]
+    for cell, pictures in zip([*first, *draws], wanted, strict=True):
+        np.testing.assert_array_equal(frames(at, "tstar_film", cell["alt"]), pictures)
+    after, scores = compared.after, compared.scores["psnr"]
+    for which, cell in enumerate(draws):
+        for place, words in enumerate(cell["label"]):
+            digit, p = after.digit[0, place, which], after.confidence[0, place, which]
+            assert words == f"{digit} · {p:.0%}\n{scores[0, place, which]:.1f} dB"
+    moved(at, "tstar_t", 600)
+    assert at.query_params["tstar_t"] == "600"
+    assert said(at, "t′: 600")
+    assert components(at)["tstar_film"] == told  # all of it was there before
+
+
+def test_three_ways_have_a_timeline_of_their_own(open_page):
+    at = open_page("t_star", three_t="200")
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
+    assert components(at)["three_t_hand"]["value"] == 200
+    for way, pictures in (("one look", whole.glance), ("many steps", whole.now)):
+        np.testing.assert_array_equal(
+            frames(at, "three_film", f"Restored: {way}"), pictures[0, :, 0]
+        )
+    place = (whole.t + 1).tolist().index(200)
+    table = next(t.value for t in at.dataframe if "restored by" in t.value.columns)
+    assert table["PSNR (dB)"][1] == f"{compared.scores['psnr'][0, place, 0]:.1f}"
+
+
+def test_the_judge_looks_at_a_quick_look_once(open_page, monkeypatch):
+    asked = []
+    whole = type(loaders.judge()).compare
+
+    def counted(self, pictures, restored):
+        asked.append(restored.shape)
+        return whole(self, pictures, restored)
+
+    monkeypatch.setattr(type(loaders.judge()), "compare", counted)
+    at = open_page("t_star")
+    at.run()
+    assert len([shape for shape in asked if shape[1:3] == (8, 2)]) == 1
 
 
 def test_every_measure_has_its_own_t_star(open_page):
@@ -209,8 +258,10 @@ def test_several_pictures_have_their_own_t_star(open_page):
     draws, pictures = 2, 3
     assert said(at, f"seeds: 0 – {draws * pictures - 1}")
     assert said(at, f"vae-svhn · {library.bundle('vae-svhn').digest}")  # beside the DDPM's
+    before = frames(at, "tstar_film", "The original picture")
     at.slider(key="tstar_which").set_value(2).run()
     assert said(at, "drawn house number 8")
+    assert (frames(at, "tstar_film", "The original picture") != before).any()
 
 
 def test_one_level_is_too_few(open_page):
