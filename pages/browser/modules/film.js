@@ -12,6 +12,21 @@ const element = (tag, properties = {}, ...children) => {
   return made;
 };
 
+// Frames the figure whose stop is nearest to now.
+const marking = (line, places, figures) => {
+  let marked;
+  return () => {
+    const off = places.map((at) => Math.abs(at - line.at));
+    const nearest = figures[off.indexOf(Math.min(...off))];
+    if (nearest === marked) return;
+    for (const [figure, on] of [[marked, false], [nearest, true]]) {
+      figure?.classList.toggle("marked", on);
+      figure?.firstChild.setAttribute("aria-current", on);
+    }
+    marked = nearest;
+  };
+};
+
 export const open = (root) => {
   const film = element("div", { className: "film" });
   root.replaceChildren(film);
@@ -28,51 +43,36 @@ export const open = (root) => {
     if (turn !== latest) return;
     stopFollowing();
     const following = [];
-    const marks = [];
     film.replaceChildren(
       ...data.rows.map((row) => {
         const said = row.words ? [element("div", { className: "said words", textContent: row.words })] : [];
         const cells = row.cells.map((cell) => {
           const source = sources[cell.source];
-          const canvas = element("canvas", { width: source.width, height: source.height });
-          canvas.setAttribute("role", "img");
           const caption = element("figcaption", { className: "words" });
-          const fixed = cell.at !== null;
-          const inner = fixed ? element("button", { type: "button" }, canvas) : canvas;
-          const figure = element("figure", {}, inner, caption);
-          const pen = canvas.getContext("2d");
-          const draw = (at) => {
-            pen.putImageData(source.frame(at), 0, 0);
-            canvas.setAttribute("aria-label", filled(cell.alt, line));
-            canvas.dataset.at = at;
-          };
-          caption.textContent = cell.label;
-          if (fixed) {
-            draw(cell.frame);
-            canvas.setAttribute("aria-label", cell.alt);
-            inner.onclick = () => {
-              line.go(cell.at);
-              line.rest();
-            };
-          } else {
+          const canvas = element("canvas", { width: source.width, height: source.height });
+          const draw = (at) => canvas.getContext("2d").putImageData(source.frame(at), 0, 0);
+          if (cell.at === null) {
+            canvas.setAttribute("role", "img");
             following.push(() => {
               draw(line.at);
+              canvas.setAttribute("aria-label", filled(cell.alt, line));
               caption.textContent = filled(cell.label, line);
             });
+            return element("figure", {}, canvas, caption);
           }
-          return { figure, at: cell.at };
+          // A picture that stays is no canvas: a browser paints all canvases of a layer when one changes.
+          draw(cell.frame);
+          const still = element("img", { src: canvas.toDataURL(), alt: cell.alt });
+          const choose = () => {
+            line.go(cell.at);
+            line.rest();
+          };
+          caption.textContent = cell.label;
+          return element("figure", {}, element("button", { type: "button", onclick: choose }, still), caption);
         });
-        const places = cells.filter(({ at }) => at !== null);
-        if (places.length)
-          marks.push(() => {
-            const off = places.map(({ at }) => Math.abs(at - line.at));
-            const nearest = off.indexOf(Math.min(...off));
-            places.forEach(({ figure }, place) => {
-              figure.classList.toggle("marked", place === nearest);
-              figure.firstChild.setAttribute("aria-current", place === nearest);
-            });
-          });
-        const made = element("div", { className: `row ${row.kind}` }, ...cells.map(({ figure }) => figure));
+        const places = row.cells.map(({ at }) => at);
+        if (!places.includes(null)) following.push(marking(line, places, cells));
+        const made = element("div", { className: `row ${row.kind}` }, ...cells);
         if (row.widest) made.style.setProperty("--widest", `${row.widest}px`);
         const lines = Math.ceil(cells.length / MOST_ACROSS);
         const across = Math.ceil(cells.length / lines);
@@ -81,7 +81,7 @@ export const open = (root) => {
         return element("div", { className: "line" }, ...said, made);
       })
     );
-    stopFollowing = follow(line, () => [...following, ...marks].forEach((draw) => draw()));
+    stopFollowing = follow(line, () => following.forEach((draw) => draw()));
     forget(held.filter((address) => !data.sources.flatMap(addressesOf).includes(address)));
     held = data.sources.flatMap(addressesOf);
   };
