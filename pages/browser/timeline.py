@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import streamlit as st
 
@@ -12,6 +13,8 @@ from pages.shared.text import _
 
 _CONTROL = Component("timeline")
 HAND = "_hand"
+HEADER = "3.75rem"
+"""How high Streamlit's header is."""
 
 
 def timeline(
@@ -21,10 +24,13 @@ def timeline(
     *,
     default: int | None = None,
     words: Sequence[str] | None = None,
+    sticky: bool = False,
 ) -> int:
     """One of ``stops``; starts at ``default``, or at the last one. Belongs into a fragment.
 
     ``words`` are what is read in place of the stops. The value lives in ``st.session_state[key]``.
+    ``sticky``: it stays in view, below the app's header, while the rest of the container that it stands in
+    scrolls by.
     """
     stops = list(stops)
     first = stops[-1] if default is None else default
@@ -33,24 +39,35 @@ def timeline(
     def taken() -> None:
         st.session_state[key] = st.session_state[f"{key}{HAND}"].value
 
-    _CONTROL(
-        f"{key}{HAND}",
-        {
-            "timeline": key,
-            "label": label,
-            "stops": stops,
-            "value": value,
-            "words": {
-                "stops": words,
-                "play": _("Play"),
-                "pause": _("Pause"),
-                "back": _("One step back"),
-                "on": _("One step on"),
-                "loop": _("Over and over"),
-                "speed": _("Speed"),
+    with _sticking(key) if sticky else nullcontext():
+        _CONTROL(
+            f"{key}{HAND}",
+            {
+                "timeline": key,
+                "label": label,
+                "stops": stops,
+                "value": value,
+                "sticky": sticky,
+                "words": {
+                    "stops": words,
+                    "play": _("Play"),
+                    "pause": _("Pause"),
+                    "back": _("One step back"),
+                    "on": _("One step on"),
+                    "loop": _("Over and over"),
+                    "speed": _("Speed"),
+                },
             },
-        },
-        taken,
-    )
+            taken,
+        )
     links.keep_number(key, value, first)
     return value
+
+
+def _sticking(key: str) -> st.delta_generator.DeltaGenerator:
+    """A container that stays in view; what is around Streamlit's own box sticks, as the box fills it."""
+    name = f"{key}_sticky"
+    st.html(
+        f"<style>div:has(> .st-key-{name}) {{ position: sticky; top: {HEADER}; z-index: 90; }}</style>"
+    )
+    return st.container(key=name)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.ddpm.explorer import NoisyWalk, noisy_walk
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures
-from pages.browser import film
+from pages.browser import curves, film
+from pages.browser.curves import Axis, Series
 from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library, loaders, picking
-from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
+from pages.shared.colours import SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
 from pages.shared.picking import Picked
@@ -32,6 +32,8 @@ from pages.shared.text import (
 )
 
 KINDS = {"linear": N_("Linear"), "cosine": N_("Cosine")}
+COLOURS = {"linear": SYMBOL_COLOURS["x_t"], "cosine": SYMBOL_COLOURS["x_hat"]}
+T_NOW = f"t = {film.STOP}"
 STOPS = 50
 STRIP = 9
 # Arrays of ``NoiseSchedule``: symbol, LaTeX, what it does.
@@ -86,12 +88,12 @@ def kept(T: int) -> list[int]:
 
 def at_level(name: str, config: ScheduleConfig, picked: Picked, seed: int) -> None:
     """The timeline and all that moves with it: runs again by itself."""
-    with plain_errors():
-        t = timeline("t", range(config.T + 1), "noise_t", default=config.T // 4)
+    with plain_errors(), st.container():
+        t = timeline("t", range(config.T + 1), "noise_t", default=config.T // 4, sticky=True)
         levels = [level - 1 for level in kept(config.T)]
         found = loaders.noisy_walk_of(config, picked.picture, seed, levels)
         pictures(name, config, picked, seed, found, t)
-        agreement(name, config, found, seed, picked, t)
+        agreement(name, config, found, seed, picked)
         coefficients(name, config, t)
         if t > 0:
             table(loaders.schedule(config), t)
@@ -181,48 +183,35 @@ def agreement(
     found: Timed[NoisyWalk],
     seed: int,
     picked: Picked,
-    t: int,
 ) -> None:
     """What is left of the picture along the walk, against the formula."""
     st.subheader(_("How much picture, how much noise?"), anchor=False)
     walk, schedule = found.value, loaders.schedule(config)
-    levels = np.arange(1, config.T + 1)
-    figure = go.Figure()
-    for formula_, measured, title, words, colour in (
-        (
-            schedule.sqrt_alphas_cumprod,
-            walk.signal,
-            "√ᾱₜ",
-            _("picture, measured on the walk"),
-            SYMBOL_COLOURS["x"],
-        ),
-        (
-            schedule.sqrt_one_minus_alphas_cumprod,
-            walk.noise,
-            "√(1−ᾱₜ)",
-            _("noise, measured on the walk"),
-            SYMBOL_COLOURS["eps"],
-        ),
-    ):
-        figure.add_trace(figures.line(levels, formula_.numpy(), title, colour))
-        figure.add_trace(
-            go.Scatter(
-                x=walk.t + 1,
-                y=measured,
-                name=words,
-                mode="markers",
-                marker={"color": colour, "size": 7, "symbol": "circle-open"},
-            )
-        )
-    mark(figure, t)
-    figure.update_xaxes(title="t")
-    figure.update_yaxes(title=_("factor"))
-    figures.chart(
-        figure,
+    signal = schedule.sqrt_alphas_cumprod.numpy()
+    noise = schedule.sqrt_one_minus_alphas_cumprod.numpy()
+    levels = np.arange(config.T + 1)
+    measured_picture = _("picture, measured on the walk")
+    measured_noise = _("noise, measured on the walk")
+    curves.chart(
         "noise_agreement",
+        "noise_t",
+        [
+            Series("√ᾱₜ", levels[1:], signal, SYMBOL_COLOURS["x"], width=6),
+            Series(measured_picture, levels, walk.signal, curves.TEXT, width=1.5),
+            Series("√(1−ᾱₜ)", levels[1:], noise, SYMBOL_COLOURS["eps"], width=6),
+            Series(measured_noise, levels, walk.noise, curves.TEXT, width=1.5, dash="dash"),
+        ],
+        Axis("t", whole=True),
+        Axis(_("factor"), digits=4),
         _("Share of picture and of noise in x_t: formula and random walk"),
-        provenance(name, config, found.seconds, **{_("picture"): picked.words, _("seed"): seed}),
-        lambda: [
+        now=T_NOW,
+    )
+    figures.caption(
+        provenance(name, config, found.seconds, **{_("picture"): picked.words, _("seed"): seed})
+    )
+    figures.downloads(
+        "noise_agreement",
+        rows=lambda: [
             {
                 "t": int(level) + 1,
                 "signal_of_walk": float(walk.signal[i]),
@@ -235,15 +224,11 @@ def agreement(
     )
 
 
-def mark(figure: go.Figure, t: int) -> None:
-    figure.add_vline(t, line_color=GREY, line_dash="dot", annotation_text=f"t = {t}")
-
-
 # ---------------------------------------------------------------- the coefficients
 
 
 def coefficients(name: str, config: ScheduleConfig, t: int) -> None:
-    """One array of either schedule over t, the current t marked."""
+    """One array of either schedule over t, with its value at the current t."""
     st.subheader(_("Every coefficient"), anchor=False)
     titles = {key: symbol for key, (symbol, _latex, _words) in COEFFICIENTS.items()}
     key = controls.choice(_("Coefficient"), titles, "noise_coefficient")
@@ -252,36 +237,34 @@ def coefficients(name: str, config: ScheduleConfig, t: int) -> None:
     with left:
         st.latex(latex)
         st.markdown(_(words)[:1].upper() + _(words)[1:] + ".")
-    curves = {
+    values = {
         kind: getattr(loaders.schedule(replace(config, kind=kind)), key).numpy() for kind in KINDS
     }
-    figure = go.Figure()
     levels = np.arange(1, config.T + 1)
-    for kind, colour in (("linear", SYMBOL_COLOURS["x_t"]), ("cosine", SYMBOL_COLOURS["x_hat"])):
-        dash = "solid" if kind == config.kind else "dash"
-        figure.add_trace(figures.line(levels, curves[kind], _(KINDS[kind]), colour, dash=dash))
-    if t > 0:
-        here = float(curves[config.kind][t - 1])
-        figure.add_trace(
-            go.Scatter(
-                x=[t],
-                y=[here],
-                mode="markers",
-                marker={"color": AMBER, "size": 13, "line": {"color": "black", "width": 1}},
-                name=_("now: {value}").format(value=number(here, 5)),
-            )
-        )
-    mark(figure, t)
-    figure.update_xaxes(title="t")
-    figure.update_yaxes(title=symbol)
     with right:
-        figures.chart(
-            figure,
+        curves.chart(
             "noise_coefficients",
+            "noise_t",
+            [
+                Series(
+                    _(KINDS[kind]),
+                    levels,
+                    values[kind],
+                    colour,
+                    dash="solid" if kind == config.kind else "dash",
+                )
+                for kind, colour in COLOURS.items()
+            ],
+            Axis("t", whole=True),
+            Axis(symbol, digits=5),
             _("{symbol} over t, linear and cosine schedule").format(symbol=symbol),
-            provenance(name, config, None, t=t),
-            lambda: [
-                {"t": level + 1, **{kind: float(curves[kind][level]) for kind in KINDS}}
+            now=T_NOW,
+        )
+        figures.caption(provenance(name, config, None, t=t))
+        figures.downloads(
+            "noise_coefficients",
+            rows=lambda: [
+                {"t": level + 1, **{kind: float(values[kind][level]) for kind in KINDS}}
                 for level in range(config.T)
             ],
         )

@@ -12,6 +12,7 @@ from core.simsiam.joint_embedding import cosine_similarity
 from core.simsiam.representation import alignment, effective_rank, std_of_outputs, uniformity
 from core.simsiam.run_record import RunRecord
 from core.simsiam.simsiam import loss
+from pages.browser.timeline import timeline
 from pages.shared import controls, figures
 from pages.shared.questions import question
 from pages.shared.text import (
@@ -28,6 +29,8 @@ from pages.shared.text import (
 from pages.simsiam.parts import run_charts, runs
 from pages.simsiam.parts.run_charts import STATES, Reference, has_learnt, spread_of, state
 
+EPOCH = "collapse_epoch"
+"""The key of the timeline."""
 DEFAULT = ("baseline", "no-stop-gradient")
 # The assignment's plots: a title, and the recipes drawn.
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -66,17 +69,18 @@ STATE_WORDS = {
 # ---------------------------------------------------------------- which runs
 
 
-def choose(found: Mapping[str, RunRecord]) -> list[RunRecord]:
-    """The runs to draw: a list to choose from, and the assignment's plots as one click."""
+def choose(found: Mapping[str, RunRecord]) -> tuple[list[RunRecord], Layer]:
+    """The runs to draw, from a list or by one click as the assignment's plots; and z or h."""
     left, right = st.columns([2, 3], gap="large")
     default = [recipe for recipe in DEFAULT if recipe in found] or list(found)[:2]
     with left:
         labels = {recipe: runs.look(record).name for recipe, record in found.items()}
         chosen = controls.several(_("Runs"), labels, "collapse_runs", default)
+        layer = controls.choice(_("Representation"), LAYERS, "collapse_layer")
     with right:
         st.caption(_("The assignment's plots, one click each"))
         presets(found, chosen)
-    return [found[recipe] for recipe in chosen]
+    return [found[recipe] for recipe in chosen], layer
 
 
 def presets(found: Mapping[str, RunRecord], chosen: Sequence[str]) -> None:
@@ -85,7 +89,7 @@ def presets(found: Mapping[str, RunRecord], chosen: Sequence[str]) -> None:
     def show(recipes: tuple[str, ...]) -> None:
         st.session_state["collapse_runs"] = list(recipes)
 
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, gap="xsmall"):
         for code, (title, recipes) in PRESETS.items():
             if all(recipe in found for recipe in recipes):
                 st.button(
@@ -267,8 +271,8 @@ def losses(records: Sequence[RunRecord], epoch: int) -> None:
     if shared:
         title = _("training loss")
         lowest = [Reference(-1.0, _("−1: all views agree"))]
-        run_charts.by_epoch(
-            shared, "train_loss", title, "collapse_loss", epoch=epoch, references=lowest
+        run_charts.follow_by_epoch(
+            shared, "train_loss", title, "collapse_loss", EPOCH, epoch, references=lowest, digits=3
         )
     if others:
         st.caption(
@@ -281,17 +285,16 @@ def losses(records: Sequence[RunRecord], epoch: int) -> None:
 def accuracies(records: Sequence[RunRecord], epoch: int) -> None:
     """kNN accuracy beside that of the initial weights."""
     before = sorted({_at(record, "test_knn_accuracy", 0) for record in records})
-    references = [
-        Reference(value, _("random weights: {value}").format(value=percent(value, 1)))
-        for value in before
-    ]
-    run_charts.by_epoch(
+    said = " – ".join(dict.fromkeys(percent(value, 1) for value in (before[0], before[-1])))
+    names = [""] * (len(before) - 1) + [_("random weights: {value}").format(value=said)]
+    run_charts.follow_by_epoch(
         records,
         "test_knn_accuracy",
         _("kNN accuracy"),
         "collapse_knn",
-        epoch=epoch,
-        references=references,
+        EPOCH,
+        epoch,
+        references=[Reference(value, name) for value, name in zip(before, names, strict=True)],
     )
 
 
@@ -309,12 +312,13 @@ def spreads(records: Sequence[RunRecord], epoch: int) -> None:
         st.caption(
             _("These runs have different d, so std is shown times √d: 1 is isotropic for all.")
         )
-    run_charts.by_epoch(
+    run_charts.follow_by_epoch(
         records,
         "test_std_z",
         title,
         "collapse_std",
-        epoch=epoch,
+        EPOCH,
+        epoch,
         references=[isotropic, collapsed],
         factor=factor,
     )
@@ -329,11 +333,11 @@ def directions(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     st.subheader(_("How many directions are left"), anchor=False)
     left, right = st.columns(2, gap="large")
     with left:
-        run_charts.spectrum(records, layer, epoch, "collapse_spectrum")
+        run_charts.spectrum(records, layer, "collapse_spectrum", EPOCH, epoch)
     with right:
         title = _("total variance of {layer}").format(layer=layer)
-        run_charts.by_epoch(
-            records, f"test_variance_{layer}", title, "collapse_variance", epoch=epoch, log=True
+        run_charts.follow_by_epoch(
+            records, f"test_variance_{layer}", title, "collapse_variance", EPOCH, epoch, log=True
         )
     st.caption(
         _(
@@ -349,7 +353,9 @@ def directions(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
 def ranks(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     """Effective rank of z or h."""
     title = _("effective rank of {layer}").format(layer=layer)
-    run_charts.by_epoch(records, f"test_rank_{layer}", title, "collapse_rank", epoch=epoch)
+    run_charts.follow_by_epoch(
+        records, f"test_rank_{layer}", title, "collapse_rank", EPOCH, epoch, digits=1
+    )
 
 
 def on_the_sphere(records: Sequence[RunRecord], epoch: int) -> None:
@@ -357,21 +363,23 @@ def on_the_sphere(records: Sequence[RunRecord], epoch: int) -> None:
     st.subheader(_("Alignment and uniformity"), anchor=False)
     left, right = st.columns(2, gap="large")
     with left:
-        run_charts.by_epoch(
+        run_charts.follow_by_epoch(
             records,
             "test_alignment",
             _("alignment of two views"),
             "collapse_alignment",
-            epoch=epoch,
+            EPOCH,
+            epoch,
             references=[Reference(0.0, _("0: both views in one place"))],
         )
     with right:
-        run_charts.by_epoch(
+        run_charts.follow_by_epoch(
             records,
             "test_uniformity",
             _("uniformity"),
             "collapse_uniformity",
-            epoch=epoch,
+            EPOCH,
+            epoch,
             references=[
                 Reference(0.0, _("0: all pictures in one place")),
                 Reference(-4.0, _("−4: everywhere alike"), dash="dash"),
@@ -400,7 +408,8 @@ def maps(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     reach = run_charts.reach(picked, layer)
     for place, (column, record) in enumerate(zip(columns, picked, strict=False)):
         with column:
-            run_charts.plane(record, layer, epoch, reach, f"collapse_plane_{place + 1}")
+            key = f"collapse_plane_{place + 1}"
+            run_charts.plane(record, layer, reach, key, EPOCH, epoch)
     st.caption(
         _(
             "A point is a test picture: its normalised {layer} on the first two principal "
@@ -414,17 +423,11 @@ def maps(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
 # ---------------------------------------------------------------- the page
 
 
-def epochs(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
-    """Everything that the epoch moves: runs again by itself, and while the timeline plays."""
-    with plain_errors():
-        left, right = st.columns([3, 2], gap="large", vertical_alignment="bottom")
-        with left:
-            stops = records[0].epochs.tolist()
-            epoch = controls.timeline(
-                _("Epoch (0: before training)"), stops, "collapse_epoch", default=stops[-1]
-            )
-        with right:
-            layer = controls.choice(_("Representation"), LAYERS, "collapse_layer")
+def epochs(records: Sequence[RunRecord], baseline: RunRecord | None, layer: Layer) -> None:
+    """The timeline of epochs and everything that it moves: runs again by itself."""
+    with plain_errors(), st.container():
+        stops = records[0].epochs.tolist()
+        epoch = timeline(_("Epoch (0: before training)"), stops, EPOCH, sticky=True)
         left, right = st.columns(2, gap="large")
         with left:
             losses(records, epoch)
@@ -529,10 +532,9 @@ def main() -> None:
     )
     with plain_errors():
         found = runs.chosen_set("collapse_set")
-        records = choose(found)
+        records, layer = choose(found)
         if records:
-            show = st.fragment(run_every=controls.pace("collapse_epoch"))(epochs)
-            show(records, found.get("baseline"))
+            st.fragment(epochs)(records, found.get("baseline"), layer)
             runs.what_they_are(records)
         else:
             st.info(_("Choose at least one run."))

@@ -29,7 +29,9 @@ from core.simsiam.toy import (
     train,
     two_views,
 )
-from pages.shared import controls, figures, library, live
+from pages.browser.curves import Level
+from pages.browser.timeline import timeline
+from pages.shared import figures, library, live
 from pages.shared.colours import GREY
 from pages.shared.questions import question
 from pages.shared.text import (
@@ -48,6 +50,7 @@ from pages.simsiam.parts.findings import SHARE, final_epoch, value_at
 from pages.simsiam.parts.toy_charts import (
     CURVES,
     SIDES,
+    STEP,
     class_traces,
     cloud,
     curve,
@@ -210,78 +213,74 @@ def figures_of(state: State, d: int) -> None:
             st.metric(label, value, width=112)
 
 
-def moving(runs: Sequence[Run], own: ToyConfig) -> None:
+def moving(pair: Sequence[Run], own: ToyConfig) -> None:
     """The timeline and all that moves with it: runs again by itself."""
-    with plain_errors():
+    with plain_errors(), st.container():
         whole = stops(own.steps)
-        step = controls.timeline(_("Step"), whole, "toy_step")
+        step = timeline(_("Step"), whole, STEP, sticky=True)
         at = whole.index(step)
-        reach = max(np.abs(state.plane).max() for run in runs for state in run.states)
+        reach = max(np.abs(state.plane).max() for run in pair for state in run.states)
         limit = max(1.1, 1.05 * float(reach))
         columns = st.columns(2, gap="medium")
-        for column, run, side, suffix in zip(columns, runs, SIDES, SUFFIXES, strict=True):
-            state = run.states[at]
+        for column, run, side, suffix in zip(columns, pair, SIDES, SUFFIXES, strict=True):
+            state, key = run.states[at], f"toy_cloud{suffix}"
             with column:
                 st.markdown(f"#### {_(side)}")
                 st.caption(said_of(run.config, _("with stop-gradient and a predictor that learns")))
-                figures.plain_chart(
-                    cloud(state, limit),
-                    f"toy_cloud{suffix}",
-                    _(
-                        "z of every point after {step} steps, {side}, a colour and a shape a class"
-                    ).format(step=step, side=_(side)),
-                    lambda state=state: [
+                cloud(run, _(side), limit, key)
+                figures.downloads(
+                    key,
+                    rows=lambda state=state: [
                         {"class": int(c) + 1, "x": float(x), "y": float(y)}
                         for c, (x, y) in zip(state.labels, state.plane, strict=True)
                     ],
-                    height=360,
                 )
                 figures_of(state, own.dim)
-        caption(runs, own)
+        caption(pair, own)
         columns = st.columns(2, gap="medium") + st.columns(2, gap="medium")
         for column, code in zip(columns, CURVES, strict=True):
             with column:
-                figures.plain_chart(
-                    curve(runs, code, step),
-                    f"toy_{code}",
-                    _("{what} by step, both runs").format(what=_(CURVES[code])),
-                    lambda: rows_of(runs),
-                    height=300,
-                )
-                caption(runs, own)
-        spectra(runs, own, step)
+                curve(pair, code, f"toy_{code}")
+                figures.downloads(f"toy_{code}", rows=lambda: rows_of(pair))
+                caption(pair, own)
+        spectra(pair, own)
 
 
-def spectra(runs: Sequence[Run], own: ToyConfig, step: int) -> None:
+def spectra(pair: Sequence[Run], own: ToyConfig) -> None:
     """Eigenvalues of both runs, and what a linear predictor does along them."""
     st.subheader(_("In how many directions does z point?"), anchor=False)
     columns = st.columns(2, gap="medium")
-    for column, run, side, suffix in zip(columns, runs, SIDES, SUFFIXES, strict=True):
-        figure = spectrum(run, "eigenvalues", step, _("eigenvalue, {side}").format(side=_(side)))
-        figure.add_hline(1 / own.dim, line_color=GREY, line_dash="dash", annotation_text="1/d")
-        figure.update_yaxes(range=[0, 1.02])
+    for column, run, side, suffix in zip(columns, pair, SIDES, SUFFIXES, strict=True):
+        key = f"toy_spectrum{suffix}"
         with column:
-            figures.plain_chart(
-                figure,
-                f"toy_spectrum{suffix}",
+            spectrum(
+                run,
+                "eigenvalues",
+                _("eigenvalue, {side}").format(side=_(side)),
                 _("Eigenvalues of the correlation of z by step, {side}").format(side=_(side)),
-                lambda: rows_of(runs),
-                height=300,
+                key,
+                span=(0, 1.02),
+                levels=[Level(1 / own.dim, "1/d")],
             )
-            caption(runs, own)
+            figures.downloads(key, rows=lambda: rows_of(pair))
+            caption(pair, own)
     if own.predictor == "linear":
-        figures.plain_chart(
-            spectrum(runs[1], "gains", step, _("gain of the predictor")),
-            "toy_gains",
+        spectrum(
+            pair[1],
+            "gains",
+            _("gain of the predictor"),
             _("What the linear predictor does along every direction of z, by step"),
-            lambda: [
+            "toy_gains",
+        )
+        figures.downloads(
+            "toy_gains",
+            rows=lambda: [
                 {"step": state.step, "direction": j + 1, "gain": float(gain)}
-                for state in runs[1].states
+                for state in pair[1].states
                 for j, gain in enumerate(state.gains)
             ],
-            height=300,
         )
-        caption(runs, own)
+        caption(pair, own)
 
 
 # ---------------------------------------------------------------- questions
@@ -489,7 +488,7 @@ def main() -> None:
             place = st.empty()
             if trained(runs, place):
                 answer(runs, own)
-                st.fragment(run_every=controls.pace("toy_step"))(moving)(runs, own)
+                st.fragment(moving)(runs, own)
         questions(own)
         data(own)
         real_runs(own)

@@ -7,7 +7,7 @@ const STEPS_AHEAD = 20; // of a walk, in one slice
 const fetched = new Map();
 
 // Bytes of an address, fetched once; forgotten with the last figure that holds them.
-const bytes = async (address) => {
+export const bytes = async (address) => {
   if (!fetched.has(address)) {
     const wanted = fetch(new URL(address, window.location.origin)).then((answer) => {
       if (!answer.ok) throw new Error(`${address}: ${answer.status}`);

@@ -84,6 +84,10 @@ export const open = (root) => {
     pause();
     tell();
   };
+  const yieldTo = () => {
+    if (playing) pause();
+    clearTimeout(resting);
+  };
   const step = (by) => {
     if (playing) pause();
     line.go(line.at + by);
@@ -91,8 +95,7 @@ export const open = (root) => {
   };
 
   slider.oninput = () => {
-    if (playing) pause();
-    clearTimeout(resting);
+    yieldTo();
     line.go(Number(slider.value));
   };
   slider.onchange = tellSoon;
@@ -105,6 +108,7 @@ export const open = (root) => {
   const leave = () => {
     line?.removeEventListener("move", show);
     line?.removeEventListener("rest", tell);
+    line?.removeEventListener("take", yieldTo);
   };
 
   return {
@@ -119,6 +123,7 @@ export const open = (root) => {
         line = timeline(data.timeline);
         line.addEventListener("move", show);
         line.addEventListener("rest", tell);
+        line.addEventListener("take", yieldTo);
         sent = undefined;
       }
       if (data.value !== sent) {
@@ -126,6 +131,7 @@ export const open = (root) => {
         sent = data.value;
         line.set(data.stops, Math.max(data.stops.indexOf(data.value), 0));
       }
+      root.firstElementChild.classList.toggle("sticky", data.sticky);
       name.textContent = data.label;
       slider.max = data.stops.length - 1;
       slider.setAttribute("aria-label", data.label);

@@ -19,6 +19,11 @@ class Timeline extends EventTarget {
     this.dispatchEvent(new Event("move"));
   }
 
+  // A hand takes hold of a figure: what plays stops.
+  take() {
+    this.dispatchEvent(new Event("take"));
+  }
+
   // The hand has let go: the server may know.
   rest() {
     this.dispatchEvent(new Event("rest"));

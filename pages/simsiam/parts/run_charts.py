@@ -12,6 +12,9 @@ import plotly.graph_objects as go
 
 from core.simsiam.explorer import Layer
 from core.simsiam.run_record import RunRecord
+from pages.browser import curves
+from pages.browser.curves import Axis, Dash, Level, Series
+from pages.browser.film import STOP
 from pages.shared import figures
 from pages.shared.colours import (
     AMBER,
@@ -61,7 +64,7 @@ MARKS = (
     (OLIVE, "diamond-open"),
 )
 """Colour and shape of each of ten classes."""
-LEGEND_LINE, MAP_HEIGHT = 24, 560
+LEGEND_LINE = 24
 FAINT = 1e-6
 """Singular values below this share of the largest one drawn are left out of the picture."""
 
@@ -76,7 +79,7 @@ class Reference:
     value: float
     name: str
     colour: str = GREY
-    dash: str = "dot"
+    dash: Dash = "dot"
 
 
 def by_epoch(
@@ -85,15 +88,13 @@ def by_epoch(
     title: str,
     key: str,
     *,
-    epoch: int | None = None,
     references: Sequence[Reference] = (),
     factor: Callable[[RunRecord], float] | None = None,
-    log: bool = False,
 ) -> None:
     """One figure of ``RunRecord.figures`` against the epoch, a curve a run, with what is under it.
 
-    ``title``, in the visitor's language, names the axis. ``epoch`` is marked. ``factor`` multiplies
-    the curve of a run: sqrt(d) where runs of several d are compared.
+    ``title``, in the visitor's language, names the axis. ``factor`` multiplies the curve of a run:
+    sqrt(d) where runs of several d are compared.
     """
     figure = go.Figure()
     values = [_values(record, column, factor) for record in records]
@@ -102,101 +103,136 @@ def by_epoch(
         drawn = figures.line(ends, [line.value] * 2, line.name, line.colour, dash=line.dash)
         figure.add_trace(drawn.update(line_width=2))
     for record, found in zip(records, values, strict=True):
-        curve(figure, record, record.epochs, found)
-    if epoch is not None:
-        mark(figure, epoch, records, [found[epoch] for found in values])
+        look = runs.look(record)
+        figure.add_trace(
+            figures.line(record.epochs, found, runs.signature(record), look.colour, dash=look.dash)
+        )
     figure.update_xaxes(title=_("epoch"))
-    figure.update_yaxes(title=title, type="log" if log else "linear", exponentformat="power")
+    figure.update_yaxes(title=title, exponentformat="power")
     if column == "test_knn_accuracy":
         figure.update_yaxes(tickformat="~%")
-    alt = _("{what} by epoch, one curve a run: {runs}").format(what=title, runs=_names(records))
-    of = provenance(records, epoch, over(records[0], column))
+    of = provenance(records, None, over(records[0], column))
     height = _height(len(records) + len(references))
-    figures.chart(figure, key, alt, of, lambda: _rows(records, values, column), height=height)
-
-
-def spectrum(records: Sequence[RunRecord], layer: Layer, epoch: int, key: str) -> None:
-    """Singular values of z or h at an epoch, largest first, on axes that no epoch moves."""
-    figure = go.Figure()
-    for record in records:
-        values = record.spectra[layer][epoch]
-        index = 1 + np.arange(len(values))
-        curve(figure, record, index, np.where(values > 0, values, np.nan))
-    top = max(float(record.spectra[layer].max()) for record in records) or 1.0
-    figure.update_xaxes(title=_("singular value, largest first"))
-    figure.update_yaxes(
-        title=_("singular values of {layer}").format(layer=layer),
-        type="log",
-        exponentformat="power",
-        range=np.log10([FAINT * top, 2 * top]).tolist(),
-    )
-    alt = _("Singular values of {layer} after epoch {epoch}: {runs}").format(
-        layer=layer, epoch=epoch, runs=_names(records)
-    )
-    of = provenance(records, epoch, over(records[0], f"test_rank_{layer}"))
-    height = _height(len(records))
     figures.chart(
-        figure, key, alt, of, lambda: _spectrum_rows(records, layer, epoch), height=height
+        figure,
+        key,
+        _by_epoch_said(title, records),
+        of,
+        lambda: _rows(records, values, column),
+        height=height,
     )
 
 
-def plane(record: RunRecord, layer: Layer, epoch: int, reach: float, key: str) -> None:
-    """Test pictures on the first two components of their z or h, from -reach to reach."""
-    figure = go.Figure()
-    points, names = record.maps[layer][epoch], record.bundle.config["data"]["class_names"]
+def follow_by_epoch(
+    records: Sequence[RunRecord],
+    column: str,
+    title: str,
+    key: str,
+    timeline: str,
+    epoch: int,
+    *,
+    references: Sequence[Reference] = (),
+    factor: Callable[[RunRecord], float] | None = None,
+    log: bool = False,
+    digits: int | None = None,
+) -> None:
+    """The figure of ``by_epoch`` with a dot on every curve that moves with a timeline of epochs.
+
+    ``epoch``: where the timeline rests. ``digits``: decimals of the values, percentages apart.
+    """
+    values = [_values(record, column, factor) for record in records]
+    curves.chart(
+        key,
+        timeline,
+        [
+            _curve(record, record.epochs, found)
+            for record, found in zip(records, values, strict=True)
+        ],
+        Axis(_("epoch"), whole=True),
+        Axis(title, log=log, percent=column == "test_knn_accuracy", digits=digits),
+        _by_epoch_said(title, records),
+        now=_epoch_now(),
+        levels=[Level(one.value, one.name, one.colour, one.dash) for one in references],
+    )
+    figures.caption(provenance(records, epoch, over(records[0], column)))
+    figures.downloads(key, rows=lambda: _rows(records, values, column))
+
+
+def spectrum(
+    records: Sequence[RunRecord], layer: Layer, key: str, timeline: str, epoch: int
+) -> None:
+    """Singular values of z or h, largest first, at every epoch, on axes that no epoch moves.
+
+    The first ones stay, faint, to compare.
+    """
+    top = max(float(record.spectra[layer].max()) for record in records) or 1.0
+    drawn = []
+    for record in records:
+        values = record.spectra[layer]
+        index = 1 + np.arange(values.shape[1])
+        seen = np.where(values > 0, values, np.nan)
+        drawn.append(_curve(record, index, seen, stops=record.epochs.tolist()))
+    last = max(int((record.spectra[layer] > FAINT * top).sum(axis=1).max()) for record in records)
+    curves.chart(
+        key,
+        timeline,
+        drawn,
+        Axis(_("singular value, largest first"), span=(1, max(last, 2)), whole=True),
+        Axis(
+            _("singular values of {layer}").format(layer=layer),
+            span=(FAINT * top, 2 * top),
+            log=True,
+        ),
+        _("Singular values of {layer} after epoch {epoch}: {runs}").format(
+            layer=layer, epoch=STOP, runs=_names(records)
+        ),
+        now=_epoch_now(),
+        along=False,
+    )
+    figures.caption(provenance(records, epoch, over(records[0], f"test_rank_{layer}")))
+    figures.downloads(key, rows=lambda: _spectrum_rows(records, layer, epoch))
+
+
+def plane(
+    record: RunRecord, layer: Layer, reach: float, key: str, timeline: str, epoch: int
+) -> None:
+    """Test pictures on the first two components of their z or h at every epoch, from -reach to reach."""
+    points, names = record.maps[layer], record.bundle.config["data"]["class_names"]
+    drawn = []
     for c, name in enumerate(names):
         colour, symbol = MARKS[c % len(MARKS)]
-        mine = points[record.labels == c]
-        figure.add_trace(
-            go.Scatter(
-                x=mine[:, 0],
-                y=mine[:, 1],
-                mode="markers",
-                name=_(CLASSES.get(name, name)),
-                marker={"color": colour, "symbol": symbol, "size": 9, "opacity": 0.8},
+        mine = points[:, record.labels == c].astype(np.float32)
+        drawn.append(
+            Series(
+                _(CLASSES.get(name, name)),
+                mine[..., 0],
+                mine[..., 1],
+                colour,
+                symbol=symbol,
+                stops=record.epochs.tolist(),
             )
         )
-    figure.update_layout(legend={"itemsizing": "constant"})
-    figure.update_xaxes(title=_("first component"), range=[-reach, reach], constrain="domain")
-    figure.update_yaxes(
-        title=_("second component"), range=[-reach, reach], scaleanchor="x", constrain="domain"
+    curves.chart(
+        key,
+        timeline,
+        drawn,
+        Axis(_("first component"), span=(-reach, reach)),
+        Axis(_("second component"), span=(-reach, reach)),
+        _("Map of {layer} after epoch {epoch}, a point a test picture: {run}").format(
+            layer=layer, epoch=STOP, run=runs.name(record)
+        ),
+        now=_epoch_now(),
+        along=False,
+        square=True,
     )
-    alt = _("Map of {layer} after epoch {epoch}, a point a test picture: {run}").format(
-        layer=layer, epoch=epoch, run=runs.name(record)
-    )
-    settings = {_("over"): _("{count} test pictures").format(count=number(len(points), 0))}
-    of = provenance([record], epoch, settings)
-    figures.chart(figure, key, alt, of, lambda: _map_rows(record, layer, epoch), height=MAP_HEIGHT)
+    settings = {_("over"): _("{count} test pictures").format(count=number(points.shape[1], 0))}
+    figures.caption(provenance([record], epoch, settings))
+    figures.downloads(key, rows=lambda: _map_rows(record, layer, epoch))
 
 
 def reach(records: Sequence[RunRecord], layer: Layer) -> float:
     """How far the maps of these runs go at any epoch, with a little room."""
     return 1.05 * max(float(np.abs(record.maps[layer]).max()) for record in records)
-
-
-def curve(figure: go.Figure, record: RunRecord, x: np.ndarray, y: np.ndarray) -> None:
-    """A run's curve as it looks everywhere, named with its hash."""
-    look = runs.look(record)
-    figure.add_trace(figures.line(x, y, runs.signature(record), look.colour, dash=look.dash))
-
-
-def mark(
-    figure: go.Figure, epoch: int, records: Sequence[RunRecord], values: Sequence[float]
-) -> None:
-    """A line at the epoch, and a point on every curve there."""
-    figure.add_vline(epoch, line_color=GREY, line_width=1)
-    for record, value in zip(records, values, strict=True):
-        point = {"color": runs.look(record).colour, "size": 11}
-        figure.add_trace(
-            go.Scatter(
-                x=[epoch],
-                y=[value],
-                mode="markers",
-                marker=point,
-                showlegend=False,
-                hoverinfo="skip",
-            )
-        )
 
 
 def provenance(
@@ -297,6 +333,22 @@ def _values(
     """(E + 1,)"""
     found = record.figures[column]
     return found if factor is None else factor(record) * found
+
+
+def _curve(
+    record: RunRecord, x: np.ndarray, y: np.ndarray, stops: Sequence[int] | None = None
+) -> Series:
+    """A run's curve as it looks everywhere, named with its hash."""
+    look = runs.look(record)
+    return Series(runs.signature(record), x, y, look.colour, dash=look.dash, stops=stops)
+
+
+def _by_epoch_said(title: str, records: Sequence[RunRecord]) -> str:
+    return _("{what} by epoch, one curve a run: {runs}").format(what=title, runs=_names(records))
+
+
+def _epoch_now() -> str:
+    return _("epoch {epoch}").format(epoch=STOP)
 
 
 def _height(entries: int) -> int:

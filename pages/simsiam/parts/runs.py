@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.simsiam.run_record import RunRecord
+from pages.browser.curves import Dash
 from pages.shared import controls, guests, library, loaders
 from pages.shared.colours import AMBER, BLUE, BROWN, GREEN, GREY, PINK, SKY, VERMILION
 from pages.shared.text import N_, _, number
@@ -24,7 +25,7 @@ class Look:
 
     name: str
     colour: str
-    dash: str = "solid"
+    dash: Dash = "solid"
 
 
 LOOKS: dict[str, Look] = {

@@ -9,8 +9,10 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from core.simsiam.toy import CLASSES, Run, State
-from pages.shared import figures
+from core.simsiam.toy import CLASSES, Run
+from pages.browser import curves
+from pages.browser.curves import Axis, Level, Series
+from pages.browser.film import STOP
 from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.text import N_, _
 
@@ -21,6 +23,9 @@ CURVES: dict[Curve, str] = {
     "rank": N_("effective rank of z"),
     "accuracy": N_("kNN accuracy"),
 }
+DIGITS: dict[Curve, int] = {"loss": 3, "std": 3, "rank": 2, "accuracy": 0}
+STEP = "toy_step"
+"""The key of the timeline."""
 SIDES = (N_("SimSiam"), N_("Your switches"))
 COLOURS, DASHES = (SYMBOL_COLOURS["x"], SYMBOL_COLOURS["z"]), ("solid", "dash")
 CLASS_COLOURS = (*(SYMBOL_COLOURS[s] for s in ("x", "z", "x_hat", "eps")), AMBER)
@@ -49,73 +54,109 @@ def class_traces(plane: np.ndarray, labels: np.ndarray) -> list[go.Scatter]:
     ]
 
 
-def cloud(state: State, limit: float) -> go.Figure:
-    """z on its principal plane, on axes that stay the same for the whole run."""
-    figure = go.Figure(class_traces(state.plane, state.labels))
-    figure.add_shape(
-        type="circle", x0=-1, x1=1, y0=-1, y1=1, line={"color": GREY, "width": 1, "dash": "dot"}
+def cloud(run: Run, side: str, limit: float, key: str) -> None:
+    """z on its principal plane at every step, on axes that stay the same for the whole run."""
+    planes = np.stack([state.plane for state in run.states])  # (states, N, 2)
+    labels, angle = run.states[0].labels, np.linspace(0, 2 * np.pi, 181)
+    axis = Axis("", span=(-limit, limit), bare=True)
+    curves.chart(
+        key,
+        STEP,
+        [
+            Series("", np.cos(angle), np.sin(angle), GREY, dash="dot", width=1),
+            *(
+                Series(
+                    _("class {c}").format(c=c + 1),
+                    planes[:, labels == c, 0],
+                    planes[:, labels == c, 1],
+                    CLASS_COLOURS[c],
+                    symbol=CLASS_SYMBOLS[c],
+                    stops=_steps(run),
+                )
+                for c in range(CLASSES)
+            ),
+        ],
+        axis,
+        axis,
+        _("z of every point after {step} steps, {side}, a colour and a shape a class").format(
+            step=STOP, side=side
+        ),
+        now=_step_now(),
+        along=False,
+        square=True,
     )
-    axis = {
-        "range": [-limit, limit],
-        "showticklabels": False,
-        "zeroline": False,
-        "showgrid": False,
-    }
-    figure.update_xaxes(**axis, constrain="domain")
-    figure.update_yaxes(**axis, scaleanchor="x", constrain="domain")
-    return figure
 
 
-def mark(figure: go.Figure, step: int) -> None:
-    figure.add_vline(step, line_color=GREY, line_dash="dot")
-
-
-def curve(runs: Sequence[Run], code: Curve, step: int) -> go.Figure:
-    """One quantity of both runs by step."""
-    figure = go.Figure()
-    for run, side, colour, dash in zip(runs, SIDES, COLOURS, DASHES, strict=True):
-        x = [state.step for state in run.states]
-        y = [getattr(state, code) for state in run.states]
-        figure.add_trace(figures.line(x, y, _(side), colour, dash=dash))
-    d = runs[0].config.dim
+def curve(pair: Sequence[Run], code: Curve, key: str) -> None:
+    """One quantity of both runs by step, with its values at the step of the timeline."""
+    d = pair[0].config.dim
     reference, words, span = {
-        "loss": (-1.0, "−1", [-1.25, max(0.1, *(s.loss for run in runs for s in run.states))]),
-        "std": (1 / sqrt(d), "1/√d", [0, 1.3 / sqrt(d)]),
-        "rank": (d, f"d = {d}", [0, 1.3 * d]),
-        "accuracy": (1 / CLASSES, _("chance"), [0, 1.05]),
+        "loss": (-1.0, "−1", (-1.25, max(0.1, *(s.loss for run in pair for s in run.states)))),
+        "std": (1 / sqrt(d), "1/√d", (0, 1.3 / sqrt(d))),
+        "rank": (d, f"d = {d}", (0, 1.3 * d)),
+        "accuracy": (1 / CLASSES, _("chance"), (0, 1.05)),
     }[code]
-    figure.add_hline(
-        reference,
-        line_color=GREY,
-        line_dash="dash",
-        annotation_text=words,
-        annotation_position="bottom right" if code in ("loss", "accuracy") else "top right",
-        annotation_font_size=15,
+    curves.chart(
+        key,
+        STEP,
+        [
+            Series(
+                _(side),
+                np.array(_steps(run)),
+                np.array([getattr(state, code) for state in run.states]),
+                colour,
+                dash=dash,
+            )
+            for run, side, colour, dash in zip(pair, SIDES, COLOURS, DASHES, strict=True)
+        ],
+        Axis(_("step"), whole=True),
+        Axis(_(CURVES[code]), span=span, percent=code == "accuracy", digits=DIGITS[code]),
+        _("{what} by step, both runs").format(what=_(CURVES[code])),
+        now=_step_now(),
+        levels=[Level(reference, words)],
+        height=300,
     )
-    mark(figure, step)
-    figure.update_xaxes(title=_("step"))
-    figure.update_yaxes(title=_(CURVES[code]), range=span)
-    if code == "accuracy":
-        figure.update_yaxes(tickformat=".0%")
-    return figure
 
 
-def spectrum(run: Run, name: Literal["eigenvalues", "gains"], step: int, title: str) -> go.Figure:
+def spectrum(
+    run: Run,
+    name: Literal["eigenvalues", "gains"],
+    title: str,
+    alt: str,
+    key: str,
+    *,
+    span: tuple[float, float] | None = None,
+    levels: Sequence[Level] = (),
+) -> None:
     """d numbers of one run by step, the first in the darkest grey-blue."""
-    figure = go.Figure()
-    x = [state.step for state in run.states]
     values = np.stack([getattr(state, name) for state in run.states])  # (states, d)
+    drawn = []
     for j in range(values.shape[1]):
         shade = int(40 + 150 * j / values.shape[1])
         colour = f"rgb({shade // 3},{shade},{min(255, shade + 60)})"
-        figure.add_trace(figures.line(x, values[:, j], f"j = {j + 1}", colour))
-    mark(figure, step)
-    figure.update_xaxes(title=_("step"))
-    figure.update_yaxes(title=title)
-    return figure
+        drawn.append(Series(f"j = {j + 1}", np.array(_steps(run)), values[:, j], colour))
+    curves.chart(
+        key,
+        STEP,
+        drawn,
+        Axis(_("step"), whole=True),
+        Axis(title, span=span, digits=2),
+        alt,
+        now=_step_now(),
+        levels=levels,
+        height=300,
+    )
 
 
-def rows_of(runs: Sequence[Run]) -> list[dict]:
+def _steps(run: Run) -> list[int]:
+    return [state.step for state in run.states]
+
+
+def _step_now() -> str:
+    return _("step {step}").format(step=STOP)
+
+
+def rows_of(pair: Sequence[Run]) -> list[dict]:
     """Everything that is drawn by step."""
     return [
         {
@@ -128,6 +169,6 @@ def rows_of(runs: Sequence[Run]) -> list[dict]:
             "neighbours_accuracy": state.accuracy,
             **{f"eigenvalue_{j + 1}": float(s) for j, s in enumerate(state.eigenvalues)},
         }
-        for run, side in zip(runs, ("simsiam", "own"), strict=True)
+        for run, side in zip(pair, ("simsiam", "own"), strict=True)
         for state in run.states
     ]

@@ -11,6 +11,7 @@ import pytest
 from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, stops, train
 from pages.shared import library
 from pages.simsiam import collapse_live
+from tests.pages.drawn import charts
 from tests.pages.opening import answered
 
 PAGE = "collapse_live"
@@ -56,7 +57,8 @@ def expected(state):
     return [*(text.replace("-", "−") for text in numbers), f"{100 * state.accuracy:.0f}%"]
 
 
-def charts(at):
+def plots(at):
+    """Charts that no timeline moves."""
     return {
         chart.proto.id.split("-")[-1]: json.loads(chart.proto.spec)
         for chart in at.get("plotly_chart")
@@ -119,8 +121,8 @@ def test_a_link_restores_every_switch(open_page):
     left, right = metrics(at)
     assert left == expected(end_of(shared))
     assert right == expected(end_of(wanted))
-    lines = charts(at)["toy_gains"]["data"]
-    np.testing.assert_allclose([values(line["y"])[-1] for line in lines], end_of(wanted).gains)
+    gains = charts(at)["toy_gains"].y.values()
+    np.testing.assert_allclose([y[-1] for y in gains], end_of(wanted).gains, rtol=1e-6)
     words = said(at, "toy SimSiam")
     for part in (
         f"{parameters(wanted)} parameters",
@@ -177,45 +179,46 @@ def test_a_preset_sets_every_switch(open_page):
 
 def test_the_timeline_moves_every_figure(open_page):
     at = open_page(PAGE, **SHORT)
-    before = charts(at)
-    at.select_slider(key="toy_step").set_value(0).run()
-    assert not at.exception
-    first = states_of(BASE)[0]
-    left, right = metrics(at)
-    assert left == right == expected(first)
-    after = charts(at)
-    moved = [key for key in before if key.startswith("toy_") and before[key] != after[key]]
-    assert set(moved) == {
-        "toy_cloud",
-        "toy_cloud_own",
-        "toy_loss",
-        "toy_std",
-        "toy_rank",
-        "toy_accuracy",
-        "toy_spectrum",
-        "toy_spectrum_own",
-    }
-    at.button(key="toy_step_on").click().run()
-    assert at.select_slider(key="toy_step").value == stops(100)[1]
+    before = {key: one.spec for key, one in charts(at).items()}
+    along = {"toy_loss", "toy_std", "toy_rank", "toy_accuracy", "toy_spectrum", "toy_spectrum_own"}
+    assert set(before) == along | {"toy_cloud", "toy_cloud_own"}
+    assert {spec["timeline"] for spec in before.values()} == {"toy_step"}
+    assert {key for key, spec in before.items() if spec["along"]} == along
+    for key in ("toy_cloud", "toy_cloud_own"):
+        circle, *classes = before[key]["series"]
+        assert circle["stops"] is None
+        assert all(one["stops"] == stops(100) for one in classes)
+    for step in (0, stops(100)[1]):
+        at.session_state["toy_step"] = step
+        assert not at.run().exception
+        sides = [
+            states_of(config)[stops(100).index(step)]
+            for config in (BASE, replace(BASE, stop_gradient=False))
+        ]
+        assert list(metrics(at)) == [expected(state) for state in sides]
+        assert {key: one.spec for key, one in charts(at).items()} == before  # sent once
+        assert "".join(at.query_params["toy_step"]) == str(step)
 
 
 def test_curves_are_those_of_the_runs(open_page):
     found = charts(open_page(PAGE, **SHORT))
     for side, config in enumerate((BASE, replace(BASE, stop_gradient=False))):
         states = states_of(config)
-        for key, name in (("loss", "loss"), ("std", "std"), ("rank", "rank"), ("accuracy",) * 2):
-            y = found[f"toy_{key}"]["data"][side]["y"]
-            np.testing.assert_allclose(values(y), [getattr(state, name) for state in states])
-        cloud = found[("toy_cloud", "toy_cloud_own")[side]]["data"]
-        assert len(cloud) == 5
-        assert len({trace["marker"]["symbol"] for trace in cloud}) == 5
-        np.testing.assert_allclose(
-            values(cloud[2]["x"]), states[-1].plane[states[-1].labels == 2, 0]
-        )
-        lines = found[("toy_spectrum", "toy_spectrum_own")[side]]["data"]
-        np.testing.assert_allclose(
-            [values(line["y"])[-1] for line in lines], states[-1].eigenvalues, atol=1e-12
-        )
+        name = collapse_live.SIDES[side]
+        for code in ("loss", "std", "rank", "accuracy"):
+            y = found[f"toy_{code}"].y[name]
+            same(y, [getattr(state, code) for state in states])
+        cloud = found[("toy_cloud", "toy_cloud_own")[side]]
+        classes = cloud.spec["series"][1:]
+        assert len(classes) == len({one["symbol"] for one in classes}) == 5
+        for j, state in enumerate(states):
+            same(cloud.points["class 3"][j], state.plane[state.labels == 2])
+        eigenvalues = found[("toy_spectrum", "toy_spectrum_own")[side]].y
+        same(list(eigenvalues.values()), np.stack([state.eigenvalues for state in states], 1))
+
+
+def same(shown, wanted):
+    np.testing.assert_allclose(shown, np.asarray(wanted), rtol=1e-6, atol=1e-7)
 
 
 def values(stored):
@@ -270,7 +273,7 @@ def test_a_stopped_run_goes_on_where_it_stood(open_page):
         shared_runs().put(config, run)
     at.run()
     assert said(at, f"{now.done} of 1,000 steps are done")
-    both = charts(at)[f"toy_live_{now.done}"]["data"]
+    both = plots(at)[f"toy_live_{now.done}"]["data"]
     np.testing.assert_allclose(values(both[5]["x"]), now.states[1].plane[:40, 0])
     assert not at.metric
     at.button(key="toy_on").click().run(timeout=PATIENCE)
@@ -281,8 +284,8 @@ def test_a_stopped_run_goes_on_where_it_stood(open_page):
 
 
 def test_points_are_drawn_with_pairs_of_views(open_page):
-    found = charts(open_page(PAGE, **SHORT))
-    strong = charts(open_page(PAGE, toy_augmentation="2.0", **SHORT))
+    found = plots(open_page(PAGE, **SHORT))
+    strong = plots(open_page(PAGE, toy_augmentation="2.0", **SHORT))
     drawn = sample(replace(BASE, stop_gradient=False))
     for key, (i, j) in (("toy_points_1", (0, 1)), ("toy_points_3", (2, 3))):
         *classes, pairs = found[key]["data"]

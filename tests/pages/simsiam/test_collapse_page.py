@@ -1,7 +1,5 @@
 """The page on collapse: every curve, figure and verdict is that of the runs on the screen."""
 
-import base64
-import json
 from argparse import Namespace
 from dataclasses import replace
 
@@ -18,6 +16,7 @@ from core.simsiam.run_record import read_run
 from pages.shared.text import in_language
 from pages.simsiam.parts import run_charts, runs
 from tests.narrow import without_onednn
+from tests.pages.drawn import charts
 from tests.pages.opening import answered
 from train.release import embed
 from train.simsiam import trainer as training
@@ -138,31 +137,22 @@ def open_collapse(open_page, tiny_runs, monkeypatch):
 # ---------------------------------------------------------------- what is on the screen
 
 
-def plain(values):
-    """A Plotly array as numbers: newer versions pack them."""
-    if isinstance(values, dict):
-        return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
-    return np.array([np.nan if value is None else value for value in values])
-
-
 def chart(at, key):
-    found = [one.proto for one in at.get("plotly_chart") if one.proto.id.endswith(key)]
-    return json.loads(found[0].spec) if found else None
+    return charts(at).get(key)
 
 
 def curves(at, key):
-    """Named traces of a chart: y by name."""
-    return {t["name"]: plain(t["y"]) for t in chart(at, key)["data"] if "name" in t}
+    return chart(at, key).y
 
 
-def marked(at, key):
-    """Where the points at the epoch are: (x, y) each."""
-    points = [t for t in chart(at, key)["data"] if "name" not in t]
-    return [(plain(t["x"])[0], plain(t["y"])[0]) for t in points]
+def epoch(at):
+    return at.session_state["collapse_epoch"]
 
 
-def points(at, key):
-    return {t["name"]: np.stack([plain(t["x"]), plain(t["y"])], 1) for t in chart(at, key)["data"]}
+def moved(at, epoch):
+    at.session_state["collapse_epoch"] = epoch
+    assert not at.run().exception
+    return at
 
 
 def said(at, words):
@@ -189,7 +179,7 @@ def same(shown, expected):
 def test_every_curve_is_the_run_whose_name_and_hash_it_bears(open_collapse, records):
     at = open_collapse()
     names = {"baseline": "SimSiam (baseline)", "no-stop-gradient": "no stop-gradient"}
-    charts = {
+    columns = {
         "collapse_loss": "train_loss",
         "collapse_knn": "test_knn_accuracy",
         "collapse_std": "test_std_z",
@@ -198,67 +188,67 @@ def test_every_curve_is_the_run_whose_name_and_hash_it_bears(open_collapse, reco
         "collapse_alignment": "test_alignment",
         "collapse_uniformity": "test_uniformity",
     }
-    for key, column in charts.items():
+    for key, column in columns.items():
         shown = curves(at, key)
         for recipe, name in names.items():
             assert same(shown[named(records[recipe], name)], records[recipe].figures[column])
-        assert [x for x, _y in marked(at, key)] == [EPOCHS, EPOCHS]
+        assert chart(at, key).spec["along"]
+        assert chart(at, key).spec["timeline"] == "collapse_epoch"
         caption = said(at, f"run-baseline · {records['baseline'].bundle.digest}")
         assert records["no-stop-gradient"].bundle.digest in caption
     before = records["baseline"].figures["test_knn_accuracy"][0]
-    assert same(curves(at, "collapse_knn")[f"random weights: {100 * before:.1f}%"], before)
-    assert same(curves(at, "collapse_std")["1/√d = 0.2500: isotropic"], 16**-0.5)
-    assert same(curves(at, "collapse_std")["0: collapsed"], 0)
+    assert chart(at, "collapse_knn").levels == {f"random weights: {100 * before:.1f}%": before}
+    levels = chart(at, "collapse_std").levels
+    assert levels == {"1/√d = 0.2500: isotropic": 16**-0.5, "0: collapsed": 0}
+    assert epoch(at) == EPOCHS
 
 
-def test_the_epoch_moves_everything_together(open_collapse, records):
+def test_every_epoch_is_sent_once_and_moves_everything(open_collapse, records):
     at = open_collapse(collapse_epoch="1")
     first, second = records["baseline"], records["no-stop-gradient"]
-    for epoch in (1, 2):
-        at.select_slider(key="collapse_epoch").set_value(epoch).run()
-        for key, column in (("collapse_loss", "train_loss"), ("collapse_std", "test_std_z")):
-            assert same(
-                marked(at, key), [(epoch, r.figures[column][epoch]) for r in (first, second)]
-            )
-        spectrum = curves(at, "collapse_spectrum")[named(second, "no stop-gradient")]
-        values = second.spectra["z"][epoch]
-        assert same(spectrum[: int((values > 0).sum())], values[values > 0])
-        shown = points(at, "collapse_plane_1")
-        assert list(shown)[:3] == ["airplane", "automobile", "bird"]
-        for c, name in enumerate(shown):
-            assert same(shown[name], first.maps["z"][epoch][first.labels == c])
+    sent = {key: one.spec for key, one in charts(at).items()}
+    spectrum = curves(at, "collapse_spectrum")[named(second, "no stop-gradient")]
+    assert same(spectrum, np.where(second.spectra["z"] > 0, second.spectra["z"], np.nan))
+    shown = chart(at, "collapse_plane_1").points
+    assert list(shown)[:3] == ["airplane", "automobile", "bird"]
+    for c, name in enumerate(shown):
+        assert same(shown[name], first.maps["z"][:, first.labels == c])
+    for one in chart(at, "collapse_plane_1").spec["series"]:
+        assert one["stops"] == list(range(EPOCHS + 1))
+    for now in (1, 2):
+        moved(at, now)
         assert rows(at)["loss"].tolist() == [
-            f"{r.figures['train_loss'][epoch]:.3f}".replace("-", "\N{MINUS SIGN}")
+            f"{r.figures['train_loss'][now]:.3f}".replace("-", "\N{MINUS SIGN}")
             for r in (first, second)
         ]
         assert rows(at)["effective rank of z"].tolist() == [
-            f"{r.figures['test_rank_z'][epoch]:.1f}" for r in (first, second)
+            f"{r.figures['test_rank_z'][now]:.1f}" for r in (first, second)
         ]
-    at.button(key="collapse_epoch_on").click().run()
-    assert marked(at, "collapse_loss")[0][0] == 3
-    at.select_slider(key="collapse_epoch").set_value(0).run()
+        assert said(at, f"epoch: {now}")
+        assert "".join(at.query_params["collapse_epoch"]) == str(now)
+    moved(at, 0)
     assert rows(at)["loss"].tolist() == ["–", "–"]
     answered(at, "collapse_low_loss", "either")
     assert said(at, "Move the epoch on")
     assert not said(at, "above that of random weights")
+    assert {key: one.spec for key, one in charts(at).items()} == sent
 
 
 def test_z_or_h(open_collapse, records):
     at = open_collapse()
-    std, knn = chart(at, "collapse_std"), chart(at, "collapse_knn")
-    ranges = chart(at, "collapse_plane_1")["layout"]["xaxis"]["range"]
+    std, knn = (chart(at, f"collapse_{key}").spec for key in ("std", "knn"))
+    reach = chart(at, "collapse_plane_1").spec["x"]["high"]
     at.button_group(key="collapse_layer").set_value("h").run()
     record = records["baseline"]
     name = named(record, "SimSiam (baseline)")
     assert same(curves(at, "collapse_rank")[name], record.figures["test_rank_h"])
     assert same(curves(at, "collapse_variance")[name], record.figures["test_variance_h"])
-    values = record.spectra["h"][EPOCHS]
-    shown = curves(at, "collapse_spectrum")[name]
-    assert same(shown[: int((values > 0).sum())], values[values > 0])
-    assert np.isnan(shown[int((values > 0).sum()) :]).all()
-    assert same(points(at, "collapse_plane_1")["bird"], record.maps["h"][-1][record.labels == 2])
-    assert chart(at, "collapse_plane_1")["layout"]["xaxis"]["range"] != ranges
-    assert (chart(at, "collapse_std"), chart(at, "collapse_knn")) == (std, knn)
+    values = record.spectra["h"]
+    assert same(curves(at, "collapse_spectrum")[name], np.where(values > 0, values, np.nan))
+    plane = chart(at, "collapse_plane_1")
+    assert same(plane.points["bird"], record.maps["h"][:, record.labels == 2])
+    assert plane.spec["x"]["high"] != reach
+    assert [chart(at, f"collapse_{key}").spec for key in ("std", "knn")] == [std, knn]
 
 
 # ---------------------------------------------------------------- which runs
@@ -278,7 +268,7 @@ def test_runs_are_chosen_from_a_list_and_by_one_click(open_collapse, records):
     assert len(rows(at)) == 2
     at.multiselect(key="collapse_runs").set_value([]).run()
     assert said(at, "Choose at least one run")
-    assert not at.get("plotly_chart")
+    assert not charts(at)
     assert not at.exception
 
 
@@ -315,7 +305,7 @@ def test_another_d_is_drawn_times_its_root_and_said(open_collapse, records):
         expected = root * records[recipe].figures["test_std_z"]
         assert same(shown[named(records[recipe], name)], expected)
         assert f"{expected[-1]:.2f}" in rows(at)["std(z) √d"].tolist()
-    assert same(shown["1: isotropic"], 1)
+    assert chart(at, "collapse_std").levels["1: isotropic"] == 1
 
 
 def test_another_loss_is_not_drawn_over_this_one(open_collapse, records):
@@ -332,11 +322,12 @@ def test_another_loss_is_not_drawn_over_this_one(open_collapse, records):
 
 def test_runs_of_different_length_are_never_mixed(open_collapse):
     at = open_collapse()
-    assert at.select_slider(key="collapse_epoch").options == ["0", "1", "2", "3"]
+    assert epoch(at) == 3
     group = at.button_group(key="collapse_set")
     group.set_value(next(o for o in group.options if "4 epochs" in str(o))).run()
     assert at.multiselect(key="collapse_runs").value == ["neither"]
-    assert at.select_slider(key="collapse_epoch").options == ["0", "1", "2", "3", "4"]
+    assert epoch(at) == 3
+    assert epoch(moved(at, 4)) == 4
     assert said(at, "has **collapsed**").count("of epoch 0") == 1  # there is no baseline
     assert chart(at, "collapse_plane_2") is None
 
@@ -348,19 +339,17 @@ def test_maps_show_the_chosen_runs_on_the_same_axes(open_collapse, records):
     at = open_collapse(collapse_runs=["baseline", "no-stop-gradient", "no-predictor"])
     for place, recipe in ((1, "no-stop-gradient"), (2, "baseline")):
         at.button_group(key=f"collapse_map_{place}").set_value(recipe).run()
-    layouts = []
+    axes = []
     for place, recipe in ((1, "no-stop-gradient"), (2, "baseline")):
         record = records[recipe]
-        shown = points(at, f"collapse_plane_{place}")
-        assert same(shown["cat"], record.maps["z"][-1][record.labels == 3])
-        layout = chart(at, f"collapse_plane_{place}")["layout"]
-        layouts += [layout["xaxis"]["range"], layout["yaxis"]["range"]]
-    assert all(layout == layouts[0] for layout in layouts)
+        plane = chart(at, f"collapse_plane_{place}")
+        assert same(plane.points["cat"], record.maps["z"][:, record.labels == 3])
+        axes += [(plane.spec[axis]["low"], plane.spec[axis]["high"]) for axis in "xy"]
+    assert len(set(axes)) == 1
     farthest = max(np.abs(records[recipe].maps["z"]).max() for recipe in TRAINED)
-    assert layouts[0][1] == pytest.approx(1.05 * farthest)
-    looks = {
-        (t["marker"]["color"], t["marker"]["symbol"]) for t in chart(at, "collapse_plane_1")["data"]
-    }
+    assert axes[0][1] == pytest.approx(1.05 * farthest)
+    drawn = chart(at, "collapse_plane_1").spec["series"]
+    looks = {(one["colour"], one["symbol"]) for one in drawn}
     assert len(looks) == len({colour for colour, _shape in looks}) == 10
     assert len({shape for _colour, shape in looks}) == 10
 

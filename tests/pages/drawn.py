@@ -1,0 +1,65 @@
+"""Reads the charts that a page sends to its visitor's browser."""
+
+import gzip
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from pages.browser import serving
+
+CHART = "latent_atelier_curves"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A chart as the browser gets it: its ``spec``, and the numbers of its series."""
+
+    spec: dict
+    numbers: np.ndarray
+
+    def series(self):
+        """Of every series its spec, x and y; (S, N) where it is another one at each of S stops."""
+        start = 0
+        for one in self.spec["series"]:
+            count, frames = one["count"], len(one["stops"] or [0])
+            moves, shape = one["x_moves"], (frames, count) if one["stops"] else (count,)
+            sizes = [shape if moves else (count,), shape, *[(count,)] * (2 * one["band"])]
+            parts = []
+            for size in sizes:
+                length = int(np.prod(size))
+                parts.append(self.numbers[start : start + length].reshape(size))
+                start += length
+            yield one, *parts
+        assert start == len(self.numbers)
+
+    @property
+    def y(self):
+        """By name."""
+        return {one["name"]: y for one, _x, y, *_band in self.series()}
+
+    @property
+    def points(self):
+        """By name: (S, N, 2)."""
+        return {one["name"]: np.stack([x, y], -1) for one, x, y in self.series()}
+
+    @property
+    def levels(self):
+        return {level["name"]: level["value"] for level in self.spec["levels"]}
+
+
+def components(at):
+    """What every component of the browser is given, by its key."""
+    protos = [one.proto for one in at.get("bidi_component")]
+    return {proto.id.split("-", 2)[-1]: (proto.component_name, proto.json) for proto in protos}
+
+
+def charts(at):
+    """Every chart of the browser's own by its key."""
+    found = {}
+    for key, (name, data) in components(at).items():
+        if name == CHART:
+            spec = json.loads(data)
+            kept = serving.OFFERS.content(spec["address"].split("/")[-2])
+            found[key] = Drawn(spec, np.frombuffer(gzip.decompress(kept.body), dtype="<f4"))
+    return found
