@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures
+from pages.browser import curves as by_epoch
 from pages.browser import film
+from pages.browser.curves import Axis, Level, Series
+from pages.browser.film import STOP
 from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library
 from pages.shared.colours import AMBER
@@ -62,11 +64,14 @@ def curves(
     bundle: Bundle,
     offered: Curves,
     prefix: str,
-    decorate: Callable[[str, go.Figure], None] | None = None,
+    levels: Callable[[str], Sequence[Level]] = lambda code: (),
     *,
     first_epoch: int = 1,
 ) -> None:
-    """One of several curves by epoch beside the clock; ``decorate`` adds to it."""
+    """One of several curves by epoch, and the clock; both follow the timeline ``PREFIX_epoch``.
+
+    ``levels``: what to read a curve against, by its code.
+    """
     st.subheader(_("Loss and clock"), anchor=False)
     history = bundle.history
     left, right = st.columns(2, gap="large")
@@ -84,28 +89,6 @@ def curves(
         )
     shown = [row for row in history if row["epoch"] >= skip] or history
     title, lines = offered[code]
-    figure = go.Figure()
-    for column, name, colour in lines:
-        figure.add_trace(
-            figures.line(
-                [row["epoch"] for row in shown], [row.get(column) for row in shown], _(name), colour
-            )
-        )
-    if decorate is not None:
-        decorate(code, figure)
-    figure.update_xaxes(title=_("epoch"))
-    figure.update_yaxes(title=_(title))
-    clock = go.Figure()
-    clock.add_trace(
-        figures.line(
-            [row["epoch"] for row in history],
-            [row["seconds_total"] / 60 for row in history],
-            _("wall-clock time"),
-            AMBER,
-        )
-    )
-    clock.update_xaxes(title=_("epoch"))
-    clock.update_yaxes(title=_("minutes since the start"), rangemode="tozero")
     provenance = Provenance(
         bundle,
         live=False,
@@ -115,11 +98,40 @@ def curves(
             _("minutes"): number(history[-1]["seconds_total"] / 60, 0),
         },
     )
-    with left:
-        figures.chart(figure, f"{prefix}_curves", _(title), provenance, lambda: history)
-    with right:
-        alt = _("Wall-clock time by epoch")
-        figures.chart(clock, f"{prefix}_clock", alt, provenance, lambda: history)
+    drawn = [
+        Series(_(name), _column(shown, "epoch"), _column(shown, column), colour)
+        for column, name, colour in lines
+    ]
+    clock = Series(
+        _("wall-clock time"),
+        _column(history, "epoch"),
+        _column(history, "seconds_total") / 60,
+        AMBER,
+    )
+    minutes = Axis(_("minutes since the start"), span=(0, 1.05 * clock.y.max()), digits=1)
+    for column, part, series, axis, read_against, alt in (
+        (left, "curves", drawn, Axis(_(title)), levels(code), _(title)),
+        (right, "clock", [clock], minutes, (), _("Wall-clock time by epoch")),
+    ):
+        with column:
+            key = f"{prefix}_{part}"
+            by_epoch.chart(
+                key,
+                f"{prefix}_epoch",
+                series,
+                Axis(_("epoch"), whole=True),
+                axis,
+                alt,
+                now=_("epoch {epoch}").format(epoch=STOP),
+                levels=read_against,
+            )
+            figures.caption(provenance)
+            figures.downloads(key, rows=lambda: history)
+
+
+def _column(rows: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
+    """(N,), NaN where a row has no value."""
+    return np.array([row.get(name) for row in rows], dtype=float)
 
 
 def epochs_in_words(bundle: Bundle) -> str:

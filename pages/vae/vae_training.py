@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from functools import partial
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.bundles.bundle import Bundle
@@ -14,6 +13,7 @@ from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
 from pages.browser import film
+from pages.browser.curves import Level
 from pages.shared import controls, data_sets, figures, library, loaders, training
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
@@ -173,16 +173,12 @@ def show_epoch(explorer: VAEExplorer) -> None:
         figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))
 
 
-def with_linear_model(bundle: Bundle, code: str, figure: go.Figure) -> None:
-    """The linear model's exact figure as a line, where it can be compared."""
-    if code == "elbo":
-        linear = bundle.metrics["linear_model"]["nll"]
-        figure.add_hline(
-            linear,
-            line_dash="dot",
-            opacity=0.7,
-            annotation_text=_("linear model, exact: {nll}").format(nll=number(linear)),
-        )
+def linear_model(bundle: Bundle, code: str) -> list[Level]:
+    """The linear model's exact figure, where it can be compared."""
+    if code != "elbo":
+        return []
+    linear = bundle.metrics["linear_model"]["nll"]
+    return [Level(linear, _("linear model, exact: {nll}").format(nll=number(linear)), dash="dot")]
 
 
 def main() -> None:
@@ -198,9 +194,7 @@ def main() -> None:
         st.fragment(epochs)(name)
         samples(name)
         bundle = library.bundle(name)
-        training.curves(
-            bundle, CURVES, "training", partial(with_linear_model, bundle), first_epoch=3
-        )
+        training.curves(bundle, CURVES, "training", partial(linear_model, bundle), first_epoch=3)
         training.went_on(bundle)
         training.average_said(bundle)
         mechanism(

@@ -1,14 +1,10 @@
 """Reads the charts that a page sends to its visitor's browser."""
 
-import gzip
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
-from pages.browser import serving
-
-CHART = "latent_atelier_curves"
+from tests.pages.opening import bytes_at, components
 
 
 @dataclass(frozen=True)
@@ -48,18 +44,10 @@ class Drawn:
         return {level["name"]: level["value"] for level in self.spec["levels"]}
 
 
-def components(at):
-    """What every component of the browser is given, by its key."""
-    protos = [one.proto for one in at.get("bidi_component")]
-    return {proto.id.split("-", 2)[-1]: (proto.component_name, proto.json) for proto in protos}
-
-
 def charts(at):
     """Every chart of the browser's own by its key."""
-    found = {}
-    for key, (name, data) in components(at).items():
-        if name == CHART:
-            spec = json.loads(data)
-            kept = serving.OFFERS.content(spec["address"].split("/")[-2])
-            found[key] = Drawn(spec, np.frombuffer(gzip.decompress(kept.body), dtype="<f4"))
-    return found
+    return {
+        key: Drawn(spec, np.frombuffer(bytes_at(spec["address"]), dtype="<f4"))
+        for key, spec in components(at).items()
+        if "series" in spec
+    }

@@ -15,6 +15,7 @@ from core.pictures.house_number import HouseNumber, draw
 from core.resumable import Resumable
 from pages.ddpm import ddpm_lengths
 from pages.shared import library, live, loaders
+from tests.pages.drawn import charts
 from tests.pages.opening import components, frames, moved, source_of
 
 NAME = "ddpm-svhn-1000"
@@ -361,7 +362,12 @@ def test_the_view_is_that_of_the_pictures_that_move(open_page):
 def test_the_curves_are_the_history(open_page):
     at = open_page("ddpm_training")
     history = library.bundle(NAME).history
-    assert str(history[-1]["test_loss"])[:8] in at.get("plotly_chart")[0].proto.spec
+    chart = charts(at)["ddpm_curves"]
+    assert chart.spec["timeline"] == "ddpm_epoch"
+    columns = {"training": "train_loss", "test": "test_loss"}
+    assert set(chart.y) == set(columns)
+    for name, y in chart.y.items():
+        np.testing.assert_allclose(y, [row[columns[name]] for row in history], rtol=1e-6)
 
 
 def test_the_gallery_holds_pictures_of_the_diffusion_model():
