@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ _CHART = Component("curves")
 HEIGHT = 340
 ROOM, ROOM_FOR_A_NAME = 0.05, 0.14
 """Of what a vertical axis spans, left free above and below the data, and beyond a level with a name."""
+MOST_DIGITS = 9
 TEXT = "currentColor"
 """A colour: that of the text, in either theme."""
 
@@ -168,6 +170,10 @@ def chart(
 
 
 def _spec(axis: Axis, span: tuple[float, float]) -> dict[str, object]:
+    digits = axis.digits
+    if digits is None and not axis.log:
+        size = (100 if axis.percent else 1) * (span[1] - span[0])
+        digits = min(max(2 - floor(log10(size)), 0), MOST_DIGITS)
     return {
         "title": axis.title,
         "low": float(span[0]),
@@ -176,7 +182,7 @@ def _spec(axis: Axis, span: tuple[float, float]) -> dict[str, object]:
         "percent": axis.percent,
         "whole": axis.whole,
         "bare": axis.bare,
-        "digits": axis.digits,
+        "digits": digits,
     }
 
 

@@ -13,8 +13,8 @@ from pages.shared.text import _
 
 _CONTROL = Component("timeline")
 HAND = "_hand"
-HEADER = "3.75rem"
-"""How high Streamlit's header is."""
+HEADER = 3.75
+"""How high Streamlit's header is, in rem."""
 
 
 def timeline(
@@ -47,7 +47,7 @@ def timeline(
                 "label": label,
                 "stops": stops,
                 "value": value,
-                "sticky": sticky,
+                "sticky": HEADER if sticky else None,
                 "words": {
                     "stops": words,
                     "play": _("Play"),
@@ -68,6 +68,6 @@ def _sticking(key: str) -> st.delta_generator.DeltaGenerator:
     """A container that stays in view; what is around Streamlit's own box sticks, as the box fills it."""
     name = f"{key}_sticky"
     st.html(
-        f"<style>div:has(> .st-key-{name}) {{ position: sticky; top: {HEADER}; z-index: 90; }}</style>"
+        f"<style>div:has(> .st-key-{name}) {{ position: sticky; top: {HEADER}rem; z-index: 90; }}</style>"
     )
     return st.container(key=name)

@@ -11,6 +11,7 @@ import pytest
 from core.families import read_manifest
 from core.simsiam.run_record import read_run
 from pages.browser import serving
+from pages.shared.text import in_language
 from tests.browser.conftest import NARROW, ROOT
 from tests.browser.test_in_a_browser import go, ready
 
@@ -40,7 +41,7 @@ def opened(tab, **query):
     go(tab, "collapse", **query)
     chart(tab, "collapse_uniformity").locator(".dot").first.wait_for()
     chart(tab, "collapse_plane_2").locator("path.points").last.wait_for()
-    return control(tab)
+    return control(tab, in_language(LABEL, query.get("lang", "en")))
 
 
 def value(slider):

@@ -9,14 +9,15 @@ import { follow, timeline } from "./timelines.js";
 
 const DASHES = { solid: "none", dash: "9 6", dot: "2 5", dashdot: "10 5 2 5", longdash: "16 6" };
 const [POINT, DOT] = [4.5, 6]; // radii
-const [ABOVE, BELOW, TICK_WIDTH, TICK_HEIGHT] = [12, 8, 90, 48];
+const [ABOVE, BELOW, TICK_WIDTH, TICK_HEIGHT] = [12, 8, 75, 48];
 const ROOM = DOT + 2; // around the plot, so that nothing on its edge is cut
 const LARGEST_SQUARE = 520;
+const EDGE = 16; // of a saved picture
 const PASSES = 100; // points of a curve that the name of a level keeps away from
 const SAVE = "M12 3v10.2l3.6-3.6L17 11l-5 5-5-5 1.4-1.4 3.6 3.6V3zM5 19h14v2H5z";
 const LOOKS = [
   ...["color", "display", "dominant-baseline", "fill", "fill-opacity", "font-family", "font-size", "font-weight"],
-  ...["opacity", "paint-order", "stroke", "stroke-dasharray", "stroke-linejoin", "stroke-opacity", "stroke-width"],
+  ...["opacity", "overflow", "paint-order", "stroke", "stroke-dasharray", "stroke-linejoin", "stroke-opacity", "stroke-width"],
   ...["text-anchor"],
 ];
 
@@ -102,7 +103,7 @@ export const open = (root) => {
   const inWords = (value) => {
     if (!Number.isFinite(value)) return data.words.nothing;
     const { percent, digits } = data.y;
-    if (percent) return write.percent(value, digits ?? 1);
+    if (percent) return write.percent(value, digits);
     return digits === null ? write.counting(value) : write.fixed(value, digits);
   };
 
@@ -273,7 +274,9 @@ export const open = (root) => {
       };
       const counts = places.map(crowd);
       const [x, y] = places[counts.indexOf(Math.min(...counts))];
-      over.append(text(name, { class: "level", x, y }));
+      const toTheRight = x > (left + right - length) / 2; // as letters may be wider in a saved picture
+      const from = toTheRight ? { x: x + length, "text-anchor": "end" } : { x };
+      over.append(text(name, { class: "level", y, ...from }));
     }
   };
 
@@ -319,20 +322,25 @@ export const open = (root) => {
       for (const look of LOOKS) copies[i].style.setProperty(look, style.getPropertyValue(look));
     });
     const { backgroundColor, color, fontFamily, fontSize } = getComputedStyle(chart);
-    const step = 1.6 * parseFloat(fontSize);
-    const words = [...legend.children].filter((entry) => entry.getAttribute("aria-pressed") !== "false");
-    const lines = words.map((entry, i) => {
+    const size = parseFloat(fontSize);
+    const [step, pen] = [1.6 * size, document.createElement("canvas").getContext("2d")];
+    pen.font = `${1.2 * size}px sans-serif`; // who opens the file may lack the page's letters
+    let wide = svg.clientWidth;
+    const shown = [...legend.children].filter((entry) => entry.getAttribute("aria-pressed") !== "false");
+    const lines = shown.flatMap((entry, i) => {
       const swatch = entry.querySelector("svg")?.cloneNode(true);
       swatch?.setAttribute("y", (i + 0.5) * step - 6);
       const said = drawn("text", { x: swatch ? 32 : 0, y: (i + 0.8) * step });
       said.textContent = [...entry.childNodes].map((part) => part.textContent).filter(Boolean).join("  ");
-      return [...(swatch ? [swatch] : []), said];
+      wide = Math.max(wide, 32 + pen.measureText(said.textContent).width);
+      return swatch ? [swatch, said] : [said];
     });
-    copy.setAttribute("y", lines.length * step);
-    const [width, height] = [svg.clientWidth, svg.clientHeight + lines.length * step];
-    const whole = drawn("svg", { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox: `0 0 ${width} ${height}` });
+    copy.setAttribute("y", shown.length * step);
+    const [width, height] = [wide + 2 * EDGE, svg.clientHeight + shown.length * step + 2 * EDGE];
+    const viewBox = `${-EDGE} ${-EDGE} ${width} ${height}`;
+    const whole = drawn("svg", { xmlns: "http://www.w3.org/2000/svg", width, height, viewBox });
     Object.assign(whole.style, { backgroundColor, color, fill: color, fontFamily, fontSize });
-    whole.append(...lines.flat(), copy);
+    whole.append(...lines, copy);
     const file = new Blob([new XMLSerializer().serializeToString(whole)], { type: "image/svg+xml" });
     const address = URL.createObjectURL(file);
     element("a", { href: address, download: `${data.name}.svg` }).click();

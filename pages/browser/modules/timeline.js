@@ -29,12 +29,24 @@ const HTML = `
   </div>
 </div>`;
 
+// Marks a control that stays in view, `header` rem below the top, while it does.
+const stuckBelow = (header, control) => {
+  control.classList.add("sticky");
+  const top = header * parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const watching = new IntersectionObserver(
+    ([seen]) => control.classList.toggle("stuck", seen.boundingClientRect.top < top + 1),
+    { rootMargin: `${-top - 1}px 0px 0px 0px`, threshold: 1 }
+  );
+  watching.observe(control);
+  return watching;
+};
+
 export const open = (root) => {
   root.innerHTML = HTML;
   const [name, value, slider] = ["span", "output", "input"].map((part) => root.querySelector(part));
   const part = (which) => root.querySelector(`[data-part=${which}]`);
   const [back, play, on, loop, speed] = ["back", "play", "on", "loop", "speed"].map(part);
-  let line, send, known, playing, words;
+  let line, send, known, playing, words, sticking;
   let [sent, resting] = [undefined, 0];
 
   const show = () => {
@@ -131,7 +143,7 @@ export const open = (root) => {
         sent = data.value;
         line.set(data.stops, Math.max(data.stops.indexOf(data.value), 0));
       }
-      root.firstElementChild.classList.toggle("sticky", data.sticky);
+      if (data.sticky && !sticking) sticking = stuckBelow(data.sticky, root.firstElementChild);
       name.textContent = data.label;
       slider.max = data.stops.length - 1;
       slider.setAttribute("aria-label", data.label);
@@ -149,6 +161,7 @@ export const open = (root) => {
       tell();
       clearTimeout(resting);
       leave();
+      sticking?.disconnect();
     },
   };
 };

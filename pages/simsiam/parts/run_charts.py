@@ -138,7 +138,7 @@ def follow_by_epoch(
 ) -> None:
     """The figure of ``by_epoch`` with a dot on every curve that moves with a timeline of epochs.
 
-    ``epoch``: where the timeline rests. ``digits``: decimals of the values, percentages apart.
+    ``epoch``: where the timeline rests. ``digits``: decimals of the values, as in ``Axis``.
     """
     values = [_values(record, column, factor) for record in records]
     curves.chart(

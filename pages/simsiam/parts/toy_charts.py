@@ -23,7 +23,6 @@ CURVES: dict[Curve, str] = {
     "rank": N_("effective rank of z"),
     "accuracy": N_("kNN accuracy"),
 }
-DIGITS: dict[Curve, int] = {"loss": 3, "std": 3, "rank": 2, "accuracy": 0}
 STEP = "toy_step"
 """The key of the timeline."""
 SIDES = (N_("SimSiam"), N_("Your switches"))
@@ -110,7 +109,7 @@ def curve(pair: Sequence[Run], code: Curve, key: str) -> None:
             for run, side, colour, dash in zip(pair, SIDES, COLOURS, DASHES, strict=True)
         ],
         Axis(_("step"), whole=True),
-        Axis(_(CURVES[code]), span=span, percent=code == "accuracy", digits=DIGITS[code]),
+        Axis(_(CURVES[code]), span=span, percent=code == "accuracy"),
         _("{what} by step, both runs").format(what=_(CURVES[code])),
         now=_step_now(),
         levels=[Level(reference, words)],
@@ -140,7 +139,7 @@ def spectrum(
         STEP,
         drawn,
         Axis(_("step"), whole=True),
-        Axis(title, span=span, digits=2),
+        Axis(title, span=span),
         alt,
         now=_step_now(),
         levels=levels,
