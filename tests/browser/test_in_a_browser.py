@@ -244,7 +244,7 @@ def test_another_seed_draws_other_views(tab):
 def test_one_epoch_slider_moves_the_reading_of_all_runs(tab):
     go(tab, "collapse")
     tab.wait_for_selector("text=/no stop-gradient.* has collapsed/")
-    slider(tab, "Epoch (0: before training)").press("Home")
+    tab.get_by_role("slider", name="Epoch (0: before training)").press("Home")
     tab.wait_for_selector("text=/no stop-gradient.* has collapsed/", state="detached")
     assert "collapse_epoch=0" in tab.url
 

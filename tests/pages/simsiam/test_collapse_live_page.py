@@ -12,7 +12,7 @@ from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, s
 from pages.shared import library
 from pages.simsiam import collapse_live
 from tests.pages.drawn import charts
-from tests.pages.opening import answered
+from tests.pages.opening import answered, moved
 
 PAGE = "collapse_live"
 SHORT = {"toy_steps": "100"}
@@ -189,8 +189,7 @@ def test_the_timeline_moves_every_figure(open_page):
         assert circle["stops"] is None
         assert all(one["stops"] == stops(100) for one in classes)
     for step in (0, stops(100)[1]):
-        at.session_state["toy_step"] = step
-        assert not at.run().exception
+        moved(at, "toy_step", step)
         sides = [
             states_of(config)[stops(100).index(step)]
             for config in (BASE, replace(BASE, stop_gradient=False))

@@ -17,7 +17,7 @@ from pages.shared.text import in_language
 from pages.simsiam.parts import run_charts, runs
 from tests.narrow import without_onednn
 from tests.pages.drawn import charts
-from tests.pages.opening import answered
+from tests.pages.opening import answered, moved
 from train.release import embed
 from train.simsiam import trainer as training
 from train.simsiam.diagnosis import Protocol
@@ -149,12 +149,6 @@ def epoch(at):
     return at.session_state["collapse_epoch"]
 
 
-def moved(at, epoch):
-    at.session_state["collapse_epoch"] = epoch
-    assert not at.run().exception
-    return at
-
-
 def said(at, words):
     shown = [*at.markdown, *at.info, *at.caption, *at.error]
     return next((str(e.value) for e in shown if words in str(e.value)), "")
@@ -216,7 +210,7 @@ def test_every_epoch_is_sent_once_and_moves_everything(open_collapse, records):
     for one in chart(at, "collapse_plane_1").spec["series"]:
         assert one["stops"] == list(range(EPOCHS + 1))
     for now in (1, 2):
-        moved(at, now)
+        moved(at, "collapse_epoch", now)
         assert rows(at)["loss"].tolist() == [
             f"{r.figures['train_loss'][now]:.3f}".replace("-", "\N{MINUS SIGN}")
             for r in (first, second)
@@ -226,7 +220,7 @@ def test_every_epoch_is_sent_once_and_moves_everything(open_collapse, records):
         ]
         assert said(at, f"epoch: {now}")
         assert "".join(at.query_params["collapse_epoch"]) == str(now)
-    moved(at, 0)
+    moved(at, "collapse_epoch", 0)
     assert rows(at)["loss"].tolist() == ["–", "–"]
     answered(at, "collapse_low_loss", "either")
     assert said(at, "Move the epoch on")
@@ -327,7 +321,7 @@ def test_runs_of_different_length_are_never_mixed(open_collapse):
     group.set_value(next(o for o in group.options if "4 epochs" in str(o))).run()
     assert at.multiselect(key="collapse_runs").value == ["neither"]
     assert epoch(at) == 3
-    assert epoch(moved(at, 4)) == 4
+    assert epoch(moved(at, "collapse_epoch", 4)) == 4
     assert said(at, "has **collapsed**").count("of epoch 0") == 1  # there is no baseline
     assert chart(at, "collapse_plane_2") is None
 
