@@ -199,7 +199,7 @@ def test_the_picture_is_saved_as_it_stands(tab):
 
 def test_numbers_are_written_as_the_language_writes_them(tab):
     opened(tab, lang="fr")
-    ticks = chart(tab, "collapse_loss").locator(".axes text").all_inner_texts()
+    ticks = chart(tab, "collapse_loss").locator(".axes text").all_text_contents()
     assert any(re.fullmatch(r"−0,\d+", tick) for tick in ticks)
     assert re.fullmatch(
         "\\d+,\\d\N{NARROW NO-BREAK SPACE}%",
