@@ -8,7 +8,8 @@ export const writer = (language) => {
   const write = (value, options) => {
     const key = JSON.stringify(options);
     if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(language, options));
-    return formats.get(key).format(value).replace("-", "−");
+    // Narrow spaces alone, as the sentences of the page have them.
+    return formats.get(key).format(value).replace("-", "−").replaceAll("\u00a0", "\u202f");
   };
   const fixed = (value, digits) =>
     write(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
