@@ -17,11 +17,16 @@ from pages.shared import controls, guests, library, links, share, site  # noqa: 
 from pages.shared.text import _  # noqa: E402
 
 
+CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 4rem; }</style>"
+"""A page begins right below Streamlit's header, so that its figure stands on the first screen."""
+
+
 def show(navigate: Callable[[], Callable[[], None]]) -> None:
     """The frame and in it the page that ``navigate`` chooses."""
     st.set_page_config(
         page_title="Latent Atelier", page_icon=Image.fromarray(library.icon()), layout="wide"
     )
+    st.html(CLOSER_TO_THE_TOP)
     with st.sidebar:
         controls.choose_language()
         share.copy_link()

@@ -18,7 +18,6 @@ from pages.shared.text import LANGUAGE, LANGUAGES, N_, _, language
 
 LANGUAGE_WIDGET, LANGUAGE_PARAMETER = "language_widget", "lang"
 MAX_SEED = 9999
-SECONDS_A_STOP = 0.7
 
 
 # ---------------------------------------------------------------- language
@@ -276,65 +275,6 @@ def seed(key: str) -> int:
                 {key: int(np.random.default_rng().integers(MAX_SEED + 1))}
             ),
         )
-    return value
-
-
-# ---------------------------------------------------------------- a timeline
-
-
-def pace(key: str) -> float | None:
-    """Seconds between two stops while a timeline plays: ``run_every`` of its fragment."""
-    return SECONDS_A_STOP if st.session_state.get(f"{key}_playing") else None
-
-
-def timeline(label: str, stops: Sequence[int], key: str, *, default: int | None = None) -> int:
-    """Scrub, step or play through ``stops``; starts at ``default``, or at the last one.
-
-    Belongs into a fragment that is called with ``st.fragment(run_every=pace(key))``.
-    """
-    stops = list(stops)
-    flag = f"{key}_playing"
-    first = stops[-1] if default is None else default
-
-    def move(steps: int) -> None:
-        now = st.session_state.get(key, first)
-        place = stops.index(now if now in stops else first)
-        st.session_state[key] = stops[min(max(place + steps, 0), len(stops) - 1)]
-
-    def play(wanted: bool) -> None:
-        """Sets a state, so that a click that arrives twice does what one click does."""
-        st.session_state[flag] = wanted
-        if wanted and st.session_state.get(key, first) == stops[-1]:
-            st.session_state[key] = stops[0]
-        st.session_state[f"{flag}_changed"] = True
-
-    if st.session_state.get(key, first) not in stops:
-        st.session_state[key] = first  # the stops are others than they were
-    playing = st.session_state.get(flag, False)
-    if st.session_state.pop(f"{flag}_changed", False):
-        # The page has to call this fragment at another pace; the stop stays for one beat.
-        st.session_state[f"{flag}_hold"] = True
-        st.rerun(scope="app")
-    if playing and not st.session_state.pop(f"{flag}_hold", False):
-        move(1)
-        if st.session_state[key] == stops[-1]:
-            st.session_state[flag] = False
-            st.session_state[f"{flag}_changed"] = True
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        value = stop(label, stops, first, key)
-        for name, icon, words, action in (
-            ("back", "skip_previous", _("One step back"), lambda: move(-1)),
-            (
-                "play",
-                "pause" if playing else "play_arrow",
-                _("Pause") if playing else _("Play"),
-                lambda: play(not playing),
-            ),
-            ("on", "skip_next", _("One step on"), lambda: move(1)),
-        ):
-            st.button(
-                "", icon=f":material/{icon}:", help=words, key=f"{key}_{name}", on_click=action
-            )
     return value
 
 

@@ -69,36 +69,34 @@ STATE_WORDS = {
 # ---------------------------------------------------------------- which runs
 
 
-def choose(found: Mapping[str, RunRecord]) -> tuple[list[RunRecord], Layer]:
-    """The runs to draw, from a list or by one click as the assignment's plots; and z or h."""
-    left, right = st.columns([2, 3], gap="large")
-    default = [recipe for recipe in DEFAULT if recipe in found] or list(found)[:2]
-    with left:
-        labels = {recipe: runs.look(record).name for recipe, record in found.items()}
-        chosen = controls.several(_("Runs"), labels, "collapse_runs", default)
-        layer = controls.choice(_("Representation"), LAYERS, "collapse_layer")
-    with right:
-        st.caption(_("The assignment's plots, one click each"))
+def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
+    """The set of runs, those of it to draw, by one click as the assignment's plots too; and z or h."""
+    with st.container(horizontal=True, gap="xsmall"):
+        with st.popover(_("Runs"), icon=":material/tune:"):
+            found = runs.chosen_set("collapse_set")
+            default = [recipe for recipe in DEFAULT if recipe in found] or list(found)[:2]
+            labels = {recipe: runs.look(record).name for recipe, record in found.items()}
+            chosen = controls.several(_("Runs"), labels, "collapse_runs", default)
+            layer = controls.choice(_("Representation"), LAYERS, "collapse_layer")
         presets(found, chosen)
-    return [found[recipe] for recipe in chosen], layer
+    return found, [found[recipe] for recipe in chosen], layer
 
 
 def presets(found: Mapping[str, RunRecord], chosen: Sequence[str]) -> None:
-    """A button for every plot whose runs are all at hand."""
+    """A button for every plot of the assignment whose runs are all at hand."""
 
     def show(recipes: tuple[str, ...]) -> None:
         st.session_state["collapse_runs"] = list(recipes)
 
-    with st.container(horizontal=True, gap="xsmall"):
-        for code, (title, recipes) in PRESETS.items():
-            if all(recipe in found for recipe in recipes):
-                st.button(
-                    _(title),
-                    key=f"collapse_preset_{code}",
-                    type="primary" if set(recipes) == set(chosen) else "secondary",
-                    on_click=show,
-                    args=(recipes,),
-                )
+    for code, (title, recipes) in PRESETS.items():
+        if all(recipe in found for recipe in recipes):
+            st.button(
+                _(title),
+                key=f"collapse_preset_{code}",
+                type="primary" if set(recipes) == set(chosen) else "secondary",
+                on_click=show,
+                args=(recipes,),
+            )
 
 
 # ---------------------------------------------------------------- the state at an epoch
@@ -531,8 +529,7 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        found = runs.chosen_set("collapse_set")
-        records, layer = choose(found)
+        found, records, layer = choose()
         if records:
             st.fragment(epochs)(records, found.get("baseline"), layer)
             runs.what_they_are(records)

@@ -1,16 +1,11 @@
 // Pictures that follow a timeline: some are the frame of now, some stand for one stop and are marked when it is near.
 
+import { element } from "./elements.js";
 import { addressesOf, forget, openSource } from "./sources.js";
 import { follow, timeline } from "./timelines.js";
 
 const MOST_ACROSS = 13; // of a strip
 const MOST_NARROW = 5; // on a narrow screen; where there are more, half as many
-
-const element = (tag, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-};
 
 // Frames the figure whose stop is nearest to now.
 const marking = (line, places, figures) => {

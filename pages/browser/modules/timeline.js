@@ -47,7 +47,8 @@ export const open = (root) => {
   const part = (which) => root.querySelector(`[data-part=${which}]`);
   const [back, play, on, loop, speed] = ["back", "play", "on", "loop", "speed"].map(part);
   let line, send, known, playing, words, sticking;
-  let [sent, resting] = [undefined, 0];
+  let [python, resting] = [undefined, 0]; // where the server believes the hand to be
+  const underway = []; // values sent that no run of the page has come back with yet
 
   const show = () => {
     // Set while a hand holds it, even to what it is, a slider would not tell that it was let go.
@@ -57,7 +58,10 @@ export const open = (root) => {
   };
   const tell = () => {
     clearTimeout(resting);
-    if (line.value !== sent) send("value", (sent = line.value));
+    const { value } = line;
+    if (value === (underway.at(-1) ?? python)) return;
+    underway.push(value);
+    send("value", value);
   };
   const tellSoon = () => {
     clearTimeout(resting);
@@ -110,7 +114,11 @@ export const open = (root) => {
     yieldTo();
     line.go(Number(slider.value));
   };
-  slider.onchange = tellSoon;
+  // A key may be pressed again within a moment; a hand that lets go has decided.
+  let pressed = false;
+  slider.onkeydown = () => (pressed = true);
+  slider.onpointerdown = () => (pressed = false);
+  slider.onchange = () => (pressed ? tellSoon() : tell());
   back.onclick = () => step(-1);
   on.onclick = () => step(1);
   play.onclick = () => (playing ? stop() : start());
@@ -136,13 +144,17 @@ export const open = (root) => {
         line.addEventListener("move", show);
         line.addEventListener("rest", tell);
         line.addEventListener("take", yieldTo);
-        sent = undefined;
+        underway.length = 0;
+        python = undefined;
       }
-      if (data.value !== sent) {
-        // Python stands elsewhere than this hand last said: at the start, or because it was told to.
-        sent = data.value;
+      const answered = underway.indexOf(data.value);
+      if (answered >= 0) underway.splice(0, answered + 1);
+      else if (data.value !== python) {
+        // Where no hand has put it: at the start, or because the page was told to.
+        underway.length = 0;
         line.set(data.stops, Math.max(data.stops.indexOf(data.value), 0));
       }
+      python = data.value;
       if (data.sticky && !sticking) sticking = stuckBelow(data.sticky, root.firstElementChild);
       name.textContent = data.label;
       slider.max = data.stops.length - 1;
@@ -158,7 +170,6 @@ export const open = (root) => {
     },
     close() {
       cancelAnimationFrame(playing);
-      tell();
       clearTimeout(resting);
       leave();
       sticking?.disconnect();
