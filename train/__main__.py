@@ -10,7 +10,7 @@ from types import ModuleType
 from core.bundles import files
 from core.errors import AtelierError
 from train.families import TRAINED
-from train.release import embed, export, measure, pace, plan, publish, space, tables, verify
+from train.release import embed, export, graphs, measure, pace, plan, publish, space, tables, verify
 from train.run import download
 
 OTHERS = {
@@ -19,6 +19,7 @@ OTHERS = {
     "plan": (plan, "work through a list of runs, for as long as there is time"),
     "embed": (embed, "put a bundle into checkpoints/ and name it in the manifest"),
     "export": (export, "write a bundle's networks as ONNX files"),
+    "graphs": (graphs, "write the networks that run in a visitor's browser"),
     "tables": (tables, "write the tables of docs/ from the bundles"),
     "verify": (verify, "recompute every figure of a bundle"),
     "publish": (publish, "put a bundle on the Hugging Face Hub"),

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from core.ddpm.model import DDPM
+from core.ddpm.unet import UNet
 from train.graph import Graph, Tensors
 
 
@@ -49,3 +50,27 @@ def graphs(model: DDPM, golden: dict[str, Tensor]) -> list[Graph]:
             draw,
         )
     ]
+
+
+def unet_alone(unet: UNet) -> Graph:
+    """The U-Net without its schedule, which lets it serve any T; it says eps or v, as it was trained."""
+
+    def answer(x_t: Tensor, t: Tensor) -> Tensors:
+        return (unet(x_t, t),)
+
+    def draw(count: int, generator: torch.Generator) -> Tensors:
+        return torch.randn(count, 3, 32, 32, generator=generator), 7 * torch.arange(count)
+
+    return Graph(
+        "unet.onnx",
+        unet,
+        answer,
+        answer,
+        {
+            "x_t": "(B, 3, 32, 32) pictures with noise, float32",
+            "t": "(B,) int64, the level of each, from 0",
+        },
+        {"output": "(B, 3, 32, 32) what the network says"},
+        draw(1, torch.Generator().manual_seed(0)),
+        draw,
+    )

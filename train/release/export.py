@@ -28,6 +28,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -41,6 +42,9 @@ from core.errors import AtelierError
 from core.families import family_of, open_bundle
 from train.families import TRAINED
 from train.graph import Graph, Tensors
+
+if TYPE_CHECKING:
+    import onnx
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 """What this command alone needs."""
@@ -140,6 +144,20 @@ def write_graph(
     """Trace one graph and write it with its weights and ``metadata``; ``batch`` None leaves B free."""
     import onnx
 
+    model = traced_graph(graph, opset=opset, batch=batch)
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def traced_graph(
+    graph: Graph, *, opset: int, batch: int | None, optimize: bool = True
+) -> onnx.ModelProto:
+    """One graph with its weights; ``optimize`` False leaves every weight as PyTorch stores it.
+
+    The optimizer works out what follows from weights alone, as the scale of a normalisation in another
+    shape, and keeps that in their place.
+    """
     count = TRACED_BATCH if batch is None else batch
     inputs = graph.draw(count, torch.Generator().manual_seed(0))
     axes = None
@@ -156,6 +174,7 @@ def write_graph(
             input_names=list(graph.takes),
             output_names=list(graph.gives),
             opset_version=opset,
+            optimize=optimize,
             verbose=False,
         )
         model = program.model_proto
@@ -168,9 +187,7 @@ def write_graph(
         )
     for node in model.graph.node:
         del node.metadata_props[:]  # paths and lines of this machine's code
-    onnx.helper.set_model_props(model, metadata)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
+    return model
 
 
 def metadata_of(bundle: bundles.Bundle) -> dict[str, str]:
@@ -276,7 +293,7 @@ def export(
             "export-family", "The family {family} has no export.", family=bundle.family
         )
     need_weights(bundle)
-    _need_packages()
+    need_packages()
     _need_room(folder)
     family_of(bundle).golden(bundle)
     model = family_of(bundle).load(bundle)
@@ -303,7 +320,8 @@ def export(
     return written
 
 
-def _need_packages() -> None:
+def need_packages() -> None:
+    """Raises ``AtelierError`` ``export-missing`` where a package of ``PACKAGES`` is not installed."""
     for package in PACKAGES:
         try:
             importlib.import_module(package)

@@ -17,9 +17,6 @@ def graphs(model: VAE, golden: dict[str, Tensor]) -> list[Graph]:
         q = model.encode(x)
         return q.mean, q.logvar
 
-    def decoded(z: Tensor) -> Tensors:
-        return (model.decode(z).mean,)
-
     return [
         Graph(
             "encoder.onnx",
@@ -34,14 +31,24 @@ def graphs(model: VAE, golden: dict[str, Tensor]) -> list[Graph]:
             (golden["x"],),
             lambda count, generator: (random_pictures(count, generator),),
         ),
-        Graph(
-            "decoder.onnx",
-            model,
-            decoded,
-            decoded,
-            {"z": f"(B, {d}) latents, float32; N(0, I) draws make samples"},
-            {"x_hat": "(B, 3, 32, 32) mean of p(x given z), not clamped to [-1, 1]"},
-            (golden["z"],),
-            lambda count, generator: (torch.randn(count, d, generator=generator),),
-        ),
+        decoder(model, golden["z"]),
     ]
+
+
+def decoder(model: VAE, golden: Tensor) -> Graph:
+    """The decoder alone; ``golden`` are latents (B, d)."""
+    d = model.config.latent_dim
+
+    def decoded(z: Tensor) -> Tensors:
+        return (model.decode(z).mean,)
+
+    return Graph(
+        "decoder.onnx",
+        model,
+        decoded,
+        decoded,
+        {"z": f"(B, {d}) latents, float32; N(0, I) draws make samples"},
+        {"x_hat": "(B, 3, 32, 32) mean of p(x given z), not clamped to [-1, 1]"},
+        (golden,),
+        lambda count, generator: (torch.randn(count, d, generator=generator),),
+    )
