@@ -24,6 +24,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from core.bundles.bundle import Bundle
 
 MODULES = Path(__file__).parent / "modules"
+RUNTIME = Path(__file__).parent / "vendor" / "onnxruntime-web"
 PREFIX = "browser"
 KEPT_BYTES = 64 * 2**20
 """How much of what pages offer is kept, compressed; what was not offered for longest leaves first."""
@@ -136,13 +137,42 @@ def module(name: str) -> str:
     return f"{base()}/{modules_digest()}/{name}"
 
 
+@cache
+def runtime_files() -> Mapping[str, Content]:
+    """ONNX Runtime Web by name, as it is stored: compressed."""
+    kinds = {".mjs": "text/javascript", ".wasm": "application/wasm"}
+    return {
+        path.stem: Content(path.read_bytes(), kinds[Path(path.stem).suffix])
+        for path in sorted(RUNTIME.glob("*.gz"))
+    }
+
+
+@cache
+def runtime_digest() -> str:
+    """One hash of the runtime, which finds its parts next to itself: that of the list of their hashes."""
+    return hash_of((RUNTIME / "FILES.json").read_bytes())
+
+
+def runtime(name: str) -> str:
+    """The address of a file of the runtime."""
+    return f"{base()}/{runtime_digest()}/{name}"
+
+
 # ---------------------------------------------------------------- answers
+
+
+def _content(digest: str, name: str) -> Content | None:
+    if digest == modules_digest():
+        return modules().get(name)
+    if digest == runtime_digest():
+        return runtime_files().get(name)
+    return OFFERS.content(digest)
 
 
 def answer(request: Request) -> Response:
     """What is kept at an address; 404, which nothing remembers, where that is nothing."""
     digest, name = request.path_params["digest"], request.path_params["name"]
-    found = modules().get(name) if digest == modules_digest() else OFFERS.content(digest)
+    found = _content(digest, name)
     if found is not None:
         body, headers = found.body, dict(HEADERS)
         if found.zipped:

@@ -11,6 +11,7 @@ shows something else in its place.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -67,6 +68,13 @@ def write(parameter: str, wanted: Sequence[str]) -> None:
         st.query_params[parameter] = list(wanted)
     else:
         del st.query_params[parameter]
+
+
+def write_all(wanted: Mapping[str, Sequence[str]]) -> None:
+    """The same for several parameters at once, which is one entry in the browser's history."""
+    others = {key: list(said) for key, said in wanted.items() if values(key) != list(said)}
+    if others:
+        st.query_params.update(others)
 
 
 # ---------------------------------------------------------------- a run of the page
@@ -183,13 +191,43 @@ def restore_number(key: str, label: str, stops: Collection[int], default: int) -
     return state[key]
 
 
-def keep_number(key: str, value: int, default: int) -> None:
+def restore_real(key: str, label: str, low: float, high: float, default: float) -> float:
+    """The same for any number from ``low`` to ``high``."""
+    state = st.session_state
+    if key not in state:
+        asked = [(value, _real(value)) for value in values(key)]
+        wrong = [value for value, number in asked if not low <= number <= high]
+        if wrong:
+            _visit().refused[key] = Refusal(label, wrong[0])
+        found = [number for _value, number in asked if low <= number <= high]
+        state[key] = found[-1] if found else default
+    elif not low <= state[key] <= high:
+        state[key] = default
+    return state[key]
+
+
+def _real(value: str) -> float:
+    """The number that a link says; NaN, which lies nowhere, where it says none."""
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def keep_number(key: str, value: float, default: float) -> None:
     """To be called after such a control: makes the address say its value, unless it is the default."""
-    answer(key, value)
-    visit = _visit()
-    if key not in visit.refused:
-        visit.written.add(key)
-        write(key, [] if value == default else [str(value)])
+    keep_numbers({key: (value, default)})
+
+
+def keep_numbers(shown: Mapping[str, tuple[float, float]]) -> None:
+    """The same for several such controls: value and default by key."""
+    visit, wanted = _visit(), {}
+    for key, (value, default) in shown.items():
+        answer(key, value)
+        if key not in visit.refused:
+            visit.written.add(key)
+            wanted[key] = [] if value == default else [f"{value:.10g}"]
+    write_all(wanted)
 
 
 def _codes_of(asked: Sequence[str], options: Mapping[str, str]) -> tuple[list[str], list[str]]:

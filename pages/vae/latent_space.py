@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import streamlit as st
 
-from core.pictures.images import difference
+from core.pictures.images import Pictures, difference
 from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
-from pages.shared import controls, figures, loaders, picking
+from pages.browser import desk
+from pages.shared import controls, figures, links, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
 from pages.shared.text import _, coloured, formula, head, mechanism, number, plain_errors
 
 LIMIT = 4.0
 IN_VIEW = 8
-SLIDER_HEIGHT = 560
 TRAVERSAL = np.linspace(-3, 3, 13)
+DESK = "latent_desk"
 
 
 def key(unit: int) -> str:
-    """Key of a unit's slider; units are counted from 1, as on the page."""
+    """Key of a unit's value; units are counted from 1, as on the page."""
     return f"latent_z{unit + 1}"
 
 
@@ -37,7 +39,7 @@ def reach(z: np.ndarray) -> float:
     return max(LIMIT, float(np.ceil(np.abs(z).max())))
 
 
-def set_sliders(values: np.ndarray, limit: float) -> None:
+def set_values(values: np.ndarray, limit: float) -> None:
     for unit, value in enumerate(np.clip(rounded(values), -limit, limit)):
         st.session_state[key(unit)] = float(value)
 
@@ -46,156 +48,157 @@ def follow_start(start: Start) -> None:
     """Sliders move to a newly chosen start; those of a link just opened are left alone."""
     before = st.session_state.get("latent_start")
     if before is not None and before != start.identity:
-        set_sliders(start.z, reach(start.z))
+        set_values(start.z, reach(start.z))
     st.session_state["latent_start"] = start.identity
 
 
-def sliders(explorer: VAEExplorer, start: Start) -> np.ndarray:
-    """z as the sliders say: units in order of KL, the strongest in view, the rest folded.
-
-    A slider that was not moved stands for the start's own value, without rounding.
-    """
+def values_now(start: Start) -> np.ndarray:
+    """The value of every slider (d,): of the visit, of the link, or where the start rests."""
     resting, limit = rounded(start.z), reach(start.z)
-    z = start.z.copy()
-
-    def one(unit: int) -> None:
-        label = f"z{unit + 1} · KL {number(float(explorer.kl_per_unit[unit]), 2)}"
-        value = controls.real(label, -limit, limit, float(resting[unit]), key(unit), step=0.01)
-        if value != resting[unit]:
-            z[unit] = value
-
-    for unit in explorer.order[:IN_VIEW]:
-        one(int(unit))
-    rest = explorer.order[IN_VIEW:]
-    with st.expander(_("The other {count} units").format(count=len(rest))):
-        for unit in rest:
-            one(int(unit))
-    return z
-
-
-def set_from(explorer: VAEExplorer, start: Start) -> None:
-    """Buttons that move all sliders at once."""
-    classes, limit = list(explorer.class_names), reach(start.z)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = controls.option(_("Class"), controls.same(classes), "latent_class", width=110)
-        st.button(
-            _("Set z to the mean of this class"),
-            key="latent_to_class",
-            on_click=lambda: set_sliders(explorer.profiles.mean[classes.index(chosen)], limit),
-        )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        seed = controls.seed("latent_dice")
-        st.button(
-            _("Set z to this random draw"),
-            key="latent_to_draw",
-            on_click=lambda: set_sliders(explorer.prior(seed)[0], limit),
-        )
-    if start.picture is not None:
-        st.button(
-            _("Set z to a draw from q(z|x) with this seed"),
-            key="latent_to_posterior",
-            on_click=lambda: set_sliders(explorer.posterior_draw(start.picture, seed), limit),
-            width="stretch",
-        )
-    st.button(
-        _("Back to the start"),
-        key="latent_reset",
-        icon=":material/restart_alt:",
-        on_click=lambda: set_sliders(start.z, limit),
-        width="stretch",
+    values = [
+        links.restore_real(key(unit), f"z{unit + 1}", -limit, limit, float(rest))
+        for unit, rest in enumerate(resting)
+    ]
+    links.keep_numbers(
+        {key(unit): (value, float(resting[unit])) for unit, value in enumerate(values)}
     )
+    return np.array(values)
+
+
+def point(start: Start, values: np.ndarray) -> np.ndarray:
+    """z (d,) as the sliders say: one that was not moved stands for the start's own value, unrounded."""
+    return np.where(values == rounded(start.z), start.z, values).astype(start.z.dtype)
+
+
+def take(explorer: VAEExplorer, limit: float) -> None:
+    """What the desk says when the hand lets go; what no desk of this page would say is left out."""
+    said = st.session_state[DESK].value
+    z, unit = (said.get("z"), said.get("unit")) if isinstance(said, Mapping) else (None, None)
+    try:
+        z = np.asarray(z, dtype=np.float64)
+    except (TypeError, ValueError):
+        return
+    if z.shape == (explorer.latent_dim,) and np.isfinite(z).all():
+        set_values(z, limit)
+    if isinstance(unit, int) and 0 <= unit < explorer.latent_dim:
+        st.session_state["latent_unit"] = unit + 1
+
+
+def places(explorer: VAEExplorer, start: Start, seed: int) -> tuple[desk.Places, desk.Places]:
+    """Where a click can bring the sliders: means of classes, and draws with this seed."""
+    limit = reach(start.z)
+
+    def shown(z: np.ndarray) -> list[float]:
+        return np.clip(rounded(z), -limit, limit).tolist()
+
+    means = zip(explorer.class_names, explorer.profiles.mean, strict=True)
+    draws = [(_("a draw from p(z)"), shown(explorer.prior(seed)[0]))]
+    if start.picture is not None:
+        z = explorer.posterior_draw(start.picture, seed)
+        draws.append((_("a draw from q(z|x)"), shown(z)))
+    return [(name, shown(mean)) for name, mean in means], draws
 
 
 @st.fragment
 def exploration(name: str, start: Start) -> None:
-    """Sliders and pictures: the part that runs again when a slider moves."""
+    """The desk and what is said of it: the part that runs again when a hand lets go."""
     with plain_errors():
         explore(name, start)
 
 
 def explore(name: str, start: Start) -> None:
     explorer = loaders.vae(name)
-    shown, handles = st.columns([3, 2], gap="large")
-    with handles:
-        with st.container(height=SLIDER_HEIGHT):
-            z = sliders(explorer, start)
-        set_from(explorer, start)
-    with shown:
-        begun = time.perf_counter()
-        before, now = explorer.decode(np.stack([start.z, z]))
-        seconds = time.perf_counter() - begun
-        changed = difference(now, before)
-        tiles = [
-            (before, _("start"), _("What the decoder makes of the start")),
-            (now, _("now"), _("What the decoder makes of z as the sliders say")),
-            (changed, _("now − start"), _("Difference of the two; grey where nothing changed")),
-        ]
-        if start.picture is not None:
-            tiles.insert(0, (start.picture, _("the picture"), _("The picture that was encoded")))
-        figures.pairs(tiles)
-        length, step = st.columns(2, wrap=False)
-        length.metric(
-            _("Length of z"),
-            number(float(np.linalg.norm(z)), 2),
-            help=_("A draw from the prior has a length near √{d} = {root}.").format(
-                d=explorer.latent_dim, root=number(explorer.latent_dim**0.5)
-            ),
-        )
-        step.metric(
-            _("Change of the picture"),
-            number(float(np.abs(now.astype(int) - before).mean()), 1),
-            help=_("Mean absolute difference from the start, in grey levels of 255."),
-        )
-        settings = {_("start"): start.words}
-        figures.caption(Provenance(explorer.bundle, True, seconds, settings))
-        figures.downloads(
-            "latent_now",
-            png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
-            rows=lambda: [
-                {
-                    "unit": u + 1,
-                    "z_start": float(start.z[u]),
-                    "z": float(z[u]),
-                    "kl_nats": float(explorer.kl_per_unit[u]),
-                }
-                for u in range(explorer.latent_dim)
-            ],
-        )
-    traversal(explorer, z)
-
-
-def traversal(explorer: VAEExplorer, z: np.ndarray) -> None:
-    st.subheader(_("One unit from end to end"), anchor=False)
-    units = [int(unit) for unit in explorer.order]
-    chosen = controls.option(
-        _("Unit"),
-        controls.same(unit + 1 for unit in units),
-        "latent_unit",
-        help=_("In order of KL: the first says most about the picture."),
-    )
-    unit = int(chosen) - 1
+    above, below = st.container(), st.container()
+    with below, st.container(horizontal=True, vertical_alignment="bottom"):
+        seed = controls.seed("latent_dice")
+        measured = st.container(width="stretch")
+    values = values_now(start)
+    units = [int(unit) + 1 for unit in explorer.order]
+    unit = links.restore_number("latent_unit", _("Unit"), units, units[0])
+    links.keep_number("latent_unit", unit, units[0])
+    z = point(start, values)
     begun = time.perf_counter()
-    pictures = explorer.traverse(z, unit, TRAVERSAL)
+    before, now = explorer.decode(np.stack([start.z, z]))
+    strip = explorer.traverse(z, unit - 1, TRAVERSAL)
     seconds = time.perf_counter() - begun
-    nearest = int(np.abs(TRAVERSAL - z[unit]).argmin())
-    sheet = figures.strip(
-        pictures,
-        [number(float(value), 1) for value in TRAVERSAL],
-        marked=nearest,
-        alt=_("The picture with unit {unit} from −3 to 3, all others as they are").format(
-            unit=unit + 1
+    classes, draws = places(explorer, start, seed)
+    with above:
+        desk.show(
+            DESK,
+            explorer.bundle,
+            desk.Units(explorer.order, explorer.kl_per_unit, IN_VIEW),
+            desk.Start(start.z, rounded(start.z).tolist(), before, start.picture),
+            desk.Stand(values.tolist(), unit - 1, now, strip),
+            limit=reach(start.z),
+            stops=TRAVERSAL.tolist(),
+            classes=classes,
+            draws=draws,
+            taken=lambda: take(explorer, reach(start.z)),
+        )
+    with measured:
+        measures(explorer, z, before, now)
+    with below:
+        said(explorer, start, z, (before, now), seconds)
+        said_of_strip(explorer, unit - 1, z, strip, seconds)
+
+
+def measures(explorer: VAEExplorer, z: np.ndarray, before: Pictures, now: Pictures) -> None:
+    length, step = st.columns(2, wrap=False)
+    length.metric(
+        _("Length of z"),
+        number(float(np.linalg.norm(z)), 2),
+        help=_("A draw from the prior has a length near √{d} = {root}.").format(
+            d=explorer.latent_dim, root=number(explorer.latent_dim**0.5)
         ),
     )
-    settings = {_("unit"): unit + 1, "KL": number(float(explorer.kl_per_unit[unit]), 2)}
-    figures.caption(Provenance(explorer.bundle, True, seconds, settings))
-    st.caption(_("The frame marks the value nearest to where the unit stands now."))
+    step.metric(
+        _("Change of the picture"),
+        number(float(np.abs(now.astype(int) - before).mean()), 1),
+        help=_("Mean absolute difference from the start, in grey levels of 255."),
+    )
+
+
+def said(
+    explorer: VAEExplorer,
+    start: Start,
+    z: np.ndarray,
+    decoded: tuple[Pictures, Pictures],
+    seconds: float,
+) -> None:
+    """Where the pictures come from, and the pictures as files."""
+    before, now = decoded
+    tiles = [before, now, difference(now, before)]
+    if start.picture is not None:
+        tiles.insert(0, start.picture)
+    figures.caption(Provenance(explorer.bundle, True, seconds, {_("start"): start.words}))
+    figures.downloads(
+        "latent_now",
+        png=lambda: figures.grid(np.stack(tiles), len(tiles)),
+        rows=lambda: [
+            {
+                "unit": u + 1,
+                "z_start": float(start.z[u]),
+                "z": float(z[u]),
+                "kl_nats": float(explorer.kl_per_unit[u]),
+            }
+            for u in range(explorer.latent_dim)
+        ],
+    )
+
+
+def said_of_strip(
+    explorer: VAEExplorer, unit: int, z: np.ndarray, strip: Pictures, seconds: float
+) -> None:
+    """The same of one unit from end to end."""
+    kl = number(float(explorer.kl_per_unit[unit]), 2)
+    figures.caption(Provenance(explorer.bundle, True, seconds, {_("unit"): unit + 1, "KL": kl}))
     figures.downloads(
         "latent_traversal",
-        png=lambda: sheet,
-        gif=lambda: figures.enlarge(pictures, 8),
+        png=lambda: figures.grid(figures.enlarge(strip, 4), len(strip), gap=4),
+        gif=lambda: figures.enlarge(strip, 8),
         rows=lambda: [
             {"unit": unit + 1, "value": float(value), "mean_grey": float(shown.mean())}
-            for value, shown in zip(TRAVERSAL, pictures, strict=True)
+            for value, shown in zip(TRAVERSAL, strip, strict=True)
         ],
     )
 
@@ -210,14 +213,18 @@ def main() -> None:
         ),
     )
     with plain_errors():
+        place = st.container()  # the first screen is the desk's; what it starts from stands below
+        st.subheader(_("Start from another picture"), anchor=False)
         name = controls.bundle_name("vae", "latent_bundle")
-        explorer = loaders.vae(name)
-        start = picking.start("latent", explorer, with_prior=True, default="maker", first=12)
-        if start is None:
-            st.info(_("Choose a picture to start from."))
-        else:
-            follow_start(start)
-            exploration(name, start)
+        start = picking.start(
+            "latent", loaders.vae(name), with_prior=True, default="maker", first=12
+        )
+        with place:
+            if start is None:
+                st.info(_("Choose a picture to start from."))
+            else:
+                follow_start(start)
+                exploration(name, start)
         mechanism(
             _(
                 "The encoder reads a picture and answers with a mean and a variance for every "

@@ -11,13 +11,11 @@ from pages.browser import serving
 from pages.browser.timeline import HAND
 from pages.shared import library, loaders, site
 from pages.shared.picking import INKS, WALLS
-from pages.shared.text import in_language
 from tests.pages.opening import components, frames, moved, source_of
 
 NAME = "vae-svhn"
 WITHOUT_EFFECT = {
     # Chooses what a button beside it does; the button is tested below.
-    "latent_class",
     "latent_dice",
     "likelihood_k",
     "likelihood_repeats",
@@ -54,12 +52,6 @@ def hands(at):
     }
 
 
-def now(at):
-    """The picture that the sliders of the latent space make."""
-    alt = "What the decoder makes of z as the sliders say"
-    return next(img.url for image in at.image for img in image.proto.imgs if img.alt == alt)
-
-
 def another(widget, kind):
     """A value of the widget that is not the one it has."""
     if kind == "slider" and isinstance(widget.value, tuple):
@@ -84,7 +76,7 @@ def test_every_control_changes_what_one_sees(open_page, page):
     start, changed = visible(at), None
     controls = [(kind, widget.key) for kind in KINDS for widget in getattr(at, kind)]
     for kind, key in controls:
-        if key in WITHOUT_EFFECT or key.startswith("latent_z"):
+        if key in WITHOUT_EFFECT:
             continue
         if (
             changed is not None
@@ -202,68 +194,7 @@ def test_every_choice_changes_what_one_sees(open_page, file, key):
         seen.append(shown)
 
 
-# ---------------------------------------------------------------- latent space
-
-
-def test_every_slider_of_the_latent_space_moves_the_picture(open_page):
-    at = open_page("latent_space")
-    explorer = loaders.vae(NAME)
-    start = now(at)
-    for unit in explorer.order[: int((explorer.active).sum())]:
-        slider = at.slider(key=f"latent_z{unit + 1}")
-        rest = slider.value
-        slider.set_value(3.0 if rest < 0 else -3.0).run()
-        assert now(at) != start, unit
-        at.slider(key=f"latent_z{unit + 1}").set_value(rest).run()
-        assert now(at) == start
-
-
-def test_a_slider_sets_the_length_of_z(open_page):
-    at = open_page("latent_space", latent_from="prior")
-    explorer = loaders.vae(NAME)
-    z = explorer.prior(0)[0]
-    unit = int(explorer.order[0])
-    at.slider(key=f"latent_z{unit + 1}").set_value(2.5).run()
-    z[unit] += 2.5 - round(float(z[unit]), 2)
-    assert at.metric[0].value == f"{np.linalg.norm(z):.2f}"
-
-
-def test_a_link_restores_sliders_and_start(open_page):
-    unit = int(loaders.vae(NAME).order[0])
-    moved = open_page("latent_space", latent_from="prior")
-    moved.slider(key=f"latent_z{unit + 1}").set_value(2.5).run()
-    link = {"latent_from": "prior", f"latent_z{unit + 1}": "2.5"}
-    opened = open_page("latent_space", **link)
-    assert [image.value for image in opened.image] == [image.value for image in moved.image]
-
-
-def test_a_link_in_french_is_understood_in_english(open_page):
-    english = open_page("latent_space", latent_from="prior")
-    french = open_page("latent_space", latent_from=in_language("From the prior", "fr"))
-    assert [image.value for image in french.image] == [image.value for image in english.image]
-
-
-def test_set_to_the_mean_of_a_class(open_page):
-    at = open_page("latent_space")
-    explorer = loaders.vae(NAME)
-    at.selectbox(key="latent_class").set_value("3").run()
-    at.button(key="latent_to_class").click().run()
-    for unit in range(explorer.latent_dim):
-        wanted = round(float(explorer.profiles.mean[3][unit]), 2)
-        assert at.slider(key=f"latent_z{unit + 1}").value == pytest.approx(wanted)
-
-
-def test_random_draw_and_reset(open_page):
-    at = open_page("latent_space")
-    explorer = loaders.vae(NAME)
-    start = now(at)
-    at.number_input(key="latent_dice").set_value(5).run()
-    at.button(key="latent_to_draw").click().run()
-    z = explorer.prior(5)[0]
-    assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
-    assert now(at) != start
-    at.button(key="latent_reset").click().run()
-    assert now(at) == start
+# ---------------------------------------------------------------- seeds and starts
 
 
 def test_another_seed_button_moves_the_seed(open_page):
@@ -272,14 +203,6 @@ def test_another_seed_button_moves_the_seed(open_page):
     at.button(key="training_seed_again").click().run()
     assert at.number_input(key="training_seed").value != 0
     assert at.image[0].value != pictures
-
-
-def test_a_new_start_moves_the_sliders(open_page):
-    at = open_page("latent_space")
-    at.button_group(key="latent_from").set_value("gallery").run()
-    at.slider(key="latent_gallery").set_value(5).run()
-    z = loaders.vae(NAME).encode(library.gallery().pictures[4][None]).mean[0]
-    assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
 
 
 # ---------------------------------------------------------------- pictures of one's own
@@ -297,7 +220,7 @@ def test_an_uploaded_picture_is_encoded(open_page):
     picture = house_number.draw(house_number.HouseNumber(text="4"))
     upload(at, "four.png", images.png_bytes(picture))
     z = loaders.vae(NAME).encode(picture[None]).mean[0]
-    assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
+    assert at.session_state["latent_z1"] == pytest.approx(round(float(z[0]), 2))
 
 
 def test_a_file_that_is_no_picture_gets_one_sentence(open_page):
@@ -323,7 +246,7 @@ def test_test_digits_are_offered_where_they_are_at_hand(open_page, monkeypatch, 
     assert visible(at) != before
     found = data.load_split("svhn", "test")
     z = loaders.vae(NAME).encode(found.pictures[3][None]).mean[0]
-    assert at.slider(key="latent_z1").value == pytest.approx(round(float(z[0]), 2))
+    assert at.session_state["latent_z1"] == pytest.approx(round(float(z[0]), 2))
 
 
 def test_a_number_beyond_the_test_set_is_ignored(open_page, monkeypatch, svhn_folder):
