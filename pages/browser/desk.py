@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import streamlit as st
 
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures
@@ -68,8 +69,7 @@ def show(
 ) -> None:
     """Mounts the desk; sliders go from -``limit`` to ``limit``, the strip through ``stops``.
 
-    When the hand lets go, ``taken`` is called: ``st.session_state[key].value`` is then a mapping of ``z``,
-    a list of all values, and ``unit``, that of the strip. A browser can send anything.
+    When the hand lets go, ``taken`` is called, which then finds by ``said`` what the desk says.
     """
     small = [(_("start"), _("What the decoder makes of the start"), start.decoded)]
     if start.picture is not None:
@@ -99,6 +99,15 @@ def show(
         },
         taken,
     )
+
+
+def said(key: str) -> tuple[object, object]:
+    """All values, and the unit of the strip, as the desk of that key sent them last.
+
+    Either may be anything: a browser can send what it likes.
+    """
+    sent = st.session_state[key].value
+    return (sent[0], sent[1]) if isinstance(sent, list) and len(sent) > 1 else (None, None)
 
 
 def _words(others: int) -> Mapping[str, object]:

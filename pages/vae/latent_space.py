@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 import numpy as np
 import streamlit as st
@@ -72,15 +71,14 @@ def point(start: Start, values: np.ndarray) -> np.ndarray:
 
 def take(explorer: VAEExplorer, limit: float) -> None:
     """What the desk says when the hand lets go; what no desk of this page would say is left out."""
-    said = st.session_state[DESK].value
-    z, unit = (said.get("z"), said.get("unit")) if isinstance(said, Mapping) else (None, None)
+    z, unit = desk.said(DESK)
     try:
         z = np.asarray(z, dtype=np.float64)
     except (TypeError, ValueError):
         return
     if z.shape == (explorer.latent_dim,) and np.isfinite(z).all():
         set_values(z, limit)
-    if isinstance(unit, int) and 0 <= unit < explorer.latent_dim:
+    if type(unit) is int and 0 <= unit < explorer.latent_dim:
         st.session_state["latent_unit"] = unit + 1
 
 

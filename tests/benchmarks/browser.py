@@ -67,7 +67,7 @@ CLICKED = (
     ("click to a whole sweep", SWEEP, "tstar_go", SWEPT, 400, 6.0),
     ("a switch of the toy to its network", TOY, "toy_preset_no-predictor", SWITCHED, 500, 2.0),
 )
-NOW = "img[alt='What the decoder makes of z as the sliders say']"
+NOW = "canvas[aria-label='What the decoder makes of z as the sliders say']"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 
 
@@ -86,26 +86,27 @@ def first_page(page: Page) -> float:
 
 
 def slider_to_picture(page: Page) -> list[float]:
-    """Seconds from each key press on the strongest unit's slider to the new picture."""
+    """Seconds from each move of the strongest unit's slider to its picture, which the browser decodes."""
     page.goto(f"{URL}/latent-space?lang=en")
-    page.wait_for_selector(NOW, timeout=60_000)
+    page.wait_for_selector(".desk.decoding", timeout=60_000)
     page.wait_for_timeout(1500)
-    thumb = page.locator("[data-testid=stSlider]", has_text="KL").get_by_role("slider").first
-    thumb.focus()
-    seconds = []
-    for index in range(ROUNDS):
-        before = page.locator(NOW).get_attribute("src")
-        start = time.perf_counter()
-        thumb.press("PageUp" if index % 2 else "PageDown")
-        page.wait_for_function(
-            "([s, b]) => { const i = document.querySelector(s);"
-            " return i && i.getAttribute('src') !== b && i.complete }",
-            arg=[NOW, before],
-            polling="raf",
+    slider = page.locator(".desk .unit").get_by_role("slider").first
+    return [
+        slider.evaluate(
+            """(slider, [now, value]) => new Promise((resolve) => {
+                const picture = slider.getRootNode().querySelector(now);
+                const begun = performance.now();
+                new MutationObserver((_, watching) => {
+                    watching.disconnect();
+                    requestAnimationFrame(() => resolve((performance.now() - begun) / 1000));
+                }).observe(picture, { attributeFilter: ["data-values"] });
+                slider.value = value;
+                slider.dispatchEvent(new Event("input"));
+            })""",
+            [NOW, 3 - 6 * index / ROUNDS],
         )
-        seconds.append(time.perf_counter() - start)
-        page.wait_for_timeout(300)
-    return seconds
+        for index in range(ROUNDS)
+    ]
 
 
 def clicks(page: Page, link: str, button: str, shown: str, first_seed: int) -> list[float]:

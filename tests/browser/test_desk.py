@@ -26,7 +26,7 @@ def explorer():
 
 
 @pytest.fixture(scope="module")
-def start(explorer):
+def first(explorer):
     """z of the picture that the page begins with."""
     picture = house_number.draw(house_number.HouseNumber(text="7"))
     return explorer.encode(picture[None]).mean[0]
@@ -63,8 +63,8 @@ def until(tab, unit, value):
     )
 
 
-def decoded(explorer, start, values):
-    z = np.where(values == np.round(start.astype(np.float64), 2), start, values)
+def decoded(explorer, first, values):
+    z = np.where(values == np.round(first.astype(np.float64), 2), first, values)
     return explorer.decode(z[None].astype(np.float32))[0]
 
 
@@ -73,14 +73,14 @@ def off(a, b):
 
 
 def test_the_picture_follows_a_held_slider_and_the_server_learns_where_it_is_let_go(
-    tab, explorer, start
+    tab, explorer, first
 ):
     at_the_desk(tab)
     unit = int(explorer.order[0])
     slider = row(tab, unit).get_by_role("slider")
     box = slider.bounding_box()
     middle = box["y"] + box["height"] / 2
-    tab.mouse.move(box["x"] + box["width"] * float((start[unit] + 4) / 8), middle)
+    tab.mouse.move(box["x"] + box["width"] * float((first[unit] + 4) / 8), middle)
     tab.mouse.down()
     before, right = picture(tab), 0
     length = tab.get_by_test_id("stMetricValue").first.inner_text()
@@ -88,7 +88,7 @@ def test_the_picture_follows_a_held_slider_and_the_server_learns_where_it_is_let
         tab.mouse.move(box["x"] + box["width"] * share, middle)
         until(tab, unit, float(slider.input_value()))
         now = picture(tab)
-        same = off(now, decoded(explorer, start, values(tab))) <= 1
+        same = off(now, decoded(explorer, first, values(tab))) <= 1
         right += same and off(now, before) > 8
         before = now
     assert right >= 6
@@ -136,19 +136,19 @@ def test_the_decoder_in_the_browser_is_pytorchs(tab, explorer):
     assert off(found, explorer.decode(z)) <= 1
 
 
-def test_thumbnails_and_strip_are_what_their_places_make(tab, explorer, start):
+def test_thumbnails_and_strip_are_what_their_places_make(tab, explorer, first):
     at_the_desk(tab)
     strip = tab.locator(".desk .stops canvas")
     tab.wait_for_selector(".desk .strip[data-unit]")
     unit = int(explorer.order[0])
     for place, value in ((0, -3.0), (6, 0.0), (12, 3.0)):
-        z = start.copy()
+        z = first.copy()
         z[unit] = value
         shown = np.array(strip.nth(place).evaluate(LEVELS), np.uint8).reshape(32, 32, 3)
         assert off(shown, explorer.decode(z[None])[0]) <= 1
     other = int(explorer.order[2])
     for place, value in ((0, -4.0), (1, 4.0)):
-        z = start.copy()
+        z = first.copy()
         z[other] = value
         wanted = explorer.decode(z[None])[0]
         end = row(tab, other).locator("canvas").nth(place)
@@ -160,7 +160,7 @@ def test_thumbnails_and_strip_are_what_their_places_make(tab, explorer, start):
         assert off(shown, wanted) <= 1
 
 
-def test_typed_values_keys_and_clicks_move_it_too(tab, explorer, start):
+def test_typed_values_keys_and_clicks_move_it_too(tab, explorer, first):
     at_the_desk(tab)
     unit = int(explorer.order[1])
     field = row(tab, unit).get_by_role("spinbutton")
@@ -179,7 +179,7 @@ def test_typed_values_keys_and_clicks_move_it_too(tab, explorer, start):
     until(tab, unit, 3.0)
     tab.get_by_role("button", name="the start", exact=True).click()
     tab.wait_for_function("!location.search.includes('latent_z')")
-    assert off(picture(tab), explorer.decode(start[None])[0]) <= 1
+    assert off(picture(tab), explorer.decode(first[None])[0]) <= 1
     assert (picture(tab, ".desk canvas[aria-label^='Difference']") == 128).mean() > 0.95
 
 
@@ -245,7 +245,7 @@ def test_other_pages_and_the_way_back_keep_it(tab, explorer):
     until(tab, unit, -1.5)
 
 
-def test_without_webassembly_the_server_answers_when_the_hand_lets_go(tab, explorer, start):
+def test_without_webassembly_the_server_answers_when_the_hand_lets_go(tab, explorer, first):
     tab.add_init_script("delete window.WebAssembly")
     go(tab, "latent-space", lang="en")
     tab.wait_for_selector("text=This browser runs no WebAssembly")
@@ -254,7 +254,7 @@ def test_without_webassembly_the_server_answers_when_the_hand_lets_go(tab, explo
     field.fill("2.5")
     field.press("Enter")
     until(tab, unit, 2.5)
-    assert off(picture(tab), decoded(explorer, start, values(tab))) == 0
+    assert off(picture(tab), decoded(explorer, first, values(tab))) == 0
     assert not tab.workers
 
 

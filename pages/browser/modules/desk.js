@@ -28,6 +28,7 @@ export const open = (root) => {
   let standing = "loading";
   let due = { now: false, strip: false };
   let [busy, touched, later, resting] = [false, 0, 0, 0];
+  let typing; // the field in which a value is half written
 
   // ---------------------------------------------------------------- the point z
 
@@ -44,7 +45,9 @@ export const open = (root) => {
     const said = JSON.stringify([values, unit]);
     if (said === sent) return;
     sent = said;
-    send("value", { z: values, unit, at: Date.now() }); // at: going back to a place is news, too
+    // A list: of an object Streamlit would take its keys for those of the component. The time, because
+    // going back to a place is news, too.
+    send("value", [values, unit, Date.now()]);
   };
   const tellSoon = () => {
     clearTimeout(resting);
@@ -188,7 +191,8 @@ export const open = (root) => {
     for (const { unit: u, slider, field, row } of units) {
       // Set while a hand holds it, even to what it is, a slider would not tell that it was let go.
       if (Number(slider.value) !== values[u]) slider.value = values[u];
-      if (field.value === "" || Number(field.value) !== values[u]) field.value = values[u].toFixed(2);
+      if (field !== typing && (field.value === "" || Number(field.value) !== values[u]))
+        field.value = values[u].toFixed(2);
       row.classList.toggle("moved", values[u] !== data.resting[u]);
       row.classList.toggle("chosen", u === unit);
     }
@@ -212,7 +216,10 @@ export const open = (root) => {
     slider.onchange = tellSoon;
     const field = element("input", { type: "number", min: -limit, max: limit, step: 0.01 });
     field.setAttribute("aria-label", words.typed.replace("{unit}", name));
-    field.onchange = () => {
+    field.oninput = () => (typing = field);
+    field.onblur = field.onchange = () => {
+      if (typing !== field) return;
+      typing = undefined;
       if (field.value !== "") move(u, Number(field.value));
       else show();
       tellSoon();

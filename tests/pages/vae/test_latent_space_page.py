@@ -174,7 +174,7 @@ def told(at, value):
 
 def test_what_the_hand_leaves_is_kept(open_page, explorer):
     z = np.linspace(-2, 2, explorer.latent_dim).round(2)
-    at, _kept = told(open_page("latent_space"), {"z": z.tolist(), "unit": 3, "at": 1})
+    at, _kept = told(open_page("latent_space"), [z.tolist(), 3, 1])
     assert given(at)["values"] == z.tolist()
     assert given(at)["unit"] == 3
 
@@ -185,12 +185,14 @@ def test_what_the_hand_leaves_is_kept(open_page, explorer):
         None,
         7,
         {},
-        {"z": None, "unit": None},
-        {"z": [1.0], "unit": 99},
-        {"z": "abc", "unit": "abc"},
-        {"z": [[1.0]] * 10, "unit": -1},
-        {"z": [float("nan")] * 10},
-        {"z": [{}] * 10},
+        [],
+        [None, None],
+        [[1.0], 99],
+        ["abc", "abc"],
+        [[[1.0]] * 10, -1],
+        [[float("nan")] * 10, None],
+        [[{}] * 10, None],
+        [["1.0x"] * 10, True],
     ],
 )
 def test_what_no_hand_leaves_changes_nothing(open_page, value):
@@ -200,7 +202,7 @@ def test_what_no_hand_leaves_changes_nothing(open_page, value):
 
 
 def test_values_beyond_the_sliders_stop_at_their_ends(open_page, explorer):
-    at, _kept = told(open_page("latent_space"), {"z": [100.0] * explorer.latent_dim, "unit": 0})
+    at, _kept = told(open_page("latent_space"), [[100.0] * explorer.latent_dim, 0])
     assert given(at)["values"] == [4.0] * explorer.latent_dim
 
 
