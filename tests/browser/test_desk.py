@@ -271,7 +271,7 @@ def test_a_decoder_that_does_not_come_is_said(tab, explorer):
 
 
 def test_below_another_path_too(start, browser):
-    app = start(below="atelier")
+    app = start(base="atelier")
     context = browser.new_context(locale="en-GB")
     tab = context.new_page()
     tab.set_default_timeout(60_000)

@@ -407,7 +407,7 @@ def test_a_damaged_data_file_gets_a_sentence_and_the_page_goes_on(
     monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
     whole = open_page(file)
     assert whole.expander[-1].label == "Formula and code"
-    assert whole.image
+    assert whole.image or any(key.endswith(("_film", "_desk")) for key in components(whole))
 
 
 def test_sliders_reach_a_start_that_lies_far_out(open_page, monkeypatch):
@@ -416,9 +416,9 @@ def test_sliders_reach_a_start_that_lies_far_out(open_page, monkeypatch):
     monkeypatch.setattr(explorer, "prior", lambda *a, **k: np.stack([far] * 24))
     at = open_page("latent_space", latent_from="prior")
     assert at.metric[0].value == f"{np.linalg.norm(far):.2f}"
-    at.button(key="latent_to_class").click().run()
-    mean = np.round(explorer.profiles.mean[0], 2)
-    assert float(at.metric[0].value) == pytest.approx(np.linalg.norm(mean), abs=0.01)
+    desk = components(at)["latent_desk"]
+    assert desk["limit"] == 6
+    assert desk["values"] == [5.5] * explorer.latent_dim
 
 
 def test_the_timeline_shows_the_sheets_that_the_bundle_kept(open_page):

@@ -1,8 +1,5 @@
 """Latent space: what the desk is given, and what the page makes of what the desk says."""
 
-import gzip
-import json
-
 import numpy as np
 import pytest
 
@@ -11,19 +8,18 @@ from pages.browser import networks, serving
 from pages.shared import library, loaders
 from pages.shared.text import in_language
 from pages.vae import latent_space
+from tests.pages.opening import bytes_at, components
 
 NAME = "vae-svhn"
 
 
 def given(at):
     """What the browser's desk gets."""
-    (found,) = (one.proto for one in at.get("bidi_component") if one.proto.id.endswith("_desk"))
-    return json.loads(found.json)
+    return components(at)[latent_space.DESK]
 
 
 def pictures(address):
-    body = serving.OFFERS.content(address.split("/")[-2]).body
-    return np.frombuffer(gzip.decompress(body), np.uint8).reshape(-1, 32, 32, 3)
+    return np.frombuffer(bytes_at(address), np.uint8).reshape(-1, 32, 32, 3)
 
 
 def now(at):
@@ -221,5 +217,4 @@ def test_a_known_architecture_is_offered_with_the_weights_of_the_bundle(open_pag
     found = given(open_page("latent_space"))["network"]
     digest = found["weights"].split("/")[-2]
     assert serving.OFFERS.file(digest) == bundle.folder / "model.safetensors"
-    graph = serving.OFFERS.content(found["graph"].split("/")[-2])
-    assert gzip.decompress(graph.body) == file.read_bytes()
+    assert bytes_at(found["graph"]) == file.read_bytes()
