@@ -132,7 +132,7 @@ def _words(others: int) -> Mapping[str, object]:
             "This browser runs no WebAssembly: the server decodes when you let go of a slider."
         ),
         "unknown": _(
-            "No browser knows this architecture: the server decodes when you let go of a slider."
+            "This architecture is not made for browsers: the server decodes when you let go of a slider."
         ),
         "failed": _(
             "The decoder could not be loaded: the server decodes when you let go of a slider."

@@ -106,10 +106,9 @@ def exploration(name: str, start: Start) -> None:
 
 def explore(name: str, start: Start) -> None:
     explorer = loaders.vae(name)
-    above, below = st.container(), st.container()
-    with below, st.container(horizontal=True, vertical_alignment="bottom"):
+    above, measured, below = st.container(), st.container(), st.container()
+    with below:
         seed = controls.seed("latent_dice")
-        measured = st.container(width="stretch")
     values = values_now(start)
     units = [int(unit) + 1 for unit in explorer.order]
     unit = links.restore_number("latent_unit", _("Unit"), units, units[0])
