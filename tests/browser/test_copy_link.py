@@ -17,7 +17,7 @@ def ready(page):
     page.wait_for_selector("h1")
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
     if "latent-space" in page.url:
-        page.wait_for_selector("[data-testid=stImage] img >> nth=4")  # the last one
+        page.wait_for_selector(".desk .strip[data-unit]")  # the last pictures
     page.wait_for_function(LOADED)
     return page
 
