@@ -78,6 +78,7 @@ def test_the_picture_follows_a_held_slider_and_the_server_learns_where_it_is_let
     at_the_desk(tab)
     unit = int(explorer.order[0])
     slider = row(tab, unit).get_by_role("slider")
+    slider.hover()  # waits until it stands still
     box = slider.bounding_box()
     middle = box["y"] + box["height"] / 2
     tab.mouse.move(box["x"] + box["width"] * float((first[unit] + 4) / 8), middle)

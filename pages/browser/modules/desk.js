@@ -24,7 +24,9 @@ export const open = (root) => {
   let data, send, network, still, units, strip, shown, parts;
   let [values, unit] = [[], 0];
   let here = false; // whether the decoder is in the browser
-  let [built, running, sent, stills] = ["", "", "", ""];
+  let [built, running, stills] = ["", "", ""];
+  let python; // where the server believes the hand to be
+  const underway = []; // what was sent and no run of the page has come back with yet
   let standing = "loading";
   let due = { now: false, strip: false };
   let [busy, touched, later, resting] = [false, 0, 0, 0];
@@ -43,8 +45,8 @@ export const open = (root) => {
   const tell = () => {
     clearTimeout(resting);
     const said = JSON.stringify([values, unit]);
-    if (said === sent) return;
-    sent = said;
+    if (said === (underway.at(-1) ?? python)) return;
+    underway.push(said);
     // A list: of an object Streamlit would take its keys for those of the component. The time, because
     // going back to a place is news, too.
     send("value", [values, unit, Date.now()]);
@@ -213,7 +215,11 @@ export const open = (root) => {
     const slider = element("input", { type: "range", min: -limit, max: limit, step: 0.01 });
     slider.setAttribute("aria-label", `${name}, KL ${kl[u]}`);
     slider.oninput = () => move(u, Number(slider.value));
-    slider.onchange = tellSoon;
+    // A key may be pressed again within a moment; a hand that lets go has decided.
+    let pressed = false;
+    slider.onkeydown = () => void (pressed = true);
+    slider.onpointerdown = () => void (pressed = false); // a handler's false would end the drag
+    slider.onchange = () => (pressed ? tellSoon() : tell());
     const field = element("input", { type: "number", min: -limit, max: limit, step: 0.01 });
     field.setAttribute("aria-label", words.typed.replace("{unit}", name));
     field.oninput = () => (typing = field);
@@ -356,12 +362,15 @@ export const open = (root) => {
         say(standing);
       }
       const said = JSON.stringify([data.values, data.unit]);
-      const elsewhere = said !== sent || stills !== data.stills;
-      if (said !== sent) {
-        // Python stands elsewhere than this hand last said: at another start, or where a link says.
-        sent = said;
+      const answered = underway.indexOf(said);
+      const moved = answered < 0 && said !== python;
+      const elsewhere = moved || stills !== data.stills;
+      python = said;
+      if (moved) {
+        // Where no hand has put it: at another start, or where a link says.
+        underway.length = 0;
         [values, unit] = [data.values, data.unit];
-      }
+      } else underway.splice(0, answered + 1);
       // What a link has moved is not folded away.
       if (fresh) parts.others.open = order.slice(data.first).some((u) => values[u] !== data.resting[u]);
       show();
@@ -380,7 +389,6 @@ export const open = (root) => {
       } else if (elsewhere) wishForAll();
     },
     close() {
-      if (send) tell();
       clearTimeout(later);
       clearTimeout(resting);
       seen.disconnect();
