@@ -116,8 +116,8 @@ export const open = (root) => {
   };
   // A key may be pressed again within a moment; a hand that lets go has decided.
   let pressed = false;
-  slider.onkeydown = () => (pressed = true);
-  slider.onpointerdown = () => (pressed = false);
+  slider.onkeydown = () => void (pressed = true);
+  slider.onpointerdown = () => void (pressed = false); // a handler's false would end the drag
   slider.onchange = () => (pressed ? tellSoon() : tell());
   back.onclick = () => step(-1);
   on.onclick = () => step(1);
