@@ -16,7 +16,6 @@ if ROOT not in sys.path:  # Streamlit puts the folder of this script there, not 
 from pages.shared import controls, guests, library, links, share, site  # noqa: E402
 from pages.shared.text import _  # noqa: E402
 
-
 CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 4rem; }</style>"
 """A page begins right below Streamlit's header, so that its figure stands on the first screen."""
 
