@@ -261,6 +261,11 @@ class DDPMExplorer:
 
     # ------------------------------------------------------------ from noise to pictures
 
+    def begin(self, seed: int) -> np.ndarray:
+        """The pure noise (3, 32, 32) that the picture of a seed is made of, float32."""
+        generator = torch.Generator().manual_seed(seed)
+        return draw_noise(torch.empty(1, 3, images.SIZE, images.SIZE), [generator])[0].numpy()
+
     def denoise_steps(
         self, settings: SamplerSettings, seeds: Sequence[int]
     ) -> Iterator[Trajectory]:

@@ -18,6 +18,8 @@ from pages.browser import serving
 from pages.browser.component import Component
 
 _FILM = Component("film")
+NOISE_SPAN = 3.0
+"""Noise is shown from -3 (black) to 3 (white), as ``core.ddpm.explorer`` shows it."""
 STOP = "{t}"
 """In a label or an alt text: the stop of now."""
 
@@ -167,6 +169,35 @@ def walk(x0: np.ndarray, alphas: Sequence[float], seed: int) -> Source:
     return Source(
         {"kind": "walk", "address": address, "height": height, "width": width, "seed": seed}
     )
+
+
+def way_back(
+    network: Mapping[str, str],
+    noise: np.ndarray,
+    levels: Sequence[int],
+    alpha_bar: Sequence[float],
+    says: Literal["eps", "v"],
+    words: Mapping[str, str],
+) -> dict[str, Source]:
+    """What the visitor's own browser makes of noise (3, 32, 32) by DDIM: ``x_t``, ``eps_hat``, ``x0_hat``.
+
+    ``levels`` fall, from 0 to T - 1 as code counts; ``alpha_bar`` has one number more, 1 at the end: as many
+    as there are stops. ``network`` is what ``networks.network`` says of the U-Net. ``words``: ``loading``,
+    ``step`` with ``{step}`` and ``{steps}``, ``unable``.
+    """
+    if len(alpha_bar) != len(levels) + 1:
+        raise ValueError(f"alpha_bar must have {len(levels) + 1} numbers, got {len(alpha_bar)}")
+    way = {
+        "kind": "way",
+        "network": dict(network),
+        "noise": serving.offer(np.asarray(noise, dtype="<f4").tobytes(), "noise"),
+        "levels": list(levels),
+        "alpha_bar": list(alpha_bar),
+        "says": says,
+        "words": dict(words),
+    }
+    spans = {"x_t": 1.0, "eps_hat": NOISE_SPAN, "x0_hat": 1.0}
+    return {part: Source({**way, "part": part, "span": span}) for part, span in spans.items()}
 
 
 def sheets(of: Bundle, kind: str, epochs: Sequence[int], count: int, columns: int) -> Source:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import streamlit as st
 
@@ -10,7 +12,7 @@ from core.ddpm.model import DDPM
 from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
 from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures
-from pages.browser import film
+from pages.browser import film, networks
 from pages.browser.timeline import timeline
 from pages.shared import controls, figures, live, loaders
 from pages.shared.figures import Column, Provenance, digits
@@ -27,6 +29,8 @@ from pages.shared.text import (
 
 SAMPLERS = {"ddim": "DDIM", "dpm": "DPM-Solver++", "ddpm": "DDPM"}
 COUNTS = (1, 4, 16)
+COMPUTED_BY = {"server": N_("The server"), "browser": N_("Your browser")}
+BROWSER_STEPS = 50
 # Ways of at most so many network calls times pictures are gone without being asked: about 0.3 s.
 AT_ONCE = 100
 COLUMNS = {1: 1, 4: 4, 16: 8}
@@ -50,20 +54,32 @@ COMPARED_PICTURES = 6
 # ---------------------------------------------------------------- what is asked for
 
 
-def asked() -> tuple[SamplerSettings, list[int], int]:
-    """Sampler, steps, eta, seeds of the pictures, and the first seed."""
+def asked() -> tuple[str, SamplerSettings, list[int]]:
+    """Whose machine computes, sampler, steps, eta, and seeds of the pictures."""
     left, right = st.columns(2, gap="large")
     with left:
-        sampler = controls.choice(_("Sampler"), SAMPLERS, "denoise_sampler")
-        count = controls.stop(_("Pictures at once"), COUNTS, 4, "denoise_count")
-        steps, eta = None, 0.0
+        by = controls.choice(_("Computed by"), COMPUTED_BY, "denoise_by")
+        if by == "browser":
+            st.caption(
+                _(
+                    "One picture, by DDIM with η = 0 in at most {steps} steps. The network comes to "
+                    "your browser, some 9 MB the first time, and the server rests."
+                ).format(steps=BROWSER_STEPS)
+            )
+            sampler, count = "ddim", 1
+        else:
+            sampler = controls.choice(_("Sampler"), SAMPLERS, "denoise_sampler")
+            count = controls.stop(_("Pictures at once"), COUNTS, 4, "denoise_count")
+        steps, eta, clip = None, 0.0, False
         if sampler == "ddpm":
             st.caption(
                 _("DDPM takes every one of the T steps, with fresh noise in each but the last.")
             )
         else:
             steps = controls.whole(_("Steps"), 2, 100, 20, "denoise_steps")
-        if sampler == "ddim":
+        if by == "browser":
+            steps = min(steps, BROWSER_STEPS)
+        elif sampler == "ddim":
             eta = controls.real(
                 "η",
                 0.0,
@@ -78,16 +94,14 @@ def asked() -> tuple[SamplerSettings, list[int], int]:
             st.caption(_("A second-order solver of the same noiseless way as DDIM with η = 0."))
     with right:
         seed = controls.seed("denoise_seed")
-        clip = controls.switch(
-            _("Clip x̂₀ to [−1, 1]"),
-            "denoise_clip",
-            help=_("Values outside are no colours. Off in every comparison of this app."),
-        )
-    return (
-        SamplerSettings(sampler, steps, eta, clip),
-        [seed + index for index in range(count)],
-        seed,
-    )
+        if by == "server":
+            clip = controls.switch(
+                _("Clip x̂₀ to [−1, 1]"),
+                "denoise_clip",
+                help=_("Values outside are no colours. Off in every comparison of this app."),
+            )
+    settings = SamplerSettings(sampler, steps, eta, clip)
+    return by, settings, [seed + index for index in range(count)]
 
 
 def words_of(way: SamplerSettings, T: int) -> str:
@@ -130,7 +144,7 @@ def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed
         alt=_("Pictures made from noise"),
         width="stretch" if count > 1 else 320,
     )
-    figures.caption(provenance(explorer, path, way, seed, count))
+    figures.caption(provenance(explorer, path.seconds, way, seed, count))
     figures.downloads(
         "denoised",
         png=lambda: sheet,
@@ -142,7 +156,7 @@ def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed
 
 def provenance(
     explorer: DDPMExplorer,
-    path: Trajectory,
+    seconds: float | None,
     way: SamplerSettings,
     seed: int,
     count: int,
@@ -154,62 +168,92 @@ def provenance(
         _("clipped"): _("yes") if way.clip_x0 else _("no"),
         **more,
     }
-    return Provenance(explorer.bundle, True, path.seconds, settings)
+    return Provenance(explorer.bundle, True, seconds, settings)
 
 
 def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: int) -> None:
-    """The timeline of a way that was gone: runs again by itself."""
+    """The timeline of a way that the server went: runs again by itself."""
     with plain_errors():
         count = path.x_t.shape[1]
         index = 0
         if count > 1:
             index = controls.whole(_("Which picture"), 1, count, 1, "denoise_which") - 1
-        levels = [int(t) + 1 for t in path.t]
-        t = timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
-        x_t, eps_hat, x0_hat = (
-            film.levels(frames[:, index]) for frames in (path.x_t, path.eps_hat, path.x0_hat)
-        )
-        now = [
-            film.Cell(x_t, "xₜ", _("The noisy picture at level {t}")),
-            film.Cell(
-                eps_hat, _("predicted noise"), _("The noise that the network sees at level {t}")
-            ),
-            film.Cell(
-                x0_hat, _("predicted x₀"), _("The clean picture that the network sees at level {t}")
-            ),
-        ]
-        chosen = np.linspace(0, len(levels) - 1, min(9, len(levels))).round().astype(int).tolist()
-        strips = [
-            film.Row(
-                [
-                    film.Cell(cell.source, str(levels[at]), cell.alt.format(t=levels[at]), at=at)
-                    for at in chosen
-                ],
-                "strip",
-                cell.label,
-            )
-            for cell in (now[0], now[2])
-        ]
-        film.show("denoise_film", "denoise_t", [film.Row(now, widest=figures.WIDE), *strips])
-        figures.caption(provenance(explorer, path, way, seed + index, 1, t=t))
+        parts = {"x_t": path.x_t, "eps_hat": path.eps_hat, "x0_hat": path.x0_hat}
+        sources = {part: film.levels(frames[:, index]) for part, frames in parts.items()}
+        t = show_way(sources, [int(t) + 1 for t in path.t])
+        figures.caption(provenance(explorer, path.seconds, way, seed + index, 1, t=t))
         change = along_rows(path, index)
         figures.downloads(
             "denoising_way",
             png=lambda: figures.grid(
-                np.concatenate([path.x_t[:, index], path.eps_hat[:, index], path.x0_hat[:, index]]),
-                len(levels),
+                np.concatenate([frames[:, index] for frames in parts.values()]), len(path.t)
             ),
             gif=lambda: figures.enlarge(
                 np.concatenate([path.x_t[:, index], path.x0_hat[:, index]], axis=2), 6
             ),
             rows=lambda: change,
         )
-        st.markdown(
-            _(
-                "Follow the predicted x₀: at high t it is an average of all pictures, blurred and "
-                "grey; colour and light and dark come first, edges and texture last."
-            )
+        what_comes_first()
+
+
+def what_comes_first() -> None:
+    st.markdown(
+        _(
+            "Follow the predicted x₀: at high t it is an average of all pictures, blurred and "
+            "grey; colour and light and dark come first, edges and texture last."
         )
+    )
+
+
+def show_way(sources: Mapping[str, film.Source], levels: Sequence[int]) -> int:
+    """The timeline of a way and the pictures that follow it; the level where it stands."""
+    t = timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
+    now = [
+        film.Cell(sources["x_t"], "xₜ", _("The noisy picture at level {t}")),
+        film.Cell(
+            sources["eps_hat"],
+            _("predicted noise"),
+            _("The noise that the network sees at level {t}"),
+        ),
+        film.Cell(
+            sources["x0_hat"],
+            _("predicted x₀"),
+            _("The clean picture that the network sees at level {t}"),
+        ),
+    ]
+    chosen = np.linspace(0, len(levels) - 1, min(9, len(levels))).round().astype(int).tolist()
+    strips = [
+        film.Row(
+            [
+                film.Cell(cell.source, str(levels[at]), cell.alt.format(t=levels[at]), at=at)
+                for at in chosen
+            ],
+            "strip",
+            cell.label,
+        )
+        for cell in (now[0], now[2])
+    ]
+    film.show("denoise_film", "denoise_t", [film.Row(now, widest=figures.WIDE), *strips])
+    return t
+
+
+def in_the_browser(
+    explorer: DDPMExplorer, network: Mapping[str, str], way: SamplerSettings, seed: int
+) -> None:
+    """The way back of one picture, gone by the visitor's own machine: runs again by itself."""
+    with plain_errors():
+        grid = way.grid(explorer.T)
+        alpha_bar = explorer.schedule.alpha_bar(grid).tolist()
+        words = {
+            "loading": _("The network is on its way to your browser."),
+            "step": _("Your browser takes step {step} of {steps}."),
+            "unable": _("This browser runs no WebAssembly: let the server compute."),
+        }
+        levels, says = grid[:-1].tolist(), explorer.config.prediction
+        sources = film.way_back(network, explorer.begin(seed), levels, alpha_bar, says, words)
+        t = show_way(sources, [level + 1 for level in grid.tolist()])
+        figures.caption(provenance(explorer, None, way, seed, 1, t=t))
+        what_comes_first()
 
 
 def along_rows(path: Trajectory, index: int) -> list[dict]:
@@ -318,43 +362,60 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        with st.container(horizontal=True, vertical_alignment="center"):
-            with st.popover(_("Model, sampler, seed"), icon=":material/tune:"):
-                name = controls.bundle_name("ddpm", "denoise_bundle")
-                way, seeds, seed = asked()
-            explorer = loaders.ddpm(name)
-            request = (explorer.bundle.digest, way, tuple(seeds))
-            calls = len(way.grid(explorer.T)) - 1
-            clicked = st.button(
-                (
-                    _("Denoise one picture in {calls} steps")
-                    if len(seeds) == 1
-                    else _("Denoise {count} pictures in {calls} steps")
-                ).format(count=len(seeds), calls=number(calls, 0)),
-                key="denoise_go",
-                type="primary",
-                icon=":material/play_arrow:",
-            )
-        place, below, beside = st.empty(), st.container(), st.container()
-        path = live.answer(
-            request,
-            lambda: explorer.denoise_steps(way, seeds),
-            "denoise",
-            place,
-            newest,
-            wanted=clicked,
-        )
-        if path is None and calls * len(seeds) <= AT_ONCE:
-            path = loaders.trajectory(name, way, seeds)
-        if path is None:
-            place.info(_("This takes a moment: press the button."))
+        line = st.container(horizontal=True, vertical_alignment="center")
+        with line, st.popover(_("Model, sampler, seed"), icon=":material/tune:"):
+            name = controls.bundle_name("ddpm", "denoise_bundle")
+            by, way, seeds = asked()
+        explorer = loaders.ddpm(name)
+        network = networks.network(explorer.bundle, "unet") if by == "browser" else None
+        if network is not None:
+            st.fragment(in_the_browser)(explorer, network, way, seeds[0])
         else:
-            with below:
-                st.fragment(along)(explorer, path, way, seed)
-                results(explorer, path, way, seed)
-        with beside, plain_errors():
+            if by == "browser":
+                st.info(_("This architecture is not made for browsers: the server computes."))
+            on_the_server(name, explorer, way, seeds, line)
+        with plain_errors():
             comparison(name, explorer)
         explained()
+
+
+def on_the_server(
+    name: str,
+    explorer: DDPMExplorer,
+    way: SamplerSettings,
+    seeds: list[int],
+    line: st.delta_generator.DeltaGenerator,
+) -> None:
+    """The button, the way as it grows, and the way when it was gone."""
+    calls = len(way.grid(explorer.T)) - 1
+    words = (
+        _("Denoise one picture in {calls} steps")
+        if len(seeds) == 1
+        else _("Denoise {count} pictures in {calls} steps")
+    )
+    clicked = line.button(
+        words.format(count=len(seeds), calls=number(calls, 0)),
+        key="denoise_go",
+        type="primary",
+        icon=":material/play_arrow:",
+    )
+    place, below = st.empty(), st.container()
+    path = live.answer(
+        (explorer.bundle.digest, way, tuple(seeds)),
+        lambda: explorer.denoise_steps(way, seeds),
+        "denoise",
+        place,
+        newest,
+        wanted=clicked,
+    )
+    if path is None and calls * len(seeds) <= AT_ONCE:
+        path = loaders.trajectory(name, way, seeds)
+    if path is None:
+        place.info(_("This takes a moment: press the button."))
+        return
+    with below:
+        st.fragment(along)(explorer, path, way, seeds[0])
+        results(explorer, path, way, seeds[0])
 
 
 def explained() -> None:

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from core.bundles.manifest import CHECKPOINTS
 from core.ddpm import NoiseSchedule
 from core.ddpm.counted_noise import counted_noise
-from core.ddpm.explorer import noisy_walk
+from core.ddpm.explorer import DDPMExplorer, SamplerSettings, noisy_walk
+from core.families import read_manifest
 from core.pictures.house_number import HouseNumber, draw
 from pages.browser import serving
 from tests.browser import hand
@@ -174,3 +176,29 @@ def test_little_is_sent_before_the_first_touch(tab, path):
     tab.wait_for_selector(".row canvas[aria-label]")
     tab.wait_for_timeout(500)
     assert 0 < sum(sizes) <= 2e6
+
+
+def test_the_browser_goes_the_way_back_as_the_server_does(tab):
+    go(tab, "denoising", denoise_by="browser", denoise_seed=4, denoise_steps=12)
+    slider = hand.timeline(tab, "t")
+    explorer = DDPMExplorer(read_manifest(CHECKPOINTS / "manifest.json").open("ddpm-svhn-1000"))
+    path = explorer.denoise(SamplerSettings("ddim", 12), [4])
+    for place in (0, 5, 9, 12):
+        slider.fill(str(place))
+        t = int(path.t[place]) + 1
+        tab.get_by_role("img", name=f"The noisy picture at level {t}", exact=True).first.wait_for()
+        shown = hand.pictures(tab)
+        for words, frames in (
+            (f"The noisy picture at level {t}", path.x_t),
+            (f"The noise that the network sees at level {t}", path.eps_hat),
+            (f"The clean picture that the network sees at level {t}", path.x0_hat),
+        ):
+            off = np.abs(shown[words].astype(int) - frames[place, 0].astype(int))
+            assert off.max() <= 2, (words, off.max())
+
+
+def test_without_webassembly_the_way_back_is_the_servers(tab):
+    tab.add_init_script("delete window.WebAssembly")
+    go(tab, "denoising", denoise_by="browser")
+    tab.get_by_text("This browser runs no WebAssembly: let the server compute.").wait_for()
+    tab.errors.clear()  # the console is told, too

@@ -142,7 +142,7 @@ CHOICES = {
             "log_snr",
         ],
     },
-    "denoising": {"denoise_sampler": ["dpm", "ddpm"]},
+    "denoising": {"denoise_sampler": ["dpm", "ddpm"], "denoise_by": ["browser"]},
     "t_star": {
         "tstar_view": ["purify"],
         "tstar_from": ["gallery"],

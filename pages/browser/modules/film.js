@@ -34,7 +34,10 @@ export const open = (root) => {
   const build = async (data) => {
     const line = timeline(data.timeline);
     const turn = ++latest;
-    const sources = await Promise.all(data.sources.map(openSource));
+    const report = (said) => {
+      if (turn === latest) film.replaceChildren(element("p", { className: "words", textContent: said }));
+    };
+    const sources = await Promise.all(data.sources.map((spec) => openSource(spec, report)));
     if (turn !== latest) return;
     stopFollowing();
     const following = [];
@@ -91,7 +94,8 @@ export const open = (root) => {
       await build(data).catch((error) => {
         console.error(error);
         known = "";
-        film.replaceChildren(element("p", { className: "failed words", textContent: data.failed }));
+        const said = error.said ?? data.failed;
+        film.replaceChildren(element("p", { className: "failed words", textContent: said }));
       });
     },
     close() {

@@ -3,6 +3,8 @@
 import { fetched } from "./fetched.js";
 import { weightsOf } from "./safetensors.js";
 
+const ERRORS = 3; // what the runtime could not simplify is no visitor's concern
+
 let ort, session;
 
 const load = async ({ runtime, graph, weights }) => {
@@ -10,7 +12,10 @@ const load = async ({ runtime, graph, weights }) => {
   [ort, model, bundle] = await Promise.all([import(runtime), fetched(graph), fetched(weights)]);
   ort.env.wasm.numThreads = 1; // more need headers that would shut out other sites' frames
   ort.env.wasm.wasmPaths = new URL("./", runtime).href;
-  session = await ort.InferenceSession.create(new Uint8Array(model), { externalData: weightsOf(bundle) });
+  session = await ort.InferenceSession.create(new Uint8Array(model), {
+    externalData: weightsOf(bundle),
+    logSeverityLevel: ERRORS,
+  });
 };
 
 // `feeds`: type, data and dims by name. Gives the network's first output.

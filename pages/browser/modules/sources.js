@@ -1,25 +1,25 @@
 // Where the frames of a film come from: pictures that are known, or two of them and coefficients.
 
+import { fetched } from "./fetched.js";
 import { philoxNormals } from "./philox.js";
+import { wayOf } from "./way.js";
 
+const SIDE = 32; // of a model's pictures
 const STEPS_AHEAD = 20; // of a walk, in one slice
 
-const fetched = new Map();
+const kept = new Map();
 
 // Bytes of an address, fetched once; forgotten with the last figure that holds them.
-export const bytes = async (address) => {
-  if (!fetched.has(address)) {
-    const wanted = fetch(new URL(address, window.location.origin)).then((answer) => {
-      if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
-      return answer.arrayBuffer();
-    });
-    fetched.set(address, wanted);
-    wanted.catch(() => fetched.delete(address));
+export const bytes = (address) => {
+  if (!kept.has(address)) {
+    const wanted = fetched(address);
+    kept.set(address, wanted);
+    wanted.catch(() => kept.delete(address));
   }
-  return fetched.get(address);
+  return kept.get(address);
 };
 
-export const forget = (addresses) => addresses.forEach((address) => fetched.delete(address));
+export const forget = (addresses) => addresses.forEach((address) => kept.delete(address));
 
 export const level = (value) => Math.min(Math.max(Math.round((value + 1) * 127.5), 0), 255);
 
@@ -145,7 +145,22 @@ const KINDS = {
     };
     return { ...layout, frame };
   },
+
+  // What a network that runs here makes of noise: one part of it, values in [-span, span]
+  way: async ({ span, ...spec }, report) => {
+    const values = (await wayOf(spec, report))[spec.part];
+    const layout = laid({ height: SIDE, width: SIDE });
+    const levels = new Uint8Array(3 * SIDE * SIDE);
+    const frame = (at) => {
+      const plane = SIDE * SIDE;
+      for (let c = 0; c < 3; c++)
+        for (let i = 0; i < plane; i++) levels[3 * i + c] = level(values[at][c * plane + i] / span);
+      return layout.paint(levels, 0);
+    };
+    return { ...layout, frame };
+  },
 };
 
-export const openSource = (spec) => KINDS[spec.kind](spec);
+// `report` is told in words how far a source is that takes its time.
+export const openSource = (spec, report) => KINDS[spec.kind](spec, report);
 export const addressesOf = (spec) => spec.addresses ?? [spec.address];

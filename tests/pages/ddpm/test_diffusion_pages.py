@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from core.bundles.manifest import register
 from core.ddpm.explorer import SamplerSettings
@@ -13,6 +14,7 @@ from core.ddpm.schedule import NoiseSchedule
 from core.families import open_bundle, read_manifest
 from core.pictures.house_number import HouseNumber, draw
 from core.resumable import Resumable
+from pages.browser import networks
 from pages.ddpm import ddpm_lengths
 from pages.shared import library, live, loaders
 from tests.pages.drawn import charts
@@ -149,6 +151,30 @@ def test_the_film_is_the_way_that_was_gone(open_page):
             shown = frames(at, "denoise_film", alt)
             np.testing.assert_array_equal(shown, wanted[:, which - 1])
     np.testing.assert_array_equal(whole.x_t[-1], whole.x0_hat[-1])  # the clean end
+
+
+def test_the_browser_is_given_all_that_it_takes_to_go_the_way(open_page, monkeypatch):
+    spec = {"runtime": "/r", "graph": "/g", "weights": "/w"}
+    monkeypatch.setattr(networks, "network", lambda of, part: spec if part == "unet" else None)
+    at = open_page("denoising", denoise_by="browser", denoise_seed="3", denoise_steps="60")
+    found = source_of(at, "denoise_film", "The noisy picture at level {t}")
+    explorer = loaders.ddpm(NAME)
+    grid = SamplerSettings("ddim", 50).grid(explorer.T)
+    assert (found["kind"], found["network"]) == ("way", spec)
+    assert found["levels"] == grid[:-1].tolist()
+    np.testing.assert_allclose(found["alpha_bar"], explorer.schedule.alpha_bar(grid))
+    assert found["alpha_bar"][-1] == 1
+    noise = np.frombuffer(bytes_at(found["noise"]), "<f4").reshape(3, 32, 32)
+    wanted = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(3))
+    np.testing.assert_array_equal(noise, wanted.numpy())
+    assert "denoise_go" not in [button.key for button in at.button]
+    assert said(at, "DDIM, 50 steps")
+
+
+def test_a_network_that_no_browser_knows_is_run_by_the_server(open_page):
+    at = open_page("denoising", denoise_by="browser")
+    assert said(at, "not made for browsers")
+    assert "denoise_go" in [button.key for button in at.button]
 
 
 def test_ways_are_compared_from_the_same_noise(open_page):
