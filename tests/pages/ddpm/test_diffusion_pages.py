@@ -18,7 +18,7 @@ from pages.browser import networks
 from pages.ddpm import ddpm_lengths
 from pages.shared import library, live, loaders
 from tests.pages.drawn import charts
-from tests.pages.opening import components, frames, moved, source_of
+from tests.pages.opening import bytes_at, components, frames, moved, source_of
 
 NAME = "ddpm-svhn-1000"
 GRID = "Pictures made from noise"
