@@ -184,7 +184,7 @@ def answer(request: Request) -> Response:
         return Response(body, media_type=found.media_type, headers=headers)
     path = OFFERS.file(digest)
     if path is not None and path.is_file():
-        kind = mimetypes.guess_type(name)[0] or BINARY
+        kind = mimetypes.guess_type(path.name)[0] or BINARY  # of the file, not of what a link says
         # A named encoding keeps Streamlit from compressing weights, which grow no smaller.
         return FileResponse(
             path, media_type=kind, headers=HEADERS | {"Content-Encoding": "identity"}

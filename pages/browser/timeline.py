@@ -37,7 +37,9 @@ def timeline(
     value = links.restore_number(key, label, stops, first)
 
     def taken() -> None:
-        st.session_state[key] = st.session_state[f"{key}{HAND}"].value
+        sent = st.session_state[f"{key}{HAND}"].value  # the stop, and when
+        if sent:
+            st.session_state[key] = sent[0]
 
     with _sticking(key) if sticky else nullcontext():
         _CONTROL(

@@ -176,18 +176,26 @@ def restore(
 def restore_number(key: str, label: str, stops: Collection[int], default: int) -> int:
     """The value of a control that Streamlit cannot bind: of the visit, of the link, or the default.
 
-    A value that is not among ``stops`` gives way to the default. It lives in ``st.session_state[key]``.
+    It lives in ``st.session_state[key]``. A value of the visit that is no longer among ``stops`` gives way to
+    the nearest one. A value of the link that was none of them is taken as soon as it is one.
     """
-    state = st.session_state
+    state, refused = st.session_state, _visit().refused
+    again = next(
+        (stop for stop in stops if key in refused and str(stop) == refused[key].wanted), None
+    )
+    if key in state and again is not None:
+        state[key] = again
+        del refused[key]
     if key not in state:
         known = {str(stop): stop for stop in stops}
         wrong = [value for value in values(key) if value not in known]
         if wrong:
-            _visit().refused[key] = Refusal(label, wrong[0])
+            refused[key] = Refusal(label, wrong[0])
         found = [known[value] for value in values(key) if value in known]
         state[key] = found[-1] if found else default
     elif state[key] not in stops:
-        state[key] = default
+        held = state[key]
+        state[key] = min(stops, key=lambda stop: abs(stop - held))
     return state[key]
 
 

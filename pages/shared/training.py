@@ -26,8 +26,9 @@ Curves = dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]
 
 
 def shots(bundle: Bundle) -> list[int]:
-    """The epochs after which the bundle kept pictures."""
-    return list(bundle.progress("samples"))
+    """The epochs after which the bundle kept pictures: samples, and reconstructions where it has any."""
+    kept = [found for kind in ("samples", "reconstructions") if (found := bundle.progress(kind))]
+    return [epoch for epoch in bundle.progress("samples") if all(epoch in one for one in kept)]
 
 
 def epoch_timeline(bundle: Bundle, key: str) -> int | None:
@@ -122,7 +123,8 @@ def curves(
                 Axis(_("epoch"), whole=True),
                 axis,
                 alt,
-                now=_("epoch {epoch}").format(epoch=STOP),
+                now=_("epoch {epoch}").format(epoch=STOP) if shots(bundle) else "",
+                along=bool(shots(bundle)),
                 levels=read_against,
             )
             figures.caption(provenance)

@@ -442,6 +442,21 @@ def test_a_link_to_a_stop_that_is_none_is_said(open_page, wrong):
     assert any("The link asks for" in info.value and str(last) in info.value for info in at.info)
 
 
+def test_a_stop_that_is_gone_gives_way_to_the_nearest(open_page):
+    at = open_page("denoising", denoise_t="950")
+    assert at.session_state["denoise_t"] == 950
+    at.slider(key="denoise_steps").set_value(10).run()
+    assert at.session_state["denoise_t"] in (900, 1000)
+    assert at.query_params["denoise_t"] == [str(at.session_state["denoise_t"])]
+
+
+def test_a_stop_of_a_link_is_taken_as_soon_as_it_is_one(open_page):
+    at = open_page("denoising", denoise_t="950", denoise_steps="10")
+    assert at.session_state["denoise_t"] != 950
+    at.slider(key="denoise_steps").set_value(20).run()
+    assert at.session_state["denoise_t"] == 950
+
+
 def test_temperature_zero_makes_all_samples_alike(open_page):
     at = open_page("vae_training", training_temperature="0.0")
     pictures = at.image[0].value

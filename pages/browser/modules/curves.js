@@ -293,22 +293,28 @@ export const open = (root) => {
   svg.onpointerdown = (event) => {
     if (!data?.along || !place || event.button) return;
     before = line.at;
-    line.take();
     svg.setPointerCapture(event.pointerId);
-    if (event.pointerType === "mouse") goTo(event); // a finger may be about to scroll the page
+    if (event.pointerType !== "mouse") return; // a finger may be about to scroll the page
+    line.take();
+    goTo(event);
   };
   svg.onpointermove = (event) => {
-    if (before !== undefined) goTo(event);
+    if (before === undefined) return;
+    line.take();
+    goTo(event);
   };
   svg.onpointerup = (event) => {
     if (before === undefined) return;
+    line.take();
     goTo(event);
     before = undefined;
     line.rest();
   };
   svg.onpointercancel = () => {
-    if (before !== undefined) line.go(before);
+    if (before === undefined) return;
+    line.go(before);
     before = undefined;
+    line.rest();
   };
 
   // ------------------------------------------------------------ the picture as a file
@@ -390,7 +396,9 @@ export const open = (root) => {
       const key = JSON.stringify(shown);
       if (key === known) return;
       known = key;
+      const turn = latest + 1;
       await build(wanted).catch((error) => {
+        if (turn !== latest) return; // of what is no longer wanted
         console.error(error);
         known = "";
         chart.replaceChildren(element("p", { className: "failed words", textContent: wanted.failed }));

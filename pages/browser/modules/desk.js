@@ -30,6 +30,7 @@ export const open = (root) => {
   let standing = "loading";
   let due = { now: false, strip: false };
   let [busy, touched, later, resting] = [false, 0, 0, 0];
+  let elsewhere = false; // whether pictures of another start are still due
   let typing; // the field in which a value is half written
 
   // ---------------------------------------------------------------- the point z
@@ -165,6 +166,7 @@ export const open = (root) => {
     }
   };
   const wishForAll = () => {
+    elsewhere = false;
     due = { now: true, strip: true };
     for (const one of units) one.stale = true;
     pump();
@@ -181,7 +183,7 @@ export const open = (root) => {
   const showNow = (levels, of) => {
     shown = levels;
     paint(parts.now, levels);
-    paint(parts.change, difference(levels, still[0]));
+    if (still) paint(parts.change, difference(levels, still[0]));
     parts.now.dataset.values = of.join(" ");
     parts.desk.classList.remove("waiting");
   };
@@ -253,8 +255,10 @@ export const open = (root) => {
   };
 
   const seen = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries)
-      units.find(({ row }) => row === target).seen = isIntersecting;
+    for (const { target, isIntersecting } of entries) {
+      const one = units.find(({ row }) => row === target); // none where it belongs to an earlier start
+      if (one) one.seen = isIntersecting;
+    }
     pump();
   });
 
@@ -332,9 +336,13 @@ export const open = (root) => {
 
   const showStills = async () => {
     if (stills === data.stills) return;
-    stills = data.stills;
-    const levels = new Uint8Array(await fetched(data.stills));
-    if (stills !== data.stills) return;
+    const wanted = (stills = data.stills);
+    const answer = await fetched(wanted).catch((error) => {
+      if (stills === wanted) stills = ""; // to be asked for again
+      throw error;
+    });
+    if (wanted !== data.stills) return;
+    const levels = new Uint8Array(answer);
     still = parts.small.map((_, place) => cut(levels, place));
     parts.small.forEach((made, place) => paint(made, still[place]));
     if (shown) paint(parts.change, difference(shown, still[0]));
@@ -364,7 +372,7 @@ export const open = (root) => {
       const said = JSON.stringify([data.values, data.unit]);
       const answered = underway.indexOf(said);
       const moved = answered < 0 && said !== python;
-      const elsewhere = moved || stills !== data.stills;
+      elsewhere ||= moved || stills !== data.stills;
       python = said;
       if (moved) {
         // Where no hand has put it: at another start, or where a link says.

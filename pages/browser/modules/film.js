@@ -3,6 +3,7 @@
 import { element } from "./elements.js";
 import { addressesOf, forget, openSource } from "./sources.js";
 import { follow, timeline } from "./timelines.js";
+import { leaveWay } from "./way.js";
 
 const MOST_ACROSS = 13; // of a strip
 const MOST_NARROW = 5; // on a narrow screen; where there are more, half as many
@@ -34,6 +35,9 @@ export const open = (root) => {
   const build = async (data) => {
     const line = timeline(data.timeline);
     const turn = ++latest;
+    const wanted = data.sources.flatMap(addressesOf);
+    const left = held.filter((address) => !wanted.includes(address));
+    held = [...held, ...wanted]; // whoever is overtaken leaves nothing behind either
     const report = (said) => {
       if (turn === latest) film.replaceChildren(element("p", { className: "words", textContent: said }));
     };
@@ -62,6 +66,7 @@ export const open = (root) => {
           draw(cell.frame);
           const still = element("img", { src: canvas.toDataURL(), alt: cell.alt });
           const choose = () => {
+            line.take();
             line.go(cell.at);
             line.rest();
           };
@@ -80,8 +85,8 @@ export const open = (root) => {
       })
     );
     stopFollowing = follow(line, () => following.forEach((draw) => draw()));
-    forget(held.filter((address) => !data.sources.flatMap(addressesOf).includes(address)));
-    held = data.sources.flatMap(addressesOf);
+    forget(left);
+    held = wanted;
   };
 
   return {
@@ -91,7 +96,9 @@ export const open = (root) => {
       if (key === known) return;
       known = key;
       words = data.stops;
+      const turn = latest + 1;
       await build(data).catch((error) => {
+        if (turn !== latest) return; // of what is no longer wanted
         console.error(error);
         known = "";
         const said = error.said ?? data.failed;
@@ -102,6 +109,7 @@ export const open = (root) => {
       latest++;
       stopFollowing();
       forget(held);
+      leaveWay();
       film.replaceChildren();
     },
   };

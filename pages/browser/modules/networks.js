@@ -12,8 +12,10 @@ export const openNetwork = (spec) => {
   const waiting = new Map();
   let count = 0;
 
+  let closed = false;
   const ask = (message) =>
     new Promise((resolve, reject) => {
+      if (closed) return reject(new Error("closed"));
       waiting.set(++count, { resolve, reject });
       worker.postMessage({ id: count, ...message });
     });
@@ -35,6 +37,7 @@ export const openNetwork = (spec) => {
     // Its first output, a typed array; `feeds` are type, data and dims by name.
     run: (feeds) => ask({ feeds }),
     close() {
+      closed = true;
       worker.terminate(); // with its runtime and weights
       giveUp("closed");
     },

@@ -61,7 +61,7 @@ export const open = (root) => {
     const { value } = line;
     if (value === (underway.at(-1) ?? python)) return;
     underway.push(value);
-    send("value", value);
+    send("value", [value, Date.now()]); // going back to a place is news, too
   };
   const tellSoon = () => {
     clearTimeout(resting);
@@ -84,11 +84,12 @@ export const open = (root) => {
       const seconds = Math.max(SECONDS, last * Math.min(SECONDS_A_STOP, 10 / last));
       place += ((now - before) / 1000) * Number(speed.value) * (last / seconds);
       before = now;
-      if (place >= last && loop.getAttribute("aria-pressed") === "true") place = 0;
+      const looping = last > 0 && loop.getAttribute("aria-pressed") === "true";
+      if (looping && place >= last + 1) place = 0; // the last stop has its turn, too
       const jump = still ? Math.max(1, last / STILL_STOPS) : 1;
       const at = place >= last ? last : Math.floor(Math.floor(place / jump) * jump);
       if (at !== line.at) line.go(at);
-      if (place < last) playing = requestAnimationFrame(frame);
+      if (place < last || looping) playing = requestAnimationFrame(frame);
       else stop();
     };
     playing = requestAnimationFrame(frame);

@@ -8,10 +8,11 @@ import { openNetwork, runsNetworks } from "./networks.js";
 const saying = (words) => Object.assign(new Error(words), { said: words });
 
 // Values at every stop, from pure noise to the picture: `x_t`, `eps_hat`, `x0_hat`, each one Float32Array a stop.
-const go = async ({ network, noise, levels, alpha_bar, says, words }, report) => {
+const go = async ({ network, noise, levels, alpha_bar, says }, words, report, stoppable) => {
   if (!runsNetworks()) throw saying(words.unable);
   report(words.loading);
   const opened = openNetwork(network);
+  stoppable(opened.close);
   try {
     const [begin] = await Promise.all([fetched(noise), opened.ready]);
     let x = new Float32Array(begin);
@@ -41,13 +42,20 @@ const go = async ({ network, noise, levels, alpha_bar, says, words }, report) =>
 
 let last = {};
 
-// The same way for all figures that ask for it; the newest one alone is kept.
-export const wayOf = ({ part, ...spec }, report) => {
+// The same way for all figures that ask for it, whatever their language. The newest one alone is gone on
+// with and kept.
+export const wayOf = ({ part, words, ...spec }, report) => {
   const key = JSON.stringify(spec);
   if (last.key !== key) {
-    const way = go(spec, report);
-    last = { key, way };
-    way.catch(() => last.way === way && (last = {}));
+    last.stop?.();
+    const mine = (last = { key });
+    const tell = (said) => mine.report?.(said);
+    mine.way = go(spec, words, tell, (stop) => (mine.stop = stop));
+    mine.way.catch(() => last === mine && (last = {}));
   }
+  last.report = report;
   return last.way;
 };
+
+// To be called when the figure leaves the page: a way that is not yet gone ends.
+export const leaveWay = () => last.stop?.();

@@ -65,6 +65,10 @@ def test_a_file_of_a_bundle_is_sent_as_it_lies(client, tiny_library):
     answer = client.get(serving.offer_file(bundle, "model.safetensors"))
     assert answer.content == (bundle.folder / "model.safetensors").read_bytes()
     assert answer.headers["content-encoding"] == "identity"  # Streamlit would compress it else
+    # A link does not say what the file of somebody else's bundle is taken for.
+    digest = bundle.sha256["model.safetensors"][: serving.HASH_DIGITS]
+    answer = client.get(f"/browser/{digest}/page.html")
+    assert answer.headers["content-type"] == serving.BINARY
     with pytest.raises(KeyError):
         serving.offer_file(bundle, "../vae-svhn/model.safetensors")
 
