@@ -5,7 +5,8 @@ import pytest
 
 from pages.shared import library, loaders, site
 from pages.shared.text import LANGUAGES, in_language
-from tests.pages.opening import turned_to
+from pages.vae import latent_space
+from tests.pages.opening import components, turned_to
 
 WIDGETS = ("slider", "select_slider", "number_input", "selectbox", "button_group")
 PAGES = [page for pages in site.SECTIONS.values() for page in pages]
@@ -40,12 +41,14 @@ def test_the_language_survives_a_change_of_page(open_page, page):
 def test_switching_the_language_keeps_what_was_set(open_page):
     at = open_page("latent_space")
     unit = int(loaders.vae("vae-svhn").order[0])
-    at.slider(key=f"latent_z{unit + 1}").set_value(2.0).run()
-    words = [img.alt for image in at.image for img in image.proto.imgs]
+    at.session_state[f"latent_z{unit + 1}"] = 2.0
+    at.run()
+    words = components(at)[latent_space.DESK]["words"]
     at.button_group(key="language_widget").set_value("fr").run()
     assert at.title[0].value == "Espace latent"
-    assert at.slider(key=f"latent_z{unit + 1}").value == 2.0
-    assert [img.alt for image in at.image for img in image.proto.imgs] != words
+    found = components(at)[latent_space.DESK]
+    assert found["values"][unit] == 2.0
+    assert found["words"] != words
 
 
 def test_home_maps_every_item_of_the_assignment(open_page):
