@@ -231,8 +231,9 @@ def test_one_epoch_slider_moves_the_reading_of_all_runs(tab):
 def test_a_preset_brings_its_runs(tab):
     go(tab, "collapse")
     tab.get_by_role("button", name="d = 2048 and 4096").click()
-    tab.wait_for_selector("[data-testid=stMultiSelect]:has-text('d = 4096')")
     tab.wait_for_function("location.search.includes('collapse_runs=dim-4096')")
+    tab.get_by_test_id("stPopover").get_by_role("button", name="Runs").click()
+    tab.wait_for_selector("[data-testid=stMultiSelect]:has-text('d = 4096')")
 
 
 def test_the_toy_trains_again_when_a_switch_moves(tab):
