@@ -447,7 +447,8 @@ def test_a_stop_that_is_gone_gives_way_to_the_nearest(open_page):
     assert at.session_state["denoise_t"] == 950
     at.slider(key="denoise_steps").set_value(10).run()
     assert at.session_state["denoise_t"] in (900, 1000)
-    assert at.query_params["denoise_t"] == [str(at.session_state["denoise_t"])]
+    shown = at.query_params["denoise_t"]
+    assert str(at.session_state["denoise_t"]) in (shown, *shown)
 
 
 def test_a_stop_of_a_link_is_taken_as_soon_as_it_is_one(open_page):
