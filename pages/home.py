@@ -68,8 +68,11 @@ def taste() -> None:
     shown = library.gallery()
     alt = _("Gallery of pictures that a model generated")
     figures.sheet(shown.pictures, columns=TASTE, alt=alt)
-    figures.caption(Provenance(shown.of, live=False, settings=shown.settings))
-    figures.downloads("home_samples", png=lambda: figures.grid(shown.pictures, TASTE))
+    figures.about(
+        Provenance(shown.of, live=False, settings=shown.settings),
+        "home_samples",
+        png=lambda: figures.grid(shown.pictures, TASTE),
+    )
 
 
 def starts() -> None:

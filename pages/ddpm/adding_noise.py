@@ -154,8 +154,8 @@ def pictures(
     ]
     film.show("noise_film", "noise_t", [film.Row(now, widest=figures.WIDE), *strips])
     settings = {_("picture"): picked.words, "t": t, _("seed"): seed}
-    figures.caption(provenance(name, config, found.seconds, **settings))
-    figures.downloads(
+    figures.about(
+        provenance(name, config, found.seconds, **settings),
         "adding_noise",
         png=lambda: still_picture(config, picked, seed, t),
         gif=lambda: figures.enlarge(walk.walked, 8),
@@ -206,10 +206,8 @@ def agreement(
         _("Share of picture and of noise in x_t: formula and random walk"),
         now=T_NOW,
     )
-    figures.caption(
-        provenance(name, config, found.seconds, **{_("picture"): picked.words, _("seed"): seed})
-    )
-    figures.downloads(
+    figures.about(
+        provenance(name, config, found.seconds, **{_("picture"): picked.words, _("seed"): seed}),
         "noise_agreement",
         rows=lambda: [
             {
@@ -260,8 +258,8 @@ def coefficients(name: str, config: ScheduleConfig, t: int) -> None:
             _("{symbol} over t, linear and cosine schedule").format(symbol=symbol),
             now=T_NOW,
         )
-        figures.caption(provenance(name, config, None, t=t))
-        figures.downloads(
+        figures.about(
+            provenance(name, config, None, t=t),
             "noise_coefficients",
             rows=lambda: [
                 {"t": level + 1, **{kind: float(values[kind][level]) for kind in KINDS}}

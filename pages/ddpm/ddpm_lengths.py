@@ -222,9 +222,6 @@ def looks(
         _("aligned"): words_of(alignment, stop),
         _("seed of the noise"): seed,
     }
-    for one in models:
-        if one.at(index) is not None:
-            figures.caption(Provenance(one.explorer.bundle, True, one.seconds, settings))
     rows = [
         {
             "T": explorer.T,
@@ -247,7 +244,12 @@ def looks(
             Column("x0_mse", _("squared error of x̂₀"), digits(4)),
         ],
     )
-    figures.downloads(
+    figures.about(
+        [
+            Provenance(one.explorer.bundle, True, one.seconds, settings)
+            for one in models
+            if one.at(index) is not None
+        ],
         "ddpm_lengths",
         png=lambda: figures.grid(
             np.stack([p for _e, look in seen for p in (look.x_t, look.eps_hat, look.x0_hat)]), 3
@@ -425,11 +427,10 @@ def sheets(explorers: list[DDPMExplorer]) -> None:
             figures.sheet(
                 shown, columns=4, alt=_("Samples of the model with T = {T}").format(T=explorer.T)
             )
-            figures.caption(
-                Provenance(bundle, live=False, settings={_("seeds"): f"0 – {SHEET - 1}"})
-            )
-            figures.downloads(
-                f"samples_{bundle.name}", png=lambda shown=shown: figures.grid(shown, 4)
+            figures.about(
+                Provenance(bundle, live=False, settings={_("seeds"): f"0 – {SHEET - 1}"}),
+                f"samples_{bundle.name}",
+                png=lambda shown=shown: figures.grid(shown, 4),
             )
 
 

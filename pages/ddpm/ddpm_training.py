@@ -71,8 +71,11 @@ def final_samples(bundle: Bundle) -> None:
     alt = _("{count} pictures that the diffusion model generated").format(count=SHEET)
     figures.sheet(shown, columns=8, alt=alt)
     settings = {_("seeds"): f"0 – {SHEET - 1}", _("sampler"): _(SHEETS[kind])}
-    figures.caption(Provenance(bundle, live=False, settings=settings))
-    figures.downloads("ddpm_samples", png=lambda: figures.grid(shown, 8))
+    figures.about(
+        Provenance(bundle, live=False, settings=settings),
+        "ddpm_samples",
+        png=lambda: figures.grid(shown, 8),
+    )
     question(
         _("Do you see digits? Are they blurred?"),
         "ddpm_digits",
@@ -118,8 +121,8 @@ def epochs(name: str) -> None:
             columns=8,
         )
         film.show("ddpm_epoch_film", "ddpm_epoch", [film.Row([cell], "sheets")])
-        figures.caption(Provenance(bundle, live=False, settings={_("epoch"): epoch}))
-        training.saved(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
+        with figures.about(Provenance(bundle, live=False, settings={_("epoch"): epoch})):
+            training.saved(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
 
 
 # ---------------------------------------------------------------- by level

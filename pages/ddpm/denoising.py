@@ -144,8 +144,8 @@ def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed
         alt=_("Pictures made from noise"),
         width="stretch" if count > 1 else 320,
     )
-    figures.caption(provenance(explorer, path.seconds, way, seed, count))
-    figures.downloads(
+    figures.about(
+        provenance(explorer, path.seconds, way, seed, count),
         "denoised",
         png=lambda: sheet,
         gif=lambda: figures.enlarge(
@@ -181,9 +181,9 @@ def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: 
         parts = {"x_t": path.x_t, "eps_hat": path.eps_hat, "x0_hat": path.x0_hat}
         sources = {part: film.levels(frames[:, index]) for part, frames in parts.items()}
         t = show_way(sources, [int(t) + 1 for t in path.t])
-        figures.caption(provenance(explorer, path.seconds, way, seed + index, 1, t=t))
         change = along_rows(path, index)
-        figures.downloads(
+        figures.about(
+            provenance(explorer, path.seconds, way, seed + index, 1, t=t),
             "denoising_way",
             png=lambda: figures.grid(
                 np.concatenate([frames[:, index] for frames in parts.values()]), len(path.t)
@@ -252,7 +252,7 @@ def in_the_browser(
         levels, says = grid[:-1].tolist(), explorer.config.prediction
         sources = film.way_back(network, explorer.begin(seed), levels, alpha_bar, says, words)
         t = show_way(sources, [level + 1 for level in grid.tolist()])
-        figures.caption(provenance(explorer, None, way, seed, 1, t=t))
+        figures.about(provenance(explorer, None, way, seed, 1, t=t))
         what_comes_first()
 
 
@@ -339,8 +339,8 @@ def comparison(name: str, explorer: DDPMExplorer) -> None:
         return
     figures.table(rows, compared_columns())
     settings = {_("seeds"): f"{seeds[0]} – {seeds[-1]}", _("clipped"): _("no")}
-    figures.caption(Provenance(explorer.bundle, True, settings=settings))
-    figures.downloads(
+    figures.about(
+        Provenance(explorer.bundle, True, settings=settings),
         "denoising_compared",
         png=lambda: figures.grid(
             np.concatenate([loaders.drawn(name, COMPARED[c][1], seeds).value for c in chosen]),

@@ -238,7 +238,7 @@ def channels(
 ) -> None:
     """Caption and files of the channels of one layer at one level."""
     t = levels[place] + 1
-    figures.caption(
+    figures.about(
         provenance(
             explorer,
             picked,
@@ -249,9 +249,7 @@ def channels(
                 "t": t,
                 _("channels"): f"{now.first + 1} – {now.first + len(shown)}",
             },
-        )
-    )
-    figures.downloads(
+        ),
         "unet_channels",
         png=lambda: figures.grid(shown, CHANNELS_A_ROW),
         rows=lambda: [
@@ -286,10 +284,8 @@ def grid_of_layers(
         [f"t = {level + 1}" for level in columns],
         alt=_("Activations of the U-Net: one row a layer, one column a level of noise"),
     )
-    figures.caption(
-        provenance(explorer, picked, seed, found.seconds, **{_("scale"): _(SCOPES[now.scope])})
-    )
-    figures.downloads(
+    figures.about(
+        provenance(explorer, picked, seed, found.seconds, **{_("scale"): _(SCOPES[now.scope])}),
         "inside_the_unet",
         png=lambda: sheet,
         rows=lambda: [
@@ -374,16 +370,14 @@ def segmentation(name: str, picked: Picked, seed: int) -> None:
             ),
         ]
         figures.pairs(tiles)
-        figures.caption(
+        figures.about(
             provenance(
                 explorer,
                 picked,
                 seed,
                 found.seconds,
                 **{_("layers"): ", ".join(layers), "t": ", ".join(map(str, some)), "k": k},
-            )
-        )
-        figures.downloads(
+            ),
             "unet_segments",
             png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
             rows=lambda: [

@@ -102,9 +102,7 @@ def live_figures(
             "compare."
         ).format(count=count, chance=number(loaders.frechet_of_count(count), 1))
     )
-    for drawn in both:
-        figures.caption(drawn.provenance)
-    figures.downloads("quality_of_samples", rows=lambda: rows)
+    figures.about([drawn.provenance for drawn in both], "quality_of_samples", rows=lambda: rows)
     return found
 
 
@@ -327,8 +325,8 @@ def beside_nearest(both: list[ModelSamples], name: str, split: str) -> None:
             )
     among = _("{count} training pictures").format(count=number(len(bank), 0))
     first, *others = [drawn.of for drawn in both]
-    figures.caption(Provenance(first, True, settings={_("among"): among}, also=others))
-    figures.downloads(
+    figures.about(
+        Provenance(first, True, settings={_("among"): among}, also=others),
         "nearest_training",
         png=lambda: figures.grid(
             np.stack([pictures, near], axis=1).reshape(-1, *near.shape[1:]), 2

@@ -1,4 +1,4 @@
-"""Figures: pictures and charts with alt text, a caption that says where they come from, downloads."""
+"""Figures: pictures and charts with alt text, and one button that says where they come from."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
+from streamlit.delta_generator import DeltaGenerator
 
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures, enlarge, gif_bytes, grid, jpeg_bytes, png_bytes
@@ -209,7 +210,7 @@ def draw_table(
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a figure comes from: shown under it. ``also``: the other bundles in it."""
+    """Where a figure comes from. ``also``: the other bundles in it."""
 
     of: Bundle
     live: bool
@@ -217,6 +218,9 @@ class Provenance:
     settings: Mapping[str, object] = field(default_factory=dict)
     also: Sequence[Bundle] = ()
 
+
+Origin = Provenance | str
+"""Where a figure comes from, or, of what no bundle has a part in, a line that says so."""
 
 Rows = Callable[[], Sequence[Mapping[str, object]]]
 
@@ -230,19 +234,18 @@ def chart(
     *,
     height: int = HEIGHT,
 ) -> None:
-    """A Plotly figure in the house style with its caption and its data.
+    """A Plotly figure in the house style, with where it comes from and its data.
 
     The camera in its corner saves it as SVG.
     """
     _drawn(figure, key, alt, height)
-    caption(provenance)
-    downloads(key, rows=rows)
+    about(provenance, key, rows=rows)
 
 
 def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: int = HEIGHT) -> None:
     """A figure of a formula alone: nothing of a model is in it, so no bundle stands under it."""
     _drawn(figure, key, alt, height)
-    downloads(key, rows=rows)
+    about((), key, rows=rows)
 
 
 OF_A_TRACE = ("name", "x", "y", "text", "hovertext", "customdata")
@@ -387,11 +390,35 @@ def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
     )
 
 
-# ---------------------------------------------------------------- captions and downloads
+# ---------------------------------------------------------------- where it comes from, downloads
 
 
-def caption(provenance: Provenance) -> None:
-    """Bundle and revision, settings, live or precomputed, seconds: under every figure."""
+def about(
+    origin: Origin | Sequence[Origin],
+    key: str = "",
+    *,
+    rows: Rows | None = None,
+    png: Callable[[], Pictures] | None = None,
+    gif: Callable[[], Pictures] | None = None,
+) -> DeltaGenerator:
+    """The one button under a figure: where it comes from, and the figure and its data as files.
+
+    Returns what the button opens, for a figure with files of several keys. A figure of a formula
+    alone comes from no bundle: ``()``.
+    """
+    of = (origin,) if isinstance(origin, Provenance | str) else origin
+    words = _("Source and data") if of else _("Data")
+    opened = st.popover(words, icon=":material/info:", type="tertiary")
+    with opened:
+        for one in of:
+            st.caption(one if isinstance(one, str) else in_words(one))
+        if key:
+            downloads(key, rows=rows, png=png, gif=gif)
+    return opened
+
+
+def in_words(provenance: Provenance) -> str:
+    """Bundle and revision, settings, live or precomputed, seconds."""
     colon = _("{name}: {value}")
     parts = [
         f"{of.name} · {of.revision[:12] if of.revision else of.digest}"
@@ -403,7 +430,7 @@ def caption(provenance: Provenance) -> None:
         parts.append(_("computed live") + took)
     else:
         parts.append(_("stored with the bundle"))
-    st.caption(" · ".join(parts))
+    return " · ".join(parts)
 
 
 def csv_bytes(rows: Sequence[Mapping[str, object]]) -> bytes:

@@ -263,7 +263,7 @@ def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
         if shown.of.family == "ddpm"
         else _("The VAE generated these pictures; no photograph is among them.")
     )
-    figures.caption(Provenance(shown.of, live=False, settings=shown.settings))
+    st.caption(figures.in_words(Provenance(shown.of, live=False, settings=shown.settings)))
     settings = of.config["data"]
     words = _("Download the real test digits ({megabytes} MB)")
     data_sets.offer(settings["name"], settings["test_split"], words, f"{prefix}_download")

@@ -127,8 +127,7 @@ def curves(
                 along=bool(shots(bundle)),
                 levels=read_against,
             )
-            figures.caption(provenance)
-            figures.downloads(key, rows=lambda: history)
+            figures.about(provenance, key, rows=lambda: history)
 
 
 def _column(rows: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:

@@ -139,8 +139,8 @@ def table(
         hide_index=True,
         width="stretch",
     )
-    figures.caption(run_charts.provenance(records, epoch, {_("rule"): _rule(share)}))
-    figures.downloads(
+    figures.about(
+        run_charts.provenance(records, epoch, {_("rule"): _rule(share)}),
         "collapse_state",
         rows=lambda: [
             {

@@ -60,8 +60,8 @@ from pages.simsiam.parts.toy_charts import (
 from pages.simsiam.parts.toy_settings import (
     PRESETS,
     baseline,
-    caption,
     presets,
+    provenance,
     said_of,
     switches,
     take,
@@ -228,7 +228,8 @@ def moving(pair: Sequence[Run], own: ToyConfig) -> None:
                 st.markdown(f"#### {_(side)}")
                 st.caption(said_of(run.config, _("with stop-gradient and a predictor that learns")))
                 cloud(run, _(side), limit, key)
-                figures.downloads(
+                figures.about(
+                    provenance(pair, own),
                     key,
                     rows=lambda state=state: [
                         {"class": int(c) + 1, "x": float(x), "y": float(y)}
@@ -236,13 +237,11 @@ def moving(pair: Sequence[Run], own: ToyConfig) -> None:
                     ],
                 )
                 figures_of(state, own.dim)
-        caption(pair, own)
         columns = st.columns(2, gap="medium") + st.columns(2, gap="medium")
         for column, code in zip(columns, CURVES, strict=True):
             with column:
                 curve(pair, code, f"toy_{code}")
-                figures.downloads(f"toy_{code}", rows=lambda: rows_of(pair))
-                caption(pair, own)
+                figures.about(provenance(pair, own), f"toy_{code}", rows=lambda: rows_of(pair))
         spectra(pair, own)
 
 
@@ -262,8 +261,7 @@ def spectra(pair: Sequence[Run], own: ToyConfig) -> None:
                 span=(0, 1.02),
                 levels=[Level(1 / own.dim, "1/d")],
             )
-            figures.downloads(key, rows=lambda: rows_of(pair))
-            caption(pair, own)
+            figures.about(provenance(pair, own), key, rows=lambda: rows_of(pair))
     if own.predictor == "linear":
         spectrum(
             pair[1],
@@ -272,7 +270,8 @@ def spectra(pair: Sequence[Run], own: ToyConfig) -> None:
             _("What the linear predictor does along every direction of z, by step"),
             "toy_gains",
         )
-        figures.downloads(
+        figures.about(
+            provenance(pair, own),
             "toy_gains",
             rows=lambda: [
                 {"step": state.step, "direction": j + 1, "gain": float(gain)}
@@ -280,7 +279,6 @@ def spectra(pair: Sequence[Run], own: ToyConfig) -> None:
                 for j, gain in enumerate(state.gains)
             ],
         )
-        caption(pair, own)
 
 
 # ---------------------------------------------------------------- questions
@@ -400,7 +398,7 @@ def real_runs(own: ToyConfig) -> None:
         ]
         if rows:
             st.dataframe(rows, hide_index=True, width="stretch")
-            figures.caption(
+            figures.about(
                 run_charts.provenance(shown, None, run_charts.over(shown[0], "test_knn_accuracy"))
             )
             runs.what_they_are(shown)

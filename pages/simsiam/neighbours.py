@@ -295,7 +295,7 @@ def row_of(
             columns=COLUMNS,
             factor=6,
         )
-    figures.caption(Provenance(record.bundle, live=True, settings={_("picture"): picked.words}))
+    figures.about(Provenance(record.bundle, live=True, settings={_("picture"): picked.words}))
 
 
 # ---------------------------------------------------------------- k
@@ -323,8 +323,9 @@ def against_k(pair: networks.Pair, picked: Picked, temperature: float) -> None:
         )
     )
     settings = {_("picture"): picked.words, "τ": number(temperature, 2)}
-    figures.caption(Provenance(pair.chosen.bundle, live=True, settings=settings))
-    figures.downloads("near_by_k", rows=lambda: rows)
+    figures.about(
+        Provenance(pair.chosen.bundle, live=True, settings=settings), "near_by_k", rows=lambda: rows
+    )
 
 
 # ---------------------------------------------------------------- the page

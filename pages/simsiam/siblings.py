@@ -387,8 +387,10 @@ def table(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
         hide_index=True,
         width="stretch",
     )
-    figures.caption(
-        run_charts.provenance(records, None, run_charts.over(records[0], "test_knn_accuracy"))
+    figures.about(
+        run_charts.provenance(records, None, run_charts.over(records[0], "test_knn_accuracy")),
+        "siblings_table",
+        rows=lambda: rows,
     )
     st.caption(
         _(
@@ -402,7 +404,6 @@ def table(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
             device=records[0].bundle.config["training"]["device"],
         )
     )
-    figures.downloads("siblings_table", rows=lambda: rows)
 
 
 # ---------------------------------------------------------------- the page

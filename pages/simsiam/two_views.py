@@ -183,7 +183,6 @@ def steps(picked: Picked, views: list[View], provenance: Provenance) -> None:
         st.markdown(_("**View {index}**, from left to right").format(index=index + 1))
         tiles = [(picked.picture, _("the picture"), _("The picture")), *stage_tiles(view)]
         figures.row(tiles, width=STAGE * len(tiles))
-    figures.caption(provenance)
     size = picked.picture.shape[0]
     columns = 1 + max(len(view.stages) for view in views)
     blank = np.full((size, size, 3), 255, dtype=np.uint8)
@@ -191,7 +190,8 @@ def steps(picked: Picked, views: list[View], provenance: Provenance) -> None:
     for view in views:
         row = [picked.picture, *(stage.picture for stage in view.stages)]
         filled += row + [blank] * (columns - len(row))
-    figures.downloads(
+    figures.about(
+        provenance,
         "two_views",
         png=lambda: figures.enlarge(figures.grid(np.stack(filled), columns), 4),
         rows=lambda: [
@@ -444,7 +444,7 @@ def show(pair: Pair) -> None:
     )
     with pictures:
         figures.row(framed(picked, views), width=figures.WIDE)
-        figures.caption(provenance)
+        figures.about(provenance)
     steps(picked, views, provenance)
     others = other_pictures(picked, pair.chosen)
     alike(pair, views, others, recipe, seed, picked.words)

@@ -198,7 +198,15 @@ def travel(name: str, first: Start, second: Start) -> None:
     with above:
         show_ways(found, n_samples)
         here = {**settings, _("way"): percent(share / STOPS[-1])}
-        figures.caption(replace(provenance, settings=here))
+        with figures.about(replace(provenance, settings=here)):
+            for walk in walks:
+                st.markdown(_(KINDS[walk.kind]))
+                figures.downloads(
+                    f"interpolation_{walk.kind}",
+                    png=lambda walk=walk: figures.grid(walk.pictures, n_samples),
+                    gif=lambda walk=walk: figures.enlarge(walk.pictures, 8),
+                    rows=lambda walk=walk: walk_rows([walk]),
+                )
     st.markdown(
         _(
             "Mixing pixels shows **both pictures at once**, one through the other; a way through "
@@ -208,12 +216,6 @@ def travel(name: str, first: Start, second: Start) -> None:
     for column, walk in zip(st.columns(2, gap="large"), walks, strict=True):
         with column:
             st.markdown(verdict(walk))
-            figures.downloads(
-                f"interpolation_{walk.kind}",
-                png=lambda walk=walk: figures.grid(walk.pictures, n_samples),
-                gif=lambda walk=walk: figures.enlarge(walk.pictures, 8),
-                rows=lambda walk=walk: walk_rows([walk]),
-            )
     st.subheader(_("Is it smooth?"), anchor=False)
     left, right = st.columns(2, gap="large")
     with left:

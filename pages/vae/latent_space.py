@@ -167,8 +167,8 @@ def said(
     tiles = [before, now, difference(now, before)]
     if start.picture is not None:
         tiles.insert(0, start.picture)
-    figures.caption(Provenance(explorer.bundle, True, seconds, {_("start"): start.words}))
-    figures.downloads(
+    figures.about(
+        Provenance(explorer.bundle, True, seconds, {_("start"): start.words}),
         "latent_now",
         png=lambda: figures.grid(np.stack(tiles), len(tiles)),
         rows=lambda: [
@@ -188,8 +188,8 @@ def said_of_strip(
 ) -> None:
     """The same of one unit from end to end."""
     kl = number(float(explorer.kl_per_unit[unit]), 2)
-    figures.caption(Provenance(explorer.bundle, True, seconds, {_("unit"): unit + 1, "KL": kl}))
-    figures.downloads(
+    figures.about(
+        Provenance(explorer.bundle, True, seconds, {_("unit"): unit + 1, "KL": kl}),
         "latent_traversal",
         png=lambda: figures.grid(figures.enlarge(strip, 4), len(strip), gap=4),
         gif=lambda: figures.enlarge(strip, 8),

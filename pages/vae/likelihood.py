@@ -42,8 +42,8 @@ def reconstructions(explorer: VAEExplorer, start: Start, found: Timed[Evidence])
         ),
     ]
     figures.row(tiles)
-    figures.caption(provenance(explorer, start, found))
-    figures.downloads(
+    figures.about(
+        provenance(explorer, start, found),
         "likelihood_pictures",
         png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
     )
@@ -338,8 +338,8 @@ def extremes(explorer: VAEExplorer, kind: str, title: str) -> None:
             f"{number(float(mse.min()), 4)} – {number(float(mse.max()), 4)}"
         )
     }
-    figures.caption(Provenance(explorer.bundle, live=False, settings=settings))
-    figures.downloads(
+    figures.about(
+        Provenance(explorer.bundle, live=False, settings=settings),
         f"likelihood_{kind}",
         png=lambda: figures.grid(shown, 8),
         rows=lambda: [

@@ -92,8 +92,8 @@ def draw(explorer: VAEExplorer) -> None:
         pictures, columns=8, alt=_("{count} pictures that the VAE generated").format(count=count)
     )
     settings = {_("seed"): seed, _("temperature"): number(temperature, 2)}
-    figures.caption(Provenance(explorer.bundle, True, seconds, settings))
-    figures.downloads(
+    figures.about(
+        Provenance(explorer.bundle, True, seconds, settings),
         "vae_samples",
         png=lambda: sheet,
         rows=lambda: [
@@ -163,14 +163,14 @@ def show_epoch(explorer: VAEExplorer) -> None:
         words = _("The test digits themselves")
         cells.append(film.Cell(film.levels(shown[None], columns=6), words, words))
     film.show("training_epoch_film", "training_epoch", [film.Row(cells, "sheets")])
-    figures.caption(Provenance(bundle, live=False, settings={_("epoch"): epoch}))
-    left, right = st.columns(2, gap="large")
-    with left:
+    with figures.about(Provenance(bundle, live=False, settings={_("epoch"): epoch})):
+        st.markdown(_("Samples"))
         training.saved(bundle, "samples", epoch, "vae_samples_by_epoch")
-    with right:
+        st.markdown(_("Reconstructions"))
         training.saved(bundle, "reconstructions", epoch, "vae_reconstructions_by_epoch")
-    if len(cells) > 2:
-        figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))
+        if len(cells) > 2:
+            st.markdown(_("The test digits themselves"))
+            figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))
 
 
 def linear_model(bundle: Bundle, code: str) -> list[Level]:

@@ -119,6 +119,7 @@ def test_a_link_survives_the_switch_of_language(tab):
 
 def test_figures_and_data_are_downloaded(tab):
     go(tab, "interpolation")
+    tab.get_by_role("button", name="Source and data").first.click()
     for label, start in (("PNG", b"\x89PNG"), ("GIF", b"GIF8"), ("CSV", b"kind,step")):
         with tab.expect_download() as download:
             tab.get_by_role("button", name=label).first.click()

@@ -68,8 +68,11 @@ def show(
     ).format(count=len(vae.pictures), devices="; ".join(sorted(devices)))
     st.caption(words)
     (_title, first), *others = judged
-    figures.caption(Provenance(first, live=False, also=[of for _title, of in others]))
-    figures.downloads("final_figures", rows=lambda: rows)
+    figures.about(
+        Provenance(first, live=False, also=[of for _title, of in others]),
+        "final_figures",
+        rows=lambda: rows,
+    )
 
 
 def final_row(title: str, of: Bundle, vae: ModelSamples) -> dict[str, object]:

@@ -102,9 +102,9 @@ def one_picture(explorer: DDPMExplorer, one: Picked) -> None:
             _("attack"): f"{ATTACKS[kind]} {levels}/255",
             _("seed"): seed,
         }
-        figures.caption(Provenance(judge.bundle, True, settings=settings))
         tiles = np.stack([one.picture, louder(one.picture, attacked), attacked])
-        figures.downloads(
+        figures.about(
+            Provenance(judge.bundle, True, settings=settings),
             "attacked",
             png=lambda: figures.grid(tiles, len(tiles)),
             rows=lambda: [
@@ -151,7 +151,7 @@ def purified(
         _("sampler"): _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
     }
     provenance = Provenance(explorer.bundle, True, back.seconds, settings)
-    figures.caption(provenance)
+    figures.about(provenance, "purified", png=lambda: sheet)
     low, high = wilson(right, DRAWS)
     figure = go.Figure()
     interval = _("Wilson interval (90%)")
@@ -178,7 +178,6 @@ def purified(
         for i, level in enumerate(t)
         for draw in range(DRAWS)
     ]
-    figures.downloads("purified", png=lambda: sheet)
     figures.chart(
         figure,
         "purified_curve",

@@ -182,8 +182,8 @@ def at_level(found: SweepResult, index: int) -> None:
             ],
         )
         provenance = found.provenance(index)
-        figures.caption(replace(provenance, settings={**provenance.settings, "t′": t}))
-        figures.downloads(
+        figures.about(
+            replace(provenance, settings={**provenance.settings, "t′": t}),
             "t_star_level",
             png=lambda: figures.grid(np.stack([original, *(one[place] for one in frames)]), 4),
             rows=lambda: [row for row in table(found, index) if row["t"] == t],
@@ -284,8 +284,8 @@ def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) ->
             "One look: what the network sees in x_t at once, without any step."
         )
     )
-    figures.caption(found.provenance(index))
-    figures.downloads(
+    figures.about(
+        found.provenance(index),
         "t_star",
         png=lambda: sheet,
         rows=lambda: table(found, index),
@@ -498,8 +498,8 @@ def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
         _("seeds"): f"{found.seed} – {last}",
     }
     provenance = found.provenance(0)
-    figures.caption(replace(provenance, settings={**provenance.settings, **every}))
-    figures.downloads(
+    figures.about(
+        replace(provenance, settings={**provenance.settings, **every}),
         "t_star_pictures",
         png=lambda: figures.grid(np.stack([one.picture for one in found.picked]), 4),
         rows=lambda: rows,
@@ -543,7 +543,6 @@ def three_ways(found: SweepResult) -> None:
         ]
         film.show("three_film", "three_t", [film.Row(cells, widest=figures.WIDE)])
         also = [explorer.bundle for explorer in vaes]
-        figures.caption(replace(found.provenance(index), also=also))
         stack = np.stack([pixels for _title, pixels, _source in ways])[None, :, None]
         compared = found.judge.compare(original[None], stack)
         rows = [
@@ -568,7 +567,8 @@ def three_ways(found: SweepResult) -> None:
                 Column("p", "p", digits(2)),
             ],
         )
-        figures.downloads(
+        figures.about(
+            replace(found.provenance(index), also=also),
             "three_ways",
             png=lambda: figures.grid(
                 np.stack([original, back.noised[index, place, 0], *stack[0, :, 0]]), 2 + len(ways)

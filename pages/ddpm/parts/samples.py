@@ -132,5 +132,4 @@ def shown(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: flo
         sheet = figures.strip(drawn.pictures, labels, columns=COLUMNS, alt=alt)
     else:
         sheet = figures.sheet(drawn.pictures, columns=COLUMNS, alt=alt)
-    figures.caption(drawn.provenance)
-    figures.downloads(f"samples_{drawn.family}", png=lambda: sheet)
+    figures.about(drawn.provenance, f"samples_{drawn.family}", png=lambda: sheet)

@@ -154,8 +154,11 @@ def follow_by_epoch(
         now=_epoch_now(),
         levels=[Level(one.value, one.name, one.colour, one.dash) for one in references],
     )
-    figures.caption(provenance(records, epoch, over(records[0], column)))
-    figures.downloads(key, rows=lambda: _rows(records, values, column))
+    figures.about(
+        provenance(records, epoch, over(records[0], column)),
+        key,
+        rows=lambda: _rows(records, values, column),
+    )
 
 
 def spectrum(
@@ -189,8 +192,11 @@ def spectrum(
         now=_epoch_now(),
         along=False,
     )
-    figures.caption(provenance(records, epoch, over(records[0], f"test_rank_{layer}")))
-    figures.downloads(key, rows=lambda: _spectrum_rows(records, layer, epoch))
+    figures.about(
+        provenance(records, epoch, over(records[0], f"test_rank_{layer}")),
+        key,
+        rows=lambda: _spectrum_rows(records, layer, epoch),
+    )
 
 
 def plane(
@@ -226,8 +232,9 @@ def plane(
         square=True,
     )
     settings = {_("over"): _("{count} test pictures").format(count=number(points.shape[1], 0))}
-    figures.caption(provenance([record], epoch, settings))
-    figures.downloads(key, rows=lambda: _map_rows(record, layer, epoch))
+    figures.about(
+        provenance([record], epoch, settings), key, rows=lambda: _map_rows(record, layer, epoch)
+    )
 
 
 def reach(records: Sequence[RunRecord], layer: Layer) -> float:

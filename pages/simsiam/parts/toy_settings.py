@@ -151,19 +151,17 @@ def differences(own: ToyConfig) -> dict[str, str]:
     return dict(words for name, words in said.items() if getattr(own, name) != getattr(base, name))
 
 
-def caption(runs: Sequence[Run], own: ToyConfig) -> None:
+def provenance(runs: Sequence[Run], own: ToyConfig) -> str:
     """What was trained, with which settings, and how long it took."""
     changed = said_of(own, nothing=_("the same"))
     seconds = sum(run.states[-1].seconds for run in runs)
-    st.caption(
-        " · ".join(
-            (
-                _("toy SimSiam, {count} parameters").format(count=parameters(own)),
-                _("seed: {seed}").format(seed=own.seed),
-                _("steps: {steps}").format(steps=number(own.steps, 0)),
-                f"d = {own.dim}",
-                _("on the right {changed}").format(changed=changed),
-                _("computed live") + f" · {number(seconds, 2)} s",
-            )
+    return " · ".join(
+        (
+            _("toy SimSiam, {count} parameters").format(count=parameters(own)),
+            _("seed: {seed}").format(seed=own.seed),
+            _("steps: {steps}").format(steps=number(own.steps, 0)),
+            f"d = {own.dim}",
+            _("on the right {changed}").format(changed=changed),
+            _("computed live") + f" · {number(seconds, 2)} s",
         )
     )
