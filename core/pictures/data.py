@@ -82,6 +82,10 @@ SOURCES: dict[str, DataSource] = {
 }
 
 
+CROPS = {("svhn", "jittered"): 4}
+"""Splits in which several pictures show the same digit, and how many: they are not independent."""
+
+
 @dataclass(frozen=True)
 class PictureSet:
     """Pictures uint8 (N, 32, 32, 3) with labels int64 (N,) and where they came from."""

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.simsiam.representation import checked_rows, normalise
+from core.rows import checked_rows
+from core.simsiam.representation import normalise
 
 CHUNK = 256
 """Queries whose similarities to the whole bank are held at once."""

@@ -16,23 +16,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from core.rows import as_double, checked_rows
+
 CHUNK = 256
 """Rows whose distances to all others are held at once."""
-
-
-def as_double(x: Tensor) -> Tensor:
-    """``x`` in float64, on the CPU where its device has none."""
-    return (x.cpu() if x.device.type == "mps" else x).double()
-
-
-def checked_rows(name: str, x: Tensor, least: int = 1) -> Tensor:
-    """``x`` in float64; ValueError where it is no finite (N, d) with N at least ``least``."""
-    if x.ndim != 2 or len(x) < least or x.shape[1] < 1:
-        raise ValueError(f"{name} must be (N, d) with N at least {least}, got {tuple(x.shape)}")
-    x = as_double(x)
-    if not x.isfinite().all():
-        raise ValueError(f"{name} must be finite, got NaN or infinity")
-    return x
 
 
 def normalise(x: Tensor) -> Tensor:

@@ -49,11 +49,27 @@ class ClassProfiles:
         away = self.mean - self.overall
         return np.divide(away, spread, out=np.zeros_like(away), where=spread > 1e-8)
 
-    def peaks(self, threshold: float) -> np.ndarray:
-        """Where the absolute deviation reaches ``threshold``: boolean (C, d)."""
+    def error(self, crops: int = 1) -> np.ndarray:
+        """Standard error of the class means: (C, d), std / sqrt(number of independent pictures).
+
+        ``crops`` pictures show the same digit. They are alike, so that they count as one: the error is at
+        most this large, and would be so if all crops of a digit had the same latent.
+        """
+        if crops < 1:
+            raise ValueError(f"crops must be at least 1, got {crops}")
+        independent = np.maximum(self.count / crops, 1)
+        return self.std / np.sqrt(independent)[:, None]
+
+    def peaks(self, threshold: float, crops: int = 1) -> np.ndarray:
+        """Where a class stands out: boolean (C, d).
+
+        Its absolute deviation reaches ``threshold``, and its mean lies at least two standard errors
+        (``crops`` as ``error`` takes it) from the mean of all classes: few pictures make no peak.
+        """
         if not threshold > 0:
             raise ValueError(f"threshold must be above 0, got {threshold}")
-        return np.abs(self.deviation) >= threshold
+        sure = np.abs(self.mean - self.overall) >= 2 * self.error(crops)
+        return (np.abs(self.deviation) >= threshold) & sure
 
     @property
     def explained(self) -> np.ndarray:

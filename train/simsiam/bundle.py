@@ -10,11 +10,11 @@ from torch import Tensor
 
 from core.bundles import bundle as bundles
 from core.bundles.weights import stored_weights
+from core.linear_probe import linear_probe
 from core.pictures.data import PictureSet
 from core.simsiam import methods, neighbours
 from core.simsiam.explorer import golden_deviation, golden_outputs
 from core.simsiam.joint_embedding import JointEmbedding
-from core.simsiam.linear_probe import linear_probe
 from train.run import ancestry, sets
 from train.run.bundling import Measured, bundle_config, rounded
 from train.run.loop import Resident

@@ -24,12 +24,15 @@ from core.vae.latent_profiles import profile
 from core.vae.latents import active_units
 from core.vae.model import VAE
 from core.vae.networks import VAEConfig
+from core.vae.readouts import read
 from train.run import ancestry, loop, sets
 from train.run.bundling import Measured, bundle_config, progress_files, rounded, shown_rows
 
 DRAWS = 5
 IMPORTANCE_SAMPLES = (1, 10, 100, 1000)
 IMPORTANCE_PICTURES = 200
+READ_FROM = 20_000
+"""Readers of z learn from so many training pictures at most."""
 EXTREMES = 16
 SHEET_PICTURES = 24
 SHEET_COLUMNS = 8
@@ -38,7 +41,9 @@ SHEET_COLUMNS = 8
 def decodings_at_end(train_pictures: int, test_pictures: int) -> int:
     """How many pictures ``write`` encodes or decodes, for a time budget."""
     importance = min(IMPORTANCE_PICTURES, test_pictures) * max(IMPORTANCE_SAMPLES)
-    return train_pictures + test_pictures * (DRAWS + 2) + importance
+    # Fitting a line through all pixels of a picture costs about what decoding it does.
+    read_from = 2 * min(train_pictures, READ_FROM)
+    return train_pictures + read_from + test_pictures * (DRAWS + 3) + importance
 
 
 # ---------------------------------------------------------------- figures
@@ -128,6 +133,22 @@ def class_profiles(
     }
 
 
+@torch.no_grad()
+def readouts(
+    model: VAE, train_set: PictureSet, test_set: PictureSet, device: torch.device
+) -> dict[str, float | int]:
+    """How well simple readers name the class of test pictures from z, and a line from pixels."""
+
+    def side(of: PictureSet) -> tuple[Tensor, Tensor, Tensor]:
+        rows = shown_rows(len(of), READ_FROM)
+        levels = loop.resident(of.pictures[rows], device)
+        z = torch.cat([model.encode(loop.as_float(batch)).mean for batch in levels.split(512)])
+        pixels = loop.as_float(levels).flatten(1)
+        return pixels, z, torch.from_numpy(of.labels[rows]).to(device)
+
+    return read((side(train_set), side(test_set)), len(train_set.class_names)).figures()
+
+
 def linear_model(train_set: PictureSet, test_set: PictureSet) -> tuple[dict, dict[str, np.ndarray]]:
     """Probabilistic PCA with unit noise on the same pictures, and its exact test nll."""
 
@@ -189,6 +210,7 @@ def measure(
             "test": figures,
             "importance_weighted": importance_figures(model, levels),
             "linear_model": linear_figures,
+            "readouts": readouts(model, train_set, test_set, device),
             "protocol": protocol(about),
         },
         profiles={
@@ -251,7 +273,23 @@ def protocol(about: dict) -> str:
         f"float32; nll and kl in nats, mean over {DRAWS} draws of z a picture, the constant "
         f"{NLL_CONSTANT:.1f} included. Importance-weighted bound on {bounded} pictures "
         "spread over the test set. Linear model: probabilistic PCA with unit noise fitted on the "
-        "same training pictures, exact."
+        "same training pictures, exact. Readers of z: multinomial logistic regression (penalty 1e-3 on "
+        f"standardised features, to convergence) on at most {READ_FROM:,} of the training pictures, on "
+        "all pixels, on the encoder's means and on these with all their products; and the vote of the "
+        "nearest training pictures in z (Euclidean)."
+    )
+
+
+def read_in_words(metrics: dict) -> str:
+    """What readers of z make of the class, in one sentence of the card; nothing of older bundles."""
+    if "readouts" not in metrics:
+        return ""
+    found = metrics["readouts"]
+    return (
+        f"The class of a test picture is read from z by a line in {found['linear']:.1%} of cases, by a line "
+        f"through z and its products in {found['products']:.1%}, by the vote of the {found['k']} nearest "
+        f"training pictures in {found['neighbours']:.1%}; by a line from all pixels in {found['pixels']:.1%}; "
+        f"the most common class is right in {found['most_common']:.1%}."
     )
 
 
@@ -292,6 +330,7 @@ Every nll holds the constant {test["nll_constant"]:.1f} of a unit-variance likel
 Mean squared error of a reconstruction {test["mse"]:.4f} (pictures in [-1, 1]);
 {test["active_units"]} of {architecture["latent_dim"]} units are active;
 {test["bits_per_dimension"]:.3f} bits per dimension.
+{read_in_words(metrics)}
 
 {metrics["protocol"]}
 

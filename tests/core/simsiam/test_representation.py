@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from core.ddpm.clustering import principal_components
+from core.rows import checked_rows
 from core.simsiam.representation import (
     CHUNK,
     alignment,
-    checked_rows,
     effective_rank,
     normalise,
     principal_plane,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from core.simsiam.linear_probe import linear_probe
+from core.linear_probe import linear_probe
 
 CLASSES = 4
 

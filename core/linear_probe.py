@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.simsiam.representation import checked_rows
+from core.rows import checked_rows
 
 
 @dataclass(frozen=True)
