@@ -20,6 +20,7 @@ from core.vae import VAEConfig
 from tests.narrow import without_onednn
 from train.ddpm import bundle as ddpm_bundle
 from train.ddpm import trainer as ddpm
+from train.ddpm import way
 from train.judge import judged
 from train.judge import trainer as judge
 from train.release import embed, measure
@@ -53,6 +54,7 @@ SIZE = replace(
 FEW = {
     vae_bundle: {"IMPORTANCE_PICTURES": 6, "IMPORTANCE_SAMPLES": (1, 10, 50)},
     ddpm_bundle: {"SAMPLES": 40, "LEVEL_PICTURES": 16, "COMPONENTS": 6},
+    way: {"SEEDS": 40},
     judged: {
         "SAMPLES": 60,
         "TOLD_APART": 20,
@@ -109,7 +111,9 @@ def make_bundles(folder: Path, made: Path) -> None:
     def add(bundle: Path, name: str, title: str, *, judged_too: bool = False, record: bool = False):
         if judged_too:
             measure.main(
-                Namespace(bundle=bundle, folder="", device="cpu", t_star=None, seconds=False)
+                Namespace(
+                    bundle=bundle, folder="", device="cpu", t_star=None, seconds=False, way=False
+                )
             )
         embed.main(
             Namespace(bundle=bundle, name=name, title=title, record=record, checkpoints=made)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from core.judge.explorer import JudgeExplorer
 from train.graph import Graph
 from train.run.bundling import Measured
 from train.run.settings import Training
@@ -26,6 +27,8 @@ class TrainedFamily:
     the judge has something to say: given the model, the judge, and the same. ``of_training``:
     beginnings of names of figures and arrays that tell of earlier weights, and are not measured again.
     ``clocked``, where pages show how long a model takes: the figures ``timing``, given model and device.
+    ``way``, where a bundle keeps a way back with chosen seeds: its figures and sheet, given the model, the
+    judge, the device.
     ``graphs``: ONNX files, of the model and the golden inputs. ``record``: whether a bundle is worth
     keeping without weights. ``task``: the Hub's name for what such a model does. ``figures``: metric's
     type, its words, and where it stands in metrics.json.
@@ -44,4 +47,5 @@ class TrainedFamily:
     judged: Callable[..., tuple[dict, dict]] | None = None
     of_training: tuple[str, ...] = ()
     clocked: Callable[[Any, Any], dict] | None = None
+    way: Callable[[Any, JudgeExplorer, Any], Measured] | None = None
     record: bool = False

@@ -4,12 +4,14 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from core.errors import AtelierError
 from core.families import family_of, open_bundle
 from train.__main__ import main
 from train.ddpm import bundle as ddpm_bundle
+from train.ddpm import way
 from train.families import TRAINED, trained_family_of
 from train.judge import judged
 from train.release import verify
@@ -58,6 +60,7 @@ def small(few_ddpm_figures, judge_at_hand):
     def small(patch):
         few_ddpm_figures(patch)
         patch.setattr(judged, "CHECKPOINTS", judge_at_hand)
+        patch.setattr(way, "SEEDS", 12)
         for name, value in FEW.items():
             patch.setattr(judged, name, value)
 
@@ -163,7 +166,9 @@ def differing(said):
 
 def test_weights_history_and_pictures_keep_their_bytes(pair):
     plain, measured = pair
-    assert set(plain.sha256) == set(measured.sha256)
+    added = set(measured.sha256) - set(plain.sha256)
+    assert added == ({"progress/epoch-0002-way.jpg"} if plain.family == "ddpm" else set())
+    assert set(plain.sha256) <= set(measured.sha256)
     changed = {name for name, value in plain.sha256.items() if measured.sha256[name] != value}
     assert changed == {"metrics.json", "profiles.safetensors", "README.md"}
     assert any(name.startswith("progress/") for name in plain.sha256)
@@ -173,6 +178,8 @@ def test_all_that_was_known_stays_and_what_the_judge_says_is_added(pair, tiny_ju
     plain, measured = pair
     metrics = dict(measured.metrics)
     found = metrics.pop("judged")
+    assert ("way" in metrics) is (plain.family == "ddpm")
+    metrics.pop("way", None)
     assert metrics == plain.metrics
     assert found["samples"]["judge"] == open_bundle(tiny_judge_bundle).digest
     assert found["samples"]["samples"] == 7
@@ -220,9 +227,75 @@ def test_seconds_of_a_family_that_shows_none_are_refused(family, capsys, request
     assert f"the family {family}" in capsys.readouterr().err
 
 
+def test_the_way_back_alone_is_made_where_it_is_asked_for(
+    abacus_ddpm, measured_ddpm, tmp_path, capsys
+):
+    """And is the one that measuring all of it makes; verify makes it again."""
+    folder = shutil.copytree(abacus_ddpm, tmp_path / "ddpm")
+    before = open_bundle(folder)
+    assert run("measure", folder, "--way") == 0
+    after, whole = open_bundle(folder), open_bundle(measured_ddpm)
+    assert {**after.metrics, "way": 0} == {**before.metrics, "way": 0}
+    assert after.metrics["way"] == whole.metrics["way"]
+    (sheet,) = after.progress("way").values()
+    assert sheet.read_bytes() == next(iter(whole.progress("way").values())).read_bytes()
+    changed = {file for file, value in before.sha256.items() if after.sha256[file] != value}
+    assert changed == {"metrics.json", "README.md"}
+    assert after.card.removeprefix(before.card) == way.card_section(after.metrics["way"])
+    assert run("verify", folder) == 0
+    assert "sheet way" in capsys.readouterr().out
+
+
+def test_verify_finds_an_altered_way_back(abacus_ddpm, tmp_path, capsys):
+    folder = shutil.copytree(abacus_ddpm, tmp_path / "ddpm")
+    assert run("measure", folder, "--way") == 0
+    (sheet,) = open_bundle(folder).progress("way").values()
+    shown = np.asarray(Image.open(sheet))
+    Image.fromarray(shown[::-1]).save(sheet)  # from digits to noise
+    edit_json(folder / "metrics.json", lambda metrics: metrics["way"]["confidence"].insert(0, 2.0))
+    edit_json(folder / "metrics.json", lambda metrics: metrics["way"]["confidence"].pop())
+    assert run("verify", folder) == 1
+    found = differing(capsys.readouterr().out)
+    assert "way.confidence.0" in found
+    assert "sheet" in found
+
+
+@pytest.mark.parametrize("family", ["vae", "judge"])
+def test_a_way_back_of_a_family_that_has_none_is_refused(family, capsys, request, tmp_path):
+    name = {"vae": "tiny_bundle"}.get(family, f"tiny_{family}_bundle")
+    folder = shutil.copytree(request.getfixturevalue(name), tmp_path / family)
+    assert run("measure", folder, "--way") == 1
+    assert f"the family {family}" in capsys.readouterr().err
+
+
+def test_without_a_judge_nobody_chooses_a_way_back(abacus_ddpm, tmp_path, capsys, no_judge):
+    folder = shutil.copytree(abacus_ddpm, tmp_path / "ddpm")
+    before = open_bundle(folder).digest
+    assert run("measure", folder, "--way") == 1
+    assert "no judge" in capsys.readouterr().err
+    assert open_bundle(folder).digest == before
+
+
+def test_a_way_back_of_which_no_figure_tells_does_not_stay(
+    measured_ddpm, abacus_ddpm, tmp_path, no_judge
+):
+    folder = shutil.copytree(measured_ddpm, tmp_path / "ddpm")
+    assert run("measure", folder) == 0
+    left, plain = open_bundle(folder), open_bundle(abacus_ddpm)
+    assert set(left.sha256) == set(plain.sha256)
+    assert left.metrics == plain.metrics
+    assert left.card == plain.card
+
+
+def test_seconds_and_the_way_back_are_not_asked_for_at_once(abacus_ddpm):
+    with pytest.raises(SystemExit):
+        run("measure", abacus_ddpm, "--seconds", "--way")
+
+
 def test_the_card_goes_on_with_what_the_judge_says(pair):
     plain, measured = pair
     assert measured.card.startswith(plain.card)
+    assert ("the seeds are **chosen**" in measured.card.lower()) is (plain.family == "ddpm")
     section, said = measured.card.removeprefix(plain.card), measured.metrics["judged"]
     samples = said["samples"]
     for row in (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.ddpm.model import PRESETS
-from train.ddpm import bundle, trainer
+from train.ddpm import bundle, trainer, way
 from train.ddpm.graphs import graphs
 from train.family import TrainedFamily
 from train.judge import judged
@@ -28,4 +28,5 @@ TRAINED = TrainedFamily(
     ),
     judged=judged.of_ddpm,
     clocked=bundle.timing,
+    way=way.measure,
 )

@@ -10,7 +10,9 @@ from safetensors.numpy import load_file
 from core.bundles import bundle as bundles
 from core.bundles.bundle import Bundle
 from core.families import family_of, open_bundle
+from train.ddpm import way
 from train.families import trained_family_of
+from train.judge import judged
 from train.release import verify
 from train.run import loop
 from train.run.bundling import Measured
@@ -24,10 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="t* of N test pictures instead of all; 0: neither that nor purification",
     )
-    parser.add_argument(
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument(
         "--seconds",
         action="store_true",
         help="how long the model takes on this machine, and nothing else: for a machine that is quiet",
+    )
+    alone.add_argument(
+        "--way",
+        action="store_true",
+        help="the way back that Home shows, and nothing else: a chosen seed for every digit",
     )
 
 
@@ -37,9 +45,16 @@ def main(arguments: argparse.Namespace) -> None:
     device = loop.pick_device(arguments.device)
     if arguments.seconds:
         measured = clocked(bundle, device)
+    elif arguments.way:
+        measured = with_way(bundle, device)
     else:
         measured = verify.recompute(
-            bundle, arguments.folder, device, with_judge=True, t_star_pictures=arguments.t_star
+            bundle,
+            arguments.folder,
+            device,
+            with_judge=True,
+            with_way=True,
+            t_star_pictures=arguments.t_star,
         )
         if "timing" in bundle.metrics:
             measured.metrics["timing"] = bundle.metrics["timing"]
@@ -58,14 +73,25 @@ def clocked(bundle: Bundle, device: torch.device) -> Measured:
     )
 
 
+def with_way(bundle: Bundle, device: torch.device) -> Measured:
+    """All that was measured, with the way back; raises ValueError where none is kept or nothing can choose."""
+    family = trained_family_of(bundle)
+    if family.way is None:
+        raise ValueError(f"no way back is kept for the family {bundle.family}")
+    judge = judged.judge_for(bundle.config["data"])
+    if judge is None:
+        raise ValueError(f"no judge is here that could choose samples of {bundle.name}")
+    known = Measured(bundle.metrics, load_file(bundle.folder / "profiles.safetensors"), {})
+    return verify.together(known, family.way(family_of(bundle).load(bundle), judge, device))
+
+
 def rewritten(bundle: Bundle, measured: Measured) -> Bundle:
     """The bundle in its folder with other figures, arrays and sheets."""
     last = len(bundle.history)
-    progress = {
-        name.removeprefix("progress/"): (bundle.folder / name).read_bytes()
-        for name in bundle.sha256
-        if name.startswith("progress/")
-    }
+    chosen = set() if way.KIND in measured.metrics else {*bundle.progress(way.KIND).values()}
+    kept = (bundle.folder / name for name in bundle.sha256 if name.startswith("progress/"))
+    # A chosen way of which no figure tells any more does not stay.
+    progress = {file.name: file.read_bytes() for file in kept if file not in chosen}
     progress |= {f"epoch-{last:04d}-{kind}.jpg": sheet for kind, sheet in measured.sheets.items()}
     return bundles.write_bundle(
         bundle.folder,

@@ -17,6 +17,7 @@ from core.errors import AtelierError
 from core.families import family_of, open_bundle
 from core.pictures import images
 from core.pictures.data import PictureSet
+from train.ddpm import way
 from train.families import trained_family_of
 from train.judge import judged
 from train.run import loop, sets
@@ -86,9 +87,11 @@ def recompute(
     device: torch.device,
     *,
     with_judge: bool,
+    with_way: bool = False,
     t_star_pictures: int | None = None,
 ) -> Measured:
-    """Figures, arrays and sheets of a bundle afresh, those of the judge where asked for.
+    """Figures, arrays and sheets of a bundle afresh, those of the judge and the way that it chooses where
+    asked for.
 
     ``t_star_pictures`` as ``judged.of_ddpm`` takes it.
     """
@@ -97,17 +100,29 @@ def recompute(
     print(f"golden output: off by {family_of(bundle).golden(bundle):.1e}", flush=True)
     model = family_of(bundle).load(bundle)
     found = family.measure(model, about, train_set, test_set, device)
-    judge = judged.judge_for(about) if with_judge and family.judged else None
     found = replace(
         found,
         metrics=kept(bundle.metrics, family.of_training) | found.metrics,
         profiles=kept(bundle.profiles, family.of_training) | found.profiles,
     )
+    with_judge, with_way = with_judge and bool(family.judged), with_way and bool(family.way)
+    judge = judged.judge_for(about) if with_judge or with_way else None
     if judge is None:
         return found
-    figures, arrays = family.judged(model, judge, train_set, test_set, device, t_star_pictures)
-    return replace(
-        found, metrics=found.metrics | {"judged": figures}, profiles=found.profiles | arrays
+    if with_judge:
+        figures, arrays = family.judged(model, judge, train_set, test_set, device, t_star_pictures)
+        found = replace(
+            found, metrics=found.metrics | {"judged": figures}, profiles=found.profiles | arrays
+        )
+    return together(found, family.way(model, judge, device)) if with_way else found
+
+
+def together(first: Measured, second: Measured) -> Measured:
+    """All that two measurements found; the second one's where both did."""
+    return Measured(
+        first.metrics | second.metrics,
+        first.profiles | second.profiles,
+        first.sheets | second.sheets,
     )
 
 
@@ -120,7 +135,9 @@ def card_of(bundle: bundles.Bundle, metrics: dict) -> str:
     """The card that belongs to these figures."""
     try:
         card = trained_family_of(bundle).card(bundle.config, metrics, bundle.history)
-        return card + judged.card_section(metrics["judged"]) if "judged" in metrics else card
+        if "judged" in metrics:
+            card += judged.card_section(metrics["judged"])
+        return card + way.card_section(metrics[way.KIND]) if way.KIND in metrics else card
     except KeyError as absent:  # a figure that the comparison reports
         return f"no card without {absent}"
 
@@ -205,6 +222,7 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.folder,
         device,
         with_judge=bool(stored),
+        with_way=way.KIND in bundle.metrics,
         t_star_pictures=stored.get("t_star", {}).get("pictures", 0),
     )
     wrong = compare_figures(bundle.metrics, measured.metrics)
