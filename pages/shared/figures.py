@@ -233,12 +233,14 @@ def chart(
     rows: Rows,
     *,
     height: int = HEIGHT,
+    picked: Callable[[int], None] | None = None,
 ) -> None:
     """A Plotly figure in the house style, with where it comes from and its data.
 
-    The camera in its corner saves it as SVG.
+    The camera in its corner saves it as SVG. ``picked`` is told which point, counted from 0, a click
+    chose.
     """
-    _drawn(figure, key, alt, height)
+    _drawn(figure, key, alt, height, picked)
     about(provenance, key, rows=rows)
 
 
@@ -283,8 +285,19 @@ def _escaped(value: object) -> object:
     return value
 
 
-def _drawn(figure: go.Figure, key: str, alt: str, height: int) -> None:
+def _drawn(
+    figure: go.Figure,
+    key: str,
+    alt: str,
+    height: int,
+    picked: Callable[[int], None] | None = None,
+) -> None:
     as_written(figure)
+
+    def heard() -> None:
+        if points := st.session_state[key].selection.points:
+            picked(points[0]["point_index"])
+
     figure.update_layout(
         height=height,
         font_size=15,
@@ -302,6 +315,8 @@ def _drawn(figure: go.Figure, key: str, alt: str, height: int) -> None:
         key=key,
         alt=alt,
         width="stretch",
+        on_select=heard if picked else "ignore",
+        selection_mode="points",
         config={
             "displaylogo": False,
             "displayModeBar": True,

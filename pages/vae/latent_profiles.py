@@ -1,21 +1,21 @@
-"""Latent profiles: what every class looks like as a bar chart over the latent units."""
+"""Latent profiles: what the code z knows of a class, as a bar chart a class and by what readers find."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 import streamlit as st
-from plotly.subplots import make_subplots
 
+from core.pictures.data import CROPS
 from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.latent_profiles import ClassProfiles
 from core.vae.latents import ACTIVE_VARIANCE, active_units
-from pages.shared import controls, data_sets, figures, loaders
-from pages.shared.colours import PALE, SYMBOL_COLOURS, WHISKER
+from core.vae.readouts import products, read, vote_of_neighbours
+from pages.browser import film
+from pages.browser.timeline import timeline
+from pages.shared import controls, data_sets, figures, library, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
@@ -28,6 +28,15 @@ from pages.shared.text import (
     percent,
     plain_errors,
 )
+from pages.vae.parts.class_charts import (
+    Profiled,
+    all_classes,
+    class_difference,
+    heat_map,
+    kl_chart,
+    one_class,
+)
+from pages.vae.parts.readers import most_common, what_can_be_read
 
 ORDERS = {
     "between": N_("Variance between classes"),
@@ -35,8 +44,21 @@ ORDERS = {
     "kl": N_("KL"),
     "number": N_("Number"),
 }
-WHISKERS = {"spread": N_("Spread over the pictures"), "error": N_("Error of the mean")}
+WHISKERS = {"error": N_("Error of the mean"), "spread": N_("Spread over the pictures")}
+FIGURES = {
+    "all": N_("All classes"),
+    "map": N_("Map of δ"),
+    "two": N_("Two classes"),
+    "cost": N_("Cost of each unit"),
+}
 SAMPLES = (100, 300, 1000, 3000, 10000, 30000)
+LONGEST = "longest"
+TIMES = tuple(range(21))
+SHOWN = 12
+"""The generated picture, counted from 1, that a unit is moved in."""
+
+
+# ---------------------------------------------------------------- what the figures are made of
 
 
 def order_of(explorer: VAEExplorer, shown: ClassProfiles, order: str) -> np.ndarray:
@@ -48,12 +70,13 @@ def order_of(explorer: VAEExplorer, shown: ClassProfiles, order: str) -> np.ndar
 
 @dataclass(frozen=True)
 class Source:
-    """Profiles and where they come from."""
+    """Profiles and where they come from; ``crops`` of their pictures show the same digit."""
 
     shown: ClassProfiles
     live: bool
     seconds: float | None
     words: str
+    crops: int
 
 
 def source_of_profiles(explorer: VAEExplorer) -> Source:
@@ -65,218 +88,107 @@ def source_of_profiles(explorer: VAEExplorer) -> Source:
         live=False,
         seconds=None,
         words=_("all {count} training pictures").format(count=number(total, 0)),
+        crops=CROPS.get((settings["name"], settings["split"]), 1),
     )
     candidates = dict.fromkeys((settings["split"], "train"))
     split = next((c for c in candidates if data_sets.at_hand(settings["name"], c)), None)
     if split is None:
-        words = _("Download training pictures to choose how many go in ({megabytes} MB)")
+        words = _("Download training pictures to choose how many are used ({megabytes} MB)")
         data_sets.offer(settings["name"], "train", words, "profiles_download")
         return stored
     with plain_errors():
         most = loaders.picture_count(settings["name"], split)
-        options = [*(n for n in SAMPLES if n < most), most]
-        chosen = controls.stop(
-            _("Training pictures that go in"),
-            [0, *options],
-            0,
-            "profiles_pictures",
-            help=_(
-                "0: the profile as it is stored with the bundle. Few pictures: the profile is noisy. "
-                "Watch which peaks stay."
-            ),
+        options = {"stored": N_("all (stored)")} | controls.same(
+            [*(n for n in SAMPLES if n < most), most]
         )
-        if chosen:
-            found = loaders.profiles(explorer.bundle.name, settings["name"], split, chosen)
+        chosen = controls.option(
+            _("Training pictures used"),
+            options,
+            "profiles_pictures",
+            help=_("With few pictures the profile is noisy. Watch which peaks stay."),
+        )
+        if chosen != "stored":
+            count = int(chosen)
+            found = loaders.profiles(explorer.bundle.name, settings["name"], split, count)
             words = _("{count} pictures of the split {split}").format(
-                count=number(chosen, 0), split=split
+                count=number(count, 0), split=split
             )
-            return Source(found.value, live=True, seconds=found.seconds, words=words)
+            crops = CROPS.get((settings["name"], split), 1)
+            return Source(found.value, True, found.seconds, words, crops)
     return stored
 
 
-def bars(
-    shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray, whiskers: str
-) -> go.Bar:
-    colours = [SYMBOL_COLOURS["z"] if peaks[c, u] else PALE for u in units]
-    length = shown.std[c, units]
-    if whiskers == "error":
-        length = length / np.sqrt(max(1, shown.count[c]))
-    return go.Bar(
-        x=[f"z{u + 1}" for u in units],
-        y=shown.mean[c, units],
-        error_y={"type": "data", "array": length, "color": WHISKER, "thickness": 1},
-        marker_color=colours,
-        name=str(c),
-        showlegend=False,
-        customdata=shown.deviation[c, units],
-        hovertemplate="%{x}: %{y:.2f}, δ = %{customdata:.2f}<extra></extra>",
-    )
+# ---------------------------------------------------------------- the first figure
 
 
-def one_class(
-    shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray, whiskers: str
-) -> go.Figure:
-    figure = go.Figure(bars(shown, c, units, peaks, whiskers))
-    figure.update_yaxes(title=_("mean of E[z|x]"))
-    return figure
-
-
-def all_classes(
-    shown: ClassProfiles, names: Sequence[str], units: np.ndarray, peaks: np.ndarray
-) -> go.Figure:
-    count = len(names)
-    figure = make_subplots(
-        rows=(count + 1) // 2,
-        cols=2,
-        shared_yaxes="all",
-        shared_xaxes=True,
-        subplot_titles=list(names),
-        vertical_spacing=0.05,
-        horizontal_spacing=0.04,
-    )
-    for c in range(count):
-        figure.add_trace(bars(shown, c, units, peaks, "error"), row=c // 2 + 1, col=c % 2 + 1)
-    figure.update_xaxes(showticklabels=False)
-    return figure
-
-
-def heat_map(shown: ClassProfiles, names: Sequence[str], units: np.ndarray) -> go.Figure:
-    deviation = shown.deviation[:, units]
-    limit = float(np.nanmax(np.abs(deviation))) or 1.0
-    figure = go.Figure(
-        go.Heatmap(
-            z=deviation,
-            x=[f"z{u + 1}" for u in units],
-            y=list(names),
-            colorscale="PuOr",
-            zmin=-limit,
-            zmax=limit,
-            colorbar={"title": "δ"},
-            hovertemplate="%{x}, %{y}: δ = %{z:.2f}<extra></extra>",
-        )
-    )
-    figure.update_yaxes(title=_("class"), autorange="reversed", type="category")
-    return figure
-
-
-def class_difference(
-    shown: ClassProfiles, names: Sequence[str], a: int, b: int, units: np.ndarray
-) -> go.Figure:
-    spread = np.sqrt(shown.within_variance[units])
-    figure = go.Figure(
-        go.Bar(
-            x=[f"z{u + 1}" for u in units],
-            y=shown.mean[a, units] - shown.mean[b, units],
-            error_y={"type": "data", "array": spread, "color": WHISKER, "thickness": 1},
-            marker_color=SYMBOL_COLOURS["x"],
-        )
-    )
-    figure.update_yaxes(title=_("class {a} − class {b}").format(a=names[a], b=names[b]))
-    return figure
-
-
-def kl_chart(explorer: VAEExplorer, units: np.ndarray) -> go.Figure:
-    figure = go.Figure(
-        go.Bar(
-            x=[f"z{u + 1}" for u in units],
-            y=explorer.kl_per_unit[units],
-            marker_color=[SYMBOL_COLOURS["z"] if explorer.active[u] else PALE for u in units],
-        )
-    )
-    figure.update_yaxes(title=_("KL (nats)"))
-    return figure
-
-
-def profile_rows(shown: ClassProfiles, explorer: VAEExplorer) -> list[dict]:
-    return [
-        {
-            "class": c,
-            "unit": u + 1,
-            "pictures": int(shown.count[c]),
-            "mean": float(shown.mean[c, u]),
-            "std": float(shown.std[c, u]),
-            "deviation": float(shown.deviation[c, u]),
-            "kl_nats": float(explorer.kl_per_unit[u]),
-        }
-        for c in range(len(shown.mean))
-        for u in range(explorer.latent_dim)
-    ]
-
-
-@st.fragment
-def profiles(name: str) -> None:
-    """All charts: the part that runs again when a control of the page changes."""
-    with plain_errors():
-        show(loaders.vae(name))
-
-
-@dataclass(frozen=True)
-class Profiled:
-    """What the figures of classes are made of: profiles, units in order, peaks (classes, units)."""
-
-    explorer: VAEExplorer
-    shown: ClassProfiles
-    units: np.ndarray
-    peaks: np.ndarray
-    provenance: Provenance
-
-    @property
-    def classes(self) -> list[str]:
-        return list(self.explorer.class_names)
-
-    def rows(self) -> list[dict]:
-        return profile_rows(self.shown, self.explorer)
-
-
-def show(explorer: VAEExplorer) -> None:
-    """The controls of all figures, and the figures one below the other."""
-    left, middle, right = st.columns(3, gap="large")
-    with left:
-        source = source_of_profiles(explorer)
-    with middle:
+def settings(explorer: VAEExplorer) -> tuple[Profiled, str]:
+    """What all figures show, and the whiskers of the first, as chosen behind one button."""
+    with st.popover(_("Settings"), icon=":material/tune:"):
+        whiskers = controls.choice(_("Whiskers"), WHISKERS, "profiles_whiskers")
         order = controls.choice(_("Order of the units"), ORDERS, "profiles_order")
-    with right:
         threshold = controls.real(
-            _("A peak: |δ| at least"),
+            _("Call it a peak when |δ| ≥"),
             0.02,
             1.0,
             0.1,
             "profiles_peak",
             step=0.02,
             help=_(
-                "δ: how far the class mean lies from the mean over all classes, in standard "
-                "deviations inside a class."
+                "δ: how far the class mean lies from the mean of all classes, in standard "
+                "deviations inside a class. A peak also lies two standard errors away at least."
             ),
         )
-    shown = source.shown
-    units, peaks = order_of(explorer, shown, order), shown.peaks(threshold)
+        source = source_of_profiles(explorer)
     provenance = Provenance(
         explorer.bundle,
         source.live,
         source.seconds,
         {_("over"): source.words, _("peaks"): f"|δ| ≥ {number(threshold, 2)}"},
     )
-    profiled = Profiled(explorer, shown, units, peaks, provenance)
-    class_by_itself(profiled)
-    classes_on_one_scale(profiled)
-    units_by_class(profiled)
-    two_classes(profiled)
-    cost_of_units(explorer, units)
+    profiled = Profiled(
+        explorer,
+        source.shown,
+        order_of(explorer, source.shown, order),
+        source.shown.peaks(threshold, source.crops),
+        source.crops,
+        provenance,
+    )
+    return profiled, whiskers
 
 
-def class_by_itself(profiled: Profiled) -> None:
+@st.fragment
+def profiles(name: str) -> None:
+    """All charts: the part that runs again when a control of the page changes."""
+    with plain_errors():
+        explorer = loaders.vae(name)
+        left, right = st.columns([3, 2], gap="large")
+        with left:
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                classes = controls.same(explorer.class_names)
+                label = controls.choice(_("Class"), classes, "profiles_class")
+                profiled, whiskers = settings(explorer)
+            c = profiled.classes.index(label)
+            class_by_itself(profiled, c, whiskers)
+        with right:
+            what_can_be_read(explorer.bundle, most_common(explorer))
+        one_peak(profiled, c)
+        further(profiled)
+
+
+def class_by_itself(profiled: Profiled, c: int, whiskers: str) -> None:
     """One class: its mean latent, and which units are peaks."""
-    shown, classes, units, peaks = profiled.shown, profiled.classes, profiled.units, profiled.peaks
-    st.subheader(_("One class"), anchor=False)
-    left, right = st.columns(2)
-    with left:
-        name = controls.option(_("Class"), controls.same(classes), "profiles_class")
-    c = classes.index(name)
-    with right:
-        whiskers = controls.choice(_("Whiskers"), WHISKERS, "profiles_whiskers")
-    alt = _("Mean latent of class {c} with its spread, peaks in colour").format(c=name)
-    figure = one_class(shown, c, units, peaks, whiskers)
-    figures.chart(figure, "profiles_one", alt, profiled.provenance, profiled.rows)
+    shown, units, peaks = profiled.shown, profiled.units, profiled.peaks
+    name = profiled.classes[c]
+    length = shown.std if whiskers == "spread" else shown.error(profiled.crops)
+    figures.chart(
+        one_class(profiled, c, length),
+        "profiles_one",
+        _("Mean latent of class {c} with its whiskers, peaks in colour").format(c=name),
+        profiled.provenance,
+        profiled.rows,
+        height=330,
+        picked=lambda index: st.session_state.update(profiles_unit=str(units[index] + 1)),
+    )
     found = [f"z{u + 1} ({number(float(shown.deviation[c, u]), 2)})" for u in units if peaks[c, u]]
     st.markdown(
         _("Peaks of class {c}, with δ: {list}").format(c=name, list=", ".join(found))
@@ -285,25 +197,106 @@ def class_by_itself(profiled: Profiled) -> None:
     )
 
 
+# ---------------------------------------------------------------- one peak, decoded
+
+
+def one_peak(profiled: Profiled, c: int) -> None:
+    """What a bar does to a picture: one unit moved by the bar, and by many times it."""
+    shown, explorer = profiled.shown, profiled.explorer
+    label = profiled.classes[c]
+    st.subheader(_("What does a bar do to a picture?"), anchor=False)
+    units = {LONGEST: N_("the farthest from the mean of all classes")} | {
+        str(u + 1): f"z{u + 1}" for u in profiled.units
+    }
+    chosen = controls.option(
+        _("Unit: click a bar, or choose one"), units, "profiles_unit", width=420
+    )
+    away = np.nan_to_num(shown.mean[c] - shown.overall)
+    unit = int(np.argmax(np.abs(shown.deviation[c]))) if chosen == LONGEST else int(chosen) - 1
+    times = timeline(_("How many times the bar"), TIMES, "profiles_times", default=10)
+    gallery = library.gallery()
+    picture = gallery.pictures[SHOWN - 1]
+    z = explorer.encode(picture[None]).mean[0]
+    values = z[unit] + away[unit] * np.array(TIMES)
+    decoded = explorer.traverse(z, unit, values)
+    film.show(
+        "profiles_film",
+        "profiles_times",
+        [
+            film.Row(
+                [
+                    film.Cell(film.still(picture), _("a generated picture"), _("The picture")),
+                    film.Cell(film.still(decoded[0]), _("decoded"), _("The picture, decoded")),
+                    film.Cell(
+                        film.levels(decoded),
+                        _("z{unit} moved by {times} bars").format(unit=unit + 1, times=film.STOP),
+                        _("The picture with z{unit} moved by {times} bars").format(
+                            unit=unit + 1, times=film.STOP
+                        ),
+                    ),
+                ],
+                widest=figures.WIDE,
+            )
+        ],
+    )
+    figures.about(
+        Provenance(
+            explorer.bundle,
+            True,
+            None,
+            {_("class"): label, _("unit"): unit + 1, _("bars"): times},
+            also=[gallery.of] if gallery.of is not explorer.bundle else [],
+        ),
+        "profiles_peak_decoded",
+        png=lambda: figures.grid(decoded, 7),
+        rows=lambda: [
+            {"times": n, "unit": unit + 1, "value": float(value)}
+            for n, value in zip(TIMES, values, strict=True)
+        ],
+    )
+    step = float(np.abs(decoded[1].astype(float) - decoded[0]).mean())
+    st.markdown(
+        _(
+            "On average class {c} lies {away} from the mean of all classes in z{unit}. Moved by that "
+            "much, the picture changes by **{step} grey levels of 255** a pixel. What the unit stands "
+            "for shows at many times the bar; it need not be the digit."
+        ).format(c=label, away=number(float(away[unit]), 2), unit=unit + 1, step=number(step, 1))
+    )
+
+
+# ---------------------------------------------------------------- further figures
+
+
+def further(profiled: Profiled) -> None:
+    """The same means in other arrangements, one at a time."""
+    st.subheader(_("All classes and all units"), anchor=False)
+    shown = controls.choice(_("Figure"), FIGURES, "profiles_figure")
+    if shown == "all":
+        classes_on_one_scale(profiled)
+    elif shown == "map":
+        units_by_class(profiled)
+    elif shown == "two":
+        two_classes(profiled)
+    else:
+        cost_of_units(profiled.explorer, profiled.units)
+
+
 def classes_on_one_scale(profiled: Profiled) -> None:
     """The mean latents of all classes."""
-    shown, classes, units, peaks = profiled.shown, profiled.classes, profiled.units, profiled.peaks
-    st.subheader(_("All classes on one scale"), anchor=False)
     alt = _("Mean latent of every class, on one scale")
-    figure = all_classes(shown, classes, units, peaks)
+    figure = all_classes(profiled)
     figures.chart(figure, "profiles_all", alt, profiled.provenance, profiled.rows, height=900)
-    st.caption(
-        _(
-            "The whiskers are the error of the mean, one standard error, every crop counted as a "
-            "picture of its own."
+    said = _("The whiskers are one standard error of the mean.")
+    if profiled.crops > 1:
+        said += " " + _("{crops} crops of a digit count as one picture.").format(
+            crops=profiled.crops
         )
-    )
+    st.caption(said)
 
 
 def units_by_class(profiled: Profiled) -> None:
     """Which unit speaks for which class."""
     shown, classes, units = profiled.shown, profiled.classes, profiled.units
-    st.subheader(_("Which unit speaks for which class"), anchor=False)
     alt = _("Standardised deviation δ of every class and unit")
     figure = heat_map(shown, classes, units)
     figures.chart(figure, "profiles_heat", alt, profiled.provenance, profiled.rows, height=420)
@@ -311,7 +304,7 @@ def units_by_class(profiled: Profiled) -> None:
     st.markdown(
         _(
             "The unit that tells classes apart best is **z{unit}**: {share} of its variance lies "
-            "between classes. The rest is what pictures of one class differ by."
+            "between classes. By the rest, pictures of one class differ from one another."
         ).format(unit=best + 1, share=percent(float(shown.explained[best]), 1))
     )
 
@@ -319,7 +312,6 @@ def units_by_class(profiled: Profiled) -> None:
 def two_classes(profiled: Profiled) -> None:
     """The difference of two classes."""
     shown, classes, units = profiled.shown, profiled.classes, profiled.units
-    st.subheader(_("Two classes"), anchor=False)
     left, right = st.columns(2)
     last = len(classes) - 1
     options = controls.same(classes)
@@ -350,7 +342,6 @@ def two_classes(profiled: Profiled) -> None:
 
 def cost_of_units(explorer: VAEExplorer, units: np.ndarray) -> None:
     """The KL of every unit."""
-    st.subheader(_("What each unit costs"), anchor=False)
     tested = explorer.bundle.metrics["test"]
     over = _("{count} test pictures").format(count=number(tested["pictures"], 0))
     figures.chart(
@@ -370,7 +361,7 @@ def cost_of_units(explorer: VAEExplorer, units: np.ndarray) -> None:
     st.markdown(
         _(
             "**{active} of {all} units are active** (variance of E[z|x] above {threshold}); "
-            "together they cost {kl} nats a picture, and tell at most so much about it."
+            "together they cost {kl} nats per picture, which is also the most they can tell about it."
         ).format(
             active=int(explorer.active.sum()),
             all=explorer.latent_dim,
@@ -384,22 +375,26 @@ def main() -> None:
     head(
         _("Latent profiles"),
         _(
-            "Average what the encoder says of all pictures of one class, and a profile appears. "
-            "**Peaks say which units know about the digit**, though nobody ever told the model "
-            "what a digit is."
+            "Average the encoder's output over every picture of a class to get that class's profile. "
+            "The bars are short. **Does z not know the digit, or do the means not show it?**"
         ),
     )
     with plain_errors():
-        profiles(controls.bundle_name("vae", "profiles_bundle"))
+        name = controls.bundle_name("vae", "profiles_bundle")
+        profiles(name)
         mechanism(
             _(
                 "For every training picture the encoder gives a mean E[z|x]. A bar is the average "
-                "of these over a class, its whisker one standard deviation over the pictures of "
-                "the class. Bars are short beside their whiskers: digits of one class differ far "
-                "more than classes do on average. A light 3 on a dark wall and a dark 3 on a light "
-                "wall, for one, can lie far apart and cancel in the mean. A bar "
+                "of these over a class; its whisker is the error of that average, or the spread of "
+                "the pictures. Digits of one class differ far more than classes do on average. A bar "
                 "is marked as a **peak** by a rule that you can move: its distance from the mean "
-                "over all classes, in standard deviations inside a class."
+                "of all classes, in standard deviations inside a class.\n\n"
+                "A **line** is multinomial logistic regression: it weighs the units and adds them up, "
+                "so it sees what class means differ by. Given all products zᵢzⱼ as well, it sees "
+                "whether two units go together or against one another, however the picture is "
+                "lit. The **neighbours** of a digit are the training pictures nearest to it in z; "
+                "their most frequent class is their answer. No reader changes the encoder, which was "
+                "trained without labels."
             )
         )
         z = coloured("z")
@@ -407,11 +402,17 @@ def main() -> None:
             [
                 rf"\delta_{{c,u}} = \frac{{\bar{{{z}}}_{{c,u}} - \bar{{{z}}}_{{\cdot,u}}}}{{s_u}},\qquad "
                 r"s_u^2 = \tfrac1C\textstyle\sum_c s_{c,u}^2",
+                rf"p(c \mid {z}) \propto \exp\Big(b_c + \textstyle\sum_i w_{{c,i}}\,{z}_i"
+                rf" + \sum_{{i \le j}} v_{{c,ij}}\,{z}_i {z}_j\Big)",
                 r"\mathrm{KL}_u = \tfrac12\big(\mu_u^2 + \sigma_u^2 - 1 - \log\sigma_u^2\big)",
             ],
             _("Active units: Burda, Grosse & Salakhutdinov 2016, section 5.2."),
             ClassProfiles.deviation.fget,
+            ClassProfiles.peaks,
             ClassProfiles.explained.fget,
+            read,
+            products,
+            vote_of_neighbours,
             DiagonalGaussianDistribution.kl_per_unit,
             active_units,
         )

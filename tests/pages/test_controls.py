@@ -120,7 +120,9 @@ CHOICES = {
     },
     "latent_profiles": {
         "profiles_order": ["kl", "number"],
-        "profiles_whiskers": ["error"],
+        "profiles_whiskers": ["spread"],
+        "profiles_class": ["1", "9"],
+        "profiles_figure": ["map", "two", "cost"],
     },
     "likelihood": {
         "likelihood_from": ["gallery"],
@@ -289,29 +291,6 @@ def test_every_stop_of_the_way_is_decoded(open_page):
     other = explorer.prior(0)[0]
     decoded = explorer.decode(other[None])[0].astype(int)
     assert np.abs(shown[-1] - decoded).max() <= 1  # a batch rounds otherwise
-
-
-# ---------------------------------------------------------------- profiles
-
-
-def test_peaks_follow_the_stated_rule(open_page):
-    at = open_page("latent_profiles", profiles_class="5", profiles_peak="0.06")
-    shown = loaders.vae(NAME).profiles
-    said = next(str(e.value) for e in at.markdown if "class 5" in str(e.value))
-    named = {int(number) - 1 for number in re.findall(r"z(\d+) \(", said)}
-    assert named == set(np.flatnonzero(shown.peaks(0.06)[5]))
-
-
-def test_fewer_training_pictures_change_the_profile(open_page, monkeypatch, svhn_folder):
-    without = open_page("latent_profiles")
-    assert "profiles_pictures" not in [slider.key for slider in without.select_slider]
-    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    at = open_page("latent_profiles")
-    before = visible(at)
-    count = data.count_split("svhn", "train")
-    at.select_slider(key="profiles_pictures").set_value(count).run()
-    assert visible(at) != before
-    assert any(f"{count} pictures of the split train" in str(c.value) for c in at.caption)
 
 
 # ---------------------------------------------------------------- likelihood

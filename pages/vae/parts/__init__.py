@@ -1,0 +1,1 @@
+"""What pages of the variational autoencoder are made of."""

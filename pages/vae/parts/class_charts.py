@@ -1,0 +1,148 @@
+"""Charts of class means over the units of z, and what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from core.vae.explorer import VAEExplorer
+from core.vae.latent_profiles import ClassProfiles
+from pages.shared.colours import PALE, SYMBOL_COLOURS, WHISKER
+from pages.shared.figures import Provenance
+from pages.shared.text import _
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """What the figures of classes are made of: profiles, units in order, peaks (classes, units).
+
+    ``crops`` pictures show the same digit.
+    """
+
+    explorer: VAEExplorer
+    shown: ClassProfiles
+    units: np.ndarray
+    peaks: np.ndarray
+    crops: int
+    provenance: Provenance
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.explorer.class_names)
+
+    def rows(self) -> list[dict]:
+        return profile_rows(self.shown, self.explorer)
+
+
+def bars(
+    shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray, whiskers: np.ndarray
+) -> go.Bar:
+    """The mean latent of class c over ``units``, with ``whiskers`` (C, d)."""
+    return go.Bar(
+        x=[f"z{u + 1}" for u in units],
+        y=shown.mean[c, units],
+        error_y={
+            "type": "data",
+            "array": whiskers[c, units],
+            "color": WHISKER,
+            "thickness": 1,
+        },
+        marker_color=[SYMBOL_COLOURS["z"] if peaks[c, u] else PALE for u in units],
+        name=str(c),
+        showlegend=False,
+        customdata=shown.deviation[c, units],
+        hovertemplate="%{x}: %{y:.2f}, δ = %{customdata:.2f}<extra></extra>",
+    )
+
+
+def one_class(profiled: Profiled, c: int, whiskers: np.ndarray) -> go.Figure:
+    figure = go.Figure(bars(profiled.shown, c, profiled.units, profiled.peaks, whiskers))
+    figure.update_yaxes(title=_("mean of E[z|x]"))
+    return figure
+
+
+def all_classes(profiled: Profiled) -> go.Figure:
+    shown, names, units = profiled.shown, profiled.classes, profiled.units
+    whiskers = shown.error(profiled.crops)
+    count = len(names)
+    figure = make_subplots(
+        rows=(count + 1) // 2,
+        cols=2,
+        shared_yaxes="all",
+        shared_xaxes=True,
+        subplot_titles=list(names),
+        vertical_spacing=0.05,
+        horizontal_spacing=0.04,
+    )
+    for c in range(count):
+        one = bars(shown, c, units, profiled.peaks, whiskers)
+        figure.add_trace(one, row=c // 2 + 1, col=c % 2 + 1)
+    figure.update_xaxes(showticklabels=False)
+    return figure
+
+
+def heat_map(shown: ClassProfiles, names: Sequence[str], units: np.ndarray) -> go.Figure:
+    deviation = shown.deviation[:, units]
+    limit = float(np.nanmax(np.abs(deviation))) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=deviation,
+            x=[f"z{u + 1}" for u in units],
+            y=list(names),
+            colorscale="PuOr",
+            zmin=-limit,
+            zmax=limit,
+            colorbar={"title": "δ"},
+            hovertemplate="%{x}, %{y}: δ = %{z:.2f}<extra></extra>",
+        )
+    )
+    figure.update_yaxes(title=_("class"), autorange="reversed", type="category")
+    return figure
+
+
+def class_difference(
+    shown: ClassProfiles, names: Sequence[str], a: int, b: int, units: np.ndarray
+) -> go.Figure:
+    spread = np.sqrt(shown.within_variance[units])
+    figure = go.Figure(
+        go.Bar(
+            x=[f"z{u + 1}" for u in units],
+            y=shown.mean[a, units] - shown.mean[b, units],
+            error_y={"type": "data", "array": spread, "color": WHISKER, "thickness": 1},
+            marker_color=SYMBOL_COLOURS["x"],
+        )
+    )
+    figure.update_yaxes(title=_("class {a} − class {b}").format(a=names[a], b=names[b]))
+    return figure
+
+
+def kl_chart(explorer: VAEExplorer, units: np.ndarray) -> go.Figure:
+    figure = go.Figure(
+        go.Bar(
+            x=[f"z{u + 1}" for u in units],
+            y=explorer.kl_per_unit[units],
+            marker_color=[SYMBOL_COLOURS["z"] if explorer.active[u] else PALE for u in units],
+        )
+    )
+    figure.update_yaxes(title=_("KL (nats)"))
+    return figure
+
+
+def profile_rows(shown: ClassProfiles, explorer: VAEExplorer) -> list[dict]:
+    return [
+        {
+            "class": c,
+            "unit": u + 1,
+            "pictures": int(shown.count[c]),
+            "mean": float(shown.mean[c, u]),
+            "std": float(shown.std[c, u]),
+            "deviation": float(shown.deviation[c, u]),
+            "kl_nats": float(explorer.kl_per_unit[u]),
+        }
+        for c in range(len(shown.mean))
+        for u in range(explorer.latent_dim)
+    ]

@@ -1,0 +1,125 @@
+"""Who can read the digit from z: bars from guessing to a classifier, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.bundles.bundle import Bundle
+from core.errors import AtelierError
+from core.vae.explorer import VAEExplorer
+from pages.shared import figures, library
+from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
+from pages.shared.figures import Provenance
+from pages.shared.text import _, number, percent
+
+CLEARLY = 0.05
+"""Two readers differ clearly where one is right for five digits in a hundred more."""
+
+
+def most_common(explorer: VAEExplorer) -> str:
+    """The name of the class that most training pictures have."""
+    return explorer.class_names[int(np.argmax(explorer.profiles.count))]
+
+
+def judge_of(bundle: Bundle) -> Bundle | None:
+    """The digit classifier, where it was tested on the very pictures that the bundle was."""
+    for entry in library.available("judge", own=True):
+        try:
+            found = library.bundle(entry.name)
+        except AtelierError:
+            continue
+        print_ = bundle.config["data"].get("test_fingerprint")
+        if print_ and found.config["data"].get("test_fingerprint") == print_:
+            return found
+    return None
+
+
+def readers(
+    found: Mapping[str, float], most: str, judge: Bundle | None
+) -> list[tuple[str, str, float, str]]:
+    """Code, name, share of right answers and colour of every reader, from guessing to the classifier."""
+    z = SYMBOL_COLOURS["z"]
+    rows = [
+        ("most_common", _("always “{name}”").format(name=most), found["most_common"], GREY),
+        ("pixels", _("a line through the pixels"), found["pixels"], SYMBOL_COLOURS["x"]),
+        ("linear", _("a line through z"), found["linear"], z),
+        ("neighbours", _("{k} neighbours in z").format(k=found["k"]), found["neighbours"], z),
+        ("products", _("a line through all zᵢzⱼ"), found["products"], z),
+    ]
+    if judge is not None:
+        accuracy = judge.metrics["test"]["accuracy"]
+        rows.append(("judge", _("trained with labels"), accuracy, AMBER))
+    return rows
+
+
+def verdict(found: Mapping[str, float], most: str) -> str:
+    """What the readers show together: as far as their figures say so, and no further."""
+    shares = {
+        "linear": percent(found["linear"]),
+        "guess": percent(found["most_common"]),
+        "products": percent(found["products"]),
+        "name": most,
+    }
+    if found["linear"] - found["most_common"] < CLEARLY:
+        means = _(
+            "A line through z names {linear} of the test digits, hardly more than always answering "
+            "“{name}” does ({guess}): **the means of the classes are nearly the same.**"
+        )
+    else:
+        means = _(
+            "A line through z names {linear} of the test digits; always answering “{name}” would be "
+            "right for {guess}: **the means of the classes differ.**"
+        )
+    if found["products"] - found["linear"] >= CLEARLY:
+        more = _(
+            "With products zᵢzⱼ it names {products}: **z knows the digit, but its means do not show it.** "
+            "A digit that is light on dark and one that is dark on light lie on opposite sides: they "
+            "cancel in the mean, and agree in the products."
+        )
+    else:
+        more = _("Products zᵢzⱼ add little: {products}. **There is not much more to find in z.**")
+    return f"{means} {more}".format(**shares)
+
+
+def what_can_be_read(bundle: Bundle, most: str) -> None:
+    """How often simple readers of z name the digit, as bars, and what that says."""
+    st.markdown(f"**{_('Who can read the digit from z?')}**")
+    found = bundle.metrics.get("readouts")
+    if found is None:
+        st.info(_("This bundle does not say how well the digit can be read from z."))
+        return
+    judge = judge_of(bundle)
+    rows = readers(found, most, judge)
+    figure = go.Figure(
+        go.Bar(
+            y=[name for _code, name, _share, _colour in rows],
+            x=[share for _code, _name, share, _colour in rows],
+            orientation="h",
+            marker_color=[colour for *_row, colour in rows],
+            text=[percent(share) for _code, _name, share, _colour in rows],
+            textposition="auto",
+            hoverinfo="skip",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    over = _("{count} test pictures").format(count=number(found["test_pictures"], 0))
+    learnt = number(found["train_pictures"], 0)
+    figures.chart(
+        figure,
+        "profiles_readers",
+        _("Share of test digits that each reader names rightly"),
+        Provenance(
+            bundle,
+            live=False,
+            settings={_("over"): over, _("readers learnt from"): learnt},
+            also=[judge] if judge else [],
+        ),
+        lambda: [{"reader": code, "accuracy": share} for code, _name, share, _colour in rows],
+        height=280,
+    )
+    st.markdown(verdict(found, most))

@@ -1,0 +1,121 @@
+"""Latent profiles: peaks, readers of z, and what a bar does to a picture."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+from core.pictures import data
+from pages.shared import library, loaders
+from pages.vae import latent_profiles
+from pages.vae.parts import readers
+from tests.pages.opening import frames, moved
+from tests.pages.test_controls import visible
+
+NAME = "vae-svhn"
+FOUND = {"most_common": 0.19, "linear": 0.21, "products": 0.73, "neighbours": 0.59, "pixels": 0.2}
+
+
+def chart(at, key):
+    """The first trace of a chart of that key."""
+    (found,) = [c.proto for c in at.get("plotly_chart") if c.proto.id.endswith(key)]
+    return json.loads(found.spec)["data"][0]
+
+
+# ---------------------------------------------------------------- peaks
+
+
+def test_peaks_follow_the_stated_rule(open_page):
+    at = open_page("latent_profiles", profiles_class="5", profiles_peak="0.06")
+    shown = loaders.vae(NAME).profiles
+    said = next(str(e.value) for e in at.markdown if "class 5" in str(e.value))
+    named = {int(number) - 1 for number in re.findall(r"z(\d+) \(", said)}
+    assert named == set(np.flatnonzero(shown.peaks(0.06)[5]))
+
+
+def test_fewer_training_pictures_change_the_profile(open_page, monkeypatch, svhn_folder):
+    without = open_page("latent_profiles")
+    assert "profiles_pictures" not in [box.key for box in without.selectbox]
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    at = open_page("latent_profiles")
+    before = visible(at)
+    count = data.count_split("svhn", "train")
+    box = at.selectbox(key="profiles_pictures")
+    box.select_index(len(box.options) - 1).run()
+    assert visible(at) != before
+    assert any(f"{count} pictures of the split train" in str(c.value) for c in at.caption)
+
+
+def test_two_classes_can_be_chosen(open_page):
+    at = open_page("latent_profiles", profiles_figure="two")
+    for key in ("profiles_a", "profiles_b"):
+        before = visible(at)
+        at.selectbox(key=key).select_index(3).run()
+        assert visible(at) != before
+
+
+def test_whiskers_are_the_error_of_the_mean_and_few_digits_widen_them(open_page):
+    shown = loaders.vae(NAME).profiles
+    order = latent_profiles.order_of(loaders.vae(NAME), shown, "between")
+    at = open_page("latent_profiles", profiles_class="3")
+    sent = chart(at, "profiles_one")["error_y"]["array"]
+    drawn = np.frombuffer(base64.b64decode(sent["bdata"]), sent["dtype"])
+    expected = shown.std[3] / np.sqrt(shown.count[3])
+    np.testing.assert_allclose(drawn, expected[order], rtol=1e-5)
+    np.testing.assert_allclose(shown.error(crops=4), 2 * shown.error())
+
+
+# ---------------------------------------------------------------- readers of z
+
+
+def test_bars_are_what_the_bundle_measured(open_page):
+    found = library.bundle(NAME).metrics["readouts"]
+    judge = library.bundle("judge-svhn").metrics["test"]["accuracy"]
+    at = open_page("latent_profiles")
+    keys = ("most_common", "pixels", "linear", "neighbours", "products")
+    assert chart(at, "profiles_readers")["x"] == [*(found[key] for key in keys), judge]
+
+
+@pytest.mark.parametrize(
+    ("changed", "same_means", "more"),
+    [({}, True, True), ({"linear": 0.7}, False, False), ({"products": 0.22}, True, False)],
+)
+def test_the_verdict_says_what_the_figures_say(changed, same_means, more):
+    words = readers.verdict({**FOUND, **changed}, "1")
+    assert ("hardly more than" in words) == same_means
+    assert ("its means do not show it" in words) == more
+
+
+def test_a_bundle_that_was_not_asked_shows_the_rest(open_page, monkeypatch):
+    bundle = library.bundle(NAME)
+    monkeypatch.delitem(bundle.metrics, "readouts")
+    at = open_page("latent_profiles")
+    assert "does not say" in at.info[0].value
+    assert chart(at, "profiles_one")
+
+
+# ---------------------------------------------------------------- a bar, decoded
+
+
+def test_a_unit_moves_by_so_many_bars(open_page):
+    explorer, shown = loaders.vae(NAME), loaders.vae(NAME).profiles
+    at = open_page("latent_profiles", profiles_class="4", profiles_unit="2")
+    picture = library.gallery().pictures[latent_profiles.SHOWN - 1]
+    z = explorer.encode(picture[None]).mean[0]
+    bar = shown.mean[4, 1] - shown.overall[1]
+    decoded = explorer.traverse(z, 1, z[1] + bar * np.arange(21))
+    alt = "The picture with z2 moved by {t} bars"
+    np.testing.assert_array_equal(frames(at, "profiles_film", alt), decoded)
+    said = [c.value for c in at.caption if "bars: 10" in c.value]
+    assert said
+    assert [c.value for c in moved(at, "profiles_times", 3).caption if "bars: 3" in c.value]
+
+
+def test_the_farthest_unit_follows_the_class(open_page):
+    shown = loaders.vae(NAME).profiles
+    for c in (0, 7):
+        at = open_page("latent_profiles", profiles_class=str(c))
+        farthest = int(np.argmax(np.abs(shown.deviation[c]))) + 1
+        assert f"in z{farthest}. Moved by" in " ".join(str(m.value) for m in at.markdown)
