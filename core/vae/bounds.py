@@ -19,6 +19,23 @@ def importance_weighted_bound(log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w, dim=-1) - math.log(log_w.shape[-1])
 
 
+def log_of_mean_weight(log_w: Tensor) -> Tensor:
+    """log(1/K sum_k w_k) over the last dimension of log weights (..., K), as the formula is written: (...).
+
+    Exact on paper, where it is ``importance_weighted_bound``. In float64 exp(-745.2) is 0, in float32
+    exp(-104): weights of pictures, near exp(-2,900), all become 0, and this becomes -inf.
+    """
+    return torch.log(torch.exp(log_w).mean(dim=-1))
+
+
+def normalised_weights(log_w: Tensor) -> Tensor:
+    """w_k / sum_k w_k over the last dimension of log weights (..., K): (..., K), of sum 1.
+
+    All 1/K: q(z|x) is the true posterior. One of them near 1: a single draw decides.
+    """
+    return torch.softmax(log_w, dim=-1)
+
+
 def effective_sample_size(log_w: Tensor) -> Tensor:
     """(sum w)^2 / sum w^2 over the last dimension of log weights (..., K): (...), 1 to K.
 

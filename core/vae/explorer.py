@@ -17,7 +17,13 @@ from core.bundles.bundle import Bundle
 from core.bundles.weights import check_golden
 from core.pictures import images
 from core.pictures.images import Pictures
-from core.vae.bounds import NLL_CONSTANT, effective_sample_size, importance_weighted_bound
+from core.vae.bounds import (
+    NLL_CONSTANT,
+    effective_sample_size,
+    importance_weighted_bound,
+    log_of_mean_weight,
+    normalised_weights,
+)
 from core.vae.latent_profiles import ClassProfiles, profile
 from core.vae.latents import ACTIVE_VARIANCE, Interpolation, interpolate, interpolate_latents
 from core.vae.model import VAE
@@ -107,6 +113,25 @@ class BoundCurve:
     @property
     def finished(self) -> bool:
         return self.done == self.total
+
+
+@dataclass(frozen=True)
+class WeightsAtK:
+    """Importance weights of the first K of a picture's draws, in float64.
+
+    ``largest`` (n,), n at most K: shares of the sum of all weights, in falling order; ``rest``: the share
+    of all others together. ``log_largest``: the largest log weight, nats. ``nll``: -log p(x) as the bound
+    estimates it, by log-sum-exp, nats; ``nll_of_mean``: the same by averaging the weights themselves,
+    infinite where they all become 0.
+    """
+
+    K: int
+    largest: np.ndarray
+    rest: float
+    log_largest: float
+    nll: float
+    nll_of_mean: float
+    effective_sample_size: float
 
 
 class VAEExplorer:
@@ -272,12 +297,41 @@ class VAEExplorer:
             yield curve
             seconds, begun = curve.seconds, time.perf_counter()
 
+    def weights(
+        self, picture: Pictures, *, levels: Sequence[int], shown: int, seed: int
+    ) -> tuple[WeightsAtK, ...]:
+        """Importance weights of one picture (32, 32, 3) at every K of ``levels``, which rise.
+
+        The draws of a smaller K are the first of a larger one. At most ``shown`` weights stand alone.
+        """
+        if not levels or levels[0] < 1 or list(levels) != sorted(set(levels)):
+            raise ValueError(f"levels must rise from 1 or more, got {list(levels)}")
+        if shown < 1:
+            raise ValueError(f"shown must be at least 1, got {shown}")
+        generator = torch.Generator().manual_seed(seed)
+        log_w = self._draws(images.to_tensor(picture[None]), levels[-1], generator)
+        return tuple(_weights_at(log_w[:K], shown) for K in levels)
+
     @torch.inference_mode()
     def _draws(self, x: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
         weights = self._model.log_importance_weights(
             x, count, chunk=DECODE_AT_ONCE, generator=generator
         )
         return weights[0].double()
+
+
+def _weights_at(log_w: torch.Tensor, shown: int) -> WeightsAtK:
+    """What log weights (K,) in float64 come to."""
+    shares = normalised_weights(log_w).sort(descending=True).values
+    return WeightsAtK(
+        K=len(log_w),
+        largest=shares[:shown].numpy(),
+        rest=float(shares[shown:].sum()),
+        log_largest=float(log_w.max()),
+        nll=-float(importance_weighted_bound(log_w)),
+        nll_of_mean=-float(log_of_mean_weight(log_w)),
+        effective_sample_size=float(effective_sample_size(log_w)),
+    )
 
 
 # ---------------------------------------------------------------- golden output

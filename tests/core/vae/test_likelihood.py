@@ -9,7 +9,12 @@ import torch
 from torch import nn
 from torch.distributions import LowRankMultivariateNormal, MultivariateNormal, kl_divergence
 
-from core.vae.bounds import effective_sample_size, importance_weighted_bound
+from core.vae.bounds import (
+    effective_sample_size,
+    importance_weighted_bound,
+    log_of_mean_weight,
+    normalised_weights,
+)
 from core.vae.model import VAE
 from core.vae.networks import VAEConfig
 
@@ -220,3 +225,18 @@ def test_draws_do_not_depend_on_how_many_are_decoded_at_once(chunk):
     )
     torch.testing.assert_close(parts, whole, rtol=0, atol=0.02)
     assert (whole.std(dim=1) > 0.1).all()  # the draws differ: other ones would be far away
+
+
+def test_normalised_weights_are_shares_of_their_sum(seeded):
+    w = torch.rand(3, 7, generator=seeded()).double()
+    shares = w / w.sum(1, keepdim=True)
+    torch.testing.assert_close(normalised_weights(w.log()), shares)
+    torch.testing.assert_close(normalised_weights(w.log() - 2900), shares)
+
+
+def test_the_mean_of_weights_is_lost_where_log_sum_exp_keeps_it(seeded):
+    w = torch.rand(3, 7, generator=seeded()).double()
+    torch.testing.assert_close(log_of_mean_weight(w.log()), w.mean(1).log())
+    tiny = w.log() - 2900
+    assert log_of_mean_weight(tiny).tolist() == [-math.inf] * 3
+    torch.testing.assert_close(importance_weighted_bound(tiny), w.mean(1).log() - 2900)

@@ -180,11 +180,45 @@ def test_an_empty_bound_curve_is_refused(explorer, digits, wrong):
         next(explorer.bound_curve(digits[0][0], **wrong, seed=0))
 
 
+def test_weights_at_rising_K_are_those_of_the_same_draws(explorer, model, digits):
+    picture = digits[0][4]
+    found = explorer.weights(picture, levels=(1, 4, 40), shown=5, seed=2)
+    with torch.no_grad():
+        log_w = model.log_importance_weights(
+            to_tensor(picture[None]), 40, generator=torch.Generator().manual_seed(2)
+        )[0]
+    log_w = log_w.double().numpy()
+    assert [one.K for one in found] == [1, 4, 40]
+    for one in found:
+        first = log_w[: one.K]
+        w = np.exp(first - first.max())
+        shares = np.sort(w / w.sum())[::-1]
+        np.testing.assert_allclose(one.largest, shares[:5], atol=2e-4)
+        assert one.rest == pytest.approx(shares[5:].sum(), abs=2e-4)
+        assert one.nll == pytest.approx(math.log(one.K) - np.logaddexp.reduce(first), abs=1e-3)
+        assert one.effective_sample_size == pytest.approx(w.sum() ** 2 / (w**2).sum(), rel=1e-3)
+        assert one.log_largest == pytest.approx(first.max(), abs=1e-3)
+        assert one.nll_of_mean == math.inf
+    assert len(found[1].largest) == 4
+    assert found[0].rest == found[1].rest == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [({"levels": ()}, "levels"), ({"levels": (4, 2)}, "levels"), ({"shown": 0}, "shown")],
+)
+def test_weights_of_nothing_are_refused(explorer, digits, wrong, named):
+    request = {"levels": (1, 2), "shown": 3} | wrong
+    with pytest.raises(ValueError, match=f"^{named} must"):
+        explorer.weights(digits[0][0], **request, seed=0)
+
+
 def test_nothing_an_explorer_does_touches_the_global_generator(explorer, digits):
     before = torch.random.get_rng_state()
     explorer.evidence(digits[0][0])
     explorer.prior(0)
     list(explorer.bound_curve(digits[0][0], most=2, repeats=2, seed=0))
+    explorer.weights(digits[0][0], levels=(1, 2), shown=1, seed=0)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
