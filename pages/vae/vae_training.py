@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from core.bundles.bundle import Bundle
+from core.pictures.data import PictureSet
 from core.pictures.images import Pictures, sharpness
 from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
@@ -19,6 +22,9 @@ from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.questions import question
 from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
+
+COLUMNS, PAIRS = 6, 12
+"""Pictures a row, and pairs of a test digit and its reconstruction: as many pictures as samples."""
 
 CURVES: training.Curves = {
     "elbo": (
@@ -81,7 +87,7 @@ def draw(explorer: VAEExplorer) -> None:
             2.0,
             1.0,
             "training_temperature",
-            help=_("z ~ N(0, temperature² I). 1 is the prior; 0 gives the most average picture."),
+            help=_("z ~ N(0, temperature² I). At 1 this is the prior; at 0 every z is 0."),
         )
     with right:
         count = controls.whole(_("Pictures"), 16, 64, 32, "training_count", step=16)
@@ -105,22 +111,22 @@ def draw(explorer: VAEExplorer) -> None:
     question(
         _("Do you see digits? Are they blurred?"),
         "training_digits",
-        lambda: digits_and_blur(pictures, kl),
+        lambda: digits_and_blur(pictures, explorer.latent_dim, kl),
     )
 
 
-def digits_and_blur(pictures: Pictures, kl: float) -> None:
+def digits_and_blur(pictures: Pictures, units: int, kl: float) -> None:
     """The answer of the figures to the assignment's question."""
     st.markdown(
         _(
-            "Count before you read on. **Digits**: some samples carry a clear digit, others only "
-            "a light or dark shape in the middle. The latent code costs {kl} nats a picture "
-            "and tells at most so much about it. **Blur**: neighbouring pixels of these "
-            "samples differ by {value} grey levels on average. Lower the temperature and watch "
-            "the figure: samples become more average, not sharper. The blur is what a "
-            "unit-variance likelihood asks for, for it fines every pixel by its squared error "
-            "and never rewards texture."
-        ).format(kl=number(kl), value=number(sharpness(pictures), 1))
+            "Count before you read on. **Digits**: some samples show a clear digit, others only a "
+            "light or dark shape in the middle. The code has {units} numbers: together they cost "
+            "{kl} nats per picture, which is also the most they can tell about it. **Blur**: "
+            "neighbouring pixels of these samples differ by {value} grey levels on average. Lower "
+            "the temperature and watch this number: the samples become more alike, not sharper. "
+            "The blur comes from the likelihood. With unit variance it charges each pixel its "
+            "squared error, so an edge in the wrong place costs more than no edge."
+        ).format(units=units, kl=number(kl), value=number(sharpness(pictures), 1))
     )
 
 
@@ -135,42 +141,114 @@ def epochs(name: str) -> None:
 
 def show_epoch(explorer: VAEExplorer) -> None:
     bundle = explorer.bundle
-    st.subheader(_("What it could do, epoch by epoch"), anchor=False)
-    epoch = training.epoch_timeline(bundle, "training_epoch")
-    if epoch is None:
-        return
-    cells = [
-        training.sheet_of_epochs(
+    above, below = st.container(), st.container()
+    with below:
+        real = data_sets.measured_test_set(bundle)
+        settings = bundle.config["data"]
+        data_sets.offer(
+            settings["name"],
+            settings["test_split"],
+            _(
+                "Show each original above its reconstruction: download the test digits ({megabytes} MB)"
+            ),
+            "training_originals",
+        )
+    with above:
+        epoch = training.epoch_timeline(bundle, "training_epoch")
+        if epoch is None:
+            return
+        samples_by_epoch = training.sheet_of_epochs(
             bundle,
             "samples",
             _("Samples after epoch {epoch}, always of the same z").format(epoch=film.STOP),
             _("Samples after epoch {epoch}").format(epoch=film.STOP),
-            columns=6,
-        ),
-        training.sheet_of_epochs(
+            columns=COLUMNS,
+        )
+        frames = None if real is None else pairs_by_epoch(bundle, real)
+        cells = [samples_by_epoch, reconstructions(bundle, frames)]
+        film.show("training_epoch_film", "training_epoch", [film.Row(cells, "sheets")])
+        with figures.about(Provenance(bundle, live=False, settings={_("epoch"): epoch})):
+            st.markdown(_("Samples"))
+            training.saved(bundle, "samples", epoch, "vae_samples_by_epoch")
+            st.markdown(_("Reconstructions"))
+            training.saved(bundle, "reconstructions", epoch, "vae_reconstructions_by_epoch")
+            if frames is not None:
+                st.markdown(_("Test digits and their reconstructions"))
+                save_pairs(frames, training.shots(bundle).index(epoch))
+
+
+def reconstructions(bundle: Bundle, frames: np.ndarray | None) -> film.Cell:
+    """Reconstructions by epoch: below their originals where those are at hand, else alone."""
+    if frames is None:
+        return training.sheet_of_epochs(
             bundle,
             "reconstructions",
             _("Reconstructions after epoch {epoch}, always of the same test digits").format(
                 epoch=film.STOP
             ),
             _("Reconstructions after epoch {epoch}").format(epoch=film.STOP),
-            columns=6,
+            columns=COLUMNS,
+        )
+    return film.Cell(
+        film.levels(frames, COLUMNS),
+        _("Test digits, and below each its reconstruction after epoch {epoch}").format(
+            epoch=film.STOP
         ),
+        _("Test digits and their reconstructions after epoch {epoch}").format(epoch=film.STOP),
+    )
+
+
+def pairs_by_epoch(bundle: Bundle, real: PictureSet) -> np.ndarray:
+    """The first test digits that the bundle shows and what it made of them: (epochs, 2n, 32, 32, 3)."""
+    originals = real.pictures[bundle.profiles["shown_rows"][:PAIRS]]
+    made = [
+        library.sheet(bundle, "reconstructions", epoch, training.SHEET)[:PAIRS]
+        for epoch in training.shots(bundle)
     ]
-    real = data_sets.measured_test_set(bundle)
-    if real is not None and controls.switch(_("Show the test digits"), "training_real"):
-        shown = real.pictures[bundle.profiles["shown_rows"]]
-        words = _("The test digits themselves")
-        cells.append(film.Cell(film.levels(shown[None], columns=6), words, words))
-    film.show("training_epoch_film", "training_epoch", [film.Row(cells, "sheets")])
-    with figures.about(Provenance(bundle, live=False, settings={_("epoch"): epoch})):
-        st.markdown(_("Samples"))
-        training.saved(bundle, "samples", epoch, "vae_samples_by_epoch")
-        st.markdown(_("Reconstructions"))
-        training.saved(bundle, "reconstructions", epoch, "vae_reconstructions_by_epoch")
-        if len(cells) > 2:
-            st.markdown(_("The test digits themselves"))
-            figures.downloads("vae_test_digits", png=lambda: figures.grid(shown, 6))
+    return in_pairs(originals, np.stack(made), COLUMNS)
+
+
+def in_pairs(originals: Pictures, made: np.ndarray, columns: int) -> np.ndarray:
+    """Rows of originals (n, H, W, 3), each above its row of what was made of them (E, n, H, W, 3).
+
+    uint8 (E, 2n, H, W, 3), for sheets of so many columns.
+    """
+    rows = []
+    for first in range(0, len(originals), columns):
+        part = slice(first, first + columns)
+        above = np.broadcast_to(originals[part], made[:, part].shape)
+        rows += [above, made[:, part]]
+    return np.concatenate(rows, axis=1)
+
+
+def save_pairs(frames: np.ndarray, now: int) -> None:
+    """The pairs of an epoch, and those of all epochs, as files."""
+    figures.downloads(
+        "vae_pairs_by_epoch",
+        png=lambda: figures.grid(frames[now], COLUMNS),
+        gif=lambda: figures.enlarge(np.stack([figures.grid(one, COLUMNS) for one in frames]), 3),
+    )
+
+
+def seconds_by_epoch(history: Sequence[Mapping[str, float]]) -> np.ndarray:
+    """How long every epoch took: (N,), seconds of wall-clock time."""
+    return np.diff([0.0, *(row["seconds_total"] for row in history)])
+
+
+def pace(bundle: Bundle) -> None:
+    """The clock in words."""
+    seconds = seconds_by_epoch(bundle.history)
+    st.markdown(
+        _(
+            "**{seconds} seconds per epoch** (median of {epochs} epochs), {minutes} minutes in all. "
+            "Device: {device}."
+        ).format(
+            seconds=number(float(np.median(seconds)), 1),
+            epochs=len(seconds),
+            minutes=number(float(seconds.sum()) / 60, 0),
+            device=bundle.config["training"]["device"],
+        )
+    )
 
 
 def linear_model(bundle: Bundle, code: str) -> list[Level]:
@@ -185,32 +263,33 @@ def main() -> None:
     head(
         _("Samples and training"),
         _(
-            "Draw z from the prior, decode it, look. **Do you see digits? Are they blurred?** Then "
-            "turn back the clock and watch the same z become pictures, epoch by epoch."
+            "Draw z from the prior and decode it. **Do you see digits? Are they blurred?** Move the "
+            "epoch: z and the test digits stay the same, only the weights change."
         ),
     )
     with plain_errors():
         name = controls.bundle_name("vae", "training_bundle")
         st.fragment(epochs)(name)
-        samples(name)
-        bundle = library.bundle(name)
-        training.curves(bundle, CURVES, "training", partial(linear_model, bundle), first_epoch=3)
-        training.went_on(bundle)
-        training.average_said(bundle)
         mechanism(
             _(
                 "A sample is the **mode** of p(x|z), which for a Gaussian is its mean: no pixel "
-                "noise is added. Training maximises the ELBO. The pictures by epoch are always "
-                "those of the same z and of the same test digits, so that only the weights differ."
+                "noise is added. A reconstruction decodes the mean of q(z|x). Training maximises "
+                "the ELBO."
             )
         )
+        samples(name)
+        bundle = library.bundle(name)
+        training.curves(bundle, CURVES, "training", partial(linear_model, bundle), first_epoch=3)
+        pace(bundle)
+        training.went_on(bundle)
+        training.average_said(bundle)
         z = coloured("z")
         formula(
             [
                 rf"{z} \sim \mathcal N(0, \tau^2 I),\qquad "
                 rf"{coloured('x_hat')} = \mu_\theta({z})",
             ],
-            _("Kingma & Welling 2014, appendix A shows the same pictures for other data."),
+            _("Kingma & Welling 2014, appendix A shows the same kind of pictures on other data."),
             VAE.sample,
             DiagonalGaussianDistribution.mode,
         )
