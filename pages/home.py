@@ -1,119 +1,210 @@
-"""Home: the three models in one look, what is loaded, where to start, and a map of the assignment."""
+"""Home: real denoising under the hand, three doors, and the assignment item by item."""
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 import streamlit as st
 
-from core.errors import AtelierError
+from core.bundles.bundle import Bundle
+from pages import from_noise
 from pages.shared import figures, library, site
-from pages.shared.figures import Provenance
-from pages.shared.text import N_, _, coloured, megabytes, plain_errors, sentence
+from pages.shared.site import PageEntry
+from pages.shared.text import N_, _, coloured, language, percent, plain_errors
+
+LESSONS = Path(__file__).parent / "lessons"
+SAMPLES = 6
+"""Pictures on a card."""
+
+
+# ---------------------------------------------------------------- the models
+
+
+@dataclass(frozen=True)
+class Model:
+    """A card: a family, one sentence, its first page; ``sheet`` of its samples, or else a formula."""
+
+    family: str
+    title: str
+    words: str
+    first: PageEntry
+    how_well: Callable[[Bundle], str]
+    sheet: str = ""
+    latex: str = ""
+    bundle: str = ""
+    """What the name of the bundle ends in that stands for the family; the manifest's first otherwise."""
+
+
+def by_neighbours(of: Bundle) -> str:
+    """What became of a run of SimSiam, as its neighbours vote; empty where that was not measured."""
+    try:
+        after = float(of.metrics["test"]["knn_accuracy"])
+        before = float(of.metrics["before"]["test_knn_accuracy"])
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return _(
+        "After {epochs} epochs the nearest neighbours name the right class of **{after}** of the test "
+        "pictures, before training of {before}."
+    ).format(epochs=len(of.history), after=percent(after), before=percent(before))
+
 
 MODELS = (
-    (
+    Model(
         "vae",
         N_("Variational autoencoder"),
         N_("Squeezes a house number into a few dozen numbers and paints it again from them."),
-        rf"{coloured('x')} \to {coloured('z')} \to {coloured('x_hat')}",
         site.LATENT_SPACE,
+        from_noise.unchosen,
+        sheet="samples",
     ),
-    (
+    Model(
         "ddpm",
         N_("Diffusion model"),
-        N_("Learns to remove a little noise, and paints by doing so a thousand times."),
-        rf"{coloured('eps', 'x_T')} \to {coloured('x_t')} \to x_{{t-1}} \to {coloured('x', 'x_0')}",
+        N_("Learns to remove a little noise, and paints by doing so again and again."),
         site.ADDING_NOISE,
+        from_noise.unchosen,
+        sheet="final",
     ),
-    (
+    Model(
         "simsiam",
         N_("SimSiam"),
         N_("Learns what two views of one picture share, without labels and without collapsing."),
-        rf"\mathcal D\big(p_1,\ \mathrm{{stop}}({coloured('z', 'z_2')})\big)",
         site.TWO_VIEWS,
+        by_neighbours,
+        latex=rf"\mathcal D\big(p_1,\ \mathrm{{stop}}({coloured('z', 'z_2')})\big)",
+        bundle="baseline",
     ),
 )
-TASTE = 8
 
 
-def models() -> None:
-    for column, (family, title, words, way, first_page) in zip(
-        st.columns(3, gap="medium"), MODELS, strict=True
-    ):
-        with column, st.container(border=True, height="stretch"):
-            st.subheader(_(title), anchor=False)
-            st.markdown(_(words))
-            st.latex(way)
-            entries = library.available(family)
-            if not entries:
-                st.caption(_("Not part of this version yet."))
-                continue
-            try:
-                found = library.bundle(entries[0].name)
-            except AtelierError as error:
-                st.error(sentence(error), icon=":material/error:")
-                continue
-            st.caption(
-                _("Loaded: {name}, {epochs} epochs, {size}, hashes verified").format(
-                    name=found.name, epochs=len(found.history), size=megabytes(found.bytes)
-                )
-            )
-            st.page_link(first_page.page(), label=_("Start here"), icon=first_page.icon)
+def bundle_of(model: Model) -> Bundle | None:
+    """The bundle that stands for a family; None where there is none."""
+    names = [entry.name for entry in library.available(model.family)]
+    name = next((name for name in names if name.endswith(model.bundle)), None)
+    return None if name is None else library.bundle(name)
 
 
-def taste() -> None:
-    """Something real to look at: generated pictures, and the way on."""
-    if not library.visible_manifest().entries:
-        st.info(_("No bundle is here yet: `python -m train vae` makes one."))
-        return
-    shown = library.gallery()
-    alt = _("Gallery of pictures that a model generated")
-    figures.sheet(shown.pictures, columns=TASTE, alt=alt)
-    figures.about(
-        Provenance(shown.of, live=False, settings=shown.settings),
-        "home_samples",
-        png=lambda: figures.grid(shown.pictures, TASTE),
-    )
+def card(model: Model) -> None:
+    st.subheader(_(model.title), anchor=False)
+    st.markdown(_(model.words))
+    with plain_errors():
+        of = bundle_of(model)
+        if model.latex:
+            st.latex(model.latex)
+        elif of is not None and of.progress(model.sheet):
+            shown = library.sheet(of, model.sheet, max(of.progress(model.sheet)), SAMPLES)
+            alt = _("The first {count} samples of this model").format(count=SAMPLES)
+            figures.sheet(shown, columns=SAMPLES, alt=alt)
+        if of is not None:
+            st.markdown(model.how_well(of))
+    st.page_link(model.first.page(), label=f"**{_(model.first.title)}**", icon=model.first.icon)
 
 
-def starts() -> None:
-    st.subheader(_("Where to start"), anchor=False)
-    first = (
-        (site.LATENT_SPACE, N_("Move one number and watch the picture follow.")),
-        (site.LATENT_PROFILES, N_("Find the units that know about digits.")),
-        (site.LIKELIHOOD, N_("See where a curved latent space beats a flat one.")),
-        (site.ADDING_NOISE, N_("Watch a picture drown in noise, a little at a time.")),
-        (site.DENOISING, N_("Let a network take the noise away again.")),
-        (site.T_STAR, N_("Find how much noise a picture survives.")),
-        (site.VAE_AND_DDPM, N_("Judge the samples of both models side by side.")),
-        (site.INSIDE_THE_UNET, N_("Look at what the network holds while it does.")),
-        (site.TWO_VIEWS, N_("Change a picture until two views of it no longer agree.")),
-        (site.COLLAPSE, N_("See a network collapse while its loss gets better and better.")),
-        (site.COLLAPSE_LIVE, N_("Take its stop-gradient away yourself, and watch.")),
-    )
-    for page, words in first:
+# ---------------------------------------------------------------- routes and lessons
+
+
+@dataclass(frozen=True)
+class Route:
+    """Pages in order, and the question that they answer together."""
+
+    title: str
+    words: str
+    pages: Sequence[PageEntry]
+
+
+ROUTES = (
+    Route(
+        N_("A lecture of ten minutes"),
+        N_("How does noise become a picture, and how much noise does a picture survive?"),
+        (site.ADDING_NOISE, site.DENOISING, site.T_STAR),
+    ),
+    Route(
+        N_("What a code remembers"),
+        N_("Which of the numbers in z matter, and what do they know of the digit?"),
+        (site.LATENT_SPACE, site.INTERPOLATION, site.LATENT_PROFILES, site.LIKELIHOOD),
+    ),
+    Route(
+        N_("Learning without labels"),
+        N_("Why does a network not answer the same to everything?"),
+        (site.TWO_VIEWS, site.COLLAPSE_LIVE, site.COLLAPSE, site.NEIGHBOURS),
+    ),
+)
+
+
+def route(shown: Route) -> None:
+    st.markdown(f"**{_(shown.title)}**  \n{_(shown.words)}")
+    for place, page in enumerate(shown.pages, start=1):
+        title = _(page.title).replace("*", r"\*")
+        st.page_link(page.page(), label=f"{place}\u2002{title}", icon=page.icon)
+
+
+def lessons() -> dict[str, str]:
+    """The lessons that are here, by name, with their titles in the visitor's language."""
+    found = {}
+    for file in sorted(LESSONS.glob("*.toml")):
+        titles = tomllib.loads(file.read_text(encoding="utf-8")).get("title", {})
+        found[file.stem] = titles.get(language()) or titles.get("en") or file.stem
+    return found
+
+
+# ---------------------------------------------------------------- the page
+
+
+def doors(taught: dict[str, str]) -> None:
+    """What one can do here, as links to the parts of the page below."""
+    offered = [
+        ("explore", N_("Explore"), N_("three models, moved by hand")),
+        *([("lessons", N_("Take a lesson"), N_("one question at a time"))] if taught else []),
+        ("assignment", N_("Answer the assignment"), N_("every item, and the view that answers it")),
+    ]
+    for column, (anchor, title, words) in zip(st.columns(len(offered)), offered, strict=True):
+        with column.container(border=True):
+            st.markdown(f"**[{_(title)}](#{anchor})**  \n{_(words)}")
+
+
+def explore() -> None:
+    st.header(_("Explore"), anchor="explore")
+    for column, model in zip(st.columns(len(MODELS), gap="medium"), MODELS, strict=True):
+        with column.container(border=True, height="stretch"):
+            card(model)
+    for column, shown in zip(st.columns(len(ROUTES), gap="large"), ROUTES, strict=True):
+        with column:
+            route(shown)
+
+
+def taught_here(taught: dict[str, str]) -> None:
+    st.header(_("Take a lesson"), anchor="lessons")
+    for name, title in taught.items():
         st.page_link(
-            page.page(), label=f"**{_(page.title).replace('*', chr(92) + '*')}**", icon=page.icon
+            site.HOME.page(),
+            label=title.replace("*", r"\*"),
+            icon=":material/school:",
+            query_params={"lesson": name},
         )
-        st.caption(_(words))
 
 
 def assignment() -> None:
-    st.subheader(_("The assignment, item by item"), anchor=False)
+    st.header(_("The assignment, item by item"), anchor="assignment")
     st.markdown(
         _(
-            "The app grew from a graduate assignment on representation learning: here is every "
-            "numbered item of it, and the page that carries it."
+            "The app grew from a graduate assignment on representation learning. Each link below opens the "
+            "view that answers its item."
         )
     )
     for title, items in site.ASSIGNMENT.items():
-        with st.expander(_(title), expanded=any(item.page for item in items)):
+        with st.expander(_(title), expanded=True):
             for item in items:
-                words, link = st.columns([7, 4], vertical_alignment="center")
-                words.markdown(f"**{item.number}**\u2002 {_(item.words)}")
-                if item.page is None:
-                    link.caption(_("not in this version yet"))
-                else:
-                    link.page_link(item.page.page(), label=_(item.page.title), icon=item.page.icon)
+                words, place = st.columns([5, 2], vertical_alignment="center", wrap=False)
+                words.page_link(
+                    item.page.page(),
+                    label=_(item.words),
+                    icon=item.page.icon,
+                    query_params=item.query or None,
+                )
+                place.caption(f"{item.number} · {_(item.page.title)}".replace("*", r"\*"))
 
 
 def main() -> None:
@@ -121,15 +212,17 @@ def main() -> None:
     st.markdown(
         _(
             "A workshop for people who learn and teach how generative and self-supervised models "
-            "behave. **Move one thing, see at once what changes**, and hand out a link that "
-            "restores what you saw."
+            "behave: **move one thing and see at once what changes**."
         )
     )
     with plain_errors():
-        models()
-    left, right = st.columns([3, 2], gap="large")
-    with left, plain_errors():
-        taste()
-    with right:
-        starts()
+        if library.visible_manifest().entries:
+            from_noise.show()
+        else:
+            st.info(_("No bundle is here yet: `python -m train vae` makes one."))
+    taught = lessons()
+    doors(taught)
+    explore()
+    if taught:
+        taught_here(taught)
     assignment()

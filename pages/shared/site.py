@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 
 import streamlit as st
@@ -132,56 +133,125 @@ TITLES = (
 
 @dataclass(frozen=True)
 class Item:
-    """One numbered item of the assignment, in our words, and the page that carries it."""
+    """One numbered item of the assignment, in our words, and the view that answers it.
+
+    ``words`` begin with the function or the question that the item is about. ``query``: the page's controls
+    and what they stand at, as in an address.
+    """
 
     number: str
     words: str
-    page: PageEntry | None = None
+    page: PageEntry
+    query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
 
 ASSIGNMENT: dict[str, tuple[Item, ...]] = {
     N_("Variational autoencoder on SVHN"): (
-        Item("1.1", N_("Gaussian: reparameterised sample"), LATENT_SPACE),
-        Item("1.1", N_("Gaussian: KL to the standard normal"), LATENT_PROFILES),
-        Item("1.1", N_("Gaussian: negative log-likelihood"), LIKELIHOOD),
-        Item("1.1", N_("Gaussian: mode"), VAE_TRAINING),
-        Item("1.2", N_("Encode and decode"), LATENT_SPACE),
-        Item("1.2", N_("Sample: the mode of p(x|z) for z from the prior"), VAE_TRAINING),
-        Item("1.2", N_("Log-likelihood by importance sampling"), LIKELIHOOD),
-        Item("1.2", N_("Forward: reconstruction, nll and KL"), LIKELIHOOD),
-        Item("1.2", N_("Interpolate between two latents"), INTERPOLATION),
-        Item("1.3 a", N_("Wall-clock time of training"), VAE_TRAINING),
-        Item("1.3 b", N_("Samples every 5 epochs"), VAE_TRAINING),
-        Item("1.3 c", N_("Test reconstructions every 5 epochs"), VAE_TRAINING),
-        Item("1.3 d", N_("Final samples: do you see digits, are they blurred?"), VAE_TRAINING),
-        Item("1.3 e", N_("Latent profile of every class, with its peaks"), LATENT_PROFILES),
-        Item("1.3 f", N_("Is the interpolation smooth?"), INTERPOLATION),
+        Item("1.1", N_("**sample**: draw z from a Gaussian by reparameterisation"), LATENT_SPACE),
+        Item(
+            "1.1",
+            N_("**kl**: the KL divergence to the standard normal, unit by unit"),
+            LATENT_PROFILES,
+            {"profiles_figure": "cost"},
+        ),
+        Item("1.1", N_("**nll**: the negative log-likelihood under a Gaussian"), LIKELIHOOD),
+        Item("1.1", N_("**mode**: the mode of a Gaussian, shown as a picture"), VAE_TRAINING),
+        Item("1.2", N_("**encode** and **decode**: from x to z and back"), LATENT_SPACE),
+        Item(
+            "1.2",
+            N_("**sample**: the mode of p(x|z) for z from the prior"),
+            VAE_TRAINING,
+            {"training_count": "64"},
+        ),
+        Item("1.2", N_("**log_likelihood**: by importance sampling with K draws"), LIKELIHOOD),
+        Item("1.2", N_("**forward**: reconstruction, nll and KL"), LIKELIHOOD),
+        Item("1.2", N_("**interpolate**: from one latent to another"), INTERPOLATION),
+        Item("1.3 a", N_("**Wall-clock time** of training"), VAE_TRAINING),
+        Item("1.3 b", N_("**Samples** every 5 epochs"), VAE_TRAINING, {"training_epoch": "0"}),
+        Item(
+            "1.3 c",
+            N_("**Test reconstructions** every 5 epochs"),
+            VAE_TRAINING,
+            {"training_epoch": "5"},
+        ),
+        Item("1.3 d", N_("**Final samples**: do you see digits, are they blurred?"), VAE_TRAINING),
+        Item("1.3 e", N_("**Latent profile** of every class, with its peaks"), LATENT_PROFILES),
+        Item(
+            "1.3 f",
+            N_("**Is the interpolation smooth?**"),
+            INTERPOLATION,
+            {"interpolation_n": "24"},
+        ),
     ),
     N_("Diffusion model on SVHN"): (
-        Item("2.1", N_("Schedule coefficients"), ADDING_NOISE),
-        Item("2.1", N_("q_sample: noise a picture in one step"), ADDING_NOISE),
-        Item("2.1", N_("p_sample: one step back"), DENOISING),
-        Item("2.1", N_("p_sample_loop: from noise to a picture"), DENOISING),
-        Item("2.1", N_("p_losses: smooth L1 between true and predicted noise"), DDPM_TRAINING),
-        Item("2.1", N_("t_sample: random time steps"), DDPM_TRAINING),
-        Item("2.2 a", N_("Wall-clock time of training"), DDPM_TRAINING),
-        Item("2.2 b", N_("Samples every 5 epochs"), DDPM_TRAINING),
-        Item("2.2 c", N_("Noise to t', denoise, find t* where the picture is lost"), T_STAR),
-        Item("2.2 d", N_("Final samples, beside those of the VAE"), VAE_AND_DDPM),
-        Item("2.3 a", N_("T = 500, 1000, 1500"), DDPM_LENGTHS),
-        Item("2.3 b", N_("Features inside the U-Net"), INSIDE_THE_UNET),
+        Item(
+            "2.1",
+            N_("**Coefficients** of the noise schedule"),
+            ADDING_NOISE,
+            {"noise_coefficient": "betas"},
+        ),
+        Item(
+            "2.1",
+            N_("**q_sample**: noise a picture in one step"),
+            ADDING_NOISE,
+            {"noise_t": "300"},
+        ),
+        Item("2.1", N_("**p_sample**: one step back"), DENOISING, {"denoise_count": "1"}),
+        Item("2.1", N_("**p_sample_loop**: from noise to a picture"), DENOISING),
+        Item(
+            "2.1",
+            N_("**p_losses**: smooth L1 between true and predicted noise"),
+            DDPM_TRAINING,
+        ),
+        Item("2.1", N_("**t_sample**: random time steps"), DDPM_TRAINING),
+        Item("2.2 a", N_("**Wall-clock time** of training"), DDPM_TRAINING),
+        Item("2.2 b", N_("**Samples** every 5 epochs"), DDPM_TRAINING, {"ddpm_epoch": "0"}),
+        Item(
+            "2.2 c",
+            N_("**Noise to t', denoise**: find t\\*, where the picture is lost"),
+            T_STAR,
+            {"tstar_view": "find"},
+        ),
+        Item("2.2 d", N_("**Final samples**, beside those of the VAE"), VAE_AND_DDPM),
+        Item("2.3 a", N_("**T = 500, 1000, 1500**: time against quality"), DDPM_LENGTHS),
+        Item("2.3 b", N_("**Features** inside the U-Net"), INSIDE_THE_UNET),
     ),
     N_("SimSiam on CIFAR-10"): (
-        Item("3.1", N_("Forward with the gradient stopped"), COLLAPSE_LIVE),
-        Item("3.2", N_("Cosine similarity"), TWO_VIEWS),
-        Item("3.3", N_("The symmetric loss"), COLLAPSE),
-        Item("3.4", N_("With and without stop-gradient: loss and kNN accuracy by epoch"), COLLAPSE),
-        Item("3.5 a", N_("Without the predictor"), COLLAPSE),
-        Item("3.5 b", N_("Projector 2048 or 4096, batch of 4096"), COLLAPSE),
-        Item("3.5 c", N_("Would Barlow Twins behave alike?"), SIBLINGS),
-        Item("3.6", N_("Heavy augmentation"), SIBLINGS),
-        Item("3.7", N_("How collapse is avoided"), SIBLINGS),
-        Item("3.8", N_("BYOL and SimSiam"), SIBLINGS),
-        Item("3.9", N_("What asymmetry is good for"), SIBLINGS),
+        Item(
+            "3.1",
+            N_("**forward**, with the gradient stopped"),
+            COLLAPSE_LIVE,
+            {"toy_stopgrad": "false"},
+        ),
+        Item("3.2", N_("**Cosine similarity** of two views"), TWO_VIEWS, {"views_layer": "z"}),
+        Item("3.3", N_("**loss**: symmetric, from -1 to 1"), COLLAPSE, {"collapse_layer": "z"}),
+        Item(
+            "3.4",
+            N_("**With and without stop-gradient**: loss and kNN accuracy by epoch"),
+            COLLAPSE,
+            {"collapse_runs": ("baseline", "no-stop-gradient")},
+        ),
+        Item(
+            "3.5 a",
+            N_("**Without the predictor**"),
+            COLLAPSE,
+            {"collapse_runs": ("baseline", "no-predictor")},
+        ),
+        Item(
+            "3.5 b",
+            N_("**Projector of 2048 or 4096**, batch of 4096"),
+            COLLAPSE,
+            {"collapse_runs": ("baseline", "dim-4096", "batch-4096", "dim-4096-batch-4096")},
+        ),
+        Item(
+            "3.5 c",
+            N_("**Barlow Twins**: would it behave alike?"),
+            SIBLINGS,
+            {"siblings_question": "5c"},
+        ),
+        Item("3.6", N_("**Heavy augmentation**"), SIBLINGS, {"siblings_question": "6"}),
+        Item("3.7", N_("**How collapse is avoided**"), SIBLINGS, {"siblings_question": "7"}),
+        Item("3.8", N_("**BYOL and SimSiam**: what differs"), SIBLINGS, {"siblings_question": "8"}),
+        Item("3.9", N_("**Asymmetry**: what it is good for"), SIBLINGS, {"siblings_question": "9"}),
     ),
 }

@@ -51,22 +51,6 @@ def test_switching_the_language_keeps_what_was_set(open_page):
     assert found["words"] != words
 
 
-def test_home_maps_every_item_of_the_assignment(open_page):
-    numbers = {item.number.split()[0] for items in site.ASSIGNMENT.values() for item in items}
-    expected = {f"1.{n}" for n in (1, 2, 3)} | {f"2.{n}" for n in (1, 2, 3)}
-    assert numbers == expected | {f"3.{n}" for n in range(1, 10)}
-    home = open_page("home")
-    shown = " ".join(str(element.value) for element in home.markdown)
-    for items in site.ASSIGNMENT.values():
-        for item in items:
-            assert item.words in shown
-
-
-def test_every_vae_item_leads_to_a_page_that_exists():
-    items = next(iter(site.ASSIGNMENT.values()))
-    assert all(item.page in PAGES for item in items)
-
-
 def test_without_bundles_every_page_says_so_in_a_sentence(open_page, monkeypatch, tmp_path):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
     for page in PAGES:
