@@ -75,7 +75,7 @@ def parts(evidence: Evidence) -> None:
             bits=number(float(bits_per_dimension(evidence.negative_elbo)), 3),
         ),
     )
-    cells[2].caption(against_linear(evidence))
+    cells[2].markdown(against_linear(evidence))
     cells[3].metric(
         _("Linear model, exact"),
         number(evidence.linear_nll),
@@ -303,8 +303,8 @@ def main() -> None:
         _(
             "How probable is a picture? A VAE answers with a bound, its **negative ELBO**: a "
             "constant, the **misfit** (half the squared error of the decoded picture) and the "
-            "**KL** (the price of the code). A linear model with the same noise answers exactly: "
-            "that is the figure to beat."
+            "**KL** (the price of the code). A linear model with the same noise gives an exact "
+            "figure to beat."
         ),
     )
     with plain_errors():

@@ -125,7 +125,7 @@ def digits_and_blur(pictures: Pictures, units: int, kl: float) -> None:
             "neighbouring pixels of these samples differ by {value} grey levels on average. Lower "
             "the temperature and watch this number: the samples become more alike, not sharper. "
             "The blur comes from the likelihood. With unit variance it charges each pixel its "
-            "squared error, so an edge in the wrong place costs more than no edge."
+            "squared error: where an edge may lie here or there, the grey between costs least."
         ).format(units=units, kl=number(kl), value=number(sharpness(pictures), 1))
     )
 

@@ -60,7 +60,7 @@ def values(numbers):
 def test_the_gain_stands_under_the_figure_of_the_vae(open_page, evidence):
     gain = evidence.linear_nll - evidence.negative_elbo
     arrow = ":green[↓" if gain >= 0 else ":red[↑"
-    said = [caption.value for caption in open_page("likelihood").caption]
+    said = [str(element.value) for element in open_page("likelihood").markdown]
     assert [one for one in said if one.startswith((":green", ":red"))] == [
         likelihood.against_linear(evidence)
     ]
@@ -184,6 +184,8 @@ def test_the_click_adds_the_curve_of_the_picture(open_page, picture, evidence):
     last = curve.points[-1]
     said = next(str(e.value) for e in at.markdown if "draws count" in str(e.value))
     assert f"{last.nll:,.1f}" in said
+    at.number_input(key="likelihood_seed").set_value(1).run()
+    assert "this picture" not in traces(at, bound) | traces(at, size)  # nothing drawn of that seed
 
 
 def test_no_gain_is_claimed_where_there_is_none(evidence):
