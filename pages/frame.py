@@ -13,28 +13,36 @@ ROOT = str(Path(__file__).parents[1])
 if ROOT not in sys.path:  # Streamlit puts the folder of this script there, not the project's
     sys.path.insert(0, ROOT)
 
-from pages.shared import controls, guests, library, links, share, site  # noqa: E402
+from pages.shared import carried, controls, guests, library, links, share, site  # noqa: E402
 from pages.shared.text import _  # noqa: E402
 
 CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 4rem; }</style>"
 """A page begins right below Streamlit's header, so that its figure stands on the first screen."""
 
+SIDEBAR = 250
+"""Pixels: the rest of a lecture hall's screen is the figure's."""
+
 
 def show(navigate: Callable[[], Callable[[], None]]) -> None:
     """The frame and in it the page that ``navigate`` chooses."""
     st.set_page_config(
-        page_title="Latent Atelier", page_icon=Image.fromarray(library.icon()), layout="wide"
+        page_title="Latent Atelier",
+        page_icon=Image.fromarray(library.icon()),
+        layout="wide",
+        initial_sidebar_state=SIDEBAR,
     )
     st.html(CLOSER_TO_THE_TOP)
     with st.sidebar:
         controls.choose_language()
         share.copy_link()
+        picture = st.container()
     page = navigate()
     links.begin()
     guests.from_link(library.own_commits)
     guests.keep_in_link()
     above = st.empty()
     page()
+    carried.show(picture)
     links.settle(above)
 
 

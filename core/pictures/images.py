@@ -57,6 +57,48 @@ def to_pictures(x: Tensor) -> Pictures:
 def read_picture(data: bytes, size: int = SIZE) -> Pictures:
     """Any picture file as one uint8 (size, size, 3): upright, centre square, bicubic.
 
+    Raises what ``read_photo`` raises.
+    """
+    return cut(read_photo(data, size), size=size)
+
+
+def cut(
+    photo: Pictures,
+    zoom: float = 1.0,
+    across: float = 0.5,
+    down: float = 0.5,
+    *,
+    size: int = SIZE,
+) -> Pictures:
+    """The square of ``square_of``, as one uint8 (size, size, 3), bicubic."""
+    left, top, side = square_of(photo, zoom, across, down)
+    square = Image.fromarray(photo).resize(
+        (size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
+    )
+    return np.asarray(square, dtype=np.uint8)
+
+
+def square_of(
+    photo: Pictures, zoom: float, across: float, down: float
+) -> tuple[float, float, float]:
+    """Left, top and side, in pixels, of a square inside a photo (H, W, 3).
+
+    Its side is the photo's shorter side divided by ``zoom``, 1 or more; it lies ``across`` and
+    ``down``, 0 (left, top) to 1 (right, bottom), of the room that there is. ValueError for numbers
+    outside.
+    """
+    if not (zoom >= 1 and 0 <= across <= 1 and 0 <= down <= 1):
+        raise ValueError(
+            f"zoom must be at least 1, across and down 0 to 1, got {zoom}, {across}, {down}"
+        )
+    height, width = photo.shape[:2]
+    side = min(height, width) / zoom
+    return across * (width - side), down * (height - side), side
+
+
+def read_photo(data: bytes, size: int = SIZE) -> Pictures:
+    """Any picture file as uint8 (H, W, 3), upright, its shorter side some ``8 * size`` pixels or fewer.
+
     Transparent parts are laid on white. Raises ``AtelierError`` with code ``picture-unreadable``
     or ``picture-too-large``.
     """
@@ -87,8 +129,7 @@ def read_picture(data: bytes, size: int = SIZE) -> Pictures:
         ) from error
     page = Image.new("RGBA", upright.size, "white")
     page.alpha_composite(upright)
-    square = ImageOps.fit(page.convert("RGB"), (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(square, dtype=np.uint8)
+    return np.asarray(page.convert("RGB"), dtype=np.uint8)
 
 
 def _draft(opened: Image.Image, least: int) -> None:

@@ -10,13 +10,15 @@ from typing import Literal
 
 import numpy as np
 import streamlit as st
+from PIL import Image, ImageDraw
 
 from core.bundles.bundle import Bundle
 from core.pictures import data, house_number, images, shapes
 from core.pictures.data import PictureSet
 from core.pictures.images import Pictures
 from core.vae.explorer import VAEExplorer
-from pages.shared import controls, data_sets, figures, library, loaders
+from pages.shared import carried, controls, data_sets, figures, library, loaders
+from pages.shared.colours import MARK
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, plain_errors
 
@@ -39,6 +41,34 @@ OBJECT_ORIGINS: dict[Origin, str] = {
 """Where pictures come from for models of CIFAR-10: no model here generates such pictures."""
 GALLERY_WIDTH = 520
 HOUSE_NUMBER = "7"
+CROP = {"zoom": 1.0, "crop_across": 0.5, "crop_down": 0.5}
+DIGIT = {
+    "from": "maker",
+    "gallery": 12,
+    "test": 0,
+    "text": HOUSE_NUMBER,
+    "ink": "#f2efe6",
+    "wall": "#38588a",
+    "size": 0.85,
+    "blur": 0.6,
+    "rotation": 0,
+    "noise": 4,
+    **CROP,
+}
+"""Controls of a picture of a digit, and what they say by default."""
+OBJECT = {
+    "from": "shape",
+    "test": 0,
+    "kind": "ship",
+    "colour": "#b3261e",
+    "background": "#a9cbe6",
+    "size": 0.8,
+    "across": 0.5,
+    "down": 0.5,
+    "variant": 0,
+    **CROP,
+}
+"""The same of an object."""
 INKS = {
     "#f2efe6": N_("cream"),
     "#1d2733": N_("black"),
@@ -121,6 +151,10 @@ def class_word(name: str) -> str:
     return _(CLASSES[name]) if name in CLASSES else name
 
 
+def _controls(of: Bundle) -> carried.Controls:
+    return OBJECT if of.config["data"]["name"] == OBJECTS else DIGIT
+
+
 def origins(of: Bundle, test_at_hand: bool, *, with_prior: bool) -> dict[Origin, str]:
     """The origins that suit the bundle's data: real test pictures only where they are at hand."""
     offered = OBJECT_ORIGINS if of.config["data"]["name"] == OBJECTS else ORIGINS
@@ -129,14 +163,20 @@ def origins(of: Bundle, test_at_hand: bool, *, with_prior: bool) -> dict[Origin,
 
 
 def picture(
-    prefix: str, of: Bundle, *, default: Origin = "gallery", first: int = 1
+    prefix: str, of: Bundle, *, default: Origin = "gallery", first: int = DIGIT["gallery"]
 ) -> Picked | None:
     """A picture: generated, drawn, of the test set, from a file or a camera.
 
     ``of`` says which data set is meant, and so what is on offer; ``first`` is the gallery's picture
     to begin with. None where nothing is chosen yet.
     """
-    return _pick(prefix, of, _origin(prefix, of, default, with_prior=False), first)
+    data_set = of.config["data"]["name"]
+    ours = _controls(of)
+    carried.begin(prefix, data_set, ours)
+    found = _pick(prefix, of, _origin(prefix, of, default, with_prior=False), first)
+    if found is not None:
+        carried.keep(prefix, data_set, ours, found.picture, found.words)
+    return found
 
 
 def companions(prefix: str, of: Bundle, picked: Picked, count: int) -> list[Picked]:
@@ -146,7 +186,7 @@ def companions(prefix: str, of: Bundle, picked: Picked, count: int) -> list[Pick
     """
     if picked.origin == "gallery":
         shown = library.gallery().pictures
-        first = int(st.session_state.get(f"{prefix}_gallery", 1)) - 1
+        first = int(st.session_state.get(f"{prefix}_gallery", DIGIT["gallery"])) - 1
         chosen = [(first + i) % len(shown) for i in range(count)]
         words = [_("generated picture {index}").format(index=i + 1) for i in chosen]
         return [Picked("gallery", shown[i], said) for i, said in zip(chosen, words, strict=True)]
@@ -212,13 +252,19 @@ def start(
     *,
     with_prior: bool = False,
     default: Origin = "gallery",
-    first: int = 1,
+    first: int = DIGIT["gallery"],
     text: str = HOUSE_NUMBER,
+    own: bool = False,
 ) -> Start | None:
     """A picture as ``picture`` offers it, encoded, or a draw from the prior.
 
-    ``first`` is the generated picture to begin with, ``text`` the house number.
+    ``first`` is the generated picture to begin with, ``text`` the house number. ``own``: this is not the
+    picture of the visit but one that the page chooses for itself.
     """
+    data_set = explorer.bundle.config["data"]["name"]
+    ours = _controls(explorer.bundle)
+    if not own:
+        carried.begin(prefix, data_set, ours)
     origin = _origin(prefix, explorer.bundle, default, with_prior=with_prior)
     if origin == "prior":
         value = controls.seed(f"{prefix}_seed")
@@ -227,6 +273,8 @@ def start(
     chosen = _pick(prefix, explorer.bundle, origin, first, text)
     if chosen is None:
         return None
+    if not own:
+        carried.keep(prefix, data_set, ours, chosen.picture, chosen.words)
     z = explorer.encode(chosen.picture[None]).mean[0]
     return Start(origin, z, chosen.picture, chosen.words)
 
@@ -244,7 +292,7 @@ def _pick(
     if origin == "gallery":
         return _from_gallery(prefix, of, first)
     if origin == "maker":
-        return _from_maker(prefix, text)
+        return _from_maker(prefix, of, text)
     return _PICTURES[origin](prefix, of)
 
 
@@ -264,11 +312,16 @@ def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
         else _("The VAE generated these pictures; no photograph is among them.")
     )
     st.caption(figures.in_words(Provenance(shown.of, live=False, settings=shown.settings)))
+    _offer_digits(prefix, of)
+    words = _("generated picture {index}").format(index=index + 1)
+    return Picked("gallery", shown.pictures[index], words)
+
+
+def _offer_digits(prefix: str, of: Bundle) -> None:
+    """The real digits, where they are not at hand: drawn and generated ones stand in for them."""
     settings = of.config["data"]
     words = _("Download the real test digits ({megabytes} MB)")
     data_sets.offer(settings["name"], settings["test_split"], words, f"{prefix}_download")
-    words = _("generated picture {index}").format(index=index + 1)
-    return Picked("gallery", shown.pictures[index], words)
 
 
 def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
@@ -281,21 +334,28 @@ def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
     with plain_errors():
         found = loaders.picture_set(settings["name"], settings["test_split"])
         last = len(found) - 1
-        index = controls.count(label.format(last=last), 0, last, 0, f"{prefix}_test")
+        first = min(DIGIT["test"], last)
+        index = controls.count(label.format(last=last), 0, last, first, f"{prefix}_test")
         return _test_picture(found, index)
     return None
 
 
-def _from_maker(prefix: str, first: str) -> Picked | None:
+def _from_maker(prefix: str, of: Bundle, first: str) -> Picked | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = controls.line(_("Digits (1 to 3)"), first, f"{prefix}_text", longest=3, width=150)
-        ink = controls.choice(_("Ink"), INKS, f"{prefix}_ink")
-        wall = controls.choice(_("Wall"), WALLS, f"{prefix}_wall")
+        ink = controls.choice(_("Ink"), INKS, f"{prefix}_ink", default=DIGIT["ink"])
+        wall = controls.choice(_("Wall"), WALLS, f"{prefix}_wall", default=DIGIT["wall"])
         with st.popover(_("More")):
-            size = controls.real(_("Size"), 0.3, 1.2, 0.85, f"{prefix}_size")
-            blur = controls.real(_("Blur (pixels)"), 0.0, 4.0, 0.6, f"{prefix}_blur", step=0.1)
-            rotation = controls.whole(_("Rotation (degrees)"), -45, 45, 0, f"{prefix}_rotation")
-            noise = controls.whole(_("Noise (grey levels)"), 0, 80, 4, f"{prefix}_noise")
+            size = controls.real(_("Size"), 0.3, 1.2, DIGIT["size"], f"{prefix}_size")
+            blur = controls.real(
+                _("Blur (pixels)"), 0.0, 4.0, DIGIT["blur"], f"{prefix}_blur", step=0.1
+            )
+            turn = DIGIT["rotation"]
+            rotation = controls.whole(_("Rotation (degrees)"), -45, 45, turn, f"{prefix}_rotation")
+            noise = controls.whole(
+                _("Noise (grey levels)"), 0, 80, DIGIT["noise"], f"{prefix}_noise"
+            )
+    _offer_digits(prefix, of)
     if not (text.isascii() and text.isdigit()):
         st.error(_("A house number has 1 to 3 digits, 0 to 9."), icon=":material/error:")
         return None
@@ -306,19 +366,25 @@ def _from_maker(prefix: str, first: str) -> Picked | None:
 
 
 def _from_shape(prefix: str, of: Bundle) -> Picked:
-    kind = controls.choice(_("Object"), KINDS, f"{prefix}_kind")
+    kind = controls.choice(_("Object"), KINDS, f"{prefix}_kind", default=OBJECT["kind"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        colour = controls.choice(_("Colour"), COLOURS, f"{prefix}_colour")
-        background = controls.choice(_("Background"), BACKGROUNDS, f"{prefix}_background")
+        colour = controls.choice(_("Colour"), COLOURS, f"{prefix}_colour", default=OBJECT["colour"])
+        background = controls.choice(
+            _("Background"), BACKGROUNDS, f"{prefix}_background", default=OBJECT["background"]
+        )
         with st.popover(_("More")):
-            size = controls.real(_("Size"), 0.2, 1.2, 0.8, f"{prefix}_size")
-            across = controls.real(_("Place, left to right"), 0.0, 1.0, 0.5, f"{prefix}_across")
-            down = controls.real(_("Place, top to bottom"), 0.0, 1.0, 0.5, f"{prefix}_down")
+            size = controls.real(_("Size"), 0.2, 1.2, OBJECT["size"], f"{prefix}_size")
+            across = controls.real(
+                _("Place, left to right"), 0.0, 1.0, OBJECT["across"], f"{prefix}_across"
+            )
+            down = controls.real(
+                _("Place, top to bottom"), 0.0, 1.0, OBJECT["down"], f"{prefix}_down"
+            )
             variant = controls.whole(
                 _("Variant"),
                 0,
                 99,
-                0,
+                OBJECT["variant"],
                 f"{prefix}_variant",
                 help=_("Another tilt, length, place, tone and grain, each by a little."),
             )
@@ -345,24 +411,59 @@ def _from_upload(prefix: str, of: Bundle) -> Picked | None:
         key=f"{prefix}_upload",
         max_upload_size=images.MAX_BYTES // 2**20,
     )
-    st.caption(_("The centre square is cut to 32 x 32 pixels. A link cannot carry an upload."))
-    return _read("upload", file, _("uploaded picture"))
+    return _cut(prefix, of, "upload", file, _("uploaded picture"))
 
 
 def _from_camera(prefix: str, of: Bundle) -> Picked | None:
     objects = of.config["data"]["name"] == OBJECTS
     label = _("A photo of an object") if objects else _("A photo of a house number")
     file = st.camera_input(label, key=f"{prefix}_camera")
-    st.caption(_("The centre square is cut to 32 x 32 pixels. A link cannot carry a photo."))
-    return _read("camera", file, _("photo"))
+    return _cut(prefix, of, "camera", file, _("photo"))
 
 
-def _read(origin: Origin, file: object, words: str) -> Picked | None:
-    if file is None:
+def _cut(prefix: str, of: Bundle, origin: Origin, file: object, words: str) -> Picked | None:
+    """A square of the photo that was given, here or on another page of this visit."""
+    given = None
+    if file is not None:
+        with plain_errors():
+            given = images.read_photo(file.getvalue())
+        if given is None:
+            return None
+    photo = carried.photo(origin, given)
+    if photo is None:
+        st.caption(_("A link cannot carry it: whoever opens the link chooses a picture again."))
         return None
-    with plain_errors():
-        return Picked(origin, images.read_picture(file.getvalue()), words)
-    return None
+    left, middle, right = st.columns([2, 2, 3], gap="medium", wrap=False)
+    with right:
+        zoom = controls.real(_("Zoom"), 1.0, 8.0, CROP["zoom"], f"{prefix}_zoom", step=0.1)
+        half = CROP["crop_across"]
+        across = controls.real(_("Left to right"), 0.0, 1.0, half, f"{prefix}_crop_across")
+        down = controls.real(_("Top to bottom"), 0.0, 1.0, CROP["crop_down"], f"{prefix}_crop_down")
+    picture = images.cut(photo, zoom, across, down)
+    alt = _("The photo, and in it the square that is used")
+    left.image(_framed(photo, zoom, across, down), alt=alt, width="stretch")
+    middle.image(
+        figures.enlarge(picture, 4),
+        alt=_("The square at 32 x 32 pixels"),
+        width="stretch",
+        output_format="PNG",
+    )
+    st.caption(
+        _("Let the object fill the square. A link cannot carry this picture.")
+        if of.config["data"]["name"] == OBJECTS
+        else _("Let one digit fill the square, as in SVHN. A link cannot carry this picture.")
+    )
+    return Picked(origin, picture, words)
+
+
+def _framed(photo: Pictures, zoom: float, across: float, down: float) -> Image.Image:
+    """The photo with the square of ``images.square_of`` drawn in it."""
+    left, top, side = images.square_of(photo, zoom, across, down)
+    drawn = Image.fromarray(photo)
+    width = max(2, min(drawn.size) // 60)
+    box = (left, top, left + side - 1, top + side - 1)
+    ImageDraw.Draw(drawn).rectangle(box, outline=MARK, width=width)
+    return drawn
 
 
 _PICTURES = {

@@ -44,12 +44,18 @@ def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
     with left:
         st.subheader(_("From"), anchor=False)
         first = picking.start(
-            "interpolation_a", explorer, with_prior=True, default="maker", text="3"
+            "interpolation_a", explorer, with_prior=True, default="maker", text="3", own=True
         )
     with right:
         st.subheader(_("To"), anchor=False)
         second = picking.start(
-            "interpolation_b", explorer, with_prior=True, default="maker", text="8", first=9
+            "interpolation_b",
+            explorer,
+            with_prior=True,
+            default="maker",
+            text="8",
+            first=9,
+            own=True,
         )
     return first, second
 

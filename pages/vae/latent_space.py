@@ -213,9 +213,7 @@ def main() -> None:
         place = st.container()  # the first screen is the desk's; what it starts from stands below
         st.subheader(_("Start from another picture"), anchor=False)
         name = controls.bundle_name("vae", "latent_bundle")
-        start = picking.start(
-            "latent", loaders.vae(name), with_prior=True, default="maker", first=12
-        )
+        start = picking.start("latent", loaders.vae(name), with_prior=True, default="maker")
         with place:
             if start is None:
                 st.info(_("Choose a picture to start from."))

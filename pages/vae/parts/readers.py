@@ -87,7 +87,8 @@ def verdict(found: Mapping[str, float], most: str) -> str:
 
 def what_can_be_read(bundle: Bundle, most: str) -> None:
     """How often simple readers of z name the digit, as bars, and what that says."""
-    st.markdown(f"**{_('Who can read the digit from z?')}**")
+    title = _("Who can read the digit from z?")
+    st.markdown(f"**{title}**")
     found = bundle.metrics.get("readouts")
     if found is None:
         st.info(_("This bundle does not say how well the digit can be read from z."))

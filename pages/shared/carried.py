@@ -1,0 +1,90 @@
+"""One picture for the visit: what was chosen on one page is what the next page begins with.
+
+Every page has controls of its own for its picture, so that a link says which one it shows. What they say is
+noted here, by data set, and given to the controls of the next page, unless a link asks that page for another.
+Uploads and photos are kept for the length of the visit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.pictures.images import Pictures, enlarge
+from pages.shared import links
+from pages.shared.text import _
+
+STATE = "carried"
+Controls = Mapping[str, object]
+"""What the keys of a picture's controls end with, and what each says unless its visitor says otherwise."""
+
+
+@dataclass
+class Chosen:
+    """The newest choice: how many there were, and what its controls say other than by default.
+
+    ``picture`` (32, 32, 3) and ``words`` are what the controls gave.
+    """
+
+    number: int
+    values: dict[str, object]
+    picture: Pictures
+    words: str
+
+
+def _kept() -> dict[str, Chosen]:
+    return st.session_state.setdefault(STATE, {})
+
+
+def begin(prefix: str, data_set: str, controls: Controls) -> None:
+    """To be called before a page's controls of a picture: they begin as another page left its own."""
+    state, chosen = st.session_state, _kept().get(data_set)
+    if chosen is None:
+        return
+    fresh = f"{prefix}_from" not in state  # Streamlit forgets the controls of a page that is left
+    newer = state.get(f"{prefix}_carried") != chosen.number
+    state[f"{prefix}_carried"] = chosen.number
+    asked = any(links.values(f"{prefix}_{control}") for control in controls)
+    if (fresh and asked) or not (fresh or newer):
+        return
+    # Streamlit writes what a hand changes into the address, and not what is set here.
+    links.write_all({f"{prefix}_{name}": [str(value)] for name, value in chosen.values.items()})
+    for name, default in controls.items():
+        if name in chosen.values or f"{prefix}_{name}" in state:
+            state[f"{prefix}_{name}"] = chosen.values.get(name, default)
+
+
+def keep(prefix: str, data_set: str, controls: Controls, picture: Pictures, words: str) -> None:
+    """To be called with the picture that a page's controls give."""
+    state, before = st.session_state, _kept().get(data_set)
+    if before is not None and before.words == words and np.array_equal(before.picture, picture):
+        return
+    values = {
+        name: state[f"{prefix}_{name}"]
+        for name, default in controls.items()
+        if state.get(f"{prefix}_{name}", default) != default
+    }
+    number = 1 if before is None else before.number + 1
+    _kept()[data_set] = Chosen(number, values, picture, words)
+    state[f"{prefix}_carried"] = number
+
+
+def photo(origin: str, given: Pictures | None) -> Pictures | None:
+    """The photo (H, W, 3) that was given, on whichever page; the newest one of its origin."""
+    if given is not None:
+        st.session_state[f"{STATE}_{origin}"] = given
+    return st.session_state.get(f"{STATE}_{origin}")
+
+
+def show(place: DeltaGenerator) -> None:
+    """The pictures of the visit, one a data set, small; nothing before one was chosen."""
+    for chosen in _kept().values():
+        left, right = place.columns([1, 3], gap="small", vertical_alignment="center", wrap=False)
+        left.image(
+            enlarge(chosen.picture, 2), alt=chosen.words, width="stretch", output_format="PNG"
+        )
+        right.caption(_("Your picture: {words}").format(words=chosen.words))
