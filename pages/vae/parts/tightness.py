@@ -32,8 +32,8 @@ REST = SHOWN + 4
 """Where the bar of all other draws stands."""
 BAR = 6.0
 """How many pixels wide a bar is: as many as 36 of them have on a phone."""
-LEAST = math.log(np.finfo(np.float64).smallest_subnormal)
-"""The logarithm of the smallest positive number of float64."""
+LEAST = math.floor(math.log(np.finfo(np.float64).smallest_subnormal))
+"""float64 has no positive number below the exponential of it."""
 
 
 # ---------------------------------------------------------------- weights under the hand
