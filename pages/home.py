@@ -16,6 +16,10 @@ from pages.shared.site import PageEntry
 from pages.shared.text import N_, _, coloured, language, percent, plain_errors
 
 LESSONS = Path(__file__).parent / "lessons"
+WHOLE_LABELS = (
+    "<style>.st-key-home_assignment [data-testid=stPageLink] a * { white-space: normal; }</style>"
+)
+"""Streamlit cuts the label of a link where it has no room, as on a phone."""
 SAMPLES = 6
 """Pictures on a card."""
 
@@ -194,10 +198,12 @@ def assignment() -> None:
             "view that answers its item."
         )
     )
+    st.html(WHOLE_LABELS)
+    parts = st.container(key="home_assignment")
     for title, items in site.ASSIGNMENT.items():
-        with st.expander(_(title), expanded=True):
+        with parts, st.expander(_(title), expanded=True):
             for item in items:
-                words, place = st.columns([5, 2], vertical_alignment="center", wrap=False)
+                words, place = st.columns([5, 2], vertical_alignment="center")
                 words.page_link(
                     item.page.page(),
                     label=_(item.words),
