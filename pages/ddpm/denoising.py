@@ -407,6 +407,7 @@ def on_the_server(
         place,
         newest,
         wanted=clicked,
+        seconds=calls * len(seeds) * loaders.seconds_a_picture(name),
     )
     if path is None and calls * len(seeds) <= AT_ONCE:
         path = loaders.trajectory(name, way, seeds)

@@ -136,6 +136,7 @@ def swept(
         place,
         rows,
         wanted=clicked,
+        seconds=seconds,
         worked=lambda now: now.worked,
     )
     return now, below

@@ -12,7 +12,7 @@ shows something else in its place.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -20,6 +20,8 @@ import streamlit as st
 from pages.shared.text import LANGUAGES, _, in_language, language
 
 VISIT = "links"
+RUN = "run"
+"""In the address: whoever sent it saw the result of long work."""
 LONGEST = 40
 """Characters of a value from a link that are shown to the visitor."""
 MOST_SAID = 3
@@ -39,10 +41,12 @@ class Refusal:
 class Visit:
     """What is known of one visitor's address.
 
+    ``began``: of each kind of long work the first request, if a link asked for its result.
     ``shown``: parameters of the controls of this run of the page. ``written``: parameters that this
     module wrote, and so has to take away when their control is gone.
     """
 
+    began: dict[str, Hashable] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     refused: dict[str, Refusal] = field(default_factory=dict)
@@ -117,6 +121,24 @@ def answer(key: str, shown: object) -> None:
         refusal.answered, refusal.shown = True, shown
     elif refusal.shown != shown:  # the visitor moved on
         del visit.refused[key]
+
+
+# ---------------------------------------------------------------- results of long work
+
+
+def wants_result(kind: str, request: Hashable) -> bool:
+    """Whether the link asks for the result of long work of a kind, and this is the work that it means."""
+    wanted = values(RUN) == ["1"]
+    first = _visit().began.setdefault(kind, request if wanted else None)
+    return wanted and first == request
+
+
+def keep_result(shown: bool) -> None:
+    """Makes the address say that a result is shown, or that none is."""
+    visit = _visit()
+    visit.shown.add(RUN)
+    visit.written.add(RUN)
+    write(RUN, ["1"] if shown else [])
 
 
 # ---------------------------------------------------------------- controls that Streamlit binds

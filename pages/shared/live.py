@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Iterator
 
 import streamlit as st
 
 from core.resumable import Resumable, State
-from pages.shared import library
+from pages.shared import library, links
 from pages.shared.text import _, number
 
 Place = st.delta_generator.DeltaGenerator
 MOST_KEPT = 12
 """How many works of one kind are kept, for all visitors together."""
+AT_ONCE = 10.0
+"""Seconds of work that a link may begin by itself."""
 SECONDS_A_FRAME = 0.2
 # The network keeps all cores busy: without a pause the server sends a picture late, and a browser on
 # the same machine paints it late; the first one is what a visitor waits for.
@@ -33,26 +36,40 @@ def answer(
     show: Callable[[State], None],
     *,
     wanted: bool,
+    seconds: float = math.inf,
     worked: Callable[[State], float] = share_of_steps,
 ) -> State | None:
     """How far the work that answers a request has come; None where nobody has begun it.
 
     The work is the same for all visitors: whoever asks for what another has computed gets it at once,
     and whoever joins while another watches goes on together with that one. ``wanted``: this visitor
-    wants it now; work that is at its end begins anew then. Otherwise unfinished work is shown at
-    ``place`` with a button to go on.
+    wants it now; work that is at its end begins anew then. A link whose sender saw the result wants it,
+    too, where the whole work takes ``AT_ONCE`` seconds at most; ``seconds`` is about what it takes.
+    Otherwise unfinished work is shown at ``place`` with a button to go on.
     """
+    asked = links.wants_result(prefix, request)
     works = library.kept(prefix, MOST_KEPT)
     work: Resumable[State] | None = works.get(request)
+    if asked and seconds <= AT_ONCE and not (work and work.finished):
+        wanted = True
     if wanted and (work is None or work.finished or work.failed):
         work = works.put(request, Resumable(begin()))
     if work is None or work.failed:
+        if asked:
+            words = _(
+                "The link shows a result that takes about {seconds} s: press the button to see it."
+            )
+            place.info(words.format(seconds=number(seconds, 0)))
+        else:
+            links.keep_result(False)
         return None
     going = wanted
     if work.newest is not None and not (work.finished or wanted):
         going = stopped(work.newest, place, prefix)
     if going:
         watch(work.advance(), place, prefix, show, worked)
+    if not asked or work.finished:
+        links.keep_result(work.finished)
     return work.newest
 
 
@@ -67,7 +84,12 @@ def watch(
     page between two steps. ``worked``: the share of the whole work that is done, in [0, 1].
     """
     with place.container():
-        st.button(_("Stop"), key=f"{prefix}_stop", icon=":material/stop:")
+        st.button(
+            _("Stop"),
+            key=f"{prefix}_stop",
+            icon=":material/stop:",
+            on_click=lambda: links.keep_result(False),  # or a link that wants the result goes on
+        )
         bar = st.progress(0.0)
         live = st.empty()
     shown, pause = 0.0, SECONDS_TO_SEND_FIRST

@@ -11,7 +11,7 @@ from core.bundles.bundle import Bundle
 from core.ddpm.explorer import SamplerSettings, Trajectory
 from core.judge.explorer import JudgeExplorer
 from core.pictures.images import Pictures
-from pages.shared import figures, library, live, loaders
+from pages.shared import figures, library, links, live, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent
 
@@ -71,7 +71,10 @@ def from_ddpm(
         sheet = library.sheet(of, "final", max(stored), library.GALLERY_SIZE)
         return ModelSamples("ddpm", "DDPM", of, sheet[seed : seed + count], None, False, settings)
     calls = (len(way.grid(loaders.ddpm(name).T)) - 1) * count
-    ready = calls <= AT_ONCE or loaders.is_drawn(name, way, seeds)
+    drawn = loaders.is_drawn(name, way, seeds)
+    ready = calls <= AT_ONCE or drawn
+    if drawn and calls > AT_ONCE:
+        links.keep_result(True)
     if not ready and not draw_on_click(name, way, seeds, calls):
         return None
     with st.spinner(_("Denoising …")):
@@ -84,9 +87,10 @@ def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int)
     explorer = loaders.ddpm(name)
     request = (explorer.bundle.digest, way, tuple(seeds))
     button, place = st.empty(), st.empty()
+    seconds = loaders.seconds_a_picture(name) * calls
     clicked = button.button(
         _("Draw {count} pictures: about {seconds} s").format(
-            count=len(seeds), seconds=number(loaders.seconds_a_picture(name) * calls, 0)
+            count=len(seeds), seconds=number(seconds, 0)
         ),
         key="against_go",
         type="primary",
@@ -99,6 +103,7 @@ def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int)
         place,
         newest,
         wanted=clicked,
+        seconds=seconds,
     )
     if path is None or not path.finished:
         return False
