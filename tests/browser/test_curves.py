@@ -225,6 +225,7 @@ def test_little_is_sent_before_the_first_touch(tab):
     [
         ("adding-noise", "t", ("noise_agreement", "noise_coefficients")),
         ("collapse-live", "Step", ("toy_cloud", "toy_cloud_own", "toy_loss", "toy_spectrum")),
+        ("likelihood", "K", ("likelihood_bars", "likelihood_estimate")),
         ("vae-training", "Epoch", ("training_curves", "training_clock")),
         ("ddpm-training", "Epoch", ("ddpm_curves", "ddpm_clock")),
     ],

@@ -1,6 +1,5 @@
 """Every control of every page: change it, and what the visitor sees is different."""
 
-import dataclasses
 import re
 
 import numpy as np
@@ -306,22 +305,6 @@ def test_the_balance_is_the_models_own(open_page):
     assert values[3] == f"{found.linear_nll:,.1f}"
 
 
-def test_drawing_more_samples_shows_the_bound(open_page):
-    at = open_page("likelihood", likelihood_k="100", likelihood_repeats="3")
-    charts = len(at.get("plotly_chart"))
-    at.button(key="likelihood_go").click().run()
-    assert len(at.get("plotly_chart")) == charts + 2
-    picture = house_number.draw(house_number.HouseNumber())
-    *_, curve = loaders.vae(NAME).bound_curve(picture, most=100, repeats=3, seed=0)
-    said = next(str(e.value) for e in at.markdown if "draws count" in str(e.value))
-    assert f"{curve.points[-1].nll:,.1f}" in said
-    at.number_input(key="likelihood_seed").set_value(1).run()
-    assert len(at.get("plotly_chart")) == charts  # another seed: nothing drawn yet
-    at.button(key="likelihood_go").click().run()
-    again = next(str(e.value) for e in at.markdown if "draws count" in str(e.value))
-    assert again != said
-
-
 def test_repeats_and_most_draws_change_the_bound(open_page):
     said = set()
     for most, repeats in ((10, 2), (10, 3), (100, 2)):
@@ -331,19 +314,6 @@ def test_repeats_and_most_draws_change_the_bound(open_page):
         at.button(key="likelihood_go").click().run()
         said.add(next(str(e.value) for e in at.markdown if "draws count" in str(e.value)))
     assert len(said) == 3
-
-
-def test_the_loss_of_a_picture_is_shown_as_a_loss(open_page, monkeypatch):
-    bundle = library.bundle(NAME)
-    rows = (
-        bundle.profiles["test_nll"] + bundle.profiles["test_kl"] > bundle.profiles["ppca_test_nll"]
-    )
-    assert rows.any()  # there are such pictures
-    found = loaders.vae(NAME).evidence(house_number.draw(house_number.HouseNumber()), draws=64)
-    worse = dataclasses.replace(found, linear_nll=found.negative_elbo - 5)
-    monkeypatch.setattr(loaders, "evidence", lambda *a, **k: library.Timed(worse, 0.1))
-    at = open_page("likelihood")
-    assert at.metric[3].delta == "-5.0"
 
 
 # ---------------------------------------------------------------- training and checkpoints
@@ -361,10 +331,6 @@ def own_bundle(monkeypatch, tmp_path, tiny_bundle, svhn_folder):
 
 
 def test_the_test_digits_are_shown_beside_what_was_made_of_them(open_page, own_bundle):
-    training = open_page("vae_training")
-    before = visible(training)
-    training.toggle(key="training_real").set_value(True).run()
-    assert visible(training) != before
     pairs = [c.value for c in open_page("likelihood").caption if "In pairs of rows" in c.value]
     assert len(pairs) == 2
 

@@ -324,6 +324,7 @@ def asked(explorer: VAEExplorer, start: Start) -> tuple[BoundCurve | None, int]:
     with right:
         seed = controls.seed("likelihood_seed")
     request = (explorer.bundle.digest, start.picture.tobytes(), most, repeats, seed)
+    a_draw = weights_of(explorer, start.picture).seconds / LEVELS[-1]
     compute = st.button(
         _("Draw {count} samples of z").format(count=number(most * repeats, 0)),
         key="likelihood_go",
@@ -337,6 +338,7 @@ def asked(explorer: VAEExplorer, start: Start) -> tuple[BoundCurve | None, int]:
         st.empty(),
         lambda _curve: None,
         wanted=compute,
+        seconds=most * repeats * a_draw,
     )
     if curve is None or not curve.points:
         return None, seed
