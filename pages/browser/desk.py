@@ -63,12 +63,13 @@ def show(
     *,
     limit: float,
     stops: Sequence[float],
-    classes: Places,
+    menus: Sequence[tuple[str, Places]],
     draws: Places,
     taken: Callable[[], None],
 ) -> None:
     """Mounts the desk; sliders go from -``limit`` to ``limit``, the strip through ``stops``.
 
+    A menu has a title and places to choose from; every draw is a button.
     When the hand lets go, ``taken`` is called, which then finds by ``said`` what the desk says.
     """
     small = [(_("start"), _("What the decoder makes of the start"), start.decoded)]
@@ -91,7 +92,10 @@ def show(
             "stops": list(stops),
             "labels": [number(value, 1) for value in stops],
             "pictures": [[label, alt] for label, alt, _pixels in small],
-            "classes": [[label, list(values)] for label, values in classes],
+            "menus": [
+                [title, [[label, list(values)] for label, values in places]]
+                for title, places in menus
+            ],
             "draws": [[label, list(values)] for label, values in draws],
             "stills": serving.offer(stills.tobytes(), "stills"),
             "frames": serving.offer(frames.tobytes(), "frames"),
@@ -118,7 +122,6 @@ def _words(others: int) -> Mapping[str, object]:
             _("Difference of the two; grey where nothing changed"),
         ],
         "set": _("Set z to"),
-        "classes": _("the mean of a class"),
         "reset": _("the start"),
         "others": _("The other {count} units").format(count=others),
         "choose": _("Show this unit from end to end"),

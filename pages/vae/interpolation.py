@@ -33,6 +33,10 @@ STOPS = range(0, 101, 2)
 """Stops of the timeline, in percent of the way."""
 WAYS_KEPT = 32
 
+SMOOTH, JUMP = 1.5, 3.0
+"""The largest step in average steps: below the one a way is smooth, from the other on it jumps."""
+SAGGING = 0.8
+"""A chord whose middle is shorter than this share of its ends cuts through where no picture lies."""
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
 COLOURS = {"linear": SKY, "spherical": AMBER}
 DASHES = {"linear": "solid", "spherical": "dash"}
@@ -115,10 +119,34 @@ def chart_of_norm(walks: list[Walk], latent_dim: int) -> go.Figure:
 
 
 def verdict(walk: Walk) -> str:
-    """Whether the way is smooth, in one sentence that the chart above lets one check."""
+    """Whether the way is smooth, on a scale, in words that the chart lets one check."""
+    found = {_("smooth"): walk.unevenness < SMOOTH, _("uneven"): walk.unevenness < JUMP}
+    word = next((word for word, fits in found.items() if fits), _("a jump"))
     return _(
-        "{kind}: the largest step changes the picture {ratio} times as much as the average step."
-    ).format(kind=_(KINDS[walk.kind]), ratio=number(walk.unevenness, 2))
+        "**{kind}: {word}.** The largest step changes the picture {ratio} times as much as the average "
+        "step, on a scale from 1 (every step alike) to {most} (all in one step)."
+    ).format(
+        kind=_(KINDS[walk.kind]),
+        word=word,
+        ratio=number(walk.unevenness, 2),
+        most=len(walk.change),
+    )
+
+
+def which_to_take(linear: Walk) -> str:
+    """Whether the straight way sags, and so whether the spherical one matters between these ends."""
+    middle = float(np.interp(0.5, np.linspace(0, 1, len(linear.norm)), linear.norm))
+    share = middle / max(float(linear.norm[[0, -1]].mean()), 1e-9)
+    if share < SAGGING:
+        return _(
+            "Half way, z on the straight way has only {share} of the length that it has at the ends: there "
+            "the prior hardly ever goes. **Between these ends take the spherical way.**"
+        ).format(share=percent(share))
+    return _(
+        "Half way, z on the straight way still has {share} of the length that it has at the ends. "
+        "**Between these ends the straight way will do;** the spherical one matters between ends that "
+        "point in very different directions, as two draws from the prior do."
+    ).format(share=percent(share))
 
 
 def journey(name: str, first: Start, second: Start) -> None:
@@ -219,10 +247,11 @@ def travel(name: str, first: Start, second: Start) -> None:
             "the latent space shows **one picture that changes**."
         )
     )
+    st.subheader(_("Is it smooth?"), anchor=False)
     for column, walk in zip(st.columns(2, gap="large"), walks, strict=True):
         with column:
             st.markdown(verdict(walk))
-    st.subheader(_("Is it smooth?"), anchor=False)
+    st.markdown(which_to_take(walks[0]))
     left, right = st.columns(2, gap="large")
     with left:
         figures.chart(
@@ -234,9 +263,10 @@ def travel(name: str, first: Start, second: Start) -> None:
         )
         st.caption(
             _(
-                "Root mean square difference of neighbouring pictures, values in [−1, 1]. A flat "
-                "curve is a smooth way; a peak is a place where the picture jumps."
-            )
+                "Root mean square difference of neighbouring pictures, values in [−1, 1]. A flat curve is "
+                "a smooth way; a peak is a place where the picture jumps. Called smooth: a largest step "
+                "below {smooth} average steps; a jump: from {jump} on."
+            ).format(smooth=number(SMOOTH), jump=number(JUMP))
         )
     with right:
         figures.chart(
@@ -248,10 +278,9 @@ def travel(name: str, first: Start, second: Start) -> None:
         )
         st.caption(
             _(
-                "Draws from the prior have a length near √{d}; encoded pictures are shorter. The "
-                "straight way cuts through the middle, where the prior hardly ever goes; the "
-                "spherical way goes around it."
-            ).format(d=explorer.latent_dim)
+                "Draws from the prior have a length near √{d} = {root}. The straight way is a chord, the "
+                "spherical way an arc."
+            ).format(d=explorer.latent_dim, root=number(explorer.latent_dim**0.5))
         )
 
 

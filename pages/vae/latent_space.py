@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import numpy as np
 import streamlit as st
 
+from core.errors import AtelierError
 from core.pictures.images import Pictures, difference
 from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
+from pages import from_noise
 from pages.browser import desk
-from pages.shared import controls, figures, links, loaders, picking
+from pages.shared import controls, figures, library, links, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
 from pages.shared.text import _, coloured, formula, head, mechanism, number, plain_errors
+from pages.vae.parts.readers import CLEARLY
 
 LIMIT = 4.0
 IN_VIEW = 8
@@ -82,19 +86,40 @@ def take(explorer: VAEExplorer, limit: float) -> None:
         st.session_state["latent_unit"] = unit + 1
 
 
-def places(explorer: VAEExplorer, start: Start, seed: int) -> tuple[desk.Places, desk.Places]:
-    """Where a click can bring the sliders: means of classes, and draws with this seed."""
+def places(
+    explorer: VAEExplorer, start: Start, seed: int
+) -> tuple[list[tuple[str, desk.Places]], desk.Places]:
+    """Where a click can bring the sliders: means of classes and generated digits, draws with this seed."""
     limit = reach(start.z)
 
     def shown(z: np.ndarray) -> list[float]:
         return np.clip(rounded(z), -limit, limit).tolist()
 
     means = zip(explorer.class_names, explorer.profiles.mean, strict=True)
+    menus = [(_("the mean of a class"), [(name, shown(mean)) for name, mean in means])]
+    if digits := generated_digits(explorer):
+        menus.append((_("a generated digit"), [(name, shown(z)) for name, z in digits.items()]))
     draws = [(_("a draw from p(z)"), shown(explorer.prior(seed)[0]))]
     if start.picture is not None:
         z = explorer.posterior_draw(start.picture, seed)
         draws.append((_("a draw from q(z|x)"), shown(z)))
-    return [(name, shown(mean)) for name, mean in means], draws
+    return menus, draws
+
+
+def generated_digits(explorer: VAEExplorer) -> dict[str, np.ndarray]:
+    """z of a picture of every digit that a diffusion model made and the classifier reads: by digit, (d,).
+
+    Empty where no bundle keeps such pictures.
+    """
+    with suppress(AtelierError):
+        found = from_noise.stored()
+        if isinstance(found, from_noise.Way):
+            request = (explorer.bundle.digest, found.of.digest)
+            z = library.timed(
+                "generated_digits", 8, request, lambda: explorer.encode(found.frames[-1]).mean
+            )
+            return {str(digit): one for digit, one in zip(found.digit, z.value, strict=True)}
+    return {}
 
 
 @st.fragment
@@ -118,7 +143,7 @@ def explore(name: str, start: Start) -> None:
     before, now = explorer.decode(np.stack([start.z, z]))
     strip = explorer.traverse(z, unit - 1, TRAVERSAL)
     seconds = time.perf_counter() - begun
-    classes, draws = places(explorer, start, seed)
+    menus, draws = places(explorer, start, seed)
     with above:
         desk.show(
             DESK,
@@ -128,15 +153,28 @@ def explore(name: str, start: Start) -> None:
             desk.Stand(values.tolist(), unit - 1, now, strip),
             limit=reach(start.z),
             stops=TRAVERSAL.tolist(),
-            classes=classes,
+            menus=menus,
             draws=draws,
             taken=lambda: take(explorer, reach(start.z)),
         )
     with measured:
         measures(explorer, z, before, now)
     with below:
+        if word := of_means(explorer):
+            st.caption(word)
         said(explorer, start, z, (before, now), seconds)
         said_of_strip(explorer, unit - 1, z, strip, seconds)
+
+
+def of_means(explorer: VAEExplorer) -> str:
+    """Why the mean of a class shows no digit, where no line through z tells classes apart."""
+    found = explorer.bundle.metrics.get("readouts")
+    if found is None or found["linear"] - found["most_common"] >= CLEARLY:
+        return ""
+    return _(
+        "The mean of a class is a grey smudge: digits that are light on dark and digits that are dark on "
+        "light cancel in it (*Latent profiles* shows it). For a digit of a class take a generated one."
+    )
 
 
 def measures(explorer: VAEExplorer, z: np.ndarray, before: Pictures, now: Pictures) -> None:
@@ -224,11 +262,11 @@ def main() -> None:
             _(
                 "The encoder reads a picture and answers with a mean and a variance for every "
                 "latent unit; the decoder draws a picture from any point z. The sliders start at "
-                "the encoder's mean and are in order of their **KL**: what a unit costs in nats, on "
-                "average over the test digits, and so at most what it tells about a picture. "
+                "the encoder's mean, in order of their **KL**: what a unit costs in nats, on average "
+                "over the test digits, which is also the most that it can tell about a picture. "
                 "Units with a KL near 0 are hardly used: the decoder has learnt to ignore them.\n\n"
-                "Decoded pictures are soft. The model pays for every pixel that it misses, so "
-                "where it is not sure it paints the average of what could be there."
+                "Decoded pictures are blurred. The model pays for every pixel that it gets wrong, so "
+                "where it is unsure it paints the average of what could be there."
             )
         )
         x, z = coloured("x"), coloured("z")

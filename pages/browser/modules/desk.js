@@ -65,7 +65,7 @@ export const open = (root) => {
   const changed = () => {
     touched = performance.now();
     due.now = true;
-    parts.classes.value = "";
+    for (const menu of parts.menus) menu.value = "";
     parts.desk.classList.toggle("waiting", !here);
     show();
     pump();
@@ -283,19 +283,22 @@ export const open = (root) => {
       element("div", { className: "small" }, ...small.map(([, figure]) => figure))
     );
 
-    const classes = element("select", {}, new Option(words.classes, ""));
-    classes.append(...data.classes.map(([label], place) => new Option(label, place)));
-    classes.setAttribute("aria-label", words.classes);
-    classes.onchange = () => {
-      const chosen = classes.value;
-      if (chosen !== "") setAll(data.classes[chosen][1]);
-      classes.value = chosen;
-    };
+    const menus = data.menus.map(([title, places], which) => {
+      const menu = element("select", {}, new Option(title, ""));
+      menu.append(...places.map(([label], place) => new Option(label, place)));
+      menu.setAttribute("aria-label", title);
+      menu.onchange = () => {
+        const chosen = menu.value;
+        if (chosen !== "") setAll(data.menus[which][1][chosen][1]);
+        menu.value = chosen;
+      };
+      return menu;
+    });
     const set = element(
       "div",
       { className: "set words" },
       words.set,
-      classes,
+      ...menus,
       // Looked up at the click: another seed brings other draws.
       ...data.draws.map(([label], place) => button(label, () => setAll(data.draws[place][1]))),
       button(words.reset, () => setAll(data.resting))
@@ -327,7 +330,7 @@ export const open = (root) => {
 
     const desk = element("div", { className: "desk" }, pictures, state, set, list, stripBox);
     root.replaceChildren(desk);
-    parts = { desk, now, change, small: small.map(([made]) => made), state, classes, others, strip: stripBox, stripName };
+    parts = { desk, now, change, small: small.map(([made]) => made), state, menus, others, strip: stripBox, stripName };
   };
 
   // ---------------------------------------------------------------- runs of the page
@@ -359,9 +362,9 @@ export const open = (root) => {
   return {
     async update(given, sender) {
       [data, send] = [given, sender];
-      const { language, words, order, limit, kl, pictures, classes, draws } = data;
+      const { language, words, order, limit, kl, pictures, menus, draws } = data;
       const names = draws.map(([label]) => label);
-      const kind = JSON.stringify([language, words, order, limit, kl, pictures, classes, names]);
+      const kind = JSON.stringify([language, words, order, limit, kl, pictures, menus, names]);
       const fresh = kind !== built;
       if (fresh) {
         built = kind;

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.pictures import house_number
+from pages import from_noise
 from pages.browser import networks, serving
 from pages.shared import library, loaders
 from pages.shared.text import in_language
@@ -136,7 +137,13 @@ def test_places_are_means_of_classes_and_draws_of_the_seed(open_page, explorer):
     at = open_page("latent_space")
     at.number_input(key="latent_dice").set_value(5).run()
     data = given(at)
-    names, means = zip(*data["classes"], strict=True)
+    (_means, classes), (_digits, digits) = data["menus"]
+    names, means = zip(*classes, strict=True)
+    way = from_noise.way_of(library.bundle("ddpm-svhn-1000"))
+    z = explorer.encode(way.frames[-1]).mean.clip(-4, 4)
+    for name, values in digits:
+        column = len(way.digit) - 1 - way.digit[::-1].index(int(name))
+        np.testing.assert_allclose(values, z[column], atol=0.0051)
     assert names == explorer.class_names
     np.testing.assert_allclose(means, np.nan_to_num(explorer.profiles.mean), atol=0.0051)
     prior, posterior = (values for _words, values in data["draws"])
