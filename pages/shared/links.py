@@ -42,12 +42,13 @@ class Visit:
     """What is known of one visitor's address.
 
     ``began``: of each kind of long work the first request, if a link asked for its result.
-    ``shown``: parameters of the controls of this run of the page. ``written``: parameters that this
-    module wrote, and so has to take away when their control is gone.
+    ``shown``: parameters of the controls of this run of the page; ``before``: of the run before it.
+    ``written``: parameters that this module wrote, and so has to take away when their control is gone.
     """
 
     began: dict[str, Hashable] = field(default_factory=dict)
     shown: set[str] = field(default_factory=set)
+    before: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     refused: dict[str, Refusal] = field(default_factory=dict)
 
@@ -86,7 +87,9 @@ def write_all(wanted: Mapping[str, Sequence[str]]) -> None:
 
 def begin() -> None:
     """To be called before the page is run: no control has been shown yet."""
-    _visit().shown.clear()
+    visit = _visit()
+    visit.before = set(visit.shown)
+    visit.shown.clear()
 
 
 def settle(place: st.delta_generator.DeltaGenerator) -> None:
@@ -195,6 +198,15 @@ def restore(
 # ---------------------------------------------------------------- numbers of controls in the browser
 
 
+def _followed(key: str) -> bool:
+    """Whether a link within the visit leads to this control, which has a value from earlier pages.
+
+    While a control is shown its value goes ahead of the address, which is written after it.
+    """
+    visit = _visit()
+    return bool(values(key)) and key not in visit.before | visit.shown
+
+
 def restore_number(key: str, label: str, stops: Collection[int], default: int) -> int:
     """The value of a control that Streamlit cannot bind: of the visit, of the link, or the default.
 
@@ -202,6 +214,8 @@ def restore_number(key: str, label: str, stops: Collection[int], default: int) -
     the nearest one. A value of the link that was none of them is taken as soon as it is one.
     """
     state, refused = st.session_state, _visit().refused
+    if key in state and _followed(key):
+        del state[key]
     again = next(
         (stop for stop in stops if key in refused and str(stop) == refused[key].wanted), None
     )
@@ -224,6 +238,8 @@ def restore_number(key: str, label: str, stops: Collection[int], default: int) -
 def restore_real(key: str, label: str, low: float, high: float, default: float) -> float:
     """The same for any number from ``low`` to ``high``."""
     state = st.session_state
+    if key in state and _followed(key):
+        del state[key]
     if key not in state:
         asked = [(value, _real(value)) for value in values(key)]
         wrong = [value for value, number in asked if not low <= number <= high]

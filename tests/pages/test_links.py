@@ -4,6 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.shared.text import in_language
+from tests.pages.opening import moved, turned_to
 
 
 def script():
@@ -185,3 +186,18 @@ def test_a_link_cannot_write_on_the_page():
     said = at.info[0].value
     assert len(said) < 200
     assert said.count("`") == 2
+
+
+def test_a_link_within_the_visit_is_followed_where_a_hand_was_before(open_page):
+    """And without a value in it the page stands as the hand left it."""
+    at = moved(open_page("adding_noise"), "noise_t", 700)
+    turned_to(at, "home")
+    turned_to(at, "adding_noise")
+    assert at.session_state["noise_t"] == 700
+    turned_to(at, "home")
+    at.query_params["noise_t"] = "300"
+    turned_to(at, "adding_noise")
+    assert at.session_state["noise_t"] == 300
+    at = moved(at, "noise_t", 400)
+    assert at.session_state["noise_t"] == 400
+    assert at.query_params["noise_t"] == "400"
