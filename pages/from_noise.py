@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import streamlit as st
@@ -24,7 +25,7 @@ from pages.shared.text import _, number, percent, plain_errors
 KIND = "way"
 """The sheet of a way back, and its figures in ``metrics.json``."""
 TENS, ACROSS = 10, 5
-MOST_STEPS = 1000
+MOST_FRAMES = 1000
 STEP, EPOCH = "home_step", "home_epoch"
 """Keys of the timelines."""
 
@@ -35,21 +36,17 @@ class Way:
 
     ``t`` (N,): the level of every frame, from T down to 0. ``seeds``, ``digit``, ``confidence`` (10,): of
     every picture its seed, what the digit classifier reads in the last frame and how surely. ``chosen_of``:
-    of how many seeds they were chosen.
+    of how many seeds they were chosen; ``steps`` of the sampler.
     """
 
     of: Bundle
     frames: Pictures
     t: list[int]
+    steps: int
     seeds: list[int]
     digit: list[int]
     confidence: list[float]
     chosen_of: int
-
-
-def levels(T: int, steps: int) -> list[int]:
-    """The levels of a sampler of so many steps, 0 to T as pages count them: (steps + 1,), falling to 0."""
-    return [T - index * T // steps for index in range(steps + 1)]
 
 
 def way_of(of: Bundle) -> Way | None:
@@ -57,22 +54,24 @@ def way_of(of: Bundle) -> Way | None:
     said, sheets = of.metrics.get(KIND), of.progress(KIND)
     try:
         steps, T = int(said["steps"]), int(of.config["architecture"]["schedule"]["T"])
-        seeds, digit = ([int(one) for one in said[key]] for key in ("seeds", "digit"))
+        seeds, digit, t = ([int(one) for one in said[key]] for key in ("seeds", "digit", "t"))
         confidence, chosen_of = [float(one) for one in said["confidence"]], int(said["of"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    if not sheets or not 1 <= steps <= min(T, MOST_STEPS):
+    if not sheets or not 2 <= len(t) <= MOST_FRAMES or not 1 <= steps <= T:
+        return None
+    if t[0] > T or t[-1] != 0 or any(level <= below for level, below in pairwise(t)):
         return None
     if any(len(of_each) != TENS for of_each in (seeds, digit, confidence)):
         return None
     if not all(0 <= one <= 1 for one in confidence):
         return None
-    count = TENS * (steps + 1)
-    flat = library.sheet(of, KIND, max(sheets), count)
+    count = TENS * len(t)
+    flat = library.sheet(of, KIND, max(sheets), count + 1)  # one more: the sheet must end there
     if len(flat) != count:
         return None
-    frames = flat.reshape(steps + 1, TENS, *flat.shape[1:])
-    return Way(of, frames, levels(T, steps), seeds, digit, confidence, chosen_of)
+    frames = flat.reshape(len(t), TENS, *flat.shape[1:])
+    return Way(of, frames, t, steps, seeds, digit, confidence, chosen_of)
 
 
 def stored() -> Way | Bundle:
@@ -140,9 +139,7 @@ def along(way: Way) -> None:
             stops=words,
         )
         settings = {
-            _("sampler"): _("{sampler}, {steps} steps").format(
-                sampler="DDIM", steps=len(way.t) - 1
-            ),
+            _("sampler"): _("{sampler}, {steps} steps").format(sampler="DDIM", steps=way.steps),
             _("seeds"): ", ".join(map(str, way.seeds)),
             "t": number(way.t[at], 0),
         }
@@ -180,7 +177,7 @@ def said_of_way(way: Way) -> str:
         _(
             "**Drag from noise to digits.** At {start} there is nothing but noise. In {steps} steps a network "
             "takes it away. At {end} a house number is left that nobody ever photographed."
-        ).format(start=_level(way.t[0]), end=_level(way.t[-1]), steps=len(way.t) - 1),
+        ).format(start=_level(way.t[0]), end=_level(way.t[-1]), steps=way.steps),
         _(
             "These ten are **chosen**: from {count} samples, the one of each digit that a classifier is "
             "surest of. Below each picture: what it reads, and how sure it is."

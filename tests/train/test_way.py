@@ -65,14 +65,30 @@ def test_frames_of_a_world_whose_picture_is_known_are_the_closed_form():
         return x_t / sigma[t][:, None, None, None].to(x_t)
 
     seeds = [7, 0, 3]
-    found = way.frames(eps_model, schedule, seeds, 20, CPU)
+    found, levels = way.frames(eps_model, schedule, seeds, 50, CPU)
     sources = [torch.Generator().manual_seed(seed) for seed in seeds]
     x_T = draw_noise(torch.empty(3, 3, 32, 32), sources)
-    assert found.shape == (21, 3, 32, 32, 3)
-    for frame, t in zip(found, time_grid(100, 20).tolist(), strict=True):
-        scale = sigma[t] / sigma[99] if t >= 0 else 0.0
+    assert found.shape == (len(levels), 3, 32, 32, 3)
+    assert (levels[0], levels[-1]) == (100, 0)
+    for frame, level in zip(found, levels, strict=True):
+        scale = sigma[level - 1] / sigma[99] if level else 0.0
         off = np.abs(frame.astype(int) - to_pictures(x_T * scale).astype(int))
         assert off.max() <= 1
+
+
+@pytest.mark.parametrize("T", [500, 1000, 1500])
+def test_frames_are_spread_evenly_over_how_much_is_picture(T):
+    schedule = NoiseSchedule.linear(T)
+    grid = time_grid(T, 50)
+    places = way.shown_steps(schedule, grid, 21)
+    assert (len(places), places[0], places[-1]) == (21, 0, 50)
+    signal = schedule.alpha_bar(grid[places]).sqrt().numpy()
+    assert np.abs(signal - np.linspace(signal[0], 1, 21)).max() < 0.03
+
+
+def test_of_a_short_grid_every_step_is_shown_once():
+    schedule = NoiseSchedule.linear(6)
+    assert way.shown_steps(schedule, time_grid(6, 6), 21) == list(range(7))
 
 
 def test_the_sheet_is_a_picture_of_ten_columns_and_a_row_a_frame(seeded):
@@ -101,7 +117,7 @@ def test_the_last_row_is_what_the_named_seeds_give(measured):
     model, judge, found = measured
     figures = found.metrics["way"]
     drawn = ddpm_bundle.draw(model.eps, model.schedule, 16, figures["steps"], CPU)
-    count = 10 * (figures["steps"] + 1)
+    count = 10 * len(figures["t"])
     last = read_sheet(found.sheets["way"], count)[-10:]
     for picture, seed in zip(last, figures["seeds"], strict=True):
         off = [np.abs(picture.astype(float) - other).mean() for other in drawn]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from core.ddpm.model import DDPM
 from core.ddpm.samplers import ddim, time_grid
@@ -26,7 +27,7 @@ from train.run.bundling import Measured
 
 KIND = "way"
 """Of the sheet, and the name of its figures in ``metrics.json``."""
-STEPS = 20
+STEPS, FRAMES = 50, 21
 SEEDS = 200
 QUALITY = 75
 
@@ -50,6 +51,17 @@ def chosen(p: np.ndarray) -> list[int]:
     return [next(left) if row is None else row for row in rows]
 
 
+def shown_steps(schedule: NoiseSchedule, grid: Tensor, count: int) -> list[int]:
+    """Places in a grid (S + 1,) of ``count`` levels, both ends included, fewer where the grid has fewer.
+
+    They are spread evenly over sqrt(alpha_bar), how much of x_t is picture: evenly over t, hardly anything but
+    noise would be seen.
+    """
+    signal = schedule.alpha_bar(grid).sqrt().numpy()  # rises to 1
+    wanted = np.linspace(signal[0], signal[-1], count)
+    return np.unique(np.abs(signal[:, None] - wanted).argmin(axis=0)).tolist()
+
+
 @torch.no_grad()
 def frames(
     eps_model: EpsModel,
@@ -57,31 +69,38 @@ def frames(
     seeds: Sequence[int],
     steps: int,
     device: torch.device,
-) -> Pictures:
-    """x_t along DDIM without noise, a column a seed: uint8 (steps + 1, N, 32, 32, 3), noise first."""
+) -> tuple[Pictures, list[int]]:
+    """x_t along DDIM without noise, a column a seed: uint8 (F, N, 32, 32, 3), noise first.
+
+    And the level of every frame, F numbers from T down to 0, as pages count them.
+    """
+    grid = time_grid(schedule.T, steps)
+    places = shown_steps(schedule, grid, FRAMES)
     sources = [torch.Generator().manual_seed(seed) for seed in seeds]
     x_T = draw_noise(torch.empty(len(sources), 3, 32, 32), sources).to(device)
     x_T = x_T.contiguous(memory_format=torch.channels_last)
-    way = ddim(eps_model, schedule, x_T, time_grid(schedule.T, steps))
-    return np.stack([images.to_pictures(step.x_t) for step in way])
+    way = ddim(eps_model, schedule, x_T, grid)
+    made = [images.to_pictures(step.x_t) for at, step in enumerate(way) if at in places]
+    return np.stack(made), [int(grid[place]) + 1 for place in places]
 
 
 def measure(model: DDPM, judge: JudgeExplorer, device: torch.device) -> Measured:
     """The sheet ``way``, ten columns, noise in the first row, and its figures; stored weights.
 
     ``seeds``, ``digit``, ``confidence`` (10,): of column d the seed, and which digit the judge sees in the
-    last row and how surely. The digit is d, unless ``chosen`` found none.
+    last row and how surely. The digit is d, unless ``chosen`` found none. ``t``: the level of every row.
     """
     model = model.to(device)
     steps = min(STEPS, model.schedule.T)
     drawn = ddpm_bundle.draw(model.eps, model.schedule, SEEDS, steps, device)
     seeds = chosen(judge.judge(drawn).p)
-    shown = frames(model.eps, model.schedule, seeds, steps, device)
+    shown, t = frames(model.eps, model.schedule, seeds, steps, device)
     seen = judge.judge(shown[-1])
     figures = {
         "judge": judge.bundle.digest,
         "sampler": "ddim",
         "steps": steps,
+        "t": t,
         "of": SEEDS,
         "seeds": seeds,
         "digit": seen.digit.tolist(),
