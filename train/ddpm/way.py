@@ -57,6 +57,8 @@ def shown_steps(schedule: NoiseSchedule, grid: Tensor, count: int) -> list[int]:
     They are spread evenly over sqrt(alpha_bar), how much of x_t is picture: evenly over t, hardly anything but
     noise would be seen.
     """
+    if len(grid) <= count:
+        return list(range(len(grid)))
     signal = schedule.alpha_bar(grid).sqrt().numpy()  # rises to 1
     wanted = np.linspace(signal[0], signal[-1], count)
     return np.unique(np.abs(signal[:, None] - wanted).argmin(axis=0)).tolist()
