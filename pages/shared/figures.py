@@ -298,6 +298,8 @@ def _drawn(
         if points := st.session_state[key].selection.points:
             picked(points[0]["point_index"])
 
+    named = [trace for trace in figure.data if trace.showlegend is not False and trace.name]
+    crowned = len(named) > 1 or figure.layout.annotations or figure.layout.title.text
     figure.update_layout(
         height=height,
         font_size=15,
@@ -305,7 +307,7 @@ def _drawn(
         yaxis_title_font_size=16,
         legend_font_size=15,
         separators=",\u202f" if language() == "fr" else ".,",
-        margin={"l": 10, "r": 10, "t": 60, "b": 10},
+        margin={"l": 10, "r": 10, "t": 60 if crowned else 34, "b": 10},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "entrywidth": 0},
     )
     figure.update_xaxes(tickfont_size=14)

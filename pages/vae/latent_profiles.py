@@ -163,12 +163,13 @@ def profiles(name: str) -> None:
         explorer = loaders.vae(name)
         left, right = st.columns([3, 2], gap="large")
         with left:
-            with st.container(horizontal=True, vertical_alignment="bottom"):
-                classes = controls.same(explorer.class_names)
-                label = controls.choice(_("Class"), classes, "profiles_class")
-                profiled, whiskers = settings(explorer)
+            classes = controls.same(explorer.class_names)
+            label = controls.choice(_("Class"), classes, "profiles_class")
+            figure = st.container()
+            profiled, whiskers = settings(explorer)
             c = profiled.classes.index(label)
-            class_by_itself(profiled, c, whiskers)
+            with figure:
+                class_by_itself(profiled, c, whiskers)
         with right:
             what_can_be_read(explorer.bundle, most_common(explorer))
         one_peak(profiled, c)
@@ -389,8 +390,8 @@ def main() -> None:
                 "the pictures. Digits of one class differ far more than classes do on average. A bar "
                 "is marked as a **peak** by a rule that you can move: its distance from the mean "
                 "of all classes, in standard deviations inside a class.\n\n"
-                "A **line** is multinomial logistic regression: it weighs the units and adds them up, "
-                "so it sees what class means differ by. Given all products zᵢzⱼ as well, it sees "
+                "The **linear** classifier is multinomial logistic regression: it weighs the units and "
+                "adds them up, so it sees what class means differ by. Given all products zᵢzⱼ as well, it sees "
                 "whether two units go together or against one another, however the picture is "
                 "lit. The **neighbours** of a digit are the training pictures nearest to it in z; "
                 "their most frequent class is their answer. No reader changes the encoder, which was "

@@ -104,10 +104,10 @@ def of_readouts(manifest: Manifest) -> str:
             [title, f"{found[key]:.1%}"]
             for title, key in (
                 ("always the most common digit", "most_common"),
-                ("a line through all pixels", "pixels"),
-                ("a line through z", "linear"),
+                ("a linear classifier on all pixels", "pixels"),
+                ("a linear classifier on z", "linear"),
                 (f"the {found['k']} nearest training pictures in z", "neighbours"),
-                ("a line through z and all products of two units", "products"),
+                ("a linear classifier on z and all products of two units", "products"),
             )
         ],
     )

@@ -41,14 +41,14 @@ def judge_of(bundle: Bundle) -> Bundle | None:
 def readers(
     found: Mapping[str, float], most: str, judge: Bundle | None
 ) -> list[tuple[str, str, float, str]]:
-    """Code, name, share of right answers and colour of every reader, from guessing to the classifier."""
+    """Code, name, share of right answers and colour of every reader, from guessing to the digit classifier."""
     z = SYMBOL_COLOURS["z"]
     rows = [
         ("most_common", _("always “{name}”").format(name=most), found["most_common"], GREY),
-        ("pixels", _("a line through the pixels"), found["pixels"], SYMBOL_COLOURS["x"]),
-        ("linear", _("a line through z"), found["linear"], z),
+        ("pixels", _("linear, on pixels"), found["pixels"], SYMBOL_COLOURS["x"]),
+        ("linear", _("linear, on z"), found["linear"], z),
         ("neighbours", _("{k} neighbours in z").format(k=found["k"]), found["neighbours"], z),
-        ("products", _("a line through all zᵢzⱼ"), found["products"], z),
+        ("products", _("linear, on all zᵢzⱼ"), found["products"], z),
     ]
     if judge is not None:
         accuracy = judge.metrics["test"]["accuracy"]
@@ -66,12 +66,12 @@ def verdict(found: Mapping[str, float], most: str) -> str:
     }
     if found["linear"] - found["most_common"] < CLEARLY:
         means = _(
-            "A line through z names {linear} of the test digits, hardly more than always answering "
+            "A linear classifier on z names {linear} of the test digits, hardly more than always answering "
             "“{name}” does ({guess}): **the means of the classes are nearly the same.**"
         )
     else:
         means = _(
-            "A line through z names {linear} of the test digits; always answering “{name}” would be "
+            "A linear classifier on z names {linear} of the test digits; always answering “{name}” would be "
             "right for {guess}: **the means of the classes differ.**"
         )
     if found["products"] - found["linear"] >= CLEARLY:
@@ -107,7 +107,7 @@ def what_can_be_read(bundle: Bundle, most: str) -> None:
         )
     )
     figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(range=[0, 1.08], tickformat=".0%", dtick=0.5)
     over = _("{count} test pictures").format(count=number(found["test_pictures"], 0))
     learnt = number(found["train_pictures"], 0)
     figures.chart(
