@@ -83,8 +83,7 @@ def photo(origin: str, given: Pictures | None) -> Pictures | None:
 def show(place: DeltaGenerator) -> None:
     """The pictures of the visit, one a data set, small; nothing before one was chosen."""
     for chosen in _kept().values():
-        left, right = place.columns([1, 3], gap="small", vertical_alignment="center", wrap=False)
-        left.image(
-            enlarge(chosen.picture, 2), alt=chosen.words, width="stretch", output_format="PNG"
-        )
-        right.caption(_("Your picture: {words}").format(words=chosen.words))
+        with place.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
+            large = enlarge(chosen.picture, 2)
+            st.image(large, alt=chosen.words, width=48, output_format="PNG")
+            st.caption(_("Your picture: {words}").format(words=chosen.words))

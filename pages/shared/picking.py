@@ -44,7 +44,7 @@ HOUSE_NUMBER = "7"
 CROP = {"zoom": 1.0, "crop_across": 0.5, "crop_down": 0.5}
 DIGIT = {
     "from": "maker",
-    "gallery": 12,
+    "gallery": 8,
     "test": 0,
     "text": HOUSE_NUMBER,
     "ink": "#f2efe6",

@@ -15,7 +15,7 @@ from core.vae.latents import ACTIVE_VARIANCE, active_units
 from core.vae.readouts import products, read, vote_of_neighbours
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import controls, data_sets, figures, library, loaders
+from pages.shared import controls, data_sets, figures, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
@@ -28,6 +28,7 @@ from pages.shared.text import (
     percent,
     plain_errors,
 )
+from pages.vae.parts import generated
 from pages.vae.parts.class_charts import (
     Profiled,
     all_classes,
@@ -54,8 +55,6 @@ FIGURES = {
 SAMPLES = (100, 300, 1000, 3000, 10000, 30000)
 LONGEST = "longest"
 TIMES = tuple(range(21))
-SHOWN = 12
-"""The generated picture, counted from 1, that a unit is moved in."""
 
 
 # ---------------------------------------------------------------- what the figures are made of
@@ -215,8 +214,7 @@ def one_peak(profiled: Profiled, c: int) -> None:
     away = np.nan_to_num(shown.mean[c] - shown.overall)
     unit = int(np.argmax(np.abs(shown.deviation[c]))) if chosen == LONGEST else int(chosen) - 1
     times = timeline(_("How many times the bar"), TIMES, "profiles_times", default=10)
-    gallery = library.gallery()
-    picture = gallery.pictures[SHOWN - 1]
+    picture, maker = generated.picture_of(label)
     z = explorer.encode(picture[None]).mean[0]
     values = z[unit] + away[unit] * np.array(TIMES)
     decoded = explorer.traverse(z, unit, values)
@@ -246,7 +244,7 @@ def one_peak(profiled: Profiled, c: int) -> None:
             True,
             None,
             {_("class"): label, _("unit"): unit + 1, _("bars"): times},
-            also=[gallery.of] if gallery.of is not explorer.bundle else [],
+            also=[maker] if maker is not explorer.bundle else [],
         ),
         "profiles_peak_decoded",
         png=lambda: figures.grid(decoded, 7),

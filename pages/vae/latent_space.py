@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 
 import numpy as np
 import streamlit as st
 
-from core.errors import AtelierError
 from core.pictures.images import Pictures, difference
 from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
-from pages import from_noise
 from pages.browser import desk
 from pages.shared import controls, figures, library, links, loaders, picking
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
 from pages.shared.text import _, coloured, formula, head, mechanism, number, plain_errors
+from pages.vae.parts import generated
 from pages.vae.parts.readers import CLEARLY
 
 LIMIT = 4.0
@@ -107,19 +105,18 @@ def places(
 
 
 def generated_digits(explorer: VAEExplorer) -> dict[str, np.ndarray]:
-    """z of a picture of every digit that a diffusion model made and the classifier reads: by digit, (d,).
-
-    Empty where no bundle keeps such pictures.
-    """
-    with suppress(AtelierError):
-        found = from_noise.stored()
-        if isinstance(found, from_noise.Way):
-            request = (explorer.bundle.digest, found.of.digest)
-            z = library.timed(
-                "generated_digits", 8, request, lambda: explorer.encode(found.frames[-1]).mean
-            )
-            return {str(digit): one for digit, one in zip(found.digit, z.value, strict=True)}
-    return {}
+    """z (d,) of a generated picture of every digit, by digit; empty where no bundle keeps such pictures."""
+    made, of = generated.digits()
+    if of is None:
+        return {}
+    pictures = np.stack(list(made.values()))
+    z = library.timed(
+        "generated_digits",
+        8,
+        (explorer.bundle.digest, of.digest),
+        lambda: explorer.encode(pictures).mean,
+    )
+    return dict(zip(made, z.value, strict=True))
 
 
 @st.fragment

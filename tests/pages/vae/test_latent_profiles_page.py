@@ -10,7 +10,7 @@ import pytest
 from core.pictures import data
 from pages.shared import library, loaders
 from pages.vae import latent_profiles
-from pages.vae.parts import readers
+from pages.vae.parts import generated, readers
 from tests.pages.opening import frames, moved
 from tests.pages.test_controls import visible
 
@@ -102,7 +102,7 @@ def test_a_bundle_that_was_not_asked_shows_the_rest(open_page, monkeypatch):
 def test_a_unit_moves_by_so_many_bars(open_page):
     explorer, shown = loaders.vae(NAME), loaders.vae(NAME).profiles
     at = open_page("latent_profiles", profiles_class="4", profiles_unit="2")
-    picture = library.gallery().pictures[latent_profiles.SHOWN - 1]
+    picture, _maker = generated.picture_of("4")
     z = explorer.encode(picture[None]).mean[0]
     bar = shown.mean[4, 1] - shown.overall[1]
     decoded = explorer.traverse(z, 1, z[1] + bar * np.arange(21))
