@@ -19,7 +19,7 @@ from pages.shared.text import _  # noqa: E402
 CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 4rem; }</style>"
 """A page begins right below Streamlit's header, so that its figure stands on the first screen."""
 
-SIDEBAR = 290
+SIDEBAR = 300
 """Pixels: the rest of a lecture hall's screen is the figure's."""
 
 
