@@ -38,11 +38,11 @@ def tiny_networks(networks_folder, monkeypatch):
 
 def captions(at):
     """What stands under the pictures, without stars."""
-    return [img.caption.replace("*", "") for image in at.image for img in image.proto.imgs]
+    return [img.caption.replace("*", "") for image in at.main.image for img in image.proto.imgs]
 
 
 def pictures(at, alt):
-    return [img.url for image in at.image for img in image.proto.imgs if img.alt == alt]
+    return [img.url for image in at.main.image for img in image.proto.imgs if img.alt == alt]
 
 
 def numbers(values):
@@ -65,7 +65,7 @@ def said(at, words):
 def seen(at):
     charts = [chart_.proto.spec for chart_ in at.get("plotly_chart")]
     words = [re.sub(r"\d+\.\d+ s", "", str(e.value)) for e in (*at.markdown, *at.caption)]
-    return [img.url for image in at.image for img in image.proto.imgs], captions(at), charts, words
+    return [img.url for image in at.main.image for img in image.proto.imgs], captions(at), charts, words
 
 
 # ---------------------------------------------------------------- the views
