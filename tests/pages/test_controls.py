@@ -31,7 +31,7 @@ PAGES = [page for pages in site.SECTIONS.values() for page in pages if page is n
 
 def visible(at):
     """What a visitor sees that a control could change, without the seconds it took."""
-    pictures = [url for image in at.image for url in image.value]
+    pictures = [url for image in at.main.image for url in image.value]
     charts = [chart.proto.spec for chart in at.get("plotly_chart")]
     figures = [(metric.label, metric.value, metric.delta) for metric in at.metric]
     words = [element.value for element in (*at.markdown, *at.error, *at.info, *at.success)]
