@@ -71,7 +71,7 @@ def opener() -> None:
     with st.form("checkpoints_opener", border=False):
         left, right = st.columns([5, 2], vertical_alignment="bottom")
         place = left.text_input(
-            _("Open a bundle of the Hub"),
+            _("Open a bundle from the Hub"),
             key="checkpoints_place",
             placeholder="user/name@revision",
             help=_(

@@ -377,7 +377,7 @@ def table_of_trade(rows: list[dict]) -> None:
             Column("T", "T", int),
             Column("alpha_bar_end", _("ᾱ at the end"), scientific),
             Column("epochs_in_words", _("epochs")),
-            Column("seconds_an_epoch", _("an epoch, s"), digits(1)),
+            Column("seconds_an_epoch", _("seconds per epoch"), digits(1)),
             Column("training_minutes", _("training, min"), digits(1)),
             Column("trained_on", _("trained on")),
             Column("seconds_all_steps", _("all steps, s"), digits(2)),
@@ -410,7 +410,7 @@ def chart_of_trade(rows: list[dict], floor: float) -> go.Figure:
         annotation_position="bottom left",
     )
     slowest = max(row["seconds_all_steps"] for row in rows)
-    figure.update_xaxes(title=_("seconds a picture, all steps"), range=[0, 1.2 * slowest])
+    figure.update_xaxes(title=_("seconds per picture, all steps"), range=[0, 1.2 * slowest])
     top = 1.3 * max(floor, *(row["frechet"] for row in rows))
     figure.update_yaxes(title=_("Frechet distance, pixel components"), range=[0, top])
     return figure

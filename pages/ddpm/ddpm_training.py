@@ -107,7 +107,6 @@ def epochs(name: str) -> None:
     """The timeline and its pictures: runs again by itself."""
     with plain_errors():
         bundle = library.bundle(name)
-        st.subheader(_("What it could do, epoch by epoch"), anchor=False)
         epoch = training.epoch_timeline(bundle, "ddpm_epoch")
         if epoch is None:
             return
@@ -218,9 +217,11 @@ def main() -> None:
         ),
     )
     with plain_errors():
+        figure = st.container()
         name = controls.bundle_name("ddpm", "ddpm_bundle")
         bundle = library.bundle(name)
-        st.fragment(epochs)(name)
+        with figure:
+            st.fragment(epochs)(name)
         final_samples(bundle)
         training.curves(bundle, CURVES, "ddpm")
         training.went_on(bundle)

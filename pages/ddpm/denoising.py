@@ -283,7 +283,7 @@ def compared_columns() -> list[Column]:
 
 
 def comparison(name: str, explorer: DDPMExplorer) -> None:
-    st.subheader(_("Same noise, another way"), anchor=False)
+    st.subheader(_("Same noise, different samplers"), anchor=False)
     st.markdown(
         _(
             "Every row starts from the **same noise**. Without fresh noise (η = 0) all ways lead "
@@ -293,7 +293,7 @@ def comparison(name: str, explorer: DDPMExplorer) -> None:
     left, right = st.columns([5, 3], gap="large", vertical_alignment="bottom")
     with left:
         titles = {code: title for code, (title, _way) in COMPARED.items()}
-        chosen = controls.several(_("Ways"), titles, "compare_ways", COMPARED_FIRST)
+        chosen = controls.several(_("Samplers"), titles, "compare_ways", COMPARED_FIRST)
     with right:
         seed = controls.seed("compare_seed")
     if not chosen:

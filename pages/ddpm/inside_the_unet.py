@@ -114,7 +114,7 @@ def chosen(explorer: DDPMExplorer, features: Mapping[str, np.ndarray]) -> Chosen
         view = controls.choice(_("Show"), VIEWS, "inside_view")
     with middle:
         scope = controls.choice(
-            _("Black and white within"),
+            _("Normalise over"),
             SCOPES,
             "inside_scope",
             help=_(
@@ -412,8 +412,10 @@ def main() -> None:
             seed = controls.seed("inside_seed")
             st.caption(
                 _(
-                    "{layers} layers, {parameters} numbers learnt; the noise is the same at every t."
-                ).format(layers=len(explorer.layers), parameters=number(explorer.parameters(), 0))
+                    "{layers} layers, {parameters} million parameters; the noise is the same at every t."
+                ).format(
+                    layers=len(explorer.layers), parameters=number(explorer.parameters() / 1e6, 1)
+                )
             )
         if picked is None:
             st.info(_("Choose a picture to start from."))

@@ -49,7 +49,7 @@ def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
     T = explorer.T
     with left:
         codes = {code: title for code, (title, _way) in WAYS.items()}
-        code = controls.choice(_("Way of denoising"), codes, "tstar_way")
+        code = controls.choice(_("Sampler"), codes, "tstar_way")
     with middle:
         low, high = controls.span(
             _("Levels t′, from – to"), 1, T, (max(1, T // 25), 4 * T // 5), f"tstar_span_{T}"
@@ -57,7 +57,7 @@ def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
         count = controls.whole(_("How many levels"), 3, 24, 12, "tstar_levels")
     with right:
         draws = controls.whole(
-            _("Draws of noise a level"),
+            _("Draws of noise per level"),
             1,
             8,
             4,

@@ -78,7 +78,7 @@ def quality_columns() -> list[Column]:
         Column("digits_seen", _("digits seen"), digits(0)),
         Column("diversity", _("diversity"), digits(2)),
         Column("frechet", _("Frechet, judge's features"), digits(2)),
-        Column("seconds_a_sample", _("seconds a sample"), digits(4)),
+        Column("seconds_a_sample", _("seconds per sample"), digits(4)),
     ]
 
 
@@ -96,10 +96,9 @@ def live_figures(
     count = found[0].count
     st.caption(
         _(
-            "Frechet distance in the judge's features to all test digits. With {count} samples much of "
-            "it is an effect of {count}: as many pictures just as good as test digits would score "
-            "about {chance}, not 0. The final figures below, over far more samples, are the ones to "
-            "compare."
+            "Frechet distance in the judge's features to all test digits. With only {count} samples the "
+            "number is inflated: {count} real digits would also score about {chance}, not 0. Compare the final "
+            "figures below, over far more samples."
         ).format(count=count, chance=number(loaders.frechet_of_count(count), 1))
     )
     figures.about([drawn.provenance for drawn in both], "quality_of_samples", rows=lambda: rows)
@@ -367,7 +366,7 @@ def distances(models: list[tuple[str, str, Bundle]], limit: float) -> None:
         if blurred and stored["nearest_training"] < stored["nearest_training_of_test"]:
             words.append(
                 _(
-                    "That it is nearer than real digits does not tell of copies: its samples are "
+                    "Being closer than real digits does not mean that they are copies: its samples are "
                     "blurred, and a blurred picture, without the details in which pictures differ, "
                     "is near to all of them."
                 )
@@ -382,24 +381,24 @@ def main() -> None:
     head(
         _("VAE against DDPM"),
         _(
-            "Samples of both, as many of each, judged by the same judge: **what does each of them "
-            "do better**, and what does it cost?"
+            "The same number of samples from each, scored by one digit classifier, the judge. **What does "
+            "each of them do better**, and what does it cost?"
         ),
     )
     with plain_errors():
-        vae_name = controls.bundle_name("vae", "against_vae")
-        left, middle, right = st.columns(3, gap="large")
-        with left:
+        with (
+            st.container(horizontal=True, vertical_alignment="center"),
+            st.popover(_("Models, sampler, seed"), icon=":material/tune:"),
+        ):
+            vae_name = controls.bundle_name("vae", "against_vae")
             ddpm_name = controls.bundle_name("ddpm", "against_ddpm")
             codes = {code: title for code, (title, _way) in WAYS.items()}
             code = controls.choice(_("Sampler"), codes, "against_way", default="ddim-50")
-        with middle:
             count = controls.stop(_("Pictures of each"), COUNTS, 16, "against_count")
-            marks = controls.switch(_("What the judge sees in them"), "against_marks")
-        with right:
             seed = controls.seed("against_seed")
+            marks = controls.switch(_("What the judge sees in them"), "against_marks")
             sure_from = controls.real(
-                _("The judge is sure from p ="), 0.3, 1.0, SURE, "against_sure", step=0.05
+                _("Count the judge as sure when p ≥"), 0.3, 1.0, SURE, "against_sure", step=0.05
             )
         judge = loaders.judge()
         vae = samples.from_vae(vae_name, seed, count)

@@ -13,7 +13,7 @@ from core.simsiam.run_record import read_run
 from pages.browser import serving
 from pages.shared.text import in_language
 from tests.browser.conftest import NARROW, ROOT
-from tests.browser.test_in_a_browser import go, ready
+from tests.browser.test_in_a_browser import about, go, ready
 
 LABEL, KEY = "Epoch (0: before training)", "collapse_epoch"
 POSITIONS = (0.05, 0.15, 0.3, 0.4, 0.55, 0.65, 0.8, 0.9)
@@ -117,7 +117,9 @@ def test_the_charts_follow_the_hand_and_the_server_hears_of_it_on_release(tab, r
     last, words, paths = seen[-1]
     tab.wait_for_function(f"location.search.includes('{KEY}={last}')")
     ready(tab)
-    tab.wait_for_selector(f"text=/epoch: {last} ·/")  # the captions have followed
+    about(tab)
+    tab.wait_for_selector(f"text=/epoch: {last} ·/")  # what the figure says has followed
+    tab.keyboard.press("Escape")
     assert shown(tab) == (words, paths)
 
     epoch, words, paths = seen[3]

@@ -3,6 +3,7 @@
 import pytest
 
 from core.bundles.manifest import CHECKPOINTS
+from tests.browser.test_in_a_browser import about
 from tests.hub_server import Hub
 
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -53,6 +54,7 @@ def test_anyones_bundle_opens_from_the_field_and_by_its_link(connected, browser,
     tab.wait_for_selector("text=someone/vae@")
     tab.wait_for_selector("text=is open: choose it")
     tab.get_by_role("link", name="Latent space").click()
+    about(tab)
     tab.wait_for_selector(f"text=someone/vae@{hub.commit[:7]} · {hub.commit[:12]}")
     link = tab.url
     assert hub.commit in link
@@ -62,5 +64,6 @@ def test_anyones_bundle_opens_from_the_field_and_by_its_link(connected, browser,
     tab = other.new_page()
     tab.set_default_timeout(60_000)
     tab.goto(link)
+    about(tab)
     tab.wait_for_selector(f"text=someone/vae@{hub.commit[:7]} · {hub.commit[:12]}")
     other.close()

@@ -126,7 +126,7 @@ def columns() -> list[Column]:
         Column("diversity", _("diversity"), digits(3)),
         Column("frechet", _("Frechet, judge's features"), digits(2)),
         Column("nearest_training", _("distance to the nearest training picture"), digits(1)),
-        Column("seconds_a_sample", _("seconds a sample"), digits(4)),
+        Column("seconds_a_sample", _("seconds per sample"), digits(4)),
     ]
 
 

@@ -31,7 +31,7 @@ def in_words(judge: JudgeExplorer) -> None:
             "On {count} test digits it is right {accuracy} of the time. Its logits are "
             "divided by a temperature so that its probabilities mean what they say: the "
             "expected calibration error is {error} (before: {before}). It is sure (p ≥ {p}) of {sure}, "
-            "and then right {right} of the time. Of a picture that holds no digit it still names one."
+            "and then right {right} of the time. Shown a picture with no digit, it names one anyway."
         ).format(
             count=number(test["pictures"], 0),
             accuracy=percent(test["accuracy"], 1),

@@ -136,9 +136,12 @@ def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
     """t* in words."""
     where = place_words(found.t, levels)
     if np.isnan(found.low):
-        return _("**t\\* is {t}** of {T}; fewer than {few} draws give no interval.").format(
-            t=where, T=T, few=FEWEST_DRAWS
-        )
+        few = _("Take at least {few} draws for an interval.").format(few=FEWEST_DRAWS)
+        if not np.isfinite(found.t):
+            return _("**t\\* is {t}** of {T}.").format(t=where, T=T) + " " + few
+        low, high = levels[levels <= found.t].max(), levels[levels >= found.t].min()
+        words = _("**t\\* lies between {low} and {high}** of {T}.")
+        return words.format(low=number(low, 0), high=number(high, 0), T=T) + " " + few
     return _("**t\\* is {t}** of {T}; interval (bootstrap over {draws} draws): {interval}.").format(
         t=where, T=T, draws=draws, interval=interval_words(found, levels)
     )
@@ -160,7 +163,7 @@ def at_level(found: SweepResult, index: int) -> None:
             film.Cell(film.still(original), _("original"), _("The original picture")),
             film.Cell(noisy, f"xₜ, t′ = {film.STOP}", _("The picture with noise of level {t}")),
             film.Cell(
-                glance, _("one look"), _("What the network sees at once in noise of level {t}")
+                glance, _("one shot"), _("What the network sees at once in noise of level {t}")
             ),
         ]
         after = [
@@ -237,7 +240,7 @@ def meaning(found: SweepResult, index: int, t_star: TStar) -> None:
     if np.isfinite(t_star.t):
         signal = float(found.explorer.schedule.alphas_cumprod[round(t_star.t) - 1])
         own = signal * float(to_tensor(found.picked[index].picture[None]).var(unbiased=False))
-        words += " " + _("At t\\* {share} of the variance of x_t is the picture's own.").format(
+        words += " " + _("At t\\* the picture contributes {share} of the variance of x_t.").format(
             share=percent(own / (own + 1 - signal), 1)
         )
     st.markdown(words)
@@ -267,7 +270,7 @@ def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) ->
         back.glance[index, :, 0],
         *(back.now[index, :, draw] for draw in range(draws)),
     ]
-    labels = [_("original"), "x_t", _("one look")]
+    labels = [_("original"), "x_t", _("one shot")]
     labels += [_("draw {number}").format(number=draw + 1) for draw in range(draws)]
     divided = int(np.searchsorted(found.t, t_star.t, side="right"))
     sheet = figures.matrix(
@@ -280,8 +283,8 @@ def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) ->
     )
     st.caption(
         _(
-            "Left of the line the picture is restored, right of it another one is made. "
-            "One look: what the network sees in x_t at once, without any step."
+            "Left of the line the picture is restored, right of it another one is made. One shot: the "
+            "clean picture that the network predicts straight from x_t."
         )
     )
     figures.about(
@@ -513,7 +516,7 @@ def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
 def three_ways(found: SweepResult) -> None:
     """One look, step by step, and the VAE, on the same picture: runs again by itself."""
     with plain_errors():
-        st.subheader(_("One look, many steps, and the VAE"), anchor=False)
+        st.subheader(_("One shot, many steps, and the VAE"), anchor=False)
         index = 0
         if len(found.picked) > 1:
             index = controls.whole(_("Picture"), 1, len(found.picked), 1, "three_which") - 1
@@ -525,7 +528,7 @@ def three_ways(found: SweepResult) -> None:
         frames = [back.noised[index, :, 0], back.glance[index, :, 0], back.now[index, :, 0]]
         noisy, glance, steps = film.several(np.stack(frames))
         ways: list[tuple[str, Pictures, film.Source]] = [
-            (_("one look"), back.glance[index, place, 0], glance),
+            (_("one shot"), back.glance[index, place, 0], glance),
             (_("many steps"), back.now[index, place, 0], steps),
         ]
         vaes = [loaders.vae(entry.name) for entry in library.available("vae")[:1]]
@@ -577,7 +580,7 @@ def three_ways(found: SweepResult) -> None:
         )
         st.markdown(
             _(
-                "One look gives the **mean** of all pictures that x_t could have been: the best "
+                "One shot gives the **mean** of all pictures that x_t could have been: the best "
                 "guess by squared error, and a blurred one. Many steps give **one** of them: "
                 "sharp, and more often wrong. The VAE is given the clean picture, not x_t, and "
                 "squeezes it through z: it loses detail at every t′ alike."

@@ -123,7 +123,7 @@ def test_three_ways_have_a_timeline_of_their_own(open_page):
     at = open_page("t_star", three_t="200")
     whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
     assert components(at)["three_t_hand"]["value"] == 200
-    for way, pictures in (("one look", whole.glance), ("many steps", whole.now)):
+    for way, pictures in (("one shot", whole.glance), ("many steps", whole.now)):
         np.testing.assert_array_equal(
             frames(at, "three_film", f"Restored: {way}"), pictures[0, :, 0]
         )

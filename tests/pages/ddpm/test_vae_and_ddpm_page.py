@@ -259,8 +259,8 @@ def test_the_table_has_digits_seen_and_seconds(open_page, with_figures):
     table = final_table(at).set_index("samples of")
     assert table["digits seen"].loc["DDPM, T = 1000"] == "7"  # 2 % of 255 are 5.1
     seconds = library.bundle(DDPM).metrics["timing"]["seconds_a_picture_50_steps"]
-    assert table["seconds a sample"].loc["DDPM, T = 1000"] == f"{seconds:.4f}"
-    assert 0 < float(table["seconds a sample"].loc["VAE"]) < seconds
+    assert table["seconds per sample"].loc["DDPM, T = 1000"] == f"{seconds:.4f}"
+    assert 0 < float(table["seconds per sample"].loc["VAE"]) < seconds
     assert said(at, "of the VAE as just measured here with 16 samples; of the others by DDIM")
 
 
@@ -288,9 +288,9 @@ def test_distances_to_training_pictures_are_each_models_own(open_page, with_figu
     for title, name in (("VAE", VAE), ("DDPM", DDPM)):
         count, nearest = stored(name)["samples"], stored(name)["nearest_training"]
         assert f"**{title}**: the median of {count} samples is at {nearest:.1f}." in words
-    assert words.count("does not tell of copies") == 1
+    assert words.count("does not mean that they are copies") == 1
     vae = words.split("**DDPM**")[0]
-    assert "does not tell of copies" in vae
+    assert "does not mean that they are copies" in vae
 
 
 def test_pairs_of_neighbours_can_be_saved(open_page, monkeypatch, svhn_folder):

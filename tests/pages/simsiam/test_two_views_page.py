@@ -65,7 +65,12 @@ def said(at, words):
 def seen(at):
     charts = [chart_.proto.spec for chart_ in at.get("plotly_chart")]
     words = [re.sub(r"\d+\.\d+ s", "", str(e.value)) for e in (*at.markdown, *at.caption)]
-    return [img.url for image in at.main.image for img in image.proto.imgs], captions(at), charts, words
+    return (
+        [img.url for image in at.main.image for img in image.proto.imgs],
+        captions(at),
+        charts,
+        words,
+    )
 
 
 # ---------------------------------------------------------------- the views
