@@ -29,7 +29,7 @@ VAE = Contents(
         "test.negative_elbo",
         "linear_model.nll",
     ),
-    tables={"importance_weighted": ("K", "nll", "pictures")},
+    tables={"importance_weighted": ("K", "nll", "pictures", "effective_sample_size")},
     epochs=("epoch", "test_nll", "test_kl", "test_negative_elbo", "seconds_total"),
     arrays={
         "kl_per_unit": 1,

@@ -18,7 +18,7 @@ from core.errors import AtelierError
 from core.pictures.images import Pictures
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import figures, library, site
+from pages.shared import figures, library, site, training
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent, plain_errors
 
@@ -176,7 +176,7 @@ def said_of_way(way: Way) -> str:
     words = [
         _(
             "**Drag from noise to digits.** At {start} there is nothing but noise. In {steps} steps a network "
-            "takes it away. At {end} a house number is left that nobody ever photographed."
+            "takes it away. At {end} a house number is left that the network made up."
         ).format(start=_level(way.t[0]), end=_level(way.t[-1]), steps=way.steps),
         _(
             "These ten are **chosen**: from {count} samples, the one of each digit that a classifier is "
@@ -241,18 +241,15 @@ def all_epochs(of: Bundle, epochs: Sequence[int]) -> Pictures:
 
 
 def said_of_epochs(of: Bundle) -> str:
-    epochs = list(of.progress("samples"))
-    words = (
-        _(
-            "**Drag through the training.** Every picture begins with the same noise at every stop; only the "
-            "network changes. At the left it has learnt nothing and leaves noise; after {last} epochs it "
-            "paints house numbers. The ten are the first ones, not the best."
-        )
+    same = (
+        _("Every picture begins with the same noise at every stop")
         if of.family == "ddpm"
-        else _(
-            "**Drag through the training.** Every picture is decoded from the same z at every stop; only the "
-            "network changes. At the left it has learnt nothing; after {last} epochs it paints house numbers. "
-            "The ten are the first ones, not the best."
-        )
+        else _("Every picture is decoded from the same z at every stop")
     )
-    return "\n\n".join(filter(None, [words.format(last=max(epochs)), unchosen(of)]))
+    words = [
+        _("**Drag through the training.** {same}; only the network changes.").format(same=same),
+        _("The ten are the first ones, not the best."),
+    ]
+    if of.ancestors:
+        words.insert(1, training.before_epoch_0(of))
+    return "\n\n".join(filter(None, [" ".join(words), unchosen(of)]))

@@ -97,7 +97,8 @@ def square_of(
 
 
 def read_photo(data: bytes, size: int = SIZE) -> Pictures:
-    """Any picture file as uint8 (H, W, 3), upright, its shorter side some ``8 * size`` pixels or fewer.
+    """Any picture file as uint8 (H, W, 3), upright, its shorter side less than ``16 * size`` pixels, its longer
+    one at most 8 times that: of a longer strip the middle.
 
     Transparent parts are laid on white. Raises ``AtelierError`` with code ``picture-unreadable``
     or ``picture-too-large``.
@@ -113,7 +114,7 @@ def read_photo(data: bytes, size: int = SIZE) -> Pictures:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             _draft(opened, 8 * size)
             upright = _eight_bit(ImageOps.exif_transpose(opened)).convert("RGBA")
-            upright = upright.reduce(max(1, min(upright.size) // (8 * size)))
+            upright = _middle(upright.reduce(max(1, min(upright.size) // (8 * size))))
     except AtelierError:
         raise
     except Image.DecompressionBombError as error:
@@ -130,6 +131,15 @@ def read_photo(data: bytes, size: int = SIZE) -> Pictures:
     page = Image.new("RGBA", upright.size, "white")
     page.alpha_composite(upright)
     return np.asarray(page.convert("RGB"), dtype=np.uint8)
+
+
+def _middle(whole: Image.Image) -> Image.Image:
+    """Of a strip more than 8 times as long as it is wide the middle, else the whole picture."""
+    width, height = whole.size
+    most = 8 * min(width, height)
+    across, down = min(width, most), min(height, most)
+    left, top = (width - across) // 2, (height - down) // 2
+    return whole.crop((left, top, left + across, top + down))
 
 
 def _draft(opened: Image.Image, least: int) -> None:

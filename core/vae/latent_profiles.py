@@ -46,19 +46,27 @@ class ClassProfiles:
         Cohen's d between them.
         """
         spread = np.sqrt(self.within_variance)
-        away = self.mean - self.overall
+        away = self.distance
         return np.divide(away, spread, out=np.zeros_like(away), where=spread > 1e-8)
 
     def error(self, crops: int = 1) -> np.ndarray:
         """Standard error of the class means: (C, d), std / sqrt(number of independent pictures).
 
         ``crops`` pictures show the same digit. They are alike, so that they count as one: the error is at
-        most this large, and would be so if all crops of a digit had the same latent.
+        most this large, and would be so if all crops of a digit had the same latent. Of fewer than three
+        digits it is infinite: their spread says nothing.
         """
         if crops < 1:
             raise ValueError(f"crops must be at least 1, got {crops}")
-        independent = np.maximum(self.count / crops, 1)
-        return self.std / np.sqrt(independent)[:, None]
+        independent = (self.count / crops)[:, None]  # (C, 1)
+        # std divides by n, so that of the population is std sqrt(n / (n - 1)).
+        error = self.std / np.sqrt(np.maximum(independent - 1, 1))
+        return np.where(independent >= 3, error, np.inf)
+
+    @property
+    def distance(self) -> np.ndarray:
+        """How far a class mean lies from the mean of all classes, in units of z: (C, d)."""
+        return self.mean - self.overall
 
     def peaks(self, threshold: float, crops: int = 1) -> np.ndarray:
         """Where a class stands out: boolean (C, d).
@@ -68,7 +76,7 @@ class ClassProfiles:
         """
         if not threshold > 0:
             raise ValueError(f"threshold must be above 0, got {threshold}")
-        sure = np.abs(self.mean - self.overall) >= 2 * self.error(crops)
+        sure = np.abs(self.distance) >= 2 * self.error(crops)
         return (np.abs(self.deviation) >= threshold) & sure
 
     @property

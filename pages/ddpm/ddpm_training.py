@@ -120,6 +120,8 @@ def epochs(name: str) -> None:
             columns=8,
         )
         film.show("ddpm_epoch_film", "ddpm_epoch", [film.Row([cell], "sheets")])
+        if bundle.ancestors:
+            st.caption(training.before_epoch_0(bundle))
         with figures.about(Provenance(bundle, live=False, settings={_("epoch"): epoch})):
             training.saved(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
 
@@ -213,7 +215,7 @@ def main() -> None:
         _("Diffusion training"),
         _(
             "Take a picture, a random level t and some noise; **guess the noise**. That is all the "
-            "training there is. Turn back the clock and watch the same noise become pictures."
+            "training there is. Move the epoch: the noise that the samples begin with stays the same."
         ),
     )
     with plain_errors():

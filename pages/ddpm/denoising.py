@@ -14,7 +14,7 @@ from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures
 from pages.browser import film, networks
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, live, loaders
+from pages.shared import controls, figures, links, live, loaders
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import (
     N_,
@@ -400,8 +400,9 @@ def on_the_server(
         icon=":material/play_arrow:",
     )
     place, below = st.empty(), st.container()
+    request = (explorer.bundle.digest, way, tuple(seeds))
     path = live.answer(
-        (explorer.bundle.digest, way, tuple(seeds)),
+        request,
         lambda: explorer.denoise_steps(way, seeds),
         "denoise",
         place,
@@ -411,8 +412,10 @@ def on_the_server(
     )
     if path is None and calls * len(seeds) <= AT_ONCE:
         path = loaders.trajectory(name, way, seeds)
+        place.empty()
     if path is None:
-        place.info(_("This takes a moment: press the button."))
+        if not links.wants_result("denoise", request):  # which has said so already
+            place.info(_("This takes a moment: press the button."))
         return
     with below:
         st.fragment(along)(explorer, path, way, seeds[0])

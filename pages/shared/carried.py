@@ -18,7 +18,7 @@ from core.pictures.images import Pictures, enlarge
 from pages.shared import links
 from pages.shared.text import _
 
-STATE = "carried"
+STATE, PHOTOS = "carried", "carried_photos"
 Controls = Mapping[str, object]
 """What the keys of a picture's controls end with, and what each says unless its visitor says otherwise."""
 
@@ -51,15 +51,15 @@ def begin(prefix: str, data_set: str, controls: Controls) -> None:
     asked = any(links.values(f"{prefix}_{control}") for control in controls)
     if (fresh and asked) or not (fresh or newer):
         return
-    # Streamlit writes what a hand changes into the address, and not what is set here.
-    links.write_all({f"{prefix}_{name}": [str(value)] for name, value in chosen.values.items()})
+    if fresh:  # Streamlit writes what a hand changes into the address, and not what is set here
+        links.write_all({f"{prefix}_{name}": [str(v)] for name, v in chosen.values.items()})
     for name, default in controls.items():
         if name in chosen.values or f"{prefix}_{name}" in state:
             state[f"{prefix}_{name}"] = chosen.values.get(name, default)
 
 
 def keep(prefix: str, data_set: str, controls: Controls, picture: Pictures, words: str) -> None:
-    """To be called with the picture that a page's controls give."""
+    """To be called with the picture that a page's controls give; ``controls``: those that it depends on."""
     state, before = st.session_state, _kept().get(data_set)
     if before is not None and before.words == words and np.array_equal(before.picture, picture):
         return
@@ -73,16 +73,24 @@ def keep(prefix: str, data_set: str, controls: Controls, picture: Pictures, word
     state[f"{prefix}_carried"] = number
 
 
-def photo(origin: str, given: Pictures | None) -> Pictures | None:
-    """The photo (H, W, 3) that was given, on whichever page; the newest one of its origin."""
+def photo(place: str, given: Pictures | None) -> Pictures | None:
+    """The newest photo (H, W, 3) that was given at a place: at one uploader, or at all that share one."""
+    kept = st.session_state.setdefault(PHOTOS, {})
     if given is not None:
-        st.session_state[f"{STATE}_{origin}"] = given
-    return st.session_state.get(f"{STATE}_{origin}")
+        kept[place] = given
+    return kept.get(place)
+
+
+def forget_photo(place: str) -> None:
+    """What a visitor wants who empties an uploader."""
+    st.session_state.get(PHOTOS, {}).pop(place, None)
 
 
 def show(place: DeltaGenerator) -> None:
-    """The pictures of the visit, one a data set, small; nothing before one was chosen."""
+    """The pictures of the visit, one a data set, small; nothing where no page was asked for another."""
     for chosen in _kept().values():
+        if not chosen.values:
+            continue
         with place.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
             large = enlarge(chosen.picture, 2)
             st.image(large, alt=chosen.words, width=48, output_format="PNG")

@@ -42,7 +42,8 @@ class Visit:
     """What is known of one visitor's address.
 
     ``began``: of each kind of long work the first request, if a link asked for its result.
-    ``shown``: parameters of the controls of this run of the page; ``before``: of the run before it.
+    ``shown``: parameters of the controls of this run of the page; ``before``: of the last run that came to
+    its end.
     ``written``: parameters that this module wrote, and so has to take away when their control is gone.
     """
 
@@ -87,9 +88,7 @@ def write_all(wanted: Mapping[str, Sequence[str]]) -> None:
 
 def begin() -> None:
     """To be called before the page is run: no control has been shown yet."""
-    visit = _visit()
-    visit.before = set(visit.shown)
-    visit.shown.clear()
+    _visit().shown.clear()
 
 
 def settle(place: st.delta_generator.DeltaGenerator) -> None:
@@ -97,6 +96,7 @@ def settle(place: st.delta_generator.DeltaGenerator) -> None:
     ``place`` what the link asked for in vain.
     """
     visit = _visit()
+    visit.before = set(visit.shown)
     for parameter in visit.written - visit.shown:
         write(parameter, [])
     visit.written &= visit.shown

@@ -41,6 +41,16 @@ OBJECT_ORIGINS: dict[Origin, str] = {
 """Where pictures come from for models of CIFAR-10: no model here generates such pictures."""
 GALLERY_WIDTH = 520
 HOUSE_NUMBER = "7"
+CONTROLS: dict[Origin, tuple[str, ...]] = {
+    "prior": (),
+    "gallery": ("gallery",),
+    "test": ("test",),
+    "maker": ("text", "ink", "wall", "size", "blur", "rotation", "noise"),
+    "shape": ("kind", "colour", "background", "size", "across", "down", "variant"),
+    "upload": ("zoom", "crop_across", "crop_down"),
+    "camera": ("zoom", "crop_across", "crop_down"),
+}
+"""The controls that a picture of each origin depends on."""
 CROP = {"zoom": 1.0, "crop_across": 0.5, "crop_down": 0.5}
 DIGIT = {
     "from": "maker",
@@ -151,8 +161,12 @@ def class_word(name: str) -> str:
     return _(CLASSES[name]) if name in CLASSES else name
 
 
-def _controls(of: Bundle) -> carried.Controls:
-    return OBJECT if of.config["data"]["name"] == OBJECTS else DIGIT
+def _controls(of: Bundle, origin: Origin | None = None) -> carried.Controls:
+    """The controls of a picture and their defaults: all, or those that matter to one origin."""
+    every = OBJECT if of.config["data"]["name"] == OBJECTS else DIGIT
+    if origin is None:
+        return every
+    return {name: every[name] for name in ("from", *CONTROLS[origin]) if name in every}
 
 
 def origins(of: Bundle, test_at_hand: bool, *, with_prior: bool) -> dict[Origin, str]:
@@ -171,10 +185,10 @@ def picture(
     to begin with. None where nothing is chosen yet.
     """
     data_set = of.config["data"]["name"]
-    ours = _controls(of)
-    carried.begin(prefix, data_set, ours)
+    carried.begin(prefix, data_set, _controls(of))
     found = _pick(prefix, of, _origin(prefix, of, default, with_prior=False), first)
     if found is not None:
+        ours = _controls(of, found.origin)
         carried.keep(prefix, data_set, ours, found.picture, found.words)
     return found
 
@@ -262,18 +276,18 @@ def start(
     picture of the visit but one that the page chooses for itself.
     """
     data_set = explorer.bundle.config["data"]["name"]
-    ours = _controls(explorer.bundle)
     if not own:
-        carried.begin(prefix, data_set, ours)
+        carried.begin(prefix, data_set, _controls(explorer.bundle))
     origin = _origin(prefix, explorer.bundle, default, with_prior=with_prior)
     if origin == "prior":
         value = controls.seed(f"{prefix}_seed")
         z = explorer.prior(value)[0]
         return Start("prior", z, None, _("z from the prior, seed {seed}").format(seed=value))
-    chosen = _pick(prefix, explorer.bundle, origin, first, text)
+    chosen = _pick(prefix, explorer.bundle, origin, first, text, own=own)
     if chosen is None:
         return None
     if not own:
+        ours = _controls(explorer.bundle, origin)
         carried.keep(prefix, data_set, ours, chosen.picture, chosen.words)
     z = explorer.encode(chosen.picture[None]).mean[0]
     return Start(origin, z, chosen.picture, chosen.words)
@@ -287,13 +301,25 @@ def _origin(prefix: str, of: Bundle, default: Origin, *, with_prior: bool) -> Or
 
 
 def _pick(
-    prefix: str, of: Bundle, origin: Origin, first: int, text: str = HOUSE_NUMBER
+    prefix: str,
+    of: Bundle,
+    origin: Origin,
+    first: int,
+    text: str = HOUSE_NUMBER,
+    *,
+    own: bool = False,
 ) -> Picked | None:
     if origin == "gallery":
         return _from_gallery(prefix, of, first)
     if origin == "maker":
         return _from_maker(prefix, of, text)
-    return _PICTURES[origin](prefix, of)
+    if origin == "test":
+        return _from_test_set(prefix, of)
+    if origin == "shape":
+        return _from_shape(prefix, of)
+    place = f"{prefix if own else of.config['data']['name']} {origin}"
+    given = _upload if origin == "upload" else _photo
+    return _cut(prefix, of, origin, place, given(prefix, of, place))
 
 
 def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
@@ -404,32 +430,40 @@ def _from_shape(prefix: str, of: Bundle) -> Picked:
     )
 
 
-def _from_upload(prefix: str, of: Bundle) -> Picked | None:
-    file = st.file_uploader(
+def _upload(prefix: str, of: Bundle, place: str) -> object:
+    key = f"{prefix}_upload"
+    return st.file_uploader(
         _("A picture file"),
         type=sorted(suffix.lstrip(".") for suffix in data.PICTURE_SUFFIXES),
-        key=f"{prefix}_upload",
+        key=key,
         max_upload_size=images.MAX_BYTES // 2**20,
+        on_change=_emptied,
+        args=(key, place),
     )
-    return _cut(prefix, of, "upload", file, _("uploaded picture"))
 
 
-def _from_camera(prefix: str, of: Bundle) -> Picked | None:
+def _photo(prefix: str, of: Bundle, place: str) -> object:
     objects = of.config["data"]["name"] == OBJECTS
     label = _("A photo of an object") if objects else _("A photo of a house number")
-    file = st.camera_input(label, key=f"{prefix}_camera")
-    return _cut(prefix, of, "camera", file, _("photo"))
+    key = f"{prefix}_camera"
+    return st.camera_input(label, key=key, on_change=_emptied, args=(key, place))
 
 
-def _cut(prefix: str, of: Bundle, origin: Origin, file: object, words: str) -> Picked | None:
-    """A square of the photo that was given, here or on another page of this visit."""
+def _emptied(key: str, place: str) -> None:
+    """A photo that its visitor takes away is gone from the other pages, too."""
+    if st.session_state.get(key) is None:
+        carried.forget_photo(place)
+
+
+def _cut(prefix: str, of: Bundle, origin: Origin, place: str, file: object) -> Picked | None:
+    """A square of the photo that was given here, or earlier in this visit at the same place."""
     given = None
     if file is not None:
         with plain_errors():
             given = images.read_photo(file.getvalue())
         if given is None:
             return None
-    photo = carried.photo(origin, given)
+    photo = carried.photo(place, given)
     if photo is None:
         st.caption(_("A link cannot carry it: whoever opens the link chooses a picture again."))
         return None
@@ -453,6 +487,7 @@ def _cut(prefix: str, of: Bundle, origin: Origin, file: object, words: str) -> P
         if of.config["data"]["name"] == OBJECTS
         else _("Let one digit fill the square, as in SVHN. A link cannot carry this picture.")
     )
+    words = _("uploaded picture") if origin == "upload" else _("photo")
     return Picked(origin, picture, words)
 
 
@@ -461,14 +496,11 @@ def _framed(photo: Pictures, zoom: float, across: float, down: float) -> Image.I
     left, top, side = images.square_of(photo, zoom, across, down)
     drawn = Image.fromarray(photo)
     width = max(2, min(drawn.size) // 60)
-    box = (left, top, left + side - 1, top + side - 1)
+    box = (
+        left,
+        top,
+        left + max(side - 1, 0),
+        top + max(side - 1, 0),
+    )  # of an icon less than a pixel
     ImageDraw.Draw(drawn).rectangle(box, outline=MARK, width=width)
     return drawn
-
-
-_PICTURES = {
-    "test": _from_test_set,
-    "shape": _from_shape,
-    "upload": _from_upload,
-    "camera": _from_camera,
-}

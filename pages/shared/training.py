@@ -141,6 +141,13 @@ def epochs_in_words(bundle: Bundle) -> str:
     return " + ".join(number(count, 0) for count in (*(a.epochs for a in bundle.ancestors), own))
 
 
+def before_epoch_0(bundle: Bundle) -> str:
+    """That a run did not begin at the beginning, for the figures that show its epochs."""
+    return _(
+        "At epoch 0 of this run the weights had {epochs} epochs behind them: look for small changes."
+    ).format(epochs=number(sum(one.epochs for one in bundle.ancestors), 0))
+
+
 def went_on(bundle: Bundle) -> None:
     """What the weights began as, where they did not begin at random: curves tell of the last run."""
     if bundle.ancestors:

@@ -36,7 +36,7 @@ WAYS_KEPT = 32
 SMOOTH, JUMP = 1.5, 3.0
 """The largest step in average steps: below the one a way is smooth, from the other on it jumps."""
 SAGGING = 0.8
-"""A chord whose middle is shorter than this share of its ends cuts through where no picture lies."""
+"""Shorter than this share of sqrt(d), z lies where the prior hardly puts a draw."""
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
 COLOURS = {"linear": SKY, "spherical": AMBER}
 DASHES = {"linear": "solid", "spherical": "dash"}
@@ -123,8 +123,8 @@ def verdict(walk: Walk) -> str:
     found = {_("smooth"): walk.unevenness < SMOOTH, _("uneven"): walk.unevenness < JUMP}
     word = next((word for word, fits in found.items() if fits), _("a jump"))
     return _(
-        "**{kind}: {word}.** The largest step changes the picture {ratio} times as much as the average "
-        "step, on a scale from 1 (every step alike) to {most} (all in one step)."
+        "**{kind}: {word}.** In {most} equal steps of z, the largest changes the picture {ratio} times as "
+        "much as the average one. 1 would be: every step alike; {most}: everything in one step."
     ).format(
         kind=_(KINDS[walk.kind]),
         word=word,
@@ -133,20 +133,25 @@ def verdict(walk: Walk) -> str:
     )
 
 
-def which_to_take(linear: Walk) -> str:
-    """Whether the straight way sags, and so whether the spherical one matters between these ends."""
-    middle = float(np.interp(0.5, np.linspace(0, 1, len(linear.norm)), linear.norm))
-    share = middle / max(float(linear.norm[[0, -1]].mean()), 1e-9)
-    if share < SAGGING:
-        return _(
-            "Half way, z on the straight way has only {share} of the length that it has at the ends: there "
-            "the prior hardly ever goes. **Between these ends take the spherical way.**"
-        ).format(share=percent(share))
-    return _(
-        "Half way, z on the straight way still has {share} of the length that it has at the ends. "
-        "**Between these ends the straight way will do;** the spherical one matters between ends that "
-        "point in very different directions, as two draws from the prior do."
-    ).format(share=percent(share))
+def which_to_take(linear: Walk, spherical: Walk) -> str:
+    """Which way stays where the prior puts its draws, at a length near sqrt(d)."""
+    root = linear.latents.shape[1] ** 0.5
+    straight, around = (float(walk.norm[len(walk.norm) // 2]) for walk in (linear, spherical))
+    lengths = _(
+        "Half way, z has length {straight} on the straight way and {around} on the spherical one; draws from "
+        "the prior have about {root}."
+    ).format(straight=number(straight), around=number(around), root=number(root))
+    if straight >= SAGGING * root:
+        verdict = _("**Between these ends the straight way will do.**")
+    elif around >= SAGGING * root:
+        verdict = _(
+            "**Between these ends take the spherical way:** the straight one leaves the prior."
+        )
+    else:
+        verdict = _(
+            "**Neither way goes where the prior puts its draws,** as these ends do not, either."
+        )
+    return f"{lengths} {verdict}"
 
 
 def journey(name: str, first: Start, second: Start) -> None:
@@ -248,10 +253,10 @@ def travel(name: str, first: Start, second: Start) -> None:
         )
     )
     st.subheader(_("Is it smooth?"), anchor=False)
-    for column, walk in zip(st.columns(2, gap="large"), walks, strict=True):
+    for column, walk in zip(st.columns(2, gap="large"), found.film, strict=True):
         with column:
             st.markdown(verdict(walk))
-    st.markdown(which_to_take(walks[0]))
+    st.markdown(which_to_take(*found.film))
     left, right = st.columns(2, gap="large")
     with left:
         figures.chart(

@@ -176,14 +176,14 @@ def profiles(name: str) -> None:
 
 
 def class_by_itself(profiled: Profiled, c: int, whiskers: str) -> None:
-    """One class: its mean latent, and which units are peaks."""
+    """One class: how far its mean lies from that of all, and which units are peaks."""
     shown, units, peaks = profiled.shown, profiled.units, profiled.peaks
     name = profiled.classes[c]
     length = shown.std if whiskers == "spread" else shown.error(profiled.crops)
     figures.chart(
         one_class(profiled, c, length),
         "profiles_one",
-        _("Mean latent of class {c} with its whiskers, peaks in colour").format(c=name),
+        _("Mean of class {c} less that of all classes, by unit, peaks in colour").format(c=name),
         profiled.provenance,
         profiled.rows,
         height=330,
@@ -193,7 +193,7 @@ def class_by_itself(profiled: Profiled, c: int, whiskers: str) -> None:
     st.markdown(
         _("Peaks of class {c}, with δ: {list}").format(c=name, list=", ".join(found))
         if found
-        else _("No unit of class {c} reaches this threshold.").format(c=name)
+        else _("No unit of class {c} is a peak by this rule.").format(c=name)
     )
 
 
@@ -205,14 +205,12 @@ def one_peak(profiled: Profiled, c: int) -> None:
     shown, explorer = profiled.shown, profiled.explorer
     label = profiled.classes[c]
     st.subheader(_("What does a bar do to a picture?"), anchor=False)
-    units = {LONGEST: N_("the farthest from the mean of all classes")} | {
-        str(u + 1): f"z{u + 1}" for u in profiled.units
-    }
+    units = {LONGEST: N_("the longest bar")} | {str(u + 1): f"z{u + 1}" for u in profiled.units}
     chosen = controls.option(
         _("Unit: click a bar, or choose one"), units, "profiles_unit", width=420
     )
-    away = np.nan_to_num(shown.mean[c] - shown.overall)
-    unit = int(np.argmax(np.abs(shown.deviation[c]))) if chosen == LONGEST else int(chosen) - 1
+    away = np.nan_to_num(shown.distance[c])
+    unit = int(np.argmax(np.abs(away))) if chosen == LONGEST else int(chosen) - 1
     times = timeline(_("How many times the bar"), TIMES, "profiles_times", default=10)
     picture, maker = generated.picture_of(label)
     z = explorer.encode(picture[None]).mean[0]
@@ -282,7 +280,7 @@ def further(profiled: Profiled) -> None:
 
 def classes_on_one_scale(profiled: Profiled) -> None:
     """The mean latents of all classes."""
-    alt = _("Mean latent of every class, on one scale")
+    alt = _("Mean of every class less that of all classes, on one scale")
     figure = all_classes(profiled)
     figures.chart(figure, "profiles_all", alt, profiled.provenance, profiled.rows, height=900)
     said = _("The whiskers are one standard error of the mean.")
@@ -374,8 +372,9 @@ def main() -> None:
     head(
         _("Latent profiles"),
         _(
-            "Average the encoder's output over every picture of a class to get that class's profile. "
-            "The bars are short. **Does z not know the digit, or do the means not show it?**"
+            "Average the encoder's output over every picture of a class to get that class's profile, "
+            "and subtract the average over all classes. The bars are short. **Does z not know the "
+            "digit, or do the means not show it?**"
         ),
     )
     with plain_errors():
@@ -384,10 +383,10 @@ def main() -> None:
         mechanism(
             _(
                 "For every training picture the encoder gives a mean E[z|x]. A bar is the average "
-                "of these over a class; its whisker is the error of that average, or the spread of "
-                "the pictures. Digits of one class differ far more than classes do on average. A bar "
-                "is marked as a **peak** by a rule that you can move: its distance from the mean "
-                "of all classes, in standard deviations inside a class.\n\n"
+                "of these over a class, less the average over all classes; its whisker is the error of "
+                "the average, or the spread of the pictures. Digits of one class differ far more than "
+                "classes do on average. A bar is marked as a **peak** by a rule that you can move: its "
+                "distance from the mean of all classes, in standard deviations inside a class.\n\n"
                 "The **linear** classifier is multinomial logistic regression: it weighs the units and "
                 "adds them up, so it sees what class means differ by. Given all products zᵢzⱼ as well, it sees "
                 "whether two units go together or against one another, however the picture is "

@@ -17,7 +17,7 @@ from pages.shared.figures import Provenance
 from pages.shared.picking import Start
 from pages.shared.text import _, coloured, formula, head, mechanism, number, plain_errors
 from pages.vae.parts import generated
-from pages.vae.parts.readers import CLEARLY
+from pages.vae.parts.readers import CLEARLY, readouts_of
 
 LIMIT = 4.0
 IN_VIEW = 8
@@ -107,7 +107,7 @@ def places(
 def generated_digits(explorer: VAEExplorer) -> dict[str, np.ndarray]:
     """z (d,) of a generated picture of every digit, by digit; empty where no bundle keeps such pictures."""
     made, of = generated.digits()
-    if of is None:
+    if not made:
         return {}
     pictures = np.stack(list(made.values()))
     z = library.timed(
@@ -165,12 +165,12 @@ def explore(name: str, start: Start) -> None:
 
 def of_means(explorer: VAEExplorer) -> str:
     """Why the mean of a class shows no digit, where no line through z tells classes apart."""
-    found = explorer.bundle.metrics.get("readouts")
+    found = readouts_of(explorer.bundle)
     if found is None or found["linear"] - found["most_common"] >= CLEARLY:
         return ""
     return _(
-        "The mean of a class is a grey smudge: digits that are light on dark and digits that are dark on "
-        "light cancel in it (*Latent profiles* shows it). For a digit of a class take a generated one."
+        "The mean of a class is a grey smudge: in it digits of one class cancel, light on dark against dark "
+        "on light for example (see *Latent profiles*). For a digit of a class take a generated one."
     )
 
 

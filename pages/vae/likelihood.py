@@ -20,7 +20,7 @@ from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
 from core.vae.networks import PICTURE_DIMENSIONS
 from core.vae.ppca import ProbabilisticPCA
-from pages.shared import controls, data_sets, figures, library, loaders, picking
+from pages.shared import controls, data_sets, figures, library, links, loaders, picking
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
@@ -315,6 +315,7 @@ def main() -> None:
         found = None
         with top:
             if start is None:
+                links.wants_result("likelihood", None)  # what the link meant is not to be had
                 st.info(_("Choose a picture to start from."))
             else:
                 found = loaders.evidence(name, start.picture, draws=DRAWS, seed=SEED)

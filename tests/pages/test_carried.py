@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.pictures import house_number, images
-from pages.shared import carried
+from pages.shared import carried, picking
 from tests.pages.opening import turned_to
 
 
@@ -98,3 +98,47 @@ def test_the_corner_of_a_photo(zoom):
 def test_a_square_outside_the_photo_is_refused(bad):
     with pytest.raises(ValueError, match="zoom must be at least 1"):
         images.cut(np.zeros((40, 50, 3), np.uint8), *bad)
+
+
+def test_an_icon_and_a_long_strip_are_pictures_too():
+    """Of a strip of 2 x 100 pixels the middle 16 are kept, and a square of less than a pixel is drawn."""
+    strip = np.zeros((2, 100, 3), np.uint8)
+    strip[:, 42:58] = 200
+    photo = images.read_photo(images.png_bytes(strip))
+    assert photo.shape == (2, 16, 3)
+    assert (photo == 200).all()
+    assert picking._framed(photo, 8.0, 1.0, 0.0).size == (16, 2)
+
+
+def test_each_end_of_an_interpolation_has_an_upload_of_its_own(open_page):
+    at = open_page("interpolation", interpolation_a_from="upload", interpolation_b_from="upload")
+    file = ("one.png", images.png_bytes(drawn("1")), "image/png")
+    at.file_uploader(key="interpolation_a_upload").set_value(file).run()
+    assert any("Choose a picture for each end" in info.value for info in at.info)
+    file = ("two.png", images.png_bytes(drawn("2")), "image/png")
+    at.file_uploader(key="interpolation_b_upload").set_value(file).run()
+    assert not at.info
+    turned_to(at, "likelihood")
+    assert carried.STATE not in at.session_state or not pictured(at).values  # theirs alone
+
+
+def test_an_upload_that_is_taken_away_is_gone(open_page):
+    at = open_page("likelihood", likelihood_from="upload")
+    file = ("one.png", images.png_bytes(drawn("1")), "image/png")
+    at.file_uploader(key="likelihood_upload").set_value(file).run()
+    assert pictured(at).words == "uploaded picture"
+    at.file_uploader(key="likelihood_upload").set_value(None).run()
+    assert any("Choose a picture to start from" in info.value for info in at.info)
+
+
+def test_what_nobody_chose_is_not_called_ones_own(open_page):
+    at = open_page("likelihood")
+    assert not at.sidebar.caption
+    at.text_input(key="likelihood_text").set_value("5").run()
+    assert any("drawn house number 5" in c.value for c in at.sidebar.caption)
+
+
+def test_controls_of_another_origin_do_not_travel(open_page):
+    at = open_page("likelihood", likelihood_text="42")
+    at.button_group(key="likelihood_from").set_value("gallery").run()
+    assert pictured(at).values == {"from": "gallery"}

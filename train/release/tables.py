@@ -70,7 +70,10 @@ def of_made(manifest: Manifest) -> str:
                 ", ".join(dict.fromkeys(config["training"]["device"] for config in configs)),
             ]
         )
-    return table(["bundle", "million parameters", "pictures", "epochs", "minutes", "on"], rows)
+    return table(
+        ["bundle", "million parameters", "pictures", "epochs", "minutes of the last run", "on"],
+        rows,
+    )
 
 
 def of_vae(manifest: Manifest) -> str:
@@ -99,7 +102,7 @@ def of_readouts(manifest: Manifest) -> str:
     """How often simple readers name the digit from z, and a line from the pixels."""
     found = manifest.open("vae-svhn").metrics["readouts"]
     return table(
-        ["who reads the digit", "right"],
+        ["who reads the digit", "accuracy"],
         [
             [title, f"{found[key]:.1%}"]
             for title, key in (
@@ -159,7 +162,7 @@ def of_judged(manifest: Manifest) -> str:
     vae = manifest.open("vae-svhn").metrics["judged"]["samples"]
     rows = [row("VAE", vae, "")]
     for T, bundle in diffusion(manifest):
-        name = f"DDPM, T = {T}, {len(bundle.history)} epochs"
+        name = f"DDPM, T = {T}, {epochs([bundle.config['training']])} epochs"
         rows.append(row(name, bundle.metrics["judged"]["samples"], ""))
     rows.append(row("test digits", vae, "_of_test"))
     head = "samples of, the judge is sure, sharpness, diversity"

@@ -18,6 +18,8 @@ from pages.shared.text import _, number, percent
 COLUMNS = 4
 STORED_WAY = SamplerSettings("ddim", 50)
 # Network calls times pictures that are drawn without being asked for: about a second.
+KIND = "against"
+"""Of the long work, in caches and links."""
 AT_ONCE = 16 * 20
 
 
@@ -65,6 +67,9 @@ def from_ddpm(
     """Stored samples where they are the ones that were asked for; None while nothing is drawn."""
     of = library.bundle(name)
     seeds = [seed + index for index in range(count)]
+    links.wants_result(
+        KIND, request_of(of, way, seeds)
+    )  # or another's work would hide what a link asked
     settings = {_("sampler"): words, _("seeds"): f"{seeds[0]} – {seeds[-1]}"}
     stored = of.progress("final")
     if stored and way == STORED_WAY and seeds[-1] < library.GALLERY_SIZE:
@@ -82,10 +87,14 @@ def from_ddpm(
     return ModelSamples("ddpm", "DDPM", of, timed.value, timed.seconds, True, settings)
 
 
+def request_of(of: Bundle, way: SamplerSettings, seeds: list[int]) -> tuple:
+    return (of.digest, way, tuple(seeds))
+
+
 def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int) -> bool:
     """The button for many samples, their progress, stop and go on; whether all are drawn now."""
     explorer = loaders.ddpm(name)
-    request = (explorer.bundle.digest, way, tuple(seeds))
+    request = request_of(explorer.bundle, way, seeds)
     button, place = st.empty(), st.empty()
     seconds = loaders.seconds_a_picture(name) * calls
     clicked = button.button(
@@ -99,7 +108,7 @@ def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int)
     path = live.answer(
         request,
         lambda: explorer.denoise_steps(way, seeds),
-        "against",
+        KIND,
         place,
         newest,
         wanted=clicked,
@@ -109,7 +118,7 @@ def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int)
         return False
     loaders.keep_drawn(name, way, seeds, path)
     # Its pictures are kept now: the steps to them would fill the memory for nothing.
-    library.kept("against", live.MOST_KEPT).drop(request)
+    library.kept(KIND, live.MOST_KEPT).drop(request)
     button.empty()
     return True
 

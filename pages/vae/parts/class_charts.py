@@ -41,13 +41,13 @@ class Profiled:
 def bars(
     shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray, whiskers: np.ndarray
 ) -> go.Bar:
-    """The mean latent of class c over ``units``, with ``whiskers`` (C, d)."""
+    """How far class c lies from the mean of all classes over ``units``, with ``whiskers`` (C, d)."""
     return go.Bar(
         x=[f"z{u + 1}" for u in units],
-        y=shown.mean[c, units],
+        y=shown.distance[c, units],
         error_y={
             "type": "data",
-            "array": whiskers[c, units],
+            "array": np.where(np.isfinite(whiskers), whiskers, np.nan)[c, units],
             "color": WHISKER,
             "thickness": 1,
         },
@@ -61,7 +61,7 @@ def bars(
 
 def one_class(profiled: Profiled, c: int, whiskers: np.ndarray) -> go.Figure:
     figure = go.Figure(bars(profiled.shown, c, profiled.units, profiled.peaks, whiskers))
-    figure.update_yaxes(title=_("mean of E[z|x]"))
+    figure.update_yaxes(title=_("class mean − mean of all"))
     return figure
 
 
@@ -139,6 +139,7 @@ def profile_rows(shown: ClassProfiles, explorer: VAEExplorer) -> list[dict]:
             "unit": u + 1,
             "pictures": int(shown.count[c]),
             "mean": float(shown.mean[c, u]),
+            "distance_from_all": float(shown.distance[c, u]),
             "std": float(shown.std[c, u]),
             "deviation": float(shown.deviation[c, u]),
             "kl_nats": float(explorer.kl_per_unit[u]),

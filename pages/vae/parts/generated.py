@@ -15,12 +15,15 @@ FIRST = 8
 
 
 def digits() -> tuple[dict[str, Pictures], Bundle | None]:
-    """A picture (32, 32, 3) of every digit, and the bundle that keeps them; none without such a bundle."""
+    """A picture (32, 32, 3) of every digit that was made, and the bundle that keeps them, if there is one."""
     with suppress(AtelierError):
         found = from_noise.stored()
         if isinstance(found, from_noise.Way):
             pictures = found.frames[-1]
-            return {str(one): pictures[at] for at, one in enumerate(found.digit)}, found.of
+            # Where a digit was missed, another sample stands in its column.
+            return {
+                str(d): pictures[d] for d, seen in enumerate(found.digit) if d == seen
+            }, found.of
     return {}, None
 
 

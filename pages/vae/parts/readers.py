@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,8 +17,24 @@ from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent
 
+SHARES = ("most_common", "pixels", "linear", "products", "neighbours")
+COUNTS = ("k", "train_pictures", "test_pictures")
+MOST = 10**9
 CLEARLY = 0.05
 """Two readers differ clearly where one is right for five digits in a hundred more."""
+
+
+def readouts_of(bundle: Bundle) -> dict[str, float] | None:
+    """What ``core.vae.readouts`` measured of a bundle; None where a bundle, perhaps a guest's, lacks part."""
+    said = bundle.metrics.get("readouts")
+    if not isinstance(said, dict):
+        return None
+    numbers = {name: said.get(name) for name in (*SHARES, *COUNTS)}
+    if not all(type(one) in (int, float) and math.isfinite(one) for one in numbers.values()):
+        return None
+    shares, counts = ([numbers[name] for name in names] for names in (SHARES, COUNTS))
+    sound = all(0 <= one <= 1 for one in shares) and all(1 <= one <= MOST for one in counts)
+    return numbers if sound else None
 
 
 def most_common(explorer: VAEExplorer) -> str:
@@ -52,7 +69,7 @@ def readers(
     ]
     if judge is not None:
         accuracy = judge.metrics["test"]["accuracy"]
-        rows.append(("judge", _("trained with labels"), accuracy, AMBER))
+        rows.append(("judge", _("digit classifier"), accuracy, AMBER))
     return rows
 
 
@@ -76,9 +93,9 @@ def verdict(found: Mapping[str, float], most: str) -> str:
         )
     if found["products"] - found["linear"] >= CLEARLY:
         more = _(
-            "With products zᵢzⱼ it names {products}: **z knows the digit, but its means do not show it.** "
-            "A digit that is light on dark and one that is dark on light lie on opposite sides: they "
-            "cancel in the mean, and agree in the products."
+            "With products zᵢzⱼ it names {products}: **much of the digit can be read from z, but not from its "
+            "means.** Digits that lie on opposite sides, light on dark and dark on light for example, cancel "
+            "in a mean and can agree in a product."
         )
     else:
         more = _("Products zᵢzⱼ add little: {products}. **There is not much more to find in z.**")
@@ -89,7 +106,7 @@ def what_can_be_read(bundle: Bundle, most: str) -> None:
     """How often simple readers of z name the digit, as bars, and what that says."""
     title = _("Who can read the digit from z?")
     st.markdown(f"**{title}**")
-    found = bundle.metrics.get("readouts")
+    found = readouts_of(bundle)
     if found is None:
         st.info(_("This bundle does not say how well the digit can be read from z."))
         return

@@ -51,6 +51,27 @@ def test_effect_is_the_standardised_difference():
     assert not found.peaks(2.1).any()
 
 
+def test_the_error_of_a_class_mean_is_that_of_scipy(latents):
+    stats = pytest.importorskip("scipy.stats", reason="the second opinion here")
+    z, labels = latents  # 4, 5 and 6 pictures of the classes 0, 1 and 3
+    found = profile(z, labels, 4)
+    for c in (0, 1, 3):
+        np.testing.assert_allclose(found.error()[c], stats.sem(z[labels == c], axis=0))
+
+
+def test_pictures_of_one_digit_count_as_one_and_few_digits_make_no_peak():
+    mean, std = np.array([[5.0], [-5.0]]), np.ones((2, 1))
+    every, fours = ClassProfiles(mean, std, np.full(2, 5)), ClassProfiles(mean, std, np.full(2, 20))
+    np.testing.assert_allclose(fours.error(crops=4), every.error())
+    assert every.peaks(1.0).all()
+    two = ClassProfiles(mean, std, np.full(2, 2))
+    assert np.isinf(two.error()).all()
+    assert not two.peaks(1.0).any()
+    assert not ClassProfiles(mean, 0 * std + 1e-3, np.ones(2)).peaks(1.0).any()
+    with pytest.raises(ValueError, match="crops must be at least 1, got 0"):
+        every.error(0)
+
+
 def test_a_unit_that_never_varies_has_no_effect_and_explains_nothing():
     found = ClassProfiles(np.ones((3, 1)), np.zeros((3, 1)), np.full(3, 5))
     assert (found.deviation == 0).all()

@@ -27,11 +27,20 @@ def test_a_way_is_called_what_its_largest_step_says(change, word, ratio):
     expected = "uneven" if ratio == "1.50" else word  # from the limit on
     assert expected in words
     assert f"{ratio} times" in words
-    assert "to 3 (all in one step)" in words
+    assert "3: everything in one step" in words
 
 
-@pytest.mark.parametrize(("middle", "sags"), [(0.5, True), (0.79, True), (0.81, False), (1, False)])
-def test_the_spherical_way_matters_where_the_straight_one_sags(middle, sags):
-    words = interpolation.which_to_take(walk([1, 1], [2, 2 * middle, 2]))
-    assert ("take the spherical way" in words) == sags
-    assert f"{round(100 * middle)}%" in words
+@pytest.mark.parametrize(
+    ("straight", "around", "said"),
+    [
+        (1.7, 2.0, "the straight way will do"),
+        (1.5, 2.0, "take the spherical way"),
+        (1.2, 1.5, "Neither way goes"),
+    ],
+)
+def test_the_way_to_take_is_the_one_that_stays_with_the_prior(straight, around, said):
+    """Of four units: draws from the prior have length 2, and 1.6 is the limit."""
+    ways = (walk([1, 1], [2, middle, 2]) for middle in (straight, around))
+    words = interpolation.which_to_take(*ways)
+    assert said in words
+    assert f"length {straight} on the straight way and {around}" in words

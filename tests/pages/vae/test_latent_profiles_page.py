@@ -16,6 +16,7 @@ from tests.pages.test_controls import visible
 
 NAME = "vae-svhn"
 FOUND = {"most_common": 0.19, "linear": 0.21, "products": 0.73, "neighbours": 0.59, "pixels": 0.2}
+WHOLE = {**FOUND, "k": 50, "train_pictures": 100, "test_pictures": 10}
 
 
 def chart(at, key):
@@ -32,7 +33,7 @@ def test_peaks_follow_the_stated_rule(open_page):
     shown = loaders.vae(NAME).profiles
     said = next(str(e.value) for e in at.markdown if "class 5" in str(e.value))
     named = {int(number) - 1 for number in re.findall(r"z(\d+) \(", said)}
-    assert named == set(np.flatnonzero(shown.peaks(0.06)[5]))
+    assert named == set(np.flatnonzero(shown.peaks(0.06)[5])) != set()
 
 
 def test_fewer_training_pictures_change_the_profile(open_page, monkeypatch, svhn_folder):
@@ -62,9 +63,8 @@ def test_whiskers_are_the_error_of_the_mean_and_few_digits_widen_them(open_page)
     at = open_page("latent_profiles", profiles_class="3")
     sent = chart(at, "profiles_one")["error_y"]["array"]
     drawn = np.frombuffer(base64.b64decode(sent["bdata"]), sent["dtype"])
-    expected = shown.std[3] / np.sqrt(shown.count[3])
+    expected = shown.std[3] / np.sqrt(shown.count[3] - 1)
     np.testing.assert_allclose(drawn, expected[order], rtol=1e-5)
-    np.testing.assert_allclose(shown.error(crops=4), 2 * shown.error())
 
 
 # ---------------------------------------------------------------- readers of z
@@ -85,12 +85,27 @@ def test_bars_are_what_the_bundle_measured(open_page):
 def test_the_verdict_says_what_the_figures_say(changed, same_means, more):
     words = readers.verdict({**FOUND, **changed}, "1")
     assert ("hardly more than" in words) == same_means
-    assert ("its means do not show it" in words) == more
+    assert ("but not from its means" in words) == more
 
 
-def test_a_bundle_that_was_not_asked_shows_the_rest(open_page, monkeypatch):
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        {},
+        "no",
+        FOUND,
+        {**WHOLE, "pixels": "0.2"},
+        {**WHOLE, "linear": 7},
+        {**WHOLE, "products": float("nan")},
+        {**WHOLE, "k": 0},
+    ],
+)
+def test_a_bundle_that_does_not_say_it_shows_the_rest(open_page, monkeypatch, said):
+    """A guest's bundle may say anything."""
     bundle = library.bundle(NAME)
-    monkeypatch.delitem(bundle.metrics, "readouts")
+    assert readers.readouts_of(bundle)
+    monkeypatch.setitem(bundle.metrics, "readouts", said)
     at = open_page("latent_profiles")
     assert "does not say" in at.info[0].value
     assert chart(at, "profiles_one")
@@ -104,18 +119,22 @@ def test_a_unit_moves_by_so_many_bars(open_page):
     at = open_page("latent_profiles", profiles_class="4", profiles_unit="2")
     picture, _maker = generated.picture_of("4")
     z = explorer.encode(picture[None]).mean[0]
-    bar = shown.mean[4, 1] - shown.overall[1]
+    order = latent_profiles.order_of(explorer, shown, "between").tolist()
+    sent = chart(at, "profiles_one")["y"]
+    drawn = np.frombuffer(base64.b64decode(sent["bdata"]), sent["dtype"])
+    bar = drawn[order.index(1)]  # the very bar that one sees
     decoded = explorer.traverse(z, 1, z[1] + bar * np.arange(21))
     alt = "The picture with z2 moved by {t} bars"
-    np.testing.assert_array_equal(frames(at, "profiles_film", alt), decoded)
+    off = np.abs(frames(at, "profiles_film", alt).astype(int) - decoded)
+    assert off.max() <= 1  # the chart carries 64 bits, the latents 32
     said = [c.value for c in at.caption if "bars: 10" in c.value]
     assert said
     assert [c.value for c in moved(at, "profiles_times", 3).caption if "bars: 3" in c.value]
 
 
-def test_the_farthest_unit_follows_the_class(open_page):
+def test_the_longest_bar_follows_the_class(open_page):
     shown = loaders.vae(NAME).profiles
     for c in (0, 7):
         at = open_page("latent_profiles", profiles_class=str(c))
-        farthest = int(np.argmax(np.abs(shown.deviation[c]))) + 1
-        assert f"in z{farthest}. Moved by" in " ".join(str(m.value) for m in at.markdown)
+        longest = int(np.argmax(np.abs(shown.distance[c]))) + 1
+        assert f"in z{longest}. Moved by" in " ".join(str(m.value) for m in at.markdown)
