@@ -310,21 +310,20 @@ def main() -> None:
     with plain_errors():
         name = controls.bundle_name("vae", "likelihood_bundle")
         explorer = loaders.vae(name)
-        top = st.container()
-        start = picked(explorer)
-        found = None
-        with top:
-            if start is None:
-                links.wants_result("likelihood", None)  # what the link meant is not to be had
-                st.info(_("Choose a picture to start from."))
-            else:
-                found = loaders.evidence(name, start.picture, draws=DRAWS, seed=SEED)
-                left, right = st.columns(2, gap="large")
-                with left:
-                    reconstructions(explorer, start, found)
-                with right:
-                    parts(found.value)
-                balance(explorer, start, found)
+        left, right = st.columns(2, gap="large")
+        pictures, found = left.container(), None
+        with left:
+            start = picked(explorer)
+        if start is None:
+            links.wants_result("likelihood", None)  # what the link meant is not to be had
+            pictures.info(_("Choose a picture to start from."))
+        else:
+            found = loaders.evidence(name, start.picture, draws=DRAWS, seed=SEED)
+            with pictures:
+                reconstructions(explorer, start, found)
+            with right:
+                parts(found.value)
+            balance(explorer, start, found)
         explain_parts()
         st.subheader(_("How tight is the bound?"), anchor=False)
         under_the_hand, on_average = st.container(), st.container()
