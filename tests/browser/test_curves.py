@@ -236,7 +236,7 @@ def test_charts_of_other_pages_follow_too(tab, path, label, keys):
     go(tab, path)
     slider = control(tab, label)
     for key in keys:
-        chart(tab, key).locator("svg.plot path").first.wait_for()
+        chart(tab, key).locator("svg.plot path").locator("visible=true").first.wait_for()
     seen = {key: set() for key in keys}
     with held(tab, slider) as move:
         for share in POSITIONS:

@@ -271,11 +271,12 @@ def test_the_middle_of_the_straight_way_is_short(open_page):
     at = open_page("interpolation", **ends, interpolation_b_seed="1")
     explorer = loaders.vae(NAME)
     first, second = explorer.prior(0)[0], explorer.prior(1)[0]
-    linear, spherical = (explorer.walk(first, second, 12, kind) for kind in ("linear", "spherical"))
+    linear, spherical = (explorer.walk(first, second, 51, kind) for kind in ("linear", "spherical"))
     said = " ".join(str(element.value) for element in at.markdown)
     assert f"{linear.unevenness:.2f}" in said
     assert f"{spherical.unevenness:.2f}" in said
-    assert linear.norm[5] < spherical.norm[5]
+    assert linear.norm[25] < spherical.norm[25]
+    assert f"length {linear.norm[25]:.1f} on the straight way and {spherical.norm[25]:.1f}" in said
 
 
 def test_every_stop_of_the_way_is_decoded(open_page):
