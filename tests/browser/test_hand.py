@@ -31,12 +31,15 @@ def test_the_picture_follows_the_hand(tab, path, label, key):
     tab.wait_for_timeout(500)
     sent.clear()
     seen = []
+    stops = int(slider.get_attribute("max")) + 1
+    # Of few stops the last is where the page begins, which no address names.
+    positions = hand.POSITIONS if stops > 10 else hand.POSITIONS[:-1]
     with hand.held(tab, slider) as move:
-        for share in hand.POSITIONS:
+        for share in positions:
             move(share)
             seen.append((hand.value(slider), hand.pictures(tab)))
         assert not sent, "the server was told while the hand held on"
-    assert hand.different(seen) >= 6
+    assert hand.different(seen) >= min(6, stops - 1)
     last, shown = seen[-1]
     tab.wait_for_function(f"location.search.includes('{key}={last}')")
     ready(tab)

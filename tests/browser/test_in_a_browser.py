@@ -20,9 +20,9 @@ def go(tab, path, **query):
     return ready(tab)
 
 
-def about(tab):
-    """Opens what the first figure says of where it comes from."""
-    tab.get_by_role("button", name="Source and data").first.click()
+def about(tab, place=0):
+    """Opens what a figure says of where it comes from; the first, unless a place is named."""
+    tab.get_by_role("button", name="Source and data").nth(place).click()
 
 
 def slider(tab, label):
@@ -169,6 +169,8 @@ def test_a_click_denoises_sixteen_pictures(tab):
 def test_a_link_restores_sampler_steps_and_seed(tab):
     link = {"denoise_sampler": "DPM-Solver%2B%2B", "denoise_steps": 12, "denoise_seed": 5}
     go(tab, "denoising", **link)
+    tab.wait_for_selector(MADE)
+    about(tab, 1)
     tab.wait_for_selector("text=DPM-Solver++, 12 steps")
     tab.wait_for_selector("text=seeds: 5 – 8")
     seen = source(tab, MADE)
