@@ -198,7 +198,9 @@ def test_a_sweep_runs_live_stops_and_goes_on(tab):
 def test_an_attack_is_undone_by_a_link(tab):
     go(tab, "t-star", tstar_view="Undo an attack", purify_levels=12, purify_attack="FGSM")
     tab.wait_for_selector("img[alt='The attacked picture']")
+    about(tab)
     tab.wait_for_selector("text=attack: FGSM 12/255")
+    tab.keyboard.press("Escape")
     before = source(tab, "img[alt='The attacked picture']")
     slider(tab, "Largest change").press("Home")
     wait_for_another(tab, before, "img[alt='The attacked picture']")
@@ -209,6 +211,7 @@ def test_fresh_seeds_give_fresh_samples_of_both(tab):
     go(tab, "vae-and-ddpm", against_way="DDIM 20")
     images = [f"img[alt='Samples of {model}']" for model in ("VAE", "DDPM")]
     before = [source(tab, image) for image in images]
+    tab.get_by_role("button", name="Models, sampler, seed").click()
     tab.locator(".st-key-against_seed_again button").first.click()
     for image, old in zip(images, before, strict=True):
         wait_for_another(tab, old, image)
@@ -257,13 +260,12 @@ def test_the_toy_trains_again_when_a_switch_moves(tab):
 
 def test_another_k_asks_other_neighbours(tab):
     go(tab, "neighbours")
-    ranks = ".st-key-near_rank_baseline .scatterlayer path.js-line"
-    before = tab.wait_for_selector(ranks).get_attribute("d")
+    ranks = ".st-key-near_rank_baseline .scatterlayer path.point"
+    tab.wait_for_selector(ranks)
+    count = "([path, before]) => document.querySelectorAll(path).length !== before"
+    before = tab.locator(ranks).count()
     slider(tab, "k, how many neighbours vote").press("ArrowLeft")
-    tab.wait_for_function(
-        "([path, before]) => document.querySelector(path)?.getAttribute('d') !== before",
-        arg=[ranks, before],
-    )
+    tab.wait_for_function(count, arg=[ranks, before])
     assert "near_k=" in tab.url
 
 
