@@ -30,8 +30,8 @@ CHUNK = 256
 class Readouts:
     """How often each reader names the right class of test pictures, 0 to 1.
 
-    ``most_common``: the training set's most common class, always; ``pixels``: a line through all pixels;
-    ``linear``: through z; ``products``: through z and its products; ``neighbours``: the vote of the ``k``
+    ``most_common``: the training set's most common class, always; ``pixels``: a linear classifier on all
+    pixels; ``linear``: on z; ``products``: on z and its products; ``neighbours``: the vote of the ``k``
     nearest training pictures in z. ``train_pictures`` and ``test_pictures`` say how many they learnt from
     and were asked about.
     """

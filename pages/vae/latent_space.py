@@ -164,7 +164,7 @@ def explore(name: str, start: Start) -> None:
 
 
 def of_means(explorer: VAEExplorer) -> str:
-    """Why the mean of a class shows no digit, where no line through z tells classes apart."""
+    """Why the mean of a class shows no digit, where no linear classifier on z tells them apart."""
     found = readouts_of(explorer.bundle)
     if found is None or found["linear"] - found["most_common"] >= CLEARLY:
         return ""

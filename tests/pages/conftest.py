@@ -37,3 +37,14 @@ def fresh_caches(monkeypatch, tiny_library):
 def open_page():
     """Opens a page by the name of its module, as a link would, and fails on an exception."""
     return opened
+
+
+@pytest.fixture
+def own_bundle(monkeypatch, tmp_path, tiny_bundle, svhn_folder):
+    """A bundle whose very test pictures are at hand."""
+    from train import __main__ as commands
+
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
+    place = ["--name", "vae-svhn", "--title", "Small", "--checkpoints", str(tmp_path)]
+    assert commands.main(["embed", str(tiny_bundle), *place]) == 0

@@ -320,17 +320,6 @@ def test_repeats_and_most_draws_change_the_bound(open_page):
 # ---------------------------------------------------------------- training and checkpoints
 
 
-@pytest.fixture
-def own_bundle(monkeypatch, tmp_path, tiny_bundle, svhn_folder):
-    """A bundle whose very test pictures are at hand."""
-    from train import __main__ as commands
-
-    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
-    place = ["--name", NAME, "--title", "Small", "--checkpoints", str(tmp_path)]
-    assert commands.main(["embed", str(tiny_bundle), *place]) == 0
-
-
 def test_the_test_digits_are_shown_beside_what_was_made_of_them(open_page, own_bundle):
     pairs = [c.value for c in open_page("likelihood").caption if "In pairs of rows" in c.value]
     assert len(pairs) == 2

@@ -99,7 +99,7 @@ def of_vae(manifest: Manifest) -> str:
 
 
 def of_readouts(manifest: Manifest) -> str:
-    """How often simple readers name the digit from z, and a line from the pixels."""
+    """How often simple readers name the digit from z, and a linear one from the pixels."""
     found = manifest.open("vae-svhn").metrics["readouts"]
     return table(
         ["who reads the digit", "accuracy"],

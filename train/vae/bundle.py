@@ -41,7 +41,7 @@ SHEET_COLUMNS = 8
 def decodings_at_end(train_pictures: int, test_pictures: int) -> int:
     """How many pictures ``write`` encodes or decodes, for a time budget."""
     importance = min(IMPORTANCE_PICTURES, test_pictures) * max(IMPORTANCE_SAMPLES)
-    # Fitting a line through all pixels of a picture costs about what decoding it does.
+    # Fitting a linear classifier on all pixels of a picture costs about what decoding it does.
     read_from = 2 * min(train_pictures, READ_FROM)
     return train_pictures + read_from + test_pictures * (DRAWS + 3) + importance
 
@@ -137,7 +137,7 @@ def class_profiles(
 def readouts(
     model: VAE, train_set: PictureSet, test_set: PictureSet, device: torch.device
 ) -> dict[str, float | int]:
-    """How well simple readers name the class of test pictures from z, and a line from pixels."""
+    """How well simple readers name the class of test pictures from z, and a linear one from pixels."""
 
     def side(of: PictureSet) -> tuple[Tensor, Tensor, Tensor]:
         rows = shown_rows(len(of), READ_FROM)

@@ -1,7 +1,6 @@
 """Samples and training: pairs of test digits and reconstructions by epoch, the clock in words."""
 
 import numpy as np
-import pytest
 
 from pages.shared import library, loaders, training
 from pages.vae import vae_training
@@ -9,17 +8,6 @@ from tests.pages.opening import components, frames
 
 NAME = "vae-svhn"
 FILM, PAIRS = "training_epoch_film", "Test digits and their reconstructions after epoch {t}"
-
-
-@pytest.fixture
-def own_bundle(monkeypatch, tmp_path, tiny_bundle, svhn_folder):
-    """A bundle whose very test pictures are at hand."""
-    from train import __main__ as commands
-
-    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
-    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
-    place = ["--name", NAME, "--title", "Small", "--checkpoints", str(tmp_path)]
-    assert commands.main(["embed", str(tiny_bundle), *place]) == 0
 
 
 def alts(at):
