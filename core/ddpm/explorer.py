@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
 
 from core.bundles.bundle import Bundle
 from core.bundles.weights import check_golden
@@ -53,7 +54,8 @@ class NoisyWalk:
     closed form with the walk's own noise summed up. ``signal``, ``noise`` (T + 1,): what the walk kept of
     the picture (its regression on x_0) and the standard deviation of the rest; ``signal_jumped``,
     ``noise_jumped``: the same of one step with the noise ``eps`` (3, 32, 32). ``walked`` (n, 32, 32, 3):
-    x_t after t + 1 steps of q(x_t | x_{t-1}), t in ``kept`` (n,); ``jumped``: in one step.
+    x_t after t + 1 steps of q(x_t | x_{t-1}), t in ``kept`` (n,); ``jumped``: in one step with ``eps``;
+    ``direct``: in one step with the walk's own noise.
     """
 
     t: np.ndarray
@@ -66,6 +68,7 @@ class NoisyWalk:
     kept: np.ndarray
     walked: Pictures
     jumped: Pictures
+    direct: Pictures
 
 
 def noisy_walk(
@@ -80,7 +83,8 @@ def noisy_walk(
     x0 = images.to_tensor(picture[None]).double()
     eps = draw_noise(x0, torch.Generator().manual_seed(seed))
     x, summed = x0, torch.zeros_like(x0)
-    wanted, rows, walked, jumped = set(kept), [], [], []
+    wanted, rows = set(kept), []
+    walked, jumped, direct_ones = [], [], []
     for t in range(-1, schedule.T):
         jump, direct = x0, x0
         if t >= 0:
@@ -96,6 +100,7 @@ def noisy_walk(
         if t in wanted:
             walked.append(x)
             jumped.append(jump)
+            direct_ones.append(direct)
     off, signal, noise, signal_jumped, noise_jumped = np.array(rows).T
     return NoisyWalk(
         t=np.arange(-1, schedule.T),
@@ -108,6 +113,7 @@ def noisy_walk(
         kept=np.array(sorted(wanted)),
         walked=images.to_pictures(torch.cat(walked)),
         jumped=images.to_pictures(torch.cat(jumped)),
+        direct=images.to_pictures(torch.cat(direct_ones)),
     )
 
 
@@ -135,13 +141,33 @@ class SamplerSettings:
         return time_grid(T, steps)
 
 
+class Move(NamedTuple):
+    """A step from t to ``s`` as a sum: x_s = ``of_x_t`` x_t - ``of_eps`` eps_hat + what was added.
+
+    ``sigma`` is what the fresh noise is multiplied with, 0 where there is none. ``added`` uint8
+    (B, 32, 32, 3): that noise, as ``show_noise`` shows it; of a second-order solver, whose ``sigma`` is 0,
+    its correction, in units of the picture. ``x_s``: where the step ends.
+    """
+
+    s: int
+    of_x_t: float
+    of_eps: float
+    sigma: float
+    added: Pictures
+    x_s: Pictures
+
+
 class Frame(NamedTuple):
-    """One step of a trajectory: level ``t``, and uint8 (B, 32, 32, 3) as ``Trajectory`` has them."""
+    """One step of a trajectory: level ``t``, and uint8 (B, 32, 32, 3) as ``Trajectory`` has them.
+
+    ``move`` is the step that begins here; None until it is taken.
+    """
 
     t: int
     x_t: Pictures
     eps_hat: Pictures
     x0_hat: Pictures
+    move: Move | None = None
 
 
 @dataclass(frozen=True)
@@ -172,6 +198,11 @@ class Trajectory:
     @cached_property
     def x0_hat(self) -> Pictures:
         return np.stack([frame.x0_hat for frame in self.frames])
+
+    @property
+    def moves(self) -> list[Move]:
+        """The step that begins at each level that is kept, but for the newest."""
+        return [frame.move for frame in self.frames if frame.move is not None]
 
     @property
     def newest(self) -> Frame:
@@ -217,7 +248,8 @@ class Prediction:
     """One look at a noisy picture, ``t`` the level: what the network sees in it.
 
     ``eps_mse``: mean squared error of the noise, whose variance is 1. ``x0_mse``: of the picture in
-    [-1, 1]. ``log_snr``: log(alpha_bar / (1 - alpha_bar)).
+    [-1, 1]. ``log_snr``: log(alpha_bar / (1 - alpha_bar)). ``loss``: smooth L1 of the noise, as
+    ``NoiseSchedule.p_losses``; ``off``: noise less guess, as ``show_noise`` shows it.
     """
 
     t: int
@@ -229,6 +261,8 @@ class Prediction:
     x0_mse: float
     log_snr: float
     alpha_bar: float
+    loss: float
+    off: Pictures
 
 
 class DDPMExplorer:
@@ -278,7 +312,7 @@ class DDPMExplorer:
         x_T = draw_noise(torch.empty(len(seeds), 3, images.SIZE, images.SIZE), generators)
         times = settings.grid(self.T)
         steps = self._reverse(settings, x_T, times, generators)
-        return self._record(steps, times)
+        return self._record(steps, times, 1.0 if settings.sampler == "ddpm" else settings.eta)
 
     def _reverse(
         self, settings: SamplerSettings, x: Tensor, times: Tensor, generators: list[torch.Generator]
@@ -300,13 +334,26 @@ class DDPMExplorer:
             whole = path
         return whole
 
-    def _record(self, steps: Iterator[Step], times: Tensor) -> Iterator[Trajectory]:
+    def _moved(self, before: Step, after: Step, eta: float) -> Move:
+        """The step between two that follow one another, as a sum."""
+        t, s = int(before.t[0]), int(after.t[0])
+        of_x_t, of_eps, sigma = (float(each) for each in self.schedule.step_back(t, s, eta))
+        eps_hat = self.schedule.walk_noise(before.x0_hat, before.x_t, t)
+        rest = after.x_t - (of_x_t * before.x_t - of_eps * eps_hat)
+        added = show_noise(rest / sigma) if sigma else images.to_pictures(rest)
+        return Move(s, of_x_t, of_eps, sigma, added, images.to_pictures(after.x_t))
+
+    def _record(self, steps: Iterator[Step], times: Tensor, eta: float) -> Iterator[Trajectory]:
         total = len(times) - 1
         kept = {round(i * total / FRAMES) for i in range(FRAMES + 1)} if total > FRAMES else None
         frames: tuple[Frame, ...] = ()
+        before: Step | None = None  # where the last of the frames stands, until its step is taken
         seconds = 0.0
         begun = time.perf_counter()
         for done, step in enumerate(steps):
+            if before is not None:
+                frames = (*frames[:-1], frames[-1]._replace(move=self._moved(before, step, eta)))
+                before = None
             t = int(step.t[0])
             noise = torch.zeros_like(step.x_t)
             if t >= 0:
@@ -321,7 +368,7 @@ class DDPMExplorer:
             yield Trajectory((*frames, newest), done, total, seconds)
             begun = time.perf_counter()
             if kept is None or done in kept:
-                frames = (*frames, newest)
+                frames, before = (*frames, newest), step
 
     # ------------------------------------------------------------ noise a picture, and back
 
@@ -407,6 +454,8 @@ class DDPMExplorer:
             images.to_pictures(x0_hat),
             (eps_hat - eps).square().mean(dim=(1, 2, 3)).tolist(),
             (x0_hat - x0).square().mean(dim=(1, 2, 3)).tolist(),
+            smooth_l1_loss(eps_hat, eps.expand_as(many), reduction="none").mean((1, 2, 3)).tolist(),
+            show_noise(eps - eps_hat),
             strict=True,
         )
         shown = show_noise(eps)[0]
@@ -421,8 +470,10 @@ class DDPMExplorer:
                 x0_mse,
                 float(self.schedule.log_snr[level]),
                 float(self.schedule.alphas_cumprod[level]),
+                loss,
+                off,
             )
-            for level, noisy, guess, clean, eps_mse, x0_mse in rows
+            for level, noisy, guess, clean, eps_mse, x0_mse, loss, off in rows
         ]
 
     def seconds_a_step(self, pictures: int) -> float:

@@ -261,6 +261,22 @@ class NoiseSchedule:
         std = self.at(self.posterior_variance, t, x_t).sqrt()
         return mean + std * draw_noise(x_t, generator)  # std is 0 at t = 0
 
+    def step_back(
+        self, t: Tensor | int, s: Tensor | int, eta: float = 0.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What a step from level t to s < t makes x_s of: the factors (any shape) a, b and sigma in
+
+        x_s = a x_t - b eps_hat + sigma xi, with xi ~ N(0, I): DDIM, equations 12 and 16, with x0_hat
+        written out. ``eta`` 1 and s = t - 1 are ``p_sample``: a = 1 / sqrt(alpha_t), b = beta_t /
+        (sqrt(alpha_t) sqrt(1 - alpha_bar_t)), sigma^2 = beta~_t. s = -1 is the clean picture: sigma = 0.
+        """
+        a_t, a_s = self.alpha_bar(t).double(), self.alpha_bar(s).double()
+        variance = eta**2 * (1 - a_s) / (1 - a_t) * (1 - a_t / a_s)
+        of_x_t = (a_s / a_t).sqrt()
+        # Rounding may take it below 0 where s is the clean picture.
+        of_eps = of_x_t * (1 - a_t).sqrt() - (1 - a_s - variance).clamp(min=0).sqrt()
+        return of_x_t, of_eps, variance.sqrt()
+
     # ------------------------------------------------------------ the loss
 
     def t_sample(

@@ -154,6 +154,10 @@ def test_the_jump_is_q_sample_with_the_first_noise_of_the_seed(schedule, walk, d
         assert_near(jumped, to_pictures(schedule.q_sample(x0, t, noise))[0])
 
 
+def test_in_one_step_with_its_own_noise_the_walk_ends_at_the_same_picture(walk):
+    np.testing.assert_array_equal(walk.direct, walk.walked)
+
+
 def test_the_walk_has_noise_of_its_own(walk):
     apart = np.abs(walk.walked.astype(int) - walk.jumped).mean(axis=(1, 2, 3))
     assert (apart[3:] > 10).all()
@@ -172,7 +176,7 @@ def test_a_step_of_the_walk_adds_its_own_draw(schedule, digit):
 def test_a_walk_is_the_same_whichever_levels_are_kept(schedule, walk, digit):
     few = noisy_walk(schedule, digit, 5, [9, 90])
     assert few.kept.tolist() == [9, 90]
-    for name in ("walked", "jumped"):
+    for name in ("walked", "jumped", "direct"):
         assert np.array_equal(getattr(few, name), getattr(walk, name)[[2, 4]])
     for name in ("off", "signal", "noise", "signal_jumped", "noise_jumped"):
         assert np.array_equal(getattr(few, name), getattr(walk, name))
@@ -259,6 +263,38 @@ def test_the_noise_shown_follows_from_the_noisy_and_the_clean_picture(steps_of, 
                 said = model.eps(steps[t].x_t, steps[t].t)
             assert_near(path.eps_hat[row], to_pictures(said / 3))
     assert (np.abs(path.eps_hat[-1].astype(float) - 127.5) < 1).all()  # none is left
+
+
+def test_a_step_is_the_sum_of_its_terms(explorer, steps_of, whole, way):
+    """What is shown of a step, put together again: up to the rounding of three pictures."""
+    steps, path = steps_of(way), whole(way)
+    assert len(path.moves) == len(path.t) - 1
+    levels = way.grid(T).tolist()
+    for row, move in enumerate(path.moves):
+        t = int(path.t[row])
+        assert move.s == levels[levels.index(t) + 1]
+        assert_near(move.x_s, to_pictures(steps[move.s].x_t))
+        eps_hat = (3 * to_tensor(path.eps_hat[row])).double()
+        inside = (eps_hat.abs() < 3).all(dim=1) & (to_tensor(path.x_t[row]).abs() < 1).all(dim=1)
+        added = to_tensor(move.added).double() * (3 * move.sigma if move.sigma else 1)
+        inside &= (to_tensor(move.added).abs() < 1).all(dim=1)
+        summed = move.of_x_t * to_tensor(path.x_t[row]).double() - move.of_eps * eps_hat + added
+        off = (summed - steps[move.s].x_t.double()).abs().amax(dim=1)[inside]
+        rounding = (move.of_x_t + 3 * abs(move.of_eps) + 3 * move.sigma + 1) / 255
+        assert inside.float().mean() > 0.05 or t < 1
+        assert (off <= rounding).all()
+    stochastic = way.sampler == "ddpm" or way.eta > 0
+    assert all((move.sigma > 0) == (stochastic and move.s >= 0) for move in path.moves)
+    if way.sampler == "ddim" and not stochastic:
+        assert all(np.ptp(move.added) <= 1 for move in path.moves)  # nothing is added
+    if way.sampler == "dpm":
+        assert any(np.ptp(move.added) > 1 for move in path.moves)  # the second order
+
+
+def test_the_step_that_is_not_yet_taken_has_no_terms(explorer, way):
+    for path in explorer.denoise_steps(way, SEEDS):
+        taken = [frame.move is not None for frame in path.frames]
+        assert taken == [True] * (len(taken) - 1) + [False]
 
 
 def test_a_way_back_is_watched_step_by_step(explorer, whole, way, seeded):
@@ -716,6 +752,9 @@ def test_a_prediction_is_the_guess_of_the_model_on_q_sample(explorer, model, dig
         assert look.x0_mse == pytest.approx(look.eps_mse * (1 - a) / a, rel=1e-3)
         assert look.log_snr == pytest.approx(math.log(a / (1 - a)))
         assert look.alpha_bar == pytest.approx(a)
+        assert_near(look.off, to_pictures((eps - eps_hat) / 3)[0])
+        loss = model.schedule.p_losses(lambda *_, said=eps_hat: said, x0, look.t, eps)
+        assert look.loss == pytest.approx(loss.item(), rel=1e-4)
 
 
 def test_predictions_share_their_noise_and_follow_their_seed(explorer, digit):

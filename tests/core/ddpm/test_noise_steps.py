@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.ddpm.samplers import ddim
 from core.ddpm.schedule import NoiseSchedule, draw_noise
 
 SHAPE = (4, 3, 5, 5)
@@ -222,3 +223,29 @@ def test_generators_of_another_count_are_refused(schedule, count, seeded):
     x, noise = two(seeded)
     with pytest.raises(ValueError, match=f"^generator must be.* 4 .* got {count}"):
         schedule.p_sample(known(noise), x, LEVELS, [seeded()] * count)
+
+
+# ---------------------------------------------------------------- a step as a sum
+
+
+@pytest.mark.parametrize("t", [1, 500, 999])
+def test_a_step_to_the_level_below_with_eta_1_is_p_sample(schedule, seeded, t):
+    x_t, eps_hat = two(seeded)
+    of_x_t, of_eps, sigma = schedule.step_back(t, t - 1, eta=1.0)
+    xi = draw_noise(x_t, seeded(4))
+    expected = schedule.p_sample(known(eps_hat), x_t, t, seeded(4))
+    found = of_x_t * x_t - of_eps * eps_hat + sigma * xi
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(("t", "s"), [(999, 700), (700, 20), (20, 0), (3, -1)])
+def test_a_step_over_many_levels_is_that_of_ddim(schedule, seeded, t, s, eta):
+    x_t, eps_hat = two(seeded)
+    of_x_t, of_eps, sigma = schedule.step_back(t, s, eta)
+    steps = ddim(known(eps_hat), schedule, x_t, torch.tensor([t, s]), eta=eta, generator=seeded(4))
+    *_, last = steps
+    added = sigma * draw_noise(x_t, seeded(4)) if eta else 0.0
+    found = of_x_t * x_t - of_eps * eps_hat + added
+    np.testing.assert_allclose(found.numpy(), last.x_t.numpy(), rtol=1e-9, atol=1e-9)
+    assert (sigma == 0) == (eta == 0 or s == -1)
