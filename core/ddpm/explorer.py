@@ -438,6 +438,10 @@ class DDPMExplorer:
 
     # ------------------------------------------------------------ one look
 
+    def draw_level(self, seed: int) -> int:
+        """A level as training draws it, uniform over 0 to T - 1."""
+        return int(self.schedule.t_sample(1, torch.Generator().manual_seed(seed)))
+
     def predict(self, picture: Pictures, levels: Sequence[int], seed: int) -> list[Prediction]:
         """What the network sees in a picture (32, 32, 3) at each level, always the same noise."""
         x0 = images.to_tensor(picture[None])

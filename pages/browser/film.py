@@ -36,7 +36,8 @@ class Cell:
     """One picture: the frame of now of a source, or, with ``at``, that of one stop, which a click chooses.
 
     ``at`` is the place of the stop; its frame has the same place in the source, or is ``frame``.
-    ``label`` and ``alt`` may hold ``STOP``, or be as many texts as the timeline has stops.
+    ``label`` and ``alt`` may hold ``STOP``, or be as many texts as the timeline has stops. ``sign`` stands
+    before the picture, as in an equation.
     """
 
     source: Source
@@ -44,6 +45,7 @@ class Cell:
     alt: str | Sequence[str]
     at: int | None = None
     frame: int | None = None
+    sign: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def show(
                             "alt": _texts(cell.alt),
                             "at": cell.at,
                             "frame": cell.at if cell.frame is None else cell.frame,
+                            "sign": cell.sign,
                         }
                         for cell in row.cells
                     ],
@@ -162,13 +165,16 @@ def mix(first: np.ndarray, second: np.ndarray, a: Sequence[float], b: Sequence[f
     return Source({"kind": "mix", "address": address, "height": height, "width": width})
 
 
-def walk(x0: np.ndarray, alphas: Sequence[float], seed: int) -> Source:
-    """The random walk from x0 (3, H, W) with the noise of ``core.ddpm.counted_noise``; stops 0 to T."""
+def walk(x0: np.ndarray, alphas: Sequence[float], seed: int) -> dict[str, Source]:
+    """The random walk from x0 (3, H, W) with the noise of ``core.ddpm.counted_noise``; stops 0 to T.
+
+    ``walked``: after so many steps. ``direct``: in one step, with the noise of all those steps summed up.
+    ``off``: the first less the second, around mid-grey.
+    """
     _channels, height, width = x0.shape
     address = _floats(x0.transpose(1, 2, 0), alphas)
-    return Source(
-        {"kind": "walk", "address": address, "height": height, "width": width, "seed": seed}
-    )
+    spec = {"kind": "walk", "address": address, "height": height, "width": width, "seed": seed}
+    return {part: Source({**spec, "part": part}) for part in ("walked", "direct", "off")}
 
 
 def way_back(
@@ -179,7 +185,8 @@ def way_back(
     says: Literal["eps", "v"],
     words: Mapping[str, str],
 ) -> dict[str, Source]:
-    """What the visitor's own browser makes of noise (3, 32, 32) by DDIM: ``x_t``, ``eps_hat``, ``x0_hat``.
+    """What the visitor's own browser makes of noise (3, 32, 32) by DDIM: ``x_t``, ``eps_hat``, ``x0_hat``, and
+    ``x_s``, where the step from x_t ends.
 
     ``levels`` fall, from 0 to T - 1 as code counts; ``alpha_bar`` has one number more, 1 at the end: as many
     as there are stops. ``network`` is what ``networks.network`` says of the U-Net. ``words``: ``loading``,
@@ -196,7 +203,7 @@ def way_back(
         "says": says,
         "words": dict(words),
     }
-    spans = {"x_t": 1.0, "eps_hat": NOISE_SPAN, "x0_hat": 1.0}
+    spans = {"x_t": 1.0, "eps_hat": NOISE_SPAN, "x0_hat": 1.0, "x_s": 1.0}
     return {part: Source({**way, "part": part, "span": span}) for part, span in spans.items()}
 
 

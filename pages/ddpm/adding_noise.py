@@ -121,18 +121,26 @@ def pictures(
     x0 = picked.picture.transpose(2, 0, 1) / 127.5 - 1
     other = replace(config, kind="cosine" if config.kind == "linear" else "linear")
     jumps = {one.kind: in_one_step(one, x0, walk.eps) for one in (config, other)}
-    walked = film.walk(x0, loaders.schedule(config).alphas.tolist(), seed)
+    walk_of = film.walk(x0, loaders.schedule(config).alphas.tolist(), seed)
+    differs = _("difference: at most {off}")
     now = [
         film.Cell(film.still(picked.picture), "x₀", _("The clean picture x_0")),
         film.Cell(
-            jumps[config.kind],
+            walk_of["direct"],
             _("xₜ in one step"),
-            _("The picture with noise of level {t}, in one step"),
+            _("The picture with the noise of all {t} steps, added in one step"),
         ),
         film.Cell(
-            walked,
+            walk_of["walked"],
             _("xₜ after {t} small steps"),
             _("The picture after {t} steps of the random walk"),
+            sign="−",
+        ),
+        film.Cell(
+            walk_of["off"],
+            [differs.format(off=scientific(off, 0)) for off in walk.off],
+            _("The difference of the two pictures at level {t}: grey is zero"),
+            sign="=",
         ),
     ]
     chosen = np.linspace(0, config.T, STRIP).round().astype(int).tolist()
@@ -163,18 +171,18 @@ def pictures(
     if t > 0:
         st.markdown(
             _(
-                "Two ways to the same level. Sum up the noise of all small steps and add it "
-                "in **one** step instead: the result differs from the picture on the right by at "
-                "most **{off}** in any value, which is rounding. The picture in the middle is "
-                "another draw from the same distribution."
-            ).format(off=scientific(walk.off[t], 0))
+                "Two ways to the same level: **one step**, or **{t} small steps**. The one step adds "
+                "the noise of all small steps, summed up. The two pictures differ by at most **{off}** "
+                "in any value, and that is rounding. So training never has to walk: it jumps to any "
+                "level. The strips jump with another draw of noise, under either schedule."
+            ).format(t=number(t, 0), off=scientific(walk.off[t], 0))
         )
 
 
 def still_picture(config: ScheduleConfig, picked: Picked, seed: int, t: int) -> Pictures:
     """The three pictures at t, next to one another: what the browser shows, as a file."""
     walk = loaders.noisy_walk_of(config, picked.picture, seed, [t - 1]).value
-    return figures.grid(np.stack([picked.picture, walk.jumped[0], walk.walked[0]]), 3)
+    return figures.grid(np.stack([picked.picture, walk.direct[0], walk.walked[0]]), 3)
 
 
 def agreement(

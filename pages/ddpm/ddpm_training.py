@@ -10,6 +10,7 @@ from core.bundles.bundle import Bundle
 from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures, sharpness
 from pages.browser import film
+from pages.ddpm.parts import example
 from pages.shared import controls, figures, library, training
 from pages.shared.colours import AMBER, GREY, SKY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
@@ -215,7 +216,7 @@ def main() -> None:
         _("Diffusion training"),
         _(
             "Take a picture, a random level t and some noise; **guess the noise**. That is all the "
-            "training there is. Move the epoch: the noise that the samples begin with stays the same."
+            "training there is. Further down: the samples epoch by epoch, always from the same noise."
         ),
     )
     with plain_errors():
@@ -223,7 +224,9 @@ def main() -> None:
         name = controls.bundle_name("ddpm", "ddpm_bundle")
         bundle = library.bundle(name)
         with figure:
-            st.fragment(epochs)(name)
+            example.show(name)
+        st.subheader(_("Epoch by epoch"), anchor=False)
+        st.fragment(epochs)(name)
         final_samples(bundle)
         training.curves(bundle, CURVES, "ddpm")
         training.went_on(bundle)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import streamlit as st
 
+from core.bundles.bundle import Bundle
 from core.ddpm.explorer import DDPMExplorer, SamplerSettings, Trajectory
 from core.ddpm.model import DDPM
 from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
@@ -14,7 +15,7 @@ from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures
 from pages.browser import film, networks
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, links, live, loaders
+from pages.shared import controls, figures, library, links, live, loaders
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import (
     N_,
@@ -24,11 +25,15 @@ from pages.shared.text import (
     head,
     mechanism,
     number,
+    percent,
     plain_errors,
 )
 
 SAMPLERS = {"ddim": "DDIM", "dpm": "DPM-Solver++", "ddpm": "DDPM"}
 COUNTS = (1, 4, 16)
+OWN = "own"
+"""The seed is the visitor's, and not one that was chosen."""
+STALE = "denoise_stale"
 COMPUTED_BY = {"server": N_("The server"), "browser": N_("Your browser")}
 BROWSER_STEPS = 50
 # Ways of at most so many network calls times pictures are gone without being asked: about 0.3 s.
@@ -47,6 +52,7 @@ COMPARED: dict[str, tuple[str, SamplerSettings]] = {
     "ddpm": (N_("DDPM, every step"), SamplerSettings("ddpm", None)),
 }
 """What can be compared; the first that is chosen is the one that the others are measured against."""
+SUM_WIDTH = 560
 COMPARED_FIRST = ("ddim-50", "ddim-10", "dpm-10", "ddim-50-eta-1")
 COMPARED_PICTURES = 6
 
@@ -54,8 +60,47 @@ COMPARED_PICTURES = 6
 # ---------------------------------------------------------------- what is asked for
 
 
-def asked() -> tuple[str, SamplerSettings, list[int]]:
-    """Whose machine computes, sampler, steps, eta, and seeds of the pictures."""
+def endings(bundle: Bundle) -> dict[str, int]:
+    """Seeds that were chosen because their picture shows a digit, by that digit; the surest first."""
+    stored = bundle.metrics.get("way", {})
+    rows = zip(*(stored.get(key, ()) for key in ("confidence", "digit", "seeds")), strict=False)
+    chosen = sorted(
+        (-sure, str(digit), seed)
+        for place, (sure, digit, seed) in enumerate(rows)
+        if digit == place  # else no sample was read as this digit
+    )
+    return {digit: seed for _sure, digit, seed in chosen}
+
+
+def noise(bundle: Bundle) -> int | None:
+    """The seed of noise that ends in a digit, or None: the visitor's own."""
+    chosen = endings(bundle)
+    if not chosen:
+        return None
+    options = {**{digit: digit for digit in sorted(chosen)}, OWN: N_("any seed")}
+    asks_for_a_seed = links.values("denoise_seed") or links.values("denoise_count")
+    default = OWN if asks_for_a_seed else next(iter(chosen))
+    code = controls.choice(_("Noise that becomes a"), options, "denoise_noise", default=default)
+    return chosen.get(code)
+
+
+def chosen_said(bundle: Bundle) -> str:
+    """That the seeds are chosen, and how well the model does unchosen."""
+    of = bundle.metrics["way"]["of"]
+    words = _(
+        "These seeds are **chosen**: of the first {count}, the one of each digit that a digit classifier is "
+        "surest of, with DDIM 50. Take *any seed* for what the model makes unchosen."
+    ).format(count=number(of, 0))
+    sure = bundle.metrics.get("judged", {}).get("samples", {}).get("sure")
+    if sure is None:
+        return words
+    return f"{words} " + _("The classifier is sure of {share} of those.").format(
+        share=percent(sure)
+    )
+
+
+def asked(chosen: int | None) -> tuple[str, SamplerSettings, list[int]]:
+    """Whose machine computes, sampler, steps, eta, and seeds of the pictures: ``chosen``, if it is one."""
     left, right = st.columns(2, gap="large")
     with left:
         by = controls.choice(_("Computed by"), COMPUTED_BY, "denoise_by")
@@ -68,8 +113,9 @@ def asked() -> tuple[str, SamplerSettings, list[int]]:
             )
             sampler, count = "ddim", 1
         else:
-            sampler = controls.choice(_("Sampler"), SAMPLERS, "denoise_sampler")
-            count = controls.stop(_("Pictures at once"), COUNTS, 4, "denoise_count")
+            sampler, count = controls.choice(_("Sampler"), SAMPLERS, "denoise_sampler"), 1
+            if chosen is None:
+                count = controls.stop(_("Pictures at once"), COUNTS, 4, "denoise_count")
         steps, eta, clip = None, 0.0, False
         if sampler == "ddpm":
             st.caption(
@@ -93,7 +139,7 @@ def asked() -> tuple[str, SamplerSettings, list[int]]:
         if sampler == "dpm":
             st.caption(_("A second-order solver of the same noiseless way as DDIM with η = 0."))
     with right:
-        seed = controls.seed("denoise_seed")
+        seed = controls.seed("denoise_seed") if chosen is None else chosen
         if by == "server":
             clip = controls.switch(
                 _("Clip x̂₀ to [−1, 1]"),
@@ -121,12 +167,16 @@ def newest(path: Trajectory) -> None:
     """The noisy pictures as they are now, and what the network sees in them."""
     frame = path.newest
     count = len(frame.x_t)
+    if count == 1:  # as large as they will stand when the work is done
+        pictures, columns, width = [frame.x_t, frame.eps_hat, frame.x0_hat], 3, figures.WIDE
+    else:
+        pictures, columns, width = [frame.x_t, frame.x0_hat], min(count, 8), 560
     figures.live_sheet(
-        np.concatenate([frame.x_t, frame.x0_hat]),
-        columns=min(count, 8),
-        factor=2,
+        np.concatenate(pictures),
+        columns=columns,
+        factor=8 if count == 1 else 2,
         alt=_("The noisy pictures, and below them what the network sees in them"),
-        width=560 if count > 1 else 160,
+        width=width,
     )
 
 
@@ -180,7 +230,8 @@ def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: 
             index = controls.whole(_("Which picture"), 1, count, 1, "denoise_which") - 1
         parts = {"x_t": path.x_t, "eps_hat": path.eps_hat, "x0_hat": path.x0_hat}
         sources = {part: film.levels(frames[:, index]) for part, frames in parts.items()}
-        t = show_way(sources, [int(t) + 1 for t in path.t])
+        step = step_of_server(path, index, sources, way)
+        t = show_way(sources, [int(t) + 1 for t in path.t], step)
         change = along_rows(path, index)
         figures.about(
             provenance(explorer, path.seconds, way, seed + index, 1, t=t),
@@ -205,7 +256,63 @@ def what_comes_first() -> None:
     )
 
 
-def show_way(sources: Mapping[str, film.Source], levels: Sequence[int]) -> int:
+def step_of_server(
+    path: Trajectory,
+    index: int,
+    sources: Mapping[str, film.Source],
+    way: SamplerSettings,
+) -> list[film.Cell]:
+    """The step from every level of a way, as a sum of pictures: nothing at the last, where none begins."""
+    moves = path.moves
+    places = [*range(len(moves)), None]
+    ends = film.levels(np.stack([move.x_s[index] for move in moves]), places=places)
+    added = None
+    if way.sampler == "dpm" or any(move.sigma for move in moves):
+        added = film.levels(np.stack([move.added[index] for move in moves]), places=places)
+    terms = [(move.of_x_t, move.of_eps, move.sigma) for move in moves]
+    return step_as_sum(sources, ends, added, terms, correction=way.sampler == "dpm")
+
+
+def step_as_sum(
+    sources: Mapping[str, film.Source],
+    ends: film.Source,
+    added: film.Source | None,
+    terms: Sequence[tuple[float, float, float]],
+    *,
+    correction: bool = False,
+) -> list[film.Cell]:
+    """x_s = a x_t - b eps_hat + sigma xi, or + a solver's ``correction``, with the numbers of every level."""
+
+    def times(values: Sequence[float], symbol: str) -> list[str]:
+        return [*(f"{number(value, 3)} · {symbol}" for value in values), ""]
+
+    of_x_t, of_eps, sigma = zip(*terms, strict=True)
+    fresh = _("The fresh noise that is added at level {t}")
+    label = times(sigma, _("fresh noise"))
+    if correction:
+        fresh, label = _("The correction from the step before at level {t}"), _("correction")
+    cells = [
+        film.Cell(
+            sources["x_t"], times(of_x_t, "xₜ"), _("In the step: the noisy picture, level {t}")
+        ),
+        film.Cell(
+            sources["eps_hat"],
+            times(of_eps, _("predicted noise")),
+            _("In the step: the predicted noise, level {t}"),
+            sign="−",
+        ),
+    ]
+    if added is not None:
+        cells.append(film.Cell(added, label, fresh, sign="+"))
+    return [
+        *cells,
+        film.Cell(ends, _("one step on"), _("Where the step from level {t} ends"), sign="="),
+    ]
+
+
+def show_way(
+    sources: Mapping[str, film.Source], levels: Sequence[int], step: Sequence[film.Cell]
+) -> int:
     """The timeline of a way and the pictures that follow it; the level where it stands."""
     t = timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
     now = [
@@ -233,7 +340,8 @@ def show_way(sources: Mapping[str, film.Source], levels: Sequence[int]) -> int:
         )
         for cell in (now[0], now[2])
     ]
-    film.show("denoise_film", "denoise_t", [film.Row(now, widest=figures.WIDE), *strips])
+    sum_of = film.Row(step, words=_("One step"), widest=SUM_WIDTH)
+    film.show("denoise_film", "denoise_t", [film.Row(now, widest=figures.WIDE), sum_of, *strips])
     return t
 
 
@@ -251,7 +359,12 @@ def in_the_browser(
         }
         levels, says = grid[:-1].tolist(), explorer.config.prediction
         sources = film.way_back(network, explorer.begin(seed), levels, alpha_bar, says, words)
-        t = show_way(sources, [level + 1 for level in grid.tolist()])
+        moved = zip(
+            *(term.tolist() for term in explorer.schedule.step_back(grid[:-1], grid[1:])),
+            strict=True,
+        )
+        step = step_as_sum(sources, sources["x_s"], None, list(moved))
+        t = show_way(sources, [level + 1 for level in grid.tolist()], step)
         figures.about(provenance(explorer, None, way, seed, 1, t=t))
         what_comes_first()
 
@@ -362,10 +475,15 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        line = st.container(horizontal=True, vertical_alignment="center")
-        with line, st.popover(_("Model, sampler, seed"), icon=":material/tune:"):
+        line = st.container(horizontal=True, vertical_alignment="bottom")
+        opened = line.popover(_("Model, sampler, seed"), icon=":material/tune:")
+        with opened:
             name = controls.bundle_name("ddpm", "denoise_bundle")
-            by, way, seeds = asked()
+        bundle = library.bundle(name)
+        with line:
+            chosen = noise(bundle)
+        with opened:
+            by, way, seeds = asked(chosen)
         explorer = loaders.ddpm(name)
         network = networks.network(explorer.bundle, "unet") if by == "browser" else None
         if network is not None:
@@ -374,6 +492,8 @@ def main() -> None:
             if by == "browser":
                 st.info(_("This architecture is not made for browsers: the server computes."))
             on_the_server(name, explorer, way, seeds, line)
+        if chosen is not None:
+            st.markdown(chosen_said(bundle))
         with plain_errors():
             comparison(name, explorer)
         explained()
@@ -399,7 +519,8 @@ def on_the_server(
         type="primary",
         icon=":material/play_arrow:",
     )
-    place, below = st.empty(), st.container()
+    # One place for the work and for its result: what grows stands where it will stay.
+    place = st.container(key="denoise_place").empty()
     request = (explorer.bundle.digest, way, tuple(seeds))
     path = live.answer(
         request,
@@ -412,14 +533,24 @@ def on_the_server(
     )
     if path is None and calls * len(seeds) <= AT_ONCE:
         path = loaders.trajectory(name, way, seeds)
-        place.empty()
-    if path is None:
-        if not links.wants_result("denoise", request):  # which has said so already
-            place.info(_("This takes a moment: press the button."))
-        return
-    with below:
-        st.fragment(along)(explorer, path, way, seeds[0])
-        results(explorer, path, way, seeds[0])
+    asks = links.wants_result("denoise", request)
+    if path is not None:
+        if path.finished:
+            st.session_state[STALE] = explorer, path, way, seeds[0]
+        with place.container() if path.finished else st.container():
+            st.fragment(along)(explorer, path, way, seeds[0])
+            results(explorer, path, way, seeds[0])
+    elif STALE in st.session_state and not asks:
+        with place.container():
+            st.info(
+                _("You have changed the settings: press the button. Below is the result of before.")
+            )
+            st.html("<style>.st-key-denoise_before { opacity: 0.45; }</style>")
+            with st.container(key="denoise_before"):
+                st.fragment(along)(*st.session_state[STALE])
+                results(*st.session_state[STALE])
+    elif not asks:  # which has said so already
+        place.info(_("This takes a moment: press the button."))
 
 
 def explained() -> None:

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import streamlit as st
 
-from pages.shared import guests, library, links
+from pages.shared import library, links, preferred
 from pages.shared.text import LANGUAGE, LANGUAGES, N_, _, language
 
 LANGUAGE_WIDGET, LANGUAGE_PARAMETER = "language_widget", "lang"
@@ -75,8 +75,12 @@ def choice(
     *,
     default: Code | None = None,
     help: str | None = None,
+    said: bool = False,
 ) -> Code:
-    """One of a few options, as buttons; ``options`` maps codes to English words."""
+    """One of a few options, as buttons; ``options`` maps codes to English words.
+
+    ``said``: the address says the default, too, as another machine may have another one.
+    """
     default = default or next(iter(options))
     links.restore(key, label, options, default)
     chosen = st.segmented_control(
@@ -88,7 +92,7 @@ def choice(
         help=help,
         wrap=True,
     )
-    links.keep(key, options, chosen, default)
+    links.keep(key, options, chosen, None if said else default)
     return chosen
 
 
@@ -129,6 +133,27 @@ def several(
     chosen = st.multiselect(label, list(options), format_func=_words(options), key=key, wrap=True)
     links.keep(key, options, chosen, default)
     return [code for code in options if code in chosen]
+
+
+def shortcut(
+    label: str,
+    options: Mapping[Code, str],
+    now: Code,
+    key: str,
+    taken: Callable[[Code], None],
+) -> None:
+    """Settings of other controls under one name, in a list to open: ``taken`` is told the visitor's choice.
+
+    It shows ``now``. No link carries it, as one carries what it sets.
+    """
+    st.session_state[key] = now
+    st.selectbox(
+        label,
+        list(options),
+        format_func=_words(options),
+        key=key,
+        on_change=lambda: taken(st.session_state[key]),
+    )
 
 
 def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None:
@@ -271,11 +296,26 @@ def seed(key: str) -> int:
             icon=":material/casino:",
             help=_("Another seed"),
             key=f"{key}_again",
-            on_click=lambda: st.session_state.update(
-                {key: int(np.random.default_rng().integers(MAX_SEED + 1))}
-            ),
+            on_click=_draw_seed,
+            args=(key,),
         )
     return value
+
+
+def _draw_seed(key: str) -> None:
+    st.session_state[key] = int(np.random.default_rng().integers(MAX_SEED + 1))
+
+
+def again(label: str, key: str) -> None:
+    """A button that draws another seed for the control ``seed`` of this key."""
+    st.button(
+        label,
+        key=f"{key}_draw",
+        icon=":material/casino:",
+        type="primary",
+        on_click=_draw_seed,
+        args=(key,),
+    )
 
 
 # ---------------------------------------------------------------- models
@@ -288,16 +328,15 @@ def in_numbers(title: str) -> list[tuple[str, int]]:
 
 def bundle_name(family: str, key: str) -> str:
     """The bundle to look at: the only one, or a choice where there are several, in the order of the
-    numbers in their titles; first the visitor's own, else the manifest's first.
+    numbers in their titles; first what the visitor chose for all pages, else the manifest's first.
 
     Raises ``AtelierError`` where there is none.
     """
     entries = library.require_bundles(family)
     first = entries[0].name
     entries = sorted(entries, key=lambda entry: in_numbers(entry.title))
-    names = [entry.name for entry in entries]
-    if len(names) == 1:
-        return first
-    theirs = [entry.name for entry in guests.entries() if entry.name in names]
     titles = {entry.name: entry.title for entry in entries}
-    return option(_("Model"), titles, key, default=theirs[-1] if theirs else first)
+    if len(titles) == 1:
+        return first
+    wanted = preferred.begin_with(family, key, list(titles))
+    return option(_("Model"), titles, key, default=wanted or first)

@@ -86,11 +86,16 @@ def test_noise_is_added_as_core_adds_it(tab):
         walk = noisy_walk(schedule, digit, 5, [t - 1])
         for words, picture in (
             ("The clean picture x_0", digit),
-            (f"The picture with noise of level {t}, in one step", walk.jumped[0]),
+            (f"The picture with the noise of all {t} steps, added in one step", walk.direct[0]),
             (f"The picture after {t} steps of the random walk", walk.walked[0]),
         ):
             off = np.abs(shown[words].astype(int) - picture.astype(int))
             assert off.max() <= 1, words
+        (difference,) = (shown[words] for words in shown if words.startswith("The difference"))
+        assert np.ptp(difference) == 0  # of 256 levels
+        assert abs(int(difference[0, 0, 0]) - 127.5) < 1
+        jumped = tab.locator(f".strip img[alt^='The picture with noise of level {1000}']").first
+        jumped.wait_for()
 
 
 def test_keys_buttons_and_play_move_it_too(tab):

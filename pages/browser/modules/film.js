@@ -50,6 +50,7 @@ export const open = (root) => {
         const said = row.words ? [element("div", { className: "said words", textContent: row.words })] : [];
         const cells = row.cells.map((cell) => {
           const source = sources[cell.source];
+          const sign = cell.sign ? [element("span", { className: "sign", textContent: cell.sign })] : [];
           const caption = element("figcaption", { className: "words" });
           const canvas = element("canvas", { width: source.width, height: source.height });
           const draw = (at) => canvas.getContext("2d").putImageData(source.frame(at), 0, 0);
@@ -60,7 +61,7 @@ export const open = (root) => {
               canvas.setAttribute("aria-label", filled(cell.alt, line));
               caption.textContent = filled(cell.label, line);
             });
-            return element("figure", {}, canvas, caption);
+            return element("figure", {}, ...sign, canvas, caption);
           }
           // A picture that stays is no canvas: a browser paints all canvases of a layer when one changes.
           draw(cell.frame);
@@ -71,7 +72,7 @@ export const open = (root) => {
             line.rest();
           };
           caption.textContent = cell.label;
-          return element("figure", {}, element("button", { type: "button", onclick: choose }, still), caption);
+          return element("figure", {}, ...sign, element("button", { type: "button", onclick: choose }, still), caption);
         });
         const places = row.cells.map(({ at }) => at);
         if (!places.includes(null)) following.push(marking(line, places, cells));

@@ -47,6 +47,53 @@ const laid = ({ height, width, tiles = 1, columns = 1, gap = 1 }) => {
   return { paint, width: image.width, height: image.height };
 };
 
+const walks = new Map();
+const MOST_WALKS = 2; // of 9 MB each
+
+// One walk for all that is shown of it: frames of every level, as far as it has gone.
+const walkOf = ({ address, seed, height, width }, values) => {
+  const key = `${address} ${seed}`;
+  if (walks.has(key)) return walks.get(key);
+  const one = height * width * 3;
+  const alphas = values.subarray(one);
+  const made = {};
+  for (const part of ["walked", "direct", "off"]) made[part] = new Uint8Array(one * (alphas.length + 1));
+  const x = Float64Array.from(values.subarray(0, one));
+  const [summed, eps] = [new Float64Array(one), new Float64Array(one)];
+  let [signal, gone] = [1, 0];
+  const keep = () => {
+    const offset = gone * one;
+    for (let i = 0; i < one; i++) {
+      const direct = signal * values[i] + summed[i];
+      made.walked[offset + i] = level(x[i]);
+      made.direct[offset + i] = level(direct);
+      made.off[offset + i] = level(x[i] - direct);
+    }
+  };
+  keep();
+  made.go = (to) => {
+    while (gone < to) {
+      philoxNormals(seed, gone, eps);
+      const [shrink, add] = [Math.sqrt(alphas[gone]), Math.sqrt(1 - alphas[gone])];
+      for (let i = 0; i < one; i++) {
+        x[i] = shrink * x[i] + add * eps[i];
+        summed[i] = shrink * summed[i] + add * eps[i];
+      }
+      signal *= shrink;
+      gone++;
+      keep();
+    }
+  };
+  const ahead = () => {
+    made.go(Math.min(gone + STEPS_AHEAD, alphas.length));
+    if (gone < alphas.length && walks.get(key) === made) setTimeout(ahead);
+  };
+  setTimeout(ahead); // in slices, so that neither the hand nor the page waits
+  walks.set(key, made);
+  if (walks.size > MOST_WALKS) walks.delete(walks.keys().next().value);
+  return made;
+};
+
 // One kind of source each: `size`, and `frame(at)`, an ImageData.
 const KINDS = {
   // uint8 (N, tiles, height, width, 3), of which this source has `count` from `first` on
@@ -81,37 +128,16 @@ const KINDS = {
   },
 
   // float32: a picture (height, width, 3), then alpha of every step; x_t = sqrt(alpha) x + sqrt(1 - alpha) eps
+  // `walked`: that; `direct`: sqrt(alpha_bar_t) x0 + the noise of all steps summed up; `off`: their difference
   walk: async (spec) => {
     const values = new Float32Array(await bytes(spec.address));
     const layout = laid(spec);
-    const one = spec.height * spec.width * 3;
-    const alphas = values.subarray(one);
-    const frames = new Uint8Array(one * (alphas.length + 1));
-    const x = Float64Array.from(values.subarray(0, one));
-    const eps = new Float64Array(one);
-    for (let i = 0; i < one; i++) frames[i] = level(x[i]);
-    let walked = 0;
-    const go = (to) => {
-      for (; walked < to; walked++) {
-        philoxNormals(spec.seed, walked, eps);
-        const [keep, add] = [Math.sqrt(alphas[walked]), Math.sqrt(1 - alphas[walked])];
-        const offset = (walked + 1) * one;
-        for (let i = 0; i < one; i++) {
-          x[i] = keep * x[i] + add * eps[i];
-          frames[offset + i] = level(x[i]);
-        }
-      }
-    };
-    const ahead = () => {
-      go(Math.min(walked + STEPS_AHEAD, alphas.length));
-      if (walked < alphas.length) setTimeout(ahead);
-    };
-    setTimeout(ahead); // in slices, so that neither the hand nor the page waits
+    const walk = walkOf(spec, values);
     return {
       ...layout,
       frame: (at) => {
-        go(at);
-        return layout.paint(frames, at * one);
+        walk.go(at);
+        return layout.paint(walk[spec.part], at * spec.height * spec.width * 3);
       },
     };
   },

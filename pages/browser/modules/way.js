@@ -7,7 +7,8 @@ import { openNetwork, runsNetworks } from "./networks.js";
 
 const saying = (words) => Object.assign(new Error(words), { said: words });
 
-// Values at every stop, from pure noise to the picture: `x_t`, `eps_hat`, `x0_hat`, each one Float32Array a stop.
+// Values at every stop, from pure noise to the picture: `x_t`, `eps_hat`, `x0_hat`, and `x_s`, where the step from
+// x_t ends; each one Float32Array a stop.
 const go = async ({ network, noise, levels, alpha_bar, says }, words, report, stoppable) => {
   if (!runsNetworks()) throw saying(words.unable);
   report(words.loading);
@@ -16,7 +17,7 @@ const go = async ({ network, noise, levels, alpha_bar, says }, words, report, st
   try {
     const [begin] = await Promise.all([fetched(noise), opened.ready]);
     let x = new Float32Array(begin);
-    const way = { x_t: [], eps_hat: [], x0_hat: [] };
+    const way = { x_t: [], eps_hat: [], x0_hat: [], x_s: [] };
     for (const [step, t] of levels.entries()) {
       report(words.step.replace("{step}", step + 1).replace("{steps}", levels.length));
       const said = await opened.run({
@@ -30,10 +31,12 @@ const go = async ({ network, noise, levels, alpha_bar, says }, words, report, st
       way.eps_hat.push(eps);
       way.x0_hat.push(x0);
       x = x0.map((value, i) => Math.sqrt(a_s) * value + Math.sqrt(1 - a_s) * eps[i]);
+      way.x_s.push(x);
     }
     way.x_t.push(x);
     way.eps_hat.push(new Float32Array(x.length));
     way.x0_hat.push(x);
+    way.x_s.push(x);
     return way;
   } finally {
     opened.close(); // with its weights: a way is gone once
