@@ -303,17 +303,30 @@ def stops(steps: int) -> list[int]:
     return sorted({round(steps * (i / STATES) ** 2) for i in range(STATES + 1)})
 
 
+def walk(config: ToyConfig) -> Iterator[tuple[int, Networks, Tensor]]:
+    """The training itself: before each step, and after the last one, how many steps are done, the
+    networks as they are, and the loss of two fresh views of every point, of which the step is taken.
+    """
+    x, _labels = points(config.generator(POINTS))
+    views = config.generator(VIEWS)
+    networks = Networks.start(config)
+    optimiser = networks.optimiser()
+    for step in range(config.steps + 1):
+        loss = networks.loss(two_views(x, config.augmentation, views))
+        yield step, networks, loss
+        if step < config.steps:
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+
 def train(config: ToyConfig) -> Iterator[State]:
     """Train from the beginning; yields a state at each of ``stops(config.steps)``."""
     x, labels = points(config.generator(POINTS))
     test, test_labels = points(config.generator(TEST_POINTS), TEST_A_CLASS)
-    views = config.generator(VIEWS)
-    networks = Networks.start(config)
-    optimiser = networks.optimiser()
     looked_at, plane = set(stops(config.steps)), None
     seconds, begun = 0.0, time.perf_counter()
-    for step in range(config.steps + 1):
-        loss = networks.loss(two_views(x, config.augmentation, views))
+    for step, networks, loss in walk(config):
         if step in looked_at:
             with torch.no_grad():
                 z, test_z = networks.f(x), networks.f(test)  # (N, d)
@@ -337,10 +350,6 @@ def train(config: ToyConfig) -> Iterator[State]:
                 labels=labels.numpy(),
             )
             begun = time.perf_counter()
-        if step < config.steps:
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
 
 
 # ---------------------------------------------------------------- what pages ask
