@@ -19,8 +19,8 @@ from core.pictures.data import SOURCES
 from core.vae import VAEConfig
 from tests.narrow import without_onednn
 from train.ddpm import bundle as ddpm_bundle
+from train.ddpm import layer_probe, way
 from train.ddpm import trainer as ddpm
-from train.ddpm import way
 from train.judge import judged
 from train.judge import trainer as judge
 from train.release import embed, measure
@@ -55,6 +55,7 @@ FEW = {
     vae_bundle: {"IMPORTANCE_PICTURES": 6, "IMPORTANCE_SAMPLES": (1, 10, 50)},
     ddpm_bundle: {"SAMPLES": 40, "LEVEL_PICTURES": 16, "COMPONENTS": 6},
     way: {"SEEDS": 40},
+    layer_probe: {"TRAIN_PICTURES": 80, "TEST_PICTURES": 30},
     judged: {
         "SAMPLES": 60,
         "TOLD_APART": 20,
@@ -112,7 +113,13 @@ def make_bundles(folder: Path, made: Path) -> None:
         if judged_too:
             measure.main(
                 Namespace(
-                    bundle=bundle, folder="", device="cpu", t_star=None, seconds=False, way=False
+                    bundle=bundle,
+                    folder="",
+                    device="cpu",
+                    t_star=None,
+                    seconds=False,
+                    way=False,
+                    layers=False,
                 )
             )
         embed.main(

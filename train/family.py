@@ -28,7 +28,8 @@ class TrainedFamily:
     beginnings of names of figures and arrays that tell of earlier weights, and are not measured again.
     ``clocked``, where pages show how long a model takes: the figures ``timing``, given model and device.
     ``way``, where a bundle keeps a way back with chosen seeds: its figures and sheet, given the model, the
-    judge, the device.
+    judge, the device. ``probed``, where a bundle keeps what a linear classifier reads from every layer: its
+    figures, given the model, training and test pictures, the device.
     ``graphs``: ONNX files, of the model and the golden inputs. ``record``: whether a bundle is worth
     keeping without weights. ``task``: the Hub's name for what such a model does. ``figures``: metric's
     type, its words, and where it stands in metrics.json.
@@ -48,4 +49,5 @@ class TrainedFamily:
     of_training: tuple[str, ...] = ()
     clocked: Callable[[Any, Any], dict] | None = None
     way: Callable[[Any, JudgeExplorer, Any], Measured] | None = None
+    probed: Callable[..., Measured] | None = None
     record: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.ddpm.model import PRESETS
-from train.ddpm import bundle, trainer, way
+from train.ddpm import bundle, layer_probe, trainer, way
 from train.ddpm.graphs import graphs
 from train.family import TrainedFamily
 from train.judge import judged
@@ -29,4 +29,5 @@ TRAINED = TrainedFamily(
     judged=judged.of_ddpm,
     clocked=bundle.timing,
     way=way.measure,
+    probed=layer_probe.measure,
 )

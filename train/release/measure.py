@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the way back that Home shows, and nothing else: a chosen seed for every digit",
     )
+    alone.add_argument(
+        "--layers",
+        action="store_true",
+        help="from which layer and at which level a linear classifier reads the class, and nothing else",
+    )
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -47,6 +52,8 @@ def main(arguments: argparse.Namespace) -> None:
         measured = clocked(bundle, device)
     elif arguments.way:
         measured = with_way(bundle, device)
+    elif arguments.layers:
+        measured = with_probe(bundle, arguments.folder, device)
     else:
         measured = verify.recompute(
             bundle,
@@ -54,6 +61,7 @@ def main(arguments: argparse.Namespace) -> None:
             device,
             with_judge=True,
             with_way=True,
+            with_probe=True,
             t_star_pictures=arguments.t_star,
         )
         if "timing" in bundle.metrics:
@@ -68,9 +76,7 @@ def clocked(bundle: Bundle, device: torch.device) -> Measured:
     if clock is None:
         raise ValueError(f"seconds are not measured for the family {bundle.family}")
     timing = bundle.metrics.get("timing", {}) | clock(family_of(bundle).load(bundle), device)
-    return Measured(
-        {**bundle.metrics, "timing": timing}, load_file(bundle.folder / "profiles.safetensors"), {}
-    )
+    return verify.together(known(bundle), Measured({"timing": timing}, {}, {}))
 
 
 def with_way(bundle: Bundle, device: torch.device) -> Measured:
@@ -81,8 +87,22 @@ def with_way(bundle: Bundle, device: torch.device) -> Measured:
     judge = judged.judge_for(bundle.config["data"])
     if judge is None:
         raise ValueError(f"no judge is here that could choose samples of {bundle.name}")
-    known = Measured(bundle.metrics, load_file(bundle.folder / "profiles.safetensors"), {})
-    return verify.together(known, family.way(family_of(bundle).load(bundle), judge, device))
+    return verify.together(known(bundle), family.way(family_of(bundle).load(bundle), judge, device))
+
+
+def with_probe(bundle: Bundle, folder: str, device: torch.device) -> Measured:
+    """All that was measured, with what is read from every layer; raises ValueError where nothing is."""
+    family = trained_family_of(bundle)
+    if family.probed is None:
+        raise ValueError(f"no layers are read for the family {bundle.family}")
+    pictures = verify.pictures_of(bundle, folder)
+    model = family_of(bundle).load(bundle)
+    return verify.together(known(bundle), family.probed(model, *pictures, device))
+
+
+def known(bundle: Bundle) -> Measured:
+    """All that was measured."""
+    return Measured(bundle.metrics, load_file(bundle.folder / "profiles.safetensors"), {})
 
 
 def rewritten(bundle: Bundle, measured: Measured) -> Bundle:

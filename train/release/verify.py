@@ -17,7 +17,7 @@ from core.errors import AtelierError
 from core.families import family_of, open_bundle
 from core.pictures import images
 from core.pictures.data import PictureSet
-from train.ddpm import way
+from train.ddpm import layer_probe, way
 from train.families import trained_family_of
 from train.judge import judged
 from train.run import loop, sets
@@ -88,10 +88,11 @@ def recompute(
     *,
     with_judge: bool,
     with_way: bool = False,
+    with_probe: bool = False,
     t_star_pictures: int | None = None,
 ) -> Measured:
-    """Figures, arrays and sheets of a bundle afresh, those of the judge and the way that it chooses where
-    asked for.
+    """Figures, arrays and sheets of a bundle afresh, those of the judge, the way that it chooses and what is
+    read from every layer where asked for.
 
     ``t_star_pictures`` as ``judged.of_ddpm`` takes it.
     """
@@ -105,6 +106,8 @@ def recompute(
         metrics=kept(bundle.metrics, family.of_training) | found.metrics,
         profiles=kept(bundle.profiles, family.of_training) | found.profiles,
     )
+    if with_probe and family.probed:
+        found = together(found, family.probed(model, train_set, test_set, device))
     with_judge, with_way = with_judge and bool(family.judged), with_way and bool(family.way)
     judge = judged.judge_for(about) if with_judge or with_way else None
     if judge is None:
@@ -137,7 +140,10 @@ def card_of(bundle: bundles.Bundle, metrics: dict) -> str:
         card = trained_family_of(bundle).card(bundle.config, metrics, bundle.history)
         if "judged" in metrics:
             card += judged.card_section(metrics["judged"])
-        return card + way.card_section(metrics[way.KIND]) if way.KIND in metrics else card
+        for more in (layer_probe, way):
+            if more.KIND in metrics:
+                card += more.card_section(metrics[more.KIND])
+        return card
     except KeyError as absent:  # a figure that the comparison reports
         return f"no card without {absent}"
 
@@ -223,6 +229,7 @@ def main(arguments: argparse.Namespace) -> int:
         device,
         with_judge=bool(stored),
         with_way=way.KIND in bundle.metrics,
+        with_probe=layer_probe.KIND in bundle.metrics,
         t_star_pictures=stored.get("t_star", {}).get("pictures", 0),
     )
     wrong = compare_figures(bundle.metrics, measured.metrics)
