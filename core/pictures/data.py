@@ -12,7 +12,7 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -254,6 +254,54 @@ def load_split(name: str, split: str, most: int = 0, selection: Selection = "sha
     )
 
 
+def load_rows(name: str, split: str, rows: np.ndarray) -> Pictures:
+    """Pictures uint8 (R, 32, 32, 3) of a split that is at hand, by their places (R,) in it.
+
+    Only the blocks of the files that hold them are read, and no other picture is decoded. Raises what
+    ``load_split`` raises.
+    """
+    source = _source(name)
+    files = find_split(name, split)
+    if files is None:
+        raise missing(name, split)
+    found: dict[int, Pictures] = {}
+    before = 0  # pictures in the blocks before this one
+    for file in files:
+        table = _read(file, parquet.ParquetFile)
+        _check_layout(table.schema_arrow.names, table.metadata.num_rows, file, source)
+        for block in range(table.num_row_groups):
+            past = before + table.metadata.row_group(block).num_rows
+            wanted = np.unique(rows[(rows >= before) & (rows < past)])
+            if len(wanted):
+                column = _block(file, table, block, source.image_column).take(wanted - before)
+                for row, place in zip(column.to_pylist(), wanted, strict=True):
+                    found[int(place)] = _decode(row, file, int(place))
+            before = past
+    if len(rows) and (rows.min() < 0 or rows.max() >= before):
+        raise ValueError(f"rows must be 0 to {before - 1}, got {rows.min()} to {rows.max()}")
+    return np.stack([found[int(place)] for place in rows])
+
+
+def split_labels(name: str, split: str) -> np.ndarray:
+    """Labels int64 (N,) of a split that is at hand; no picture is read. Raises what ``load_split`` does."""
+    source = _source(name)
+    files = find_split(name, split)
+    if files is None:
+        raise missing(name, split)
+    found = []
+    for file in files:
+        table = _read(file, parquet.ParquetFile)
+        _check_layout(table.schema_arrow.names, table.metadata.num_rows, file, source)
+        column = _read(file, lambda _file, table=table: table.read(columns=[source.label_column]))
+        found.append(_labels(column, source, file))
+    return np.concatenate(found)
+
+
+def _block(file: Path, table: parquet.ParquetFile, block: int, column: str) -> pyarrow.ChunkedArray:
+    read = _read(file, lambda _file: table.read_row_group(block, columns=[column]))
+    return read.column(column)
+
+
 def _read(file: Path, reader: Callable[[Path], Content]) -> Content:
     try:
         return reader(file)
@@ -269,8 +317,12 @@ def _read(file: Path, reader: Callable[[Path], Content]) -> Content:
 
 def _read_table(file: Path, source: DataSource) -> pyarrow.Table:
     table = _read(file, parquet.read_table)
-    missing = {source.image_column, source.label_column} - set(table.column_names)
-    if missing or table.num_rows == 0:
+    _check_layout(table.column_names, table.num_rows, file, source)
+    return table
+
+
+def _check_layout(names: Sequence[str], count: int, file: Path, source: DataSource) -> None:
+    if {source.image_column, source.label_column} - set(names) or count == 0:
         raise AtelierError(
             "data-layout",
             "{file} has no rows with the columns {image} and {label}: it is not {repo}.",
@@ -279,7 +331,6 @@ def _read_table(file: Path, source: DataSource) -> pyarrow.Table:
             label=source.label_column,
             repo=source.repo,
         )
-    return table
 
 
 def _labels(table: pyarrow.Table, source: DataSource, file: Path) -> np.ndarray:

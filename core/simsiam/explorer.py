@@ -79,6 +79,10 @@ class SimSiamExplorer:
         x = images.to_tensor(picture[None])
         return [_view(x, drawn.rows(slice(i, i + 1))) for i in range(count)]
 
+    def features(self, pictures: Pictures, *, trained: bool = True) -> np.ndarray:
+        """h (P, 8w), the backbone's features, of pictures (P, 32, 32, 3)."""
+        return _outputs(self._model(trained), images.to_tensor(pictures))["h"].numpy()
+
     def similarity(
         self, first: Pictures, second: Pictures, *, trained: bool = True
     ) -> dict[Layer, np.ndarray]:
@@ -144,10 +148,24 @@ class SimSiamExplorer:
             )
         return held["bank_features"], held["bank_labels"].astype(np.int64)
 
-    def vote(self, picture: Pictures, k: int, temperature: float) -> Vote:
-        """What the ``k`` nearest training pictures of the bank say of one picture (32, 32, 3)."""
-        bank, labels = (torch.from_numpy(part) for part in self.bank)
-        h = _outputs(self._trained, images.to_tensor(picture[None]))["h"]
+    def vote(
+        self,
+        picture: Pictures,
+        k: int,
+        temperature: float,
+        *,
+        untrained_bank: np.ndarray | None = None,
+    ) -> Vote:
+        """What the ``k`` nearest training pictures of the bank say of one picture (32, 32, 3).
+
+        With ``untrained_bank`` (N, 8w), the features that the untrained network gives the pictures of the
+        bank, it is that network which is asked.
+        """
+        trained = untrained_bank is None
+        held, classes = self.bank
+        bank = torch.from_numpy(held if trained else untrained_bank)
+        labels = torch.from_numpy(classes)
+        h = torch.from_numpy(self.features(picture[None], trained=trained))
         found = neighbours.find(h, bank, k=k)
         scores = neighbours.vote(found, labels, len(self.class_names), temperature)
         predicted = neighbours.predict(found, scores, labels)
@@ -187,6 +205,36 @@ def _view(x: Tensor, drawn: ViewParameters) -> View:
     shown = tuple(Stage(name, images.to_pictures(view)[0]) for name, view in views.stages(x, drawn))
     plain = {name: part[0].tolist() for name, part in drawn._asdict().items()}
     return View(plain, shown, images.to_pictures(views.apply(x, drawn))[0])
+
+
+# ---------------------------------------------------------------- views of growing strength
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """Views of a picture at S strengths from the same random numbers, ``count`` of each.
+
+    ``boxes`` (S, count, 4): top, left, height, width of the crops in pixels. ``views`` (S, count, 32, 32, 3).
+    """
+
+    boxes: np.ndarray
+    views: Pictures
+
+
+def views_by_strength(
+    picture: Pictures, recipe: Views, strengths: Sequence[float], seed: int, count: int = 2
+) -> Strengths:
+    """What ``SimSiamExplorer.views`` gives of ``recipe.scaled(s)`` for every s, in one batch."""
+    drawn = [
+        recipe.scaled(float(strength)).draw(count, images.SIZE, torch.Generator().manual_seed(seed))
+        for strength in strengths
+    ]
+    together = ViewParameters(*(torch.cat(part) for part in zip(*drawn, strict=True)))
+    x = images.to_tensor(picture[None]).expand(len(together.flip), -1, -1, -1)
+    made = images.to_pictures(views.apply(x, together))
+    return Strengths(
+        together.box.numpy().reshape(-1, count, 4), made.reshape(-1, count, *made.shape[1:])
+    )
 
 
 # ---------------------------------------------------------------- golden output

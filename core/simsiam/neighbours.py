@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -137,6 +138,36 @@ def accuracy(
     neighbours = find(queries, bank, k)
     predicted = predict(neighbours, vote(neighbours, labels, classes, temperature), labels)
     return float((predicted == query_labels.to(predicted.device)).double().mean())
+
+
+# ---------------------------------------------------------------- which of two is nearer
+
+ROUNDING = 1e-5
+"""Cosines that differ by less are equal to rounding: float32 has 24 binary digits, and a sum of d = 2,048
+products is off by about sqrt(d) 2^-23 = 5e-6."""
+
+
+@dataclass(frozen=True)
+class Nearer:
+    """Of ``count`` comparisons: in how many the first cosine is the higher one, in how many neither is."""
+
+    first: int
+    ties: int
+    count: int
+
+    @property
+    def decided(self) -> int:
+        """Comparisons in which the two can be told apart."""
+        return self.count - self.ties
+
+
+def nearer(first: np.ndarray, second: np.ndarray, rounding: float = ROUNDING) -> Nearer:
+    """How often the cosines ``first`` (N,) are higher than ``second`` (N,), by more than ``rounding``."""
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"first and second must be (N,) alike, got {first.shape}, {second.shape}")
+    apart = first.astype(float) - second
+    tied = np.abs(apart) <= rounding
+    return Nearer(int(((apart > 0) & ~tied).sum()), int(tied.sum()), len(apart))
 
 
 def _labels_of(neighbours: Neighbours, labels: Tensor) -> Tensor:

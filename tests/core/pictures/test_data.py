@@ -3,12 +3,22 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 from huggingface_hub import constants
 from PIL import Image
 
 from core.errors import AtelierError
-from core.pictures.data import download_split, find_split, load_folder, load_split, select
+from core.pictures.data import (
+    download_split,
+    find_split,
+    load_folder,
+    load_rows,
+    load_split,
+    select,
+    split_labels,
+)
 
 SVHN = Path("ufldl-stanford/svhn/cropped_digits")
 
@@ -225,6 +235,50 @@ def test_a_picture_that_cannot_be_read_is_reported(folder, write_shard, digits, 
 def test_a_picture_of_another_size_is_reported(folder, write_shard, digits):
     write_shard(folder / "train-00000-of-00001.parquet", digits[0][:, :28, :28], digits[1])
     assert refusal(load_split, "svhn", "train") == "data-picture-size"
+
+
+@pytest.mark.parametrize("rows", [[0], [5, 0, 3], [4, 4, 1]])
+def test_pictures_are_read_by_their_places(folder, write_shard, digits, rows):
+    pictures, labels = digits
+    write_shard(folder / "train-00001-of-00002.parquet", pictures[4:], labels[4:])
+    write_shard(folder / "train-00000-of-00002.parquet", pictures[:4], labels[:4])
+    assert np.array_equal(split_labels("svhn", "train"), labels)
+    found = load_rows("svhn", "train", np.array(rows, dtype=int))
+    assert np.array_equal(found, pictures[rows])
+    assert found.dtype == np.uint8
+
+
+def test_pictures_in_other_places_are_not_decoded(folder, write_shard, digits):
+    pictures, labels = digits
+    file = folder / "train-00000-of-00001.parquet"
+    write_shard(file, pictures, labels)
+    table = parquet.read_table(file)
+    rows = table.column("image").to_pylist()
+    rows[2] = {**rows[2], "bytes": b"no picture"}
+    place = table.column_names.index("image")
+    kind = table.schema.field("image").type
+    damaged = table.set_column(place, "image", pyarrow.array(rows, kind))
+    parquet.write_table(damaged, file, row_group_size=2)
+    assert np.array_equal(load_rows("svhn", "train", np.array([1, 5, 3])), pictures[[1, 5, 3]])
+    assert refusal(load_rows, "svhn", "train", np.array([2])) == "data-picture-unreadable"
+
+
+@pytest.mark.parametrize("row", [-1, 6])
+def test_places_that_do_not_exist_are_refused(folder, write_shard, digits, row):
+    write_shard(folder / "train-00000-of-00001.parquet", *digits)
+    with pytest.raises(ValueError, match="rows must be 0 to 5"):
+        load_rows("svhn", "train", np.array([0, row]))
+
+
+@pytest.mark.parametrize("read", [split_labels, lambda *a: load_rows(*a, np.array([0]))])
+def test_single_pictures_are_missing_and_damaged_as_a_whole_split_is(
+    folder, write_shard, digits, read
+):
+    assert refusal(read, "svhn", "train") == "data-missing"
+    write_shard(folder / "train-00000-of-00001.parquet", *digits, "picture")
+    assert refusal(read, "svhn", "train") == "data-layout"
+    (folder / "train-00000-of-00001.parquet").write_bytes(b"PAR1 and no more")
+    assert refusal(read, "svhn", "train") == "data-damaged"
 
 
 def test_a_fingerprint_changes_with_a_pixel_and_with_a_label(folder, write_shard, digits):

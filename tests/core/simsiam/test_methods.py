@@ -619,3 +619,34 @@ def test_changes_grow_in_proportion_up_to_their_limits():
 def test_a_strength_below_nought_is_refused():
     with pytest.raises(ValueError, match=r"^strength must be 0 or more, got -0.1"):
         STANDARD.scaled(-0.1)
+
+
+# ---------------------------------------------------------------- features, the vote before training
+
+
+def test_features_are_those_of_the_network(bundle, explorer, pictures):
+    x = images.to_tensor(pictures)
+    with torch.no_grad():
+        trained = methods.from_bundle(bundle).features(x).numpy()
+        untrained = methods.untrained(bundle).features(x).numpy()
+    np.testing.assert_allclose(explorer.features(pictures), trained, atol=1e-5)
+    np.testing.assert_allclose(explorer.features(pictures, trained=False), untrained, atol=1e-5)
+    assert np.abs(trained - untrained).max() > 1e-3
+
+
+def test_the_vote_before_training_is_that_of_the_untrained_network(explorer, pictures):
+    """Every picture of the bank is another one of these, or its mirror image."""
+    _features, labels = explorer.bank
+    both = np.concatenate([pictures, pictures[:, :, ::-1]])
+    shown = both[np.arange(len(labels)) % len(both)]
+    bank = explorer.features(shown, trained=False)
+    h = explorer.features(pictures[:1], trained=False)[0].astype(float)
+    cosines = bank @ h / np.linalg.norm(bank, axis=1) / np.linalg.norm(h)
+    order = np.argsort(-cosines.astype(np.float32), kind="stable")[:5]
+    found = explorer.vote(pictures[0], 5, 0.1, untrained_bank=bank)
+    np.testing.assert_allclose(found.similarity, cosines[order], atol=1e-5)
+    assert set(labels[found.index]) == set(found.labels)
+    weights = np.exp(found.similarity.astype(float) / 0.1)
+    scores = np.bincount(found.labels, weights / weights.sum(), minlength=len(found.scores))
+    np.testing.assert_allclose(found.scores, scores, atol=1e-5)
+    assert found.similarity[0] == pytest.approx(1, abs=1e-6)  # the picture itself

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from core.simsiam.neighbours import Neighbours, accuracy, find, predict, vote
+from core.simsiam.joint_embedding import cosine_similarity
+from core.simsiam.neighbours import (
+    ROUNDING,
+    Neighbours,
+    accuracy,
+    find,
+    nearer,
+    predict,
+    vote,
+)
 
 CLASSES = 4
 
@@ -330,3 +339,36 @@ def test_labels_of_other_lengths_are_refused():
         accuracy(x, y + 4, x, y, CLASSES)
     with pytest.raises(ValueError, match=r"^queries must be \(N, d\) with N at least 1"):
         accuracy(x[:0], y[:0], x, y, CLASSES)
+
+
+# ---------------------------------------------------------------- which of two is nearer
+
+
+def test_the_nearer_are_counted_and_equals_are_not_misses():
+    first = np.array([0.9, 0.2, 1.0, 1.0, 0.5])
+    second = np.array([0.1, 0.3, 1.0, 1.0 - ROUNDING / 2, 0.5 + 2 * ROUNDING])
+    found = nearer(first, second)
+    assert (found.first, found.ties, found.count, found.decided) == (1, 2, 5, 3)
+    swapped = nearer(second, first)
+    assert (swapped.first, swapped.ties) == (found.decided - found.first, found.ties)
+
+
+def test_what_is_called_rounding_is_rounding_and_no_more():
+    """Cosines in single precision of vectors as long as SimSiam's z, some of them nearly parallel."""
+    rows = drawn(200, 2048, seed=3).double()
+    worst = 0.0
+    for apart in (1.0, 0.1, 1e-3, 0.0):
+        others = rows + apart * drawn(200, 2048, seed=4).double()
+        exact = torch.nn.functional.cosine_similarity(rows, others, dim=1)
+        single = cosine_similarity(rows.float(), others.float())
+        worst = max(worst, float((single.double() - exact).abs().max()))
+    assert worst < ROUNDING / 2  # two such cosines are compared
+    equal = drawn(50, 2048, seed=5)
+    collapsed = cosine_similarity(equal, equal * torch.linspace(0.5, 2, 50)[:, None]).numpy()
+    assert nearer(collapsed, np.ones_like(collapsed)).ties == 50
+
+
+def test_only_rows_of_one_length_are_compared():
+    for first, second in ((np.ones(3), np.ones(4)), (np.ones((2, 2)), np.ones((2, 2)))):
+        with pytest.raises(ValueError, match="first and second must be"):
+            nearer(first, second)

@@ -8,7 +8,10 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional as TF
 
+from core.pictures import images
+from core.pictures.shapes import Shape, draw
 from core.simsiam import views
+from core.simsiam.explorer import views_by_strength
 from core.simsiam.views import HARDER, STANDARD, ViewParameters, Views, apply, stages
 
 COUNT, SIZE = 6, 32
@@ -567,3 +570,32 @@ def test_standard_views_are_those_of_the_paper():
     """Appendix D: crops from a fifth, 0.4 and 0.1 of jitter at 0.8, grey at 0.2, no blur."""
     assert Views(0.2, 4 / 3, 0.5, 0.8, 0.4, 0.4, 0.4, 0.1, 0.2) == STANDARD
     assert not any(getattr(STANDARD, name) for name in ("rotation", "solarize", "jigsaw", "cutout"))
+
+
+# ---------------------------------------------------------------- views of growing strength
+
+
+@pytest.mark.parametrize("recipe", [STANDARD, EVERYTHING])
+def test_views_by_strength_are_those_of_the_scaled_recipe(seeded, recipe):
+    picture, strengths = draw(Shape(kind="truck")), [0.0, 0.5, 1.0, 1.75]
+    found = views_by_strength(picture, recipe, strengths, seed=4)
+    assert found.views.shape == (4, 2, SIZE, SIZE, 3)
+    x = images.to_tensor(picture[None]).expand(2, -1, -1, -1)
+    for place, strength in enumerate(strengths):
+        scaled = recipe.scaled(strength)
+        parameters = scaled.draw(2, SIZE, seeded(4))
+        np.testing.assert_array_equal(found.boxes[place], parameters.box.numpy())
+        alone = images.to_pictures(apply(x, parameters))
+        assert np.abs(found.views[place].astype(int) - alone).max() <= 1  # of 255
+
+
+def test_at_no_strength_a_view_is_the_picture_or_its_mirror_image():
+    picture = draw(Shape(kind="ship"))
+    found = views_by_strength(picture, STANDARD, [0.0], seed=0, count=16)
+    mirrored = picture[:, ::-1]
+    as_it_is = [np.array_equal(view, picture) for view in found.views[0]]
+    turned = [np.array_equal(view, mirrored) for view in found.views[0]]
+    assert all(one or other for one, other in zip(as_it_is, turned, strict=True))
+    assert any(as_it_is)
+    assert any(turned)
+    assert (found.boxes == [0, 0, SIZE, SIZE]).all()
