@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -13,7 +14,17 @@ ROOT = str(Path(__file__).parents[1])
 if ROOT not in sys.path:  # Streamlit puts the folder of this script there, not the project's
     sys.path.insert(0, ROOT)
 
-from pages.shared import carried, controls, guests, library, links, share, site  # noqa: E402
+from core.errors import AtelierError  # noqa: E402
+from pages.shared import (  # noqa: E402
+    carried,
+    controls,
+    guests,
+    library,
+    links,
+    preferred,
+    share,
+    site,
+)
 from pages.shared.text import _  # noqa: E402
 
 CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 4rem; }</style>"
@@ -35,11 +46,16 @@ def show(navigate: Callable[[], Callable[[], None]]) -> None:
     with st.sidebar:
         controls.choose_language()
         share.copy_link()
+        models = st.container()
         picture = st.container()
     page = navigate()
     links.begin()
     guests.from_link(library.own_commits)
     guests.keep_in_link()
+    with suppress(AtelierError):  # pages say what is wrong with a manifest
+        preferred.from_link()
+        preferred.keep_in_link()
+        preferred.show(models)
     above = st.empty()
     page()
     carried.show(picture)

@@ -51,8 +51,7 @@ def test_anyones_bundle_opens_from_the_field_and_by_its_link(connected, browser,
 
     tab.locator(FIELD).first.fill("someone/vae")
     tab.locator(OPEN).click()
-    tab.wait_for_selector("text=someone/vae@")
-    tab.wait_for_selector("text=is open: choose it")
+    tab.wait_for_selector(".st-key-preferred_vae :text('someone/vae@')")
     tab.get_by_role("link", name="Latent space").click()
     about(tab)
     tab.wait_for_selector(f"text=someone/vae@{hub.commit[:7]} · {hub.commit[:12]}")

@@ -10,7 +10,7 @@ from huggingface_hub import constants
 from core.families import open_bundle
 from pages.shared import guests, library
 from pages.vae.latent_space import DESK
-from tests.pages.opening import components, turned_to
+from tests.pages.opening import checked, components, turned_to
 
 COMMIT, OTHER = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 PLACE = f"user/vae@{COMMIT}"
@@ -39,6 +39,10 @@ def said(at):
 def submitted(at, place):
     at.text_input(key="checkpoints_place").set_value(place)
     return next(b for b in at.button if b.label == "Open").click().run()
+
+
+def details(at, name):
+    return checked(at.button(key=f"checkpoints_more_{name}").click().run())
 
 
 def manifest_of(tmp_path, bundle, **changes):
@@ -85,18 +89,32 @@ def test_a_guest_stays_when_the_page_changes(open_page, cached):
     assert at.selectbox[0].value == NAME
 
 
-def test_the_field_opens_a_bundle_and_shows_it(open_page, cached):
+def test_the_field_opens_a_bundle_for_all_pages(open_page, cached):
     at = submitted(open_page("checkpoints"), PLACE)
-    assert f"{NAME} is open" in said(at)
+    assert at.query_params["bundle"] == PLACE
+    assert [NAME in toast.value for toast in at.toast] == [True]
+    assert at.button(key="preferred_undo_vae")
+    turned_to(at, "interpolation")
+    assert at.selectbox[0].value == NAME
+    details(turned_to(at, "checkpoints"), NAME)
     assert at.selectbox(key=KEY).value == NAME
     assert at.metric[0].value == open_bundle(cached).digest
     assert f"Hub: user/vae, revision {COMMIT}" in said(at)
-    assert at.dataframe[0].value["name"][0] == NAME
+
+
+def test_our_own_model_comes_back_while_the_guest_stays(open_page, cached):
+    at = submitted(open_page("checkpoints"), PLACE)
+    at.button(key="preferred_undo_vae").click().run()
+    assert at.query_params["model"] == "vae-svhn"
+    turned_to(at, "interpolation")
+    assert at.selectbox[0].value == "vae-svhn"
     assert at.query_params["bundle"] == PLACE
+    link = open_page("interpolation", bundle=PLACE, model="vae-svhn")
+    assert link.selectbox[0].value == "vae-svhn"
 
 
 def test_a_copy_of_the_cache_says_that_it_is_one(open_page, cached):
-    at = submitted(open_page("checkpoints"), PLACE)
+    at = details(submitted(open_page("checkpoints"), PLACE), NAME)
     assert "The Hub could not be reached: this is the copy in the cache." in said(at)
 
 
@@ -155,10 +173,11 @@ def test_only_a_few_guests_are_kept(open_page, cached, tiny_bundle):
     for commit in commits:
         shutil.copytree(tiny_bundle, cached.parent / commit)
         submitted(at, f"user/vae@{commit}")
-    theirs = [f"user/vae@{commit[:7]}" for commit in commits]
-    names = list(at.dataframe[0].value["name"])
-    assert names[: guests.MOST] == theirs[1:]
-    assert theirs[0] not in names
+    theirs = {f"user/vae@{commit[:7]}" for commit in commits}
+    keys = [str(button.key) for button in at.button]
+    cards = [k.removeprefix("checkpoints_more_") for k in keys if k.startswith("checkpoints_more_")]
+    assert set(cards[: guests.MOST]) == theirs - {f"user/vae@{commits[0][:7]}"}
+    assert not theirs & set(cards[guests.MOST :])
 
 
 def test_french_is_spoken_too(open_page, cached):
@@ -166,7 +185,8 @@ def test_french_is_spoken_too(open_page, cached):
     at.text_input(key="checkpoints_place").set_value(PLACE)
     next(b for b in at.button if b.label == "Ouvrir").click().run()
     assert not at.exception
-    assert "est ouvert" in said(at)
+    assert at.button(key="preferred_undo_vae")
+    assert at.toast
 
 
 # ---------------------------------------------------------------- the manifest's own
@@ -187,10 +207,9 @@ def test_a_bundle_of_the_manifest_in_the_cache_is_offered(open_page, monkeypatch
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(manifest_of(tmp_path, cached)))
     at = open_page("latent_space")
     assert "VAE of the Hub" in at.selectbox[0].options
-    table = open_page("checkpoints").dataframe[0].value.set_index("name")
-    assert table.loc["vae-hub", "origin"] == "Hub, cached"
-    assert table.loc["vae-hub", "hash"] == "verified"
-    assert table.loc["vae-hub", "revision"] == COMMIT[:12]
+    at = open_page("checkpoints", checkpoints_bundle="vae-hub")
+    assert f"Hub: user/vae, revision {COMMIT}" in said(at)
+    assert "is the one that was published" in said(at)
 
 
 def test_a_family_that_is_only_on_the_hub_says_where_to_fetch_it(
@@ -205,7 +224,7 @@ def test_a_family_that_is_only_on_the_hub_says_where_to_fetch_it(
 
 
 def test_a_guest_is_deleted_from_the_cache(open_page, cached):
-    at = submitted(open_page("checkpoints"), PLACE)
+    at = details(submitted(open_page("checkpoints"), PLACE), NAME)
     at.button(key=f"checkpoints_forget_{NAME}").click().run()
     assert not at.exception
     assert "Deleted from the cache" in said(at)
@@ -217,33 +236,3 @@ def test_a_guest_is_deleted_from_the_cache(open_page, cached):
 def test_embedded_bundles_cannot_be_deleted(open_page):
     at = open_page("checkpoints", checkpoints_bundle="vae-svhn")
     assert not [b for b in at.button if b.label == "Delete from the cache"]
-
-
-def test_two_bundles_stand_side_by_side(open_page):
-    at = open_page(
-        "checkpoints", checkpoints_bundle="ddpm-svhn-500", checkpoints_beside="ddpm-svhn-1000"
-    )
-    figures, configuration = (frame.value.set_index("") for frame in at.dataframe[-2:])
-    first, second = "1. ddpm-svhn-500", "2. ddpm-svhn-1000"
-    stored = [
-        json.loads((library.own_manifest().root / name / "metrics.json").read_text())["test"][
-            "eps_mse"
-        ]
-        for name in ("ddpm-svhn-500", "ddpm-svhn-1000")
-    ]
-    shown = figures.loc["test.eps_mse", [first, second]]
-    assert list(shown) == [f"{value:.4f}" for value in stored]
-    assert configuration.loc["architecture.schedule.T", first] == "500"
-    assert configuration.loc["architecture.schedule.T", second] == "1,000"
-    assert "family" not in configuration.index
-    (chart,) = at.get("plotly_chart")
-    assert len(json.loads(chart.proto.spec)["data"]) == 2
-
-
-def test_the_history_is_that_of_the_bundle(open_page):
-    at = open_page("checkpoints", checkpoints_bundle="vae-svhn", checkpoints_column="test_kl")
-    (chart,) = at.get("plotly_chart")
-    drawn = json.loads(chart.proto.spec)["data"][0]
-    rows = json.loads((library.own_manifest().root / "vae-svhn" / "history.json").read_text())
-    assert drawn["y"] == [row["test_kl"] for row in rows]
-    assert f"vae-svhn · {library.bundle('vae-svhn').digest[:6]}" == drawn["name"]

@@ -72,4 +72,5 @@ def test_a_damaged_bundle_is_refused_and_the_page_goes_on(open_page, monkeypatch
     at = open_page("latent_space")
     assert ["sha256" in error.value for error in at.error] == [True]
     checkpoints = open_page("checkpoints")
-    assert "refused" in checkpoints.dataframe[0].value.to_csv()
+    assert ["sha256" in caption.value for caption in checkpoints.caption].count(True) == 1
+    assert "checkpoints_more_ddpm-svhn-500" in [button.key for button in checkpoints.button]

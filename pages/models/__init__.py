@@ -1,0 +1,1 @@
+"""What the page Checkpoints tells of a model: its card, its row among others, its details."""
