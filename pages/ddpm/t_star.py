@@ -9,8 +9,9 @@ from core.ddpm.explorer import DDPMExplorer, Restoration, SamplerSettings
 from core.ddpm.restoration import crossing, find_t_star, noised, spread, sweep, wilson
 from core.judge.similarity import psnr, ssim
 from core.pictures.images import Pictures
-from pages.ddpm.parts import purification, restored, t_star_of_set
-from pages.shared import controls, figures, library, live, loaders, picking
+from pages.ddpm.parts import prediction, restored, t_star_of_set
+from pages.shared import controls, figures, library, links, live, loaders, picking, site
+from pages.shared.controls import LANGUAGE_PARAMETER
 from pages.shared.picking import Picked
 from pages.shared.text import (
     N_,
@@ -23,7 +24,6 @@ from pages.shared.text import (
     plain_errors,
 )
 
-VIEWS = {"find": N_("Find t*"), "purify": N_("Undo an attack")}
 WAYS: dict[str, tuple[str, SamplerSettings]] = {
     "ddim-50": ("DDIM 50", SamplerSettings("ddim", 50)),
     "ddim-20": ("DDIM 20", SamplerSettings("ddim", 20)),
@@ -45,44 +45,37 @@ def words(code: str | None) -> str:
 
 def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
     """Sampler, levels as pages count them, number of draws, seed."""
-    left, middle, right = st.columns(3, gap="large")
     T = explorer.T
-    with left:
-        codes = {code: title for code, (title, _way) in WAYS.items()}
-        code = controls.choice(_("Sampler"), codes, "tstar_way")
-    with middle:
-        low, high = controls.span(
-            _("Levels t′, from – to"), 1, T, (max(1, T // 25), 4 * T // 5), f"tstar_span_{T}"
-        )
-        count = controls.whole(_("How many levels"), 3, 24, 12, "tstar_levels")
-    with right:
-        draws = controls.whole(
-            _("Draws of noise per level"),
-            1,
-            8,
-            4,
-            "tstar_draws",
-            help=_("Each draw is the same noise at every level, so that one thing varies."),
-        )
-        seed = controls.seed("tstar_seed")
+    codes = {code: title for code, (title, _way) in WAYS.items()}
+    code = controls.choice(_("Sampler"), codes, "tstar_way")
+    low, high = controls.span(
+        _("Levels t′, from – to"), 1, T, (max(1, T // 25), 4 * T // 5), f"tstar_span_{T}"
+    )
+    count = controls.whole(_("How many levels"), 3, 24, 12, "tstar_levels")
+    draws = controls.whole(
+        _("Draws of noise per level"),
+        1,
+        8,
+        4,
+        "tstar_draws",
+        help=_("Each draw is the same noise at every level, so that one thing varies."),
+    )
+    seed = controls.seed("tstar_seed")
     levels = np.linspace(low, max(high, low + 1), count).round().astype(int)
     return code, tuple(int(level) for level in np.unique(levels.clip(1, T))), draws, seed
 
 
 def chosen_pictures(explorer: DDPMExplorer) -> list[Picked]:
     """One picture or several."""
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        picked = picking.picture("tstar", explorer.bundle, default="maker")
-    with right:
-        count = controls.whole(
-            _("How many pictures"),
-            1,
-            4,
-            1,
-            "tstar_count",
-            help=_("Those that follow the chosen one; an upload and a photo stand alone."),
-        )
+    picked = picking.picture("tstar", explorer.bundle, default="maker")
+    count = controls.whole(
+        _("How many pictures"),
+        1,
+        4,
+        1,
+        "tstar_count",
+        help=_("Those that follow the chosen one; an upload and a photo stand alone."),
+    )
     if picked is None:
         return []
     return picking.companions("tstar", explorer.bundle, picked, count)
@@ -145,9 +138,14 @@ def swept(
 # ---------------------------------------------------------------- the page
 
 
-def find(explorer: DDPMExplorer, picked: list[Picked], above: live.Place) -> None:
-    """The settings and what follows from them; at ``above`` the pictures that move with t'."""
-    code, levels, draws, seed = asked(explorer)
+def find(
+    explorer: DDPMExplorer,
+    picked: list[Picked],
+    above: live.Place,
+    settings: tuple[str, tuple[int, ...], int, int],
+) -> None:
+    """What follows from settings; at ``above`` the pictures that move with t'."""
+    code, levels, draws, seed = settings
     if not picked:
         st.info(_("Choose a picture to start from."))
         return
@@ -180,10 +178,13 @@ def find(explorer: DDPMExplorer, picked: list[Picked], above: live.Place) -> Non
             st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
             return
         found = restored.SweepResult(explorer, loaders.judge(), picked, back, compared, way, seed)
+        guess = prediction.made(explorer.T, request.pictures)
+        revealed = guess != prediction.NONE
         with above.container():
-            restored.at_level(found, index)
-        restored.result(found, index)
-        restored.three_ways(found)
+            restored.at_level(found, index, revealed=revealed)
+        if revealed:
+            restored.result(found, index, guess)
+            restored.three_ways(found)
 
 
 def unfinished(now: Restoration) -> None:
@@ -215,7 +216,23 @@ def quick_look(
     return back
 
 
+def moved_away() -> None:
+    """Opens the page of attacks for a link to the view that this page once had, with what the link says."""
+    if not {"purify", "Undo an attack"} & set(links.values("tstar_view")):
+        return
+    kept = [
+        LANGUAGE_PARAMETER,
+        *(f"purify_{name}" for name in ("attack", "levels", "steps", "seed")),
+    ]
+    said = {name: links.values(name) for name in kept}
+    said |= {f"attack_{name}": links.values(f"tstar_{name}") for name in picking.DIGIT}
+    st.switch_page(
+        site.UNDO_AN_ATTACK.page(), query_params={name: one for name, one in said.items() if one}
+    )
+
+
 def main() -> None:
+    moved_away()
     head(
         _("Finding t*"),
         _(
@@ -226,17 +243,15 @@ def main() -> None:
     )
     with plain_errors():
         above = st.empty()
-        left, right = st.columns([3, 2], gap="large")
-        with left:
-            view = controls.choice(_("What to do"), VIEWS, "tstar_view")
-        with right:
+        left, right = st.columns(2, gap="large")
+        with right, st.expander(_("Model, sampler, levels, seed"), icon=":material/tune:"):
             explorer = loaders.ddpm(controls.bundle_name("ddpm", "tstar_bundle"))
-        if view == "find":
-            find(explorer, chosen_pictures(explorer), above)
-            t_star_of_set.show(explorer)
-            explained()
-        else:
-            purification.show(explorer, picking.picture("tstar", explorer.bundle, default="maker"))
+            settings = asked(explorer)
+        with left, st.expander(_("Another picture"), icon=":material/image_search:"):
+            picked = chosen_pictures(explorer)
+        find(explorer, picked, above, settings)
+        t_star_of_set.show(explorer)
+        explained()
 
 
 def explained() -> None:
@@ -252,7 +267,7 @@ def explained() -> None:
             "needs less of the picture. Compare models at the same noise, not at the same t: "
             "t\\* of T = 500 and of T = 1000 are other numbers for one amount of noise.\n\n"
             "**Thresholds** are conventions, so each can be moved: half of the draws with the same "
-            "digit; 15 dB; an SSIM of 0.5 in 7 × 7 windows; and in the judge's features the "
+            "digit; 15 dB; an SSIM of 0.5 in 7 × 7 windows; and in the classifier's features the "
             "median distance of two test digits of different class. All levels and draws go "
             "through the network together: those at lower t′ join as t falls."
         )

@@ -87,6 +87,9 @@ DDPM_TRAINING = PageEntry(
     "ddpm-training",
 )
 T_STAR = PageEntry("pages.ddpm.t_star", N_("Finding t*"), ":material/flaky:", "t-star")
+UNDO_AN_ATTACK = PageEntry(
+    "pages.ddpm.undo_an_attack", N_("Undo an attack"), ":material/shield:", "undo-an-attack"
+)
 VAE_AND_DDPM = PageEntry(
     "pages.ddpm.vae_and_ddpm", N_("VAE against DDPM"), ":material/compare:", "vae-and-ddpm"
 )
@@ -110,6 +113,7 @@ SECTIONS: dict[str, tuple[PageEntry, ...]] = {
         ADDING_NOISE,
         DENOISING,
         T_STAR,
+        UNDO_AN_ATTACK,
         VAE_AND_DDPM,
         DDPM_LENGTHS,
         INSIDE_THE_UNET,
@@ -210,7 +214,6 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
             "2.2 c",
             N_("**Noise to t', denoise**: find t\\*, where the picture is lost"),
             T_STAR,
-            {"tstar_view": "find"},
         ),
         Item("2.2 d", N_("**Final samples**, beside those of the VAE"), VAE_AND_DDPM),
         Item("2.3 a", N_("**T = 500, 1000, 1500**: time against quality"), DDPM_LENGTHS),

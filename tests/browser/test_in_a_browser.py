@@ -197,6 +197,7 @@ def test_a_sweep_runs_live_stops_and_goes_on(tab):
 
 def test_an_attack_is_undone_by_a_link(tab):
     go(tab, "t-star", tstar_view="Undo an attack", purify_levels=12, purify_attack="FGSM")
+    tab.wait_for_url("**/undo-an-attack?*")  # where the view of this link is now
     tab.wait_for_selector("img[alt='The attacked picture']")
     about(tab)
     tab.wait_for_selector("text=attack: FGSM 12/255")
@@ -204,7 +205,7 @@ def test_an_attack_is_undone_by_a_link(tab):
     before = source(tab, "img[alt='The attacked picture']")
     slider(tab, "Largest change").press("Home")
     wait_for_another(tab, before, "img[alt='The attacked picture']")
-    tab.wait_for_selector("text=The judge still reads 7")
+    tab.wait_for_selector("text=The classifier still reads 7")
 
 
 def test_fresh_seeds_give_fresh_samples_of_both(tab):

@@ -14,6 +14,7 @@ from core.judge.explorer import Comparison, JudgeExplorer
 from core.pictures.images import Pictures, to_tensor
 from pages.browser import film
 from pages.browser.timeline import timeline
+from pages.ddpm.parts import prediction
 from pages.shared import controls, figures, library, loaders
 from pages.shared.colours import GREY, MARK, SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
@@ -21,20 +22,22 @@ from pages.shared.picking import Picked
 from pages.shared.text import N_, _, number, percent, plain_errors
 
 CRITERIA: dict[Criterion, str] = {
-    "digit": N_("The judge keeps the digit"),
+    "digit": N_("The digit stays the same"),
     "psnr": "PSNR",
     "ssim": "SSIM",
-    "features": N_("Distance in the judge's features"),
+    "features": N_("Distance in the classifier's features"),
 }
 AXES: dict[Criterion, str] = {
     "digit": N_("share of draws with the same digit"),
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
-    "features": N_("distance in the judge's features"),
+    "features": N_("distance in the classifier's features"),
 }
 COLOUR = SYMBOL_COLOURS["x_hat"]
 STRIP_TILE = 92
-FILM_WIDTH = 480
+FILM_WIDTH = 560
+FEW_DRAWS = 2
+"""Up to so many stand in one row with the original."""
 UNRELATED = 32
 """Samples of the bundle's last sheet that stand for pictures which know nothing of this one."""
 
@@ -140,6 +143,8 @@ def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
         if not np.isfinite(found.t):
             return _("**t\\* is {t}** of {T}.").format(t=where, T=T) + " " + few
         low, high = levels[levels <= found.t].max(), levels[levels >= found.t].min()
+        if low == high:  # half of the draws at this very level
+            return _("**t\\* is {t}** of {T}.").format(t=where, T=T) + " " + few
         words = _("**t\\* lies between {low} and {high}** of {T}.")
         return words.format(low=number(low, 0), high=number(high, 0), T=T) + " " + few
     return _("**t\\* is {t}** of {T}; interval (bootstrap over {draws} draws): {interval}.").format(
@@ -148,8 +153,11 @@ def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
 
 
 @st.fragment
-def at_level(found: SweepResult, index: int) -> None:
-    """What came back of one picture at t': runs again by itself when the timeline is let go."""
+def at_level(found: SweepResult, index: int, *, revealed: bool) -> None:
+    """What came back of one picture at t': runs again by itself when the timeline is let go.
+
+    Before the answer is ``revealed``, without what the classifier reads, and with the question for t*.
+    """
     with plain_errors():
         levels = [int(t) for t in found.t]
         t = timeline("t′", levels, "tstar_t", default=levels[len(levels) // 2])
@@ -169,43 +177,68 @@ def at_level(found: SweepResult, index: int) -> None:
         after = [
             film.Cell(
                 source,
-                [verdict(found, index, level, draw) for level in range(len(levels))],
+                [verdict(found, index, level, draw) for level in range(len(levels))]
+                if revealed
+                else _("draw {number}").format(number=draw + 1),
                 _("Draw {number}, restored from noise of level {t}").format(
                     number=draw + 1, t=film.STOP
                 ),
             )
             for draw, source in enumerate(ends)
         ]
-        film.show(
-            "tstar_film",
-            "tstar_t",
-            [
-                film.Row(first, widest=FILM_WIDTH),
-                film.Row(after, "strip", _("What came back, draw by draw")),
-            ],
-        )
+        rows = [film.Row([*first, *after], widest=figures.WIDE)]
+        if draws > FEW_DRAWS:
+            rows = [
+                film.Row(part, widest=FILM_WIDTH) for part in (first, after[:4], after[4:]) if part
+            ]
+        strips = [
+            film.Row(
+                [
+                    film.Cell(
+                        source,
+                        str(level),
+                        _("Draw {number}, restored from noise of level {t}").format(
+                            number=draw + 1, t=level
+                        ),
+                        at=at,
+                    )
+                    for at, level in enumerate(levels)
+                ],
+                "strip",
+                _("draw {number}").format(number=draw + 1),
+            )
+            for draw, source in enumerate(ends[:FEW_DRAWS])
+        ]
+        film.show("tstar_film", "tstar_t", [*rows, *strips])
+        if not revealed:
+            prediction.ask(t)
         provenance = found.provenance(index)
         figures.about(
             replace(provenance, settings={**provenance.settings, "t′": t}),
             "t_star_level",
             png=lambda: figures.grid(np.stack([original, *(one[place] for one in frames)]), 4),
-            rows=lambda: [row for row in table(found, index) if row["t"] == t],
+            rows=(lambda: [row for row in table(found, index) if row["t"] == t])
+            if revealed
+            else None,
             gif=lambda: moving(found, index),
         )
 
 
 def verdict(found: SweepResult, index: int, level: int, draw: int) -> str:
-    """What the judge says of a draw, and how near it is to the picture: two lines."""
+    """What the classifier reads in a draw, whether that is the picture's digit, and how near the draw is to
+    the picture: two lines.
+    """
     seen, scores = found.compared.after, found.compared.scores
     digit = found.judge.class_names[seen.digit[index, level, draw]]
+    mark = "✓" if scores["digit"][index, level, draw] else "✗"
     return (
-        f"{digit} · {percent(float(seen.confidence[index, level, draw]))}\n"
+        f"{mark} {digit} · {percent(float(seen.confidence[index, level, draw]))}\n"
         f"{number(float(scores['psnr'][index, level, draw]), 1)} dB"
     )
 
 
 @st.fragment
-def result(found: SweepResult, index: int) -> None:
+def result(found: SweepResult, index: int, guess: int) -> None:
     """Everything that follows from a sweep: runs again by itself when a criterion is chosen."""
     with plain_errors():
         left, right = st.columns([5, 3], gap="large", vertical_alignment="bottom")
@@ -216,6 +249,8 @@ def result(found: SweepResult, index: int) -> None:
         scores = found.compared.scores[criterion][index]
         t_star = find_t_star(found.t, scores, rule)
         st.markdown(f"### {said(t_star, found.t, found.explorer.T, scores.shape[1])}")
+        if words := prediction.compared(guess, t_star, found.t):
+            st.markdown(words)
         meaning(found, index, t_star)
         too_easy(found, index, criterion, rule)
         grid(found, index, t_star, criterion)
@@ -233,7 +268,7 @@ def result(found: SweepResult, index: int) -> None:
 def meaning(found: SweepResult, index: int, t_star: TStar) -> None:
     """What is left of the picture at t*."""
     before = found.compared.before
-    words = _("In the original the judge reads {digit} (p = {p}).").format(
+    words = _("In the original a digit classifier reads {digit} (p = {p}).").format(
         digit=found.judge.class_names[before.digit[index]],
         p=number(float(before.confidence[index]), 2),
     )
@@ -260,17 +295,15 @@ def too_easy(found: SweepResult, index: int, criterion: Criterion, rule: Rule) -
 
 
 def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) -> None:
-    """Original, noised, one look and every draw, by level; a line where t* lies."""
-    back, original = found.back, found.picked[index].picture
-    L = len(back.t)
+    """Noised, one look and every draw, by level; a line where t* lies. The original stands above."""
+    back = found.back
     draws = back.now.shape[2]
     rows = [
-        np.broadcast_to(original, (L, *original.shape)),
         back.noised[index, :, 0],
         back.glance[index, :, 0],
         *(back.now[index, :, draw] for draw in range(draws)),
     ]
-    labels = [_("original"), "x_t", _("one shot")]
+    labels = ["x_t", _("one shot")]
     labels += [_("draw {number}").format(number=draw + 1) for draw in range(draws)]
     divided = int(np.searchsorted(found.t, t_star.t, side="right"))
     sheet = figures.matrix(
@@ -435,7 +468,9 @@ def strips(found: SweepResult, index: int, t_star: TStar) -> None:
             labels,
             columns=4,
             width=STRIP_TILE * min(4, len(labels)),
-            alt=_("Draws restored from t′ = {t}, with the judge's answer").format(t=found.t[place]),
+            alt=_("Draws restored from t′ = {t}, and what the classifier reads").format(
+                t=found.t[place]
+            ),
         )
 
 
@@ -458,7 +493,7 @@ def differing(found: SweepResult, index: int) -> None:
     figures.chart(
         figure,
         "tstar_spread",
-        _("Distance between the draws of one level in the judge's features, against t′"),
+        _("Distance between the draws of one level in the classifier's features, against t′"),
         found.provenance(index),
         lambda: [
             {"t": int(t), "distance": float(a), "digits": k}
@@ -468,7 +503,7 @@ def differing(found: SweepResult, index: int) -> None:
     )
     st.markdown(
         _(
-            "Number of different digits that the judge sees in the draws: {few} at t′ = {low}, {many} "
+            "Number of different digits that the classifier reads in the draws: {few} at t′ = {low}, {many} "
             "at t′ = {high}. Where the draws part, x_t no longer remembers the picture: what comes "
             "back is a sample."
         ).format(low=found.t[0], few=kinds[0], high=found.t[-1], many=kinds[-1])
@@ -477,7 +512,7 @@ def differing(found: SweepResult, index: int) -> None:
 
 def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
     """t* of every picture that was swept."""
-    st.subheader(_("The pictures beside each other"), anchor=False)
+    st.subheader(_("The pictures next to one another"), anchor=False)
     scores = found.compared.scores[criterion]
     all_found = [find_t_star(found.t, each, rule) for each in scores]
     figures.strip(
@@ -566,7 +601,7 @@ def three_ways(found: SweepResult) -> None:
                 Column("psnr_db", "PSNR (dB)", digits(1)),
                 Column("ssim", "SSIM", digits(2)),
                 Column("distance_in_features", _("distance in features"), digits(2)),
-                Column("judge_sees", _("the judge sees")),
+                Column("judge_sees", _("read as")),
                 Column("p", "p", digits(2)),
             ],
         )

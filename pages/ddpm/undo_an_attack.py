@@ -1,21 +1,35 @@
-"""The second view of the t* page: a small attack on the judge, undone by noising and denoising."""
+"""Undo an attack: a change that fools the digit classifier, and noise that hides it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ddpm.explorer import DDPMExplorer, SamplerSettings
+from core.ddpm.explorer import DDPMExplorer, Restoration, SamplerSettings
 from core.ddpm.restoration import wilson
 from core.judge.adversarial import fgsm, loss_gradient, pgd
-from core.judge.explorer import Attack, JudgeExplorer
+from core.judge.explorer import Attack, JudgeExplorer, Verdicts
 from core.pictures.images import Pictures
-from pages.shared import controls, figures, loaders
+from pages.browser import film
+from pages.browser.timeline import timeline
+from pages.shared import controls, figures, loaders, picking
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
-from pages.shared.text import N_, _, coloured, formula, mechanism, number, percent, plain_errors
+from pages.shared.text import (
+    N_,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    percent,
+    plain_errors,
+)
 
 ATTACKS: dict[Attack, str] = {"pgd": "PGD", "fgsm": "FGSM"}
 WAY = SamplerSettings("ddim", 50)
@@ -32,22 +46,45 @@ COLOURS = {
 CURVES = {"clean": N_("clean pictures"), "fgsm": "FGSM", "pgd": "PGD"}
 
 
-def show(explorer: DDPMExplorer, one: Picked | None) -> None:
+def main() -> None:
     """One picture attacked and purified, then the figures of the test set."""
+    head(
+        _("Undo an attack"),
+        _(
+            "A change that is hardly visible makes a digit classifier read **another digit**. Noise hides the "
+            "change, and denoising takes the noise away. Move t′: where is the digit back, and where is it "
+            "lost?"
+        ),
+    )
     with plain_errors():
-        st.markdown(
-            _(
-                "A change that is hardly visible makes the judge read another digit. Noise hides the "
-                "change, denoising takes the noise away: **is the digit back, and from which t′ "
-                "on is it another one?**"
-            )
-        )
+        with st.expander(_("Another picture, another attack"), icon=":material/tune:"):
+            left, right = st.columns([3, 2], gap="large")
+            with right:
+                explorer = loaders.ddpm(controls.bundle_name("ddpm", "purify_bundle"))
+                attack = asked()
+            with left:
+                one = picking.picture("attack", explorer.bundle, default="maker")
         if one is None:
             st.info(_("Choose a picture to start from."))
         else:
-            one_picture(explorer, one)
+            one_picture(explorer, one, attack)
         over_test_set(explorer)
         explained()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The attack that a visitor wants, but for its size: that one is under the hand."""
+
+    kind: Attack
+    steps: int
+    seed: int
+
+
+def asked() -> Asked:
+    kind = controls.choice(_("Attack"), ATTACKS, "purify_attack")
+    steps = controls.whole(_("Steps of PGD"), 1, 40, 10, "purify_steps") if kind == "pgd" else 1
+    return Asked(kind, steps, controls.seed("purify_seed"))
 
 
 # ---------------------------------------------------------------- one picture
@@ -60,43 +97,39 @@ def louder(picture: Pictures, attacked: Pictures) -> Pictures:
 
 
 @st.fragment
-def one_picture(explorer: DDPMExplorer, one: Picked) -> None:
+def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
     """Attack, purify, judge: runs again by itself."""
     with plain_errors():
-        judge = loaders.judge()
-        left, middle, right = st.columns(3, gap="large")
-        with left:
-            kind = controls.choice(_("Attack"), ATTACKS, "purify_attack")
-        with middle:
-            levels = controls.whole(
-                _("Largest change (grey levels of 255)"), 0, 32, 8, "purify_levels"
-            )
-        with right:
-            steps = 1
-            if kind == "pgd":
-                steps = controls.whole(_("Steps of PGD"), 1, 40, 10, "purify_steps")
-            seed = controls.seed("purify_seed")
+        judge, kind, seed = loaders.judge(), attack.kind, attack.seed
+        levels = controls.whole(_("Largest change (grey levels of 255)"), 0, 32, 8, "purify_levels")
         clean = judge.judge(one.picture[None])
         label = int(clean.digit[0])
-        attacked = loaders.attacked(one.picture, label, kind, levels=levels, steps=steps, seed=seed)
+        attacked = loaders.attacked(
+            one.picture, label, kind, levels=levels, steps=attack.steps, seed=seed
+        )
         fooled = judge.judge(attacked[None])
         names = judge.class_names
-        figures.row(
-            [
-                (one.picture, answer(names, clean.digit[0], clean.confidence[0]), _("The picture")),
-                (
-                    louder(one.picture, attacked),
-                    _("the change, {times} times as strong").format(times=LOUDER),
-                    _("The change that the attack makes"),
-                ),
-                (
-                    attacked,
-                    answer(names, fooled.digit[0], fooled.confidence[0]),
-                    _("The attacked picture"),
-                ),
-            ],
-            width=figures.WIDE,
-        )
+        with st.container(width=figures.ROW):
+            figures.pairs(
+                [
+                    (
+                        one.picture,
+                        answer(names, clean.digit[0], clean.confidence[0]),
+                        _("The picture"),
+                    ),
+                    (
+                        louder(one.picture, attacked),
+                        _("the change, {times} times as strong").format(times=LOUDER),
+                        _("The change that the attack makes"),
+                    ),
+                    (
+                        attacked,
+                        answer(names, fooled.digit[0], fooled.confidence[0]),
+                        _("The attacked picture"),
+                    ),
+                ],
+                across=3,
+            )
         settings = {
             _("picture"): one.words,
             _("attack"): f"{ATTACKS[kind]} {levels}/255",
@@ -114,7 +147,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked) -> None:
         )
         if fooled.digit[0] == label:
             st.markdown(
-                _("The judge still reads {digit}: try a larger change, or PGD.").format(
+                _("The classifier still reads {digit}: try a larger change, or PGD.").format(
                     digit=names[label]
                 )
             )
@@ -122,7 +155,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked) -> None:
 
 
 def answer(names: tuple[str, ...], digit: int, p: float) -> str:
-    return _("the judge: {digit}, p = {p}").format(digit=names[digit], p=number(float(p), 2))
+    return _("read as {digit}, p = {p}").format(digit=names[digit], p=number(float(p), 2))
 
 
 def purified(
@@ -140,18 +173,51 @@ def purified(
     seen = judge.judge(back.now[0])  # (L, D)
     t = back.t + 1
     right = (seen.digit == label).mean(axis=1)
-    sheet = figures.matrix(
-        np.moveaxis(back.now[0], 0, 1),
-        [_("draw {number}").format(number=draw + 1) for draw in range(DRAWS)],
-        [str(level) for level in t],
-        alt=_("The attacked picture, noised to rising levels t′ and denoised"),
-        factor=4,
-    )
     settings = settings | {
         _("sampler"): _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
     }
     provenance = Provenance(explorer.bundle, True, back.seconds, settings)
-    figures.about(provenance, "purified", png=lambda: sheet)
+    denoised(judge, back, seen, label, provenance)
+    share_of_draws(judge, t, seen, right, label, provenance)
+
+
+def denoised(
+    judge: JudgeExplorer, back: Restoration, seen: Verdicts, label: int, provenance: Provenance
+) -> None:
+    """What comes back from t', draw by draw, under the hand."""
+    stops = [int(level) + 1 for level in back.t]
+    sources = film.several(np.moveaxis(back.now[0], 1, 0))
+    timeline("t′", stops, "purify_t", default=stops[len(stops) // 2])
+    cells = [
+        film.Cell(
+            source,
+            [
+                f"{'✓' if digit == label else '✗'} {judge.class_names[digit]} · {percent(float(p))}"
+                for digit, p in zip(seen.digit[:, draw], seen.confidence[:, draw], strict=True)
+            ],
+            _("Draw {number} of the attacked picture, noised to {t} and denoised").format(
+                number=draw + 1, t=film.STOP
+            ),
+        )
+        for draw, source in enumerate(sources)
+    ]
+    film.show("purify_film", "purify_t", [film.Row(cells, widest=figures.ROW)])
+    figures.about(
+        provenance,
+        "purified",
+        png=lambda: figures.grid(back.now[0].reshape(-1, *back.now.shape[3:]), DRAWS),
+    )
+
+
+def share_of_draws(
+    judge: JudgeExplorer,
+    t: np.ndarray,
+    seen: Verdicts,
+    right: np.ndarray,
+    label: int,
+    provenance: Provenance,
+) -> None:
+    """How many draws are read as before the attack, by level."""
     low, high = wilson(right, DRAWS)
     figure = go.Figure()
     interval = _("Wilson interval (90%)")
@@ -181,7 +247,7 @@ def purified(
     figures.chart(
         figure,
         "purified_curve",
-        _("Share of purified draws that the judge reads as before the attack, against t′"),
+        _("Share of purified draws that the classifier reads as before the attack, against t′"),
         provenance,
         lambda: rows,
         height=320,
@@ -222,11 +288,15 @@ def over_test_set(explorer: DDPMExplorer) -> None:
         figure.add_trace(figures.band(t, *wilson(right, stored["pictures"]), COLOURS[kind]))
         figure.add_trace(figures.line(t, right, _(title), COLOURS[kind], markers=True))
     figure.update_xaxes(title=_("t′ of the purification; 0: none"))
-    figure.update_yaxes(title=_("accuracy of the judge"), range=[-0.03, 1.03], tickformat=".0%")
+    figure.update_yaxes(
+        title=_("accuracy of the classifier"), range=[-0.03, 1.03], tickformat=".0%"
+    )
     figures.chart(
         figure,
         "purified_test_set",
-        _("Accuracy of the judge on clean and attacked test digits against t′ of purification"),
+        _(
+            "Accuracy of the classifier on clean and attacked test digits against t′ of purification"
+        ),
         Provenance(
             explorer.bundle,
             live=False,
@@ -246,12 +316,11 @@ def over_test_set(explorer: DDPMExplorer) -> None:
     best = int(arrays["purified_pgd"].argmax())
     st.markdown(
         _(
-            "Without purification the judge is right about {clean} of these {count} clean digits, "
+            "Without purification the classifier is right about {clean} of these {count} clean digits, "
             "{fgsm} of those attacked by FGSM and {pgd} of those attacked by PGD; shaded: "
             "Wilson intervals (90%). Best against PGD is "
-            "t′ = {t}: the judge is right about {back} of the attacked digits and {price} of the "
-            "clean ones. Too little noise leaves "
-            "the attack, too much loses the digit."
+            "t′ = {t}: the classifier is right about {back} of the attacked digits and {price} of the "
+            "clean ones. Too little noise leaves the attack, too much loses the digit."
         ).format(
             clean=percent(stored["accuracy_clean"], 1),
             count=number(stored["pictures"], 0),
@@ -265,7 +334,7 @@ def over_test_set(explorer: DDPMExplorer) -> None:
     st.warning(
         _(
             "The attacker here does **not know** of the purification. One who does, and attacks "
-            "judge and denoising together, succeeds far more often (Athalye, Carlini & Wagner "
+            "classifier and denoising together, succeeds far more often (Athalye, Carlini & Wagner "
             "2018; Lee & Kim 2023): these curves show an effect, not a defence."
         )
     )
@@ -274,7 +343,7 @@ def over_test_set(explorer: DDPMExplorer) -> None:
 def explained() -> None:
     mechanism(
         _(
-            "The attack adds to every value the small step that raises the judge's loss most: each "
+            "The attack adds to every value the small step that raises the classifier's loss most: each "
             "is hardly visible, together they all push the same way. From some t′ on the noise is "
             "larger than the step, and it has no direction: it drowns the change and, as long as "
             "t′ is small, not the digit. The way back then ends at a picture that the diffusion model finds "

@@ -1,0 +1,67 @@
+"""Undo an attack: what the page shows is what the core computes."""
+
+import numpy as np
+
+from core.ddpm.explorer import SamplerSettings
+from core.pictures.house_number import HouseNumber, draw
+from pages.ddpm.undo_an_attack import DRAWS, SHARES
+from pages.shared import library, loaders
+from tests.pages.opening import components, frames
+
+NAME = "ddpm-svhn-1000"
+PICTURE = draw(HouseNumber())
+
+
+def source(at, alt):
+    return next(
+        img.url for image in at.main.image for img in image.proto.imgs if img.alt.startswith(alt)
+    )
+
+
+def said(at, words):
+    texts = [*at.markdown, *at.info, *at.caption, *at.error, *at.warning]
+    return next((str(e.value) for e in texts if words in str(e.value)), "")
+
+
+def test_whether_the_judge_still_reads_the_digit_is_what_it_says(open_page):
+    judge = loaders.judge()
+    before = judge.judge(PICTURE[None])
+    attacked = judge.attack(PICTURE[None], before.digit, "pgd")
+    fooled = judge.judge(attacked).digit[0] != before.digit[0]
+    none = open_page("undo_an_attack", purify_levels="0")
+    assert said(none, f"The classifier still reads {before.digit[0]}")
+    assert bool(said(open_page("undo_an_attack"), "The classifier still reads")) is not bool(fooled)
+
+
+def test_a_larger_attack_looks_different(open_page):
+    small, large = (
+        source(open_page("undo_an_attack", purify_levels=levels), "The attacked picture")
+        for levels in ("4", "16")
+    )
+    assert small != large
+
+
+def test_purified_accuracies_are_the_stored_ones(open_page):
+    stored = library.bundle(NAME).metrics["judged"]["purification"]
+    words = said(open_page("undo_an_attack"), "Without purification the classifier is right")
+    assert f"{100 * stored['accuracy_clean']:.1f}%" in words
+    assert f"{100 * stored['accuracy_pgd']:.1f}%" in words
+
+
+def test_what_moves_with_t_is_what_came_back_from_there(open_page):
+    at = open_page("undo_an_attack", purify_levels="16")
+    judge = loaders.judge()
+    label = judge.judge(PICTURE[None]).digit
+    attacked = judge.attack(PICTURE[None], label, "pgd", levels=16)
+    levels = [round(share * 1000) - 1 for share in SHARES]
+    *_, whole = loaders.ddpm(NAME).restore(SamplerSettings("ddim", 50), attacked, levels, DRAWS, 0)
+    assert components(at)["purify_t_hand"]["stops"] == (whole.t + 1).tolist()
+    (row,) = components(at)["purify_film"]["rows"]
+    seen = judge.judge(whole.now[0])
+    for which, cell in enumerate(row["cells"]):
+        np.testing.assert_array_equal(
+            frames(at, "purify_film", cell["alt"]), whole.now[0, :, which]
+        )
+        marks = [words.split()[:2] for words in cell["label"]]
+        digits = seen.digit[:, which]
+        assert marks == [["✓" if digit == label[0] else "✗", str(digit)] for digit in digits]
