@@ -13,8 +13,9 @@ from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
 from pages.browser import film
 from pages.browser.timeline import timeline
+from pages.ddpm.parts import lengths_samples, lengths_trade
 from pages.shared import controls, figures, library, loaders, picking, training
-from pages.shared.colours import GREY, SYMBOL_COLOURS
+from pages.shared.colours import SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.picking import Picked
 from pages.shared.text import (
@@ -27,7 +28,6 @@ from pages.shared.text import (
     number,
     percent,
     plain_errors,
-    scientific,
 )
 
 ALIGNMENTS = {
@@ -36,7 +36,6 @@ ALIGNMENTS = {
     "t": N_("Same t"),
 }
 COLOURS = (SYMBOL_COLOURS["eps"], SYMBOL_COLOURS["x"], SYMBOL_COLOURS["x_t"])
-SHEET = 24
 
 
 def unequal(explorers: list[DDPMExplorer]) -> None:
@@ -48,9 +47,11 @@ def unequal(explorers: list[DDPMExplorer]) -> None:
             _(
                 "All of these models began with the weights of {name}, and each then trained as "
                 "long as the others, with its own T."
-            ).format(name=start[-1])
+            ).format(name=f"`{start[-1]}`")
             if len(set(epochs.values())) == 1
-            else _("All of these models began with the weights of {name}.").format(name=start[-1])
+            else _("All of these models began with the weights of {name}.").format(
+                name=f"`{start[-1]}`"
+            )
         )
     if len(set(epochs.values())) > 1:
         st.warning(
@@ -273,7 +274,7 @@ def by_level(explorers: list[DDPMExplorer]) -> None:
             figures.line(
                 x,
                 arrays["level_eps_mse"],
-                f"T = {explorer.T} · {explorer.bundle.digest}",
+                f"T = {explorer.T}",
                 colour,
                 markers=True,
             )
@@ -291,6 +292,7 @@ def by_level(explorers: list[DDPMExplorer]) -> None:
             explorers[0].bundle,
             live=False,
             settings={_("over"): _("{count} test pictures").format(count=number(tested, 0))},
+            also=[one.bundle for one in explorers[1:]],
         ),
         lambda: [
             {
@@ -308,147 +310,29 @@ def by_level(explorers: list[DDPMExplorer]) -> None:
     )
 
 
-def trade(explorers: list[DDPMExplorer]) -> None:
-    """Training time, sampling time and quality of each, as a table and a chart."""
-    st.subheader(_("Time and quality"), anchor=False)
-    rows = figures_of(explorers)
-    floor = explorers[0].bundle.metrics["samples"]["frechet_real_against_real"]
-    table_of_trade(rows)
-    figure = chart_of_trade(rows, floor)
-    device = explorers[0].bundle.metrics["timing"]["device"]
-    samples = explorers[0].bundle.metrics["samples"]
-    figures.chart(
-        figure,
-        "lengths_trade",
-        _("Frechet distance against sampling time, one point a model"),
-        Provenance(
-            explorers[0].bundle,
-            live=False,
-            settings={
-                _("device"): device,
-                _("samples"): samples["samples"],
-                _("sampler"): _("{sampler}, {steps} steps").format(
-                    sampler="DDIM", steps=samples["steps"]
-                ),
-            },
-        ),
-        lambda: rows,
-    )
-    st.markdown(
-        _(
-            "Training costs the same whatever T: each of its steps visits one level a "
-            "picture. An epoch is timed alone; the minutes are those of the run, whatever else its "
-            "machine did. **Sampling by all steps costs T calls of the network.** The Frechet "
-            "distance is between Gaussians fitted to pictures in the first {components} "
-            "principal components of the pixels: it sees colour and coarse shape, not "
-            "digits; lower is nearer to real."
-        ).format(components=samples["components"])
-    )
-
-
-def figures_of(explorers: list[DDPMExplorer]) -> list[dict]:
-    """One row a model: lengths, seconds, quality."""
-    rows = []
-    for explorer in explorers:
-        metrics, settings = explorer.bundle.metrics, explorer.bundle.config["training"]
-        rows.append(
-            {
-                "T": explorer.T,
-                "alpha_bar_end": metrics["schedule"]["alpha_bar_end"],
-                "epochs": settings["epochs_done"],
-                "epochs_in_words": training.epochs_in_words(explorer.bundle),
-                "seconds_an_epoch": metrics["timing"].get("seconds_an_epoch", float("nan")),
-                "training_minutes": explorer.bundle.history[-1]["seconds_total"] / 60,
-                "trained_on": settings["device"],
-                "seconds_all_steps": metrics["timing"]["seconds_a_picture_all_steps"],
-                "seconds_50_steps": metrics["timing"]["seconds_a_picture_50_steps"],
-                "eps_mse": metrics["test"]["eps_mse"],
-                "frechet": metrics["samples"]["frechet_pixel_components"],
-                "sharpness": metrics["samples"]["sharpness"],
-            }
-        )
-    return rows
-
-
-def table_of_trade(rows: list[dict]) -> None:
-    figures.table(
-        rows,
-        [
-            Column("T", "T", int),
-            Column("alpha_bar_end", _("ᾱ at the end"), scientific),
-            Column("epochs_in_words", _("epochs")),
-            Column("seconds_an_epoch", _("seconds per epoch"), digits(1)),
-            Column("training_minutes", _("last run, min"), digits(1)),
-            Column("trained_on", _("last run on")),
-            Column("seconds_all_steps", _("all steps, s"), digits(2)),
-            Column("seconds_50_steps", _("50 steps, s"), digits(2)),
-            Column("eps_mse", _("error of the noise"), digits(4)),
-            Column("frechet", _("Frechet, pixels"), digits(1)),
-            Column("sharpness", _("sharpness"), digits(1)),
-        ],
-    )
-
-
-def chart_of_trade(rows: list[dict], floor: float) -> go.Figure:
-    """Frechet distance against seconds a picture; ``floor``: that of real pictures."""
-    figure = go.Figure(
-        go.Scatter(
-            x=[row["seconds_all_steps"] for row in rows],
-            y=[row["frechet"] for row in rows],
-            mode="markers+text",
-            text=[f"T = {row['T']}" for row in rows],
-            textposition="top center",
-            marker={"size": 16, "color": list(COLOURS[: len(rows)])},
-            showlegend=False,
-        )
-    )
-    figure.add_hline(
-        floor,
-        line_dash="dot",
-        line_color=GREY,
-        annotation_text=_("real against real: {value}").format(value=number(floor, 1)),
-        annotation_position="bottom left",
-    )
-    slowest = max(row["seconds_all_steps"] for row in rows)
-    figure.update_xaxes(title=_("seconds per picture, all steps"), range=[0, 1.2 * slowest])
-    top = 1.3 * max(floor, *(row["frechet"] for row in rows))
-    figure.update_yaxes(title=_("Frechet distance, pixel components"), range=[0, top])
-    return figure
-
-
-def sheets(explorers: list[DDPMExplorer]) -> None:
-    """Samples of each by all of its steps, from the same seeds."""
-    st.subheader(_("Samples by all T steps"), anchor=False)
-    for column, explorer in zip(st.columns(len(explorers)), explorers, strict=True):
-        with column:
-            bundle = explorer.bundle
-            shown = library.sheet(bundle, "ancestral", max(bundle.progress("ancestral")), SHEET)
-            st.markdown(f"**T = {explorer.T}**")
-            figures.sheet(
-                shown, columns=4, alt=_("Samples of the model with T = {T}").format(T=explorer.T)
-            )
-            figures.about(
-                Provenance(bundle, live=False, settings={_("seeds"): f"0 – {SHEET - 1}"}),
-                f"samples_{bundle.name}",
-                png=lambda shown=shown: figures.grid(shown, 4),
-            )
-
-
 def main() -> None:
     head(
         "T = 500, 1000, 1500",
         _(
-            "Three models, the same network and the same data; what differs is the number of noise "
-            "levels. **Is more better?** Align them by t and they disagree; align them by "
-            "noise and they see the same."
+            "Three models with the same network and data, which differ in the number of noise levels. "
+            "Samples from the same seeds: **is a larger T always better?**"
         ),
     )
     with plain_errors():
         names = [entry.name for entry in library.require_bundles("ddpm", own=True)]
         names.sort(key=lambda name: loaders.ddpm(name).T)
         explorers = [loaders.ddpm(name) for name in names]
-        above = st.container()
+        lengths_samples.show(explorers, COLOURS)
         unequal(explorers)
+        lengths_trade.show(explorers, COLOURS)
+        st.subheader(_("One picture, three models"), anchor=False)
+        st.markdown(
+            _(
+                "Align the models by t and they disagree; align them by noise and they see the same. "
+                "What counts is how much noise there is, not its number."
+            )
+        )
+        above = st.container()
         left, right = st.columns([3, 2], gap="large")
         with left:
             picked = picking.picture("lengths", explorers[0].bundle, default="maker")
@@ -459,17 +343,16 @@ def main() -> None:
         else:
             with above:
                 st.fragment(one_look)(names, picked, seed)
-        trade(explorers)
-        sheets(explorers)
         by_level(explorers)
+        st.subheader(_("All figures"), anchor=False)
+        lengths_trade.table(explorers)
         mechanism(
             _(
                 "All three use β from 0.0001 to 0.02, unscaled, as the assignment has it. More "
                 "steps therefore mean more noise in the end: after 500 steps ᾱ is still {a}, "
-                "after 1000 {b}, after 1500 {c}. **T = 500 does not reach pure "
-                "noise**, yet sampling starts from pure noise: the model is shown something there "
-                "that it never saw in training, and colours and brightness drift. T = 1500 spends "
-                "its last third on levels where nothing is left to see."
+                "after 1000 {b}, after 1500 {c}. **T = 500 does not reach pure noise**, yet sampling "
+                "starts from pure noise: the model meets something there that it never saw in training. "
+                "T = 1500 spends its last third on levels where nothing is left to see."
             ).format(
                 a=number(float(NoiseSchedule.linear(500).alphas_cumprod[-1]), 4),
                 b=number(float(NoiseSchedule.linear(1000).alphas_cumprod[-1]), 5),

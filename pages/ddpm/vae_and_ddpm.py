@@ -1,4 +1,4 @@
-"""VAE against DDPM: samples of both side by side, judged by the same judge."""
+"""VAE against DDPM: samples of both side by side, a blind test, and what one digit classifier says."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from core.judge.model import SURE
 from core.judge.nearest import nearest
 from core.pictures.images import sharpness
 from core.vae.model import VAE
-from pages.ddpm.parts import final_figures, judge_trust, samples
-from pages.ddpm.parts.final_figures import classes_seen, stored_figures
+from pages.ddpm.parts import blind_test, copies, final_figures, judge_trust, samples
+from pages.ddpm.parts.final_figures import across, classes_seen, stored_figures
 from pages.ddpm.parts.samples import ModelSamples
-from pages.shared import controls, data_sets, figures, library, loaders
+from pages.shared import controls, figures, library, loaders
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.questions import question
@@ -49,7 +49,7 @@ COLOURS = {
 MUCH, LITTLE = 0.5, 0.2
 BLURRED = 0.85
 MANY_BLANKS = 0.4
-# Of how many pictures without a digit the judge may be sure before its sureness is doubted.
+# Of how many pictures without a digit the classifier may be sure before its sureness is doubted.
 FEW_SURE = 0.05
 
 
@@ -74,10 +74,10 @@ def quality_columns() -> list[Column]:
         Column("samples_of", _("samples of")),
         Column("pictures", _("pictures"), digits(0)),
         Column("sharpness", _("sharpness"), digits(1)),
-        Column("sure", _("the judge is sure"), percent),
+        Column("sure", _("the classifier is sure"), percent),
         Column("digits_seen", _("digits seen"), digits(0)),
         Column("diversity", _("diversity"), digits(2)),
-        Column("frechet", _("Frechet, judge's features"), digits(2)),
+        Column("frechet", _("Frechet distance"), digits(2)),
         Column("seconds_a_sample", _("seconds per sample"), digits(4)),
     ]
 
@@ -92,13 +92,13 @@ def live_figures(
         quality_row(drawn.title, quality, drawn.seconds_a_sample)
         for drawn, quality in zip(both, found, strict=True)
     ]
-    figures.table(rows, quality_columns())
+    across(rows, quality_columns())
     count = found[0].count
     st.caption(
         _(
-            "Frechet distance in the judge's features to all test digits. With only {count} samples the "
-            "number is inflated: {count} real digits would also score about {chance}, not 0. Compare the final "
-            "figures below, over far more samples."
+            "Frechet distance to all test digits in the classifier's features. With only {count} samples "
+            "this number is inflated: {count} real digits would also score about {chance}, not 0. Compare "
+            "the figures below, over far more samples."
         ).format(count=count, chance=number(loaders.frechet_of_count(count), 1))
     )
     figures.about([drawn.provenance for drawn in both], "quality_of_samples", rows=lambda: rows)
@@ -127,7 +127,7 @@ def answers(both: list[ModelSamples], found: list[SampleQuality], sure_from: flo
         st.markdown(words)
     st.caption(
         _(
-            "Yes: the judge is sure of at least {much} of the samples; hardly: of fewer than "
+            "Yes: the classifier is sure of at least {much} of the samples; hardly: of fewer than "
             "{little}. In brackets the {coverage} interval (Wilson 1927)."
         ).format(much=percent(MUCH), little=percent(LITTLE), coverage=percent(COVERAGE))
     )
@@ -135,7 +135,7 @@ def answers(both: list[ModelSamples], found: list[SampleQuality], sure_from: flo
 
 
 def digits_answer(title: str, quality: SampleQuality, sure_from: float) -> str:
-    """Whether there are digits, by the share of samples that the judge is sure of."""
+    """Whether there are digits, by the share of samples that the classifier is sure of."""
     if quality.sure >= MUCH:
         words = _("**{model}, digits: yes.**")
     elif quality.sure >= LITTLE:
@@ -146,7 +146,9 @@ def digits_answer(title: str, quality: SampleQuality, sure_from: float) -> str:
     return (
         words
         + " "
-        + _("The judge is sure (p ≥ {p}) of {sure} of {count} samples: {share} [{low}, {high}].")
+        + _(
+            "The classifier is sure (p ≥ {p}) of {sure} of {count} samples: {share} [{low}, {high}]."
+        )
     ).format(
         model=title,
         p=number(sure_from, 2),
@@ -188,7 +190,7 @@ def blur_answer(sharpness_: float, of_test: float, limit: float) -> str:
 def digits_seen(
     models: list[tuple[str, str, Bundle]], both: list[ModelSamples], found: list[SampleQuality]
 ) -> None:
-    """Which digits the judge is sure to see: bars of stored samples, diamonds of those above."""
+    """Which digits the classifier is sure to see: bars of stored samples, diamonds of those above."""
     st.subheader(_("Which digits?"), anchor=False)
     series = []
     for family, title, of in models:
@@ -227,14 +229,14 @@ def digits_seen(
             {"set": name, "digit": digit, "share": float(share), "pictures": int(n)}
             for digit, share, n in zip(names, shares, digits, strict=True)
         ]
-    figure.update_xaxes(title=_("digit that the judge is sure of"), type="category")
+    figure.update_xaxes(title=_("digit that the classifier is sure of"), type="category")
     figure.update_yaxes(title=_("share"), tickformat=".0%")
     figure.update_layout(barmode="group", scattermode="group")
     (_family, _title, first), *others = models
     figures.chart(
         figure,
         "digits_seen",
-        _("Which digits the judge is sure to see in the samples and in the test set"),
+        _("Which digits the classifier is sure to see in the samples and in the test set"),
         Provenance(first, live=False, also=[of for *_words, of in others]),
         lambda: rows,
         height=420,
@@ -251,19 +253,20 @@ EMPTY = {
 
 
 def warn_of_blanks(series: list[tuple[str, str, str, np.ndarray, int]]) -> None:
-    """Says so where many answers are the one that the judge also gives where there is no digit."""
+    """Says so where many answers are the one that the classifier also gives where there is no digit."""
     empty = loaders.judge().bundle.metrics.get("digitless", {})
     kind = max(empty, key=lambda kind: empty[kind]["sure"], default=None)
     if kind is None or empty[kind]["sure"] <= FEW_SURE:
         return
     blank = empty[kind]["most_read"]
     shares = {family: digits[blank] / max(1, digits.sum()) for family, _t, _n, digits, _c in series}
+    warnings = []
     for family, title, _name, _digits, _count in series:
         if family != "test" and shares[family] > MANY_BLANKS:
             words = _(
-                "**{model}**: {share} of the samples that the judge is sure of are read as "
-                "{digit}, its most frequent answer to {kind} too, of which it is sure in {sure} of cases: "
-                "part of these samples may show no digit."
+                "**{model}**: {share} of the samples that the classifier is sure of are read as {digit}. "
+                "That is also its most frequent answer to {kind}, of which it is sure in {sure} of cases: "
+                "some of these samples may show no digit."
             ).format(
                 model=title,
                 share=percent(shares[family]),
@@ -275,103 +278,9 @@ def warn_of_blanks(series: list[tuple[str, str, str, np.ndarray, int]]) -> None:
                 words += " " + _("Of the test digits it is {share}.").format(
                     share=percent(shares["test"])
                 )
-            st.warning(words)
-
-
-# ---------------------------------------------------------------- copies
-
-
-@st.fragment
-def copies(both: list[ModelSamples], models: list[tuple[str, str, Bundle]], limit: float) -> None:
-    """The nearest training picture of a sample, where the data is at hand: runs again by itself."""
-    with plain_errors():
-        st.subheader(_("Is it a copy?"), anchor=False)
-        about = both[0].of.config["data"]
-        split = next(
-            (s for s in (about["split"], "train") if data_sets.at_hand(about["name"], s)), None
-        )
-        if split is None:
-            st.caption(
-                _("The nearest training picture is shown where the training set is at hand.")
-            )
-            words = _("Download the training digits ({megabytes} MB)")
-            data_sets.offer(about["name"], "train", words, "against_download")
-        else:
-            beside_nearest(both, about["name"], split)
-        distances(models, limit)
-
-
-def beside_nearest(both: list[ModelSamples], name: str, split: str) -> None:
-    """A sample of each model, its nearest training picture beside it at any width."""
-    least = min(len(drawn.pictures) for drawn in both)
-    index = controls.whole(_("Which sample"), 1, least, 1, "against_which") - 1
-    pictures = np.stack([drawn.pictures[index] for drawn in both])
-    bank = loaders.picture_set(name, split)
-    found = loaders.nearest_pictures(name, split, pictures)
-    near = bank.pictures[found.index]
-    columns = st.columns(2, gap="large")
-    for place, drawn in enumerate(both):
-        with columns[place]:
-            words = _("nearest: {distance} grey levels").format(
-                distance=number(found.distance[place], 1)
-            )
-            alt = _("A sample of {model}").format(model=drawn.title)
-            figures.pairs(
-                [
-                    (pictures[place], drawn.title, alt),
-                    (near[place], words, _("The nearest training picture")),
-                ]
-            )
-    among = _("{count} training pictures").format(count=number(len(bank), 0))
-    first, *others = [drawn.of for drawn in both]
-    figures.about(
-        Provenance(first, True, settings={_("among"): among}, also=others),
-        "nearest_training",
-        png=lambda: figures.grid(
-            np.stack([pictures, near], axis=1).reshape(-1, *near.shape[1:]), 2
-        ),
-        rows=lambda: [
-            {
-                "samples of": drawn.title,
-                "sample": index + 1,
-                "training picture": int(found.index[place]),
-                "grey levels": float(found.distance[place]),
-            }
-            for place, drawn in enumerate(both)
-        ],
-    )
-
-
-def distances(models: list[tuple[str, str, Bundle]], limit: float) -> None:
-    """How near the stored samples of each model are to training pictures, and what that tells."""
-    told = [(title, stored_figures(of)) for _family, title, of in models]
-    told = [(title, stored) for title, stored in told if stored is not None]
-    if not told:
-        return
-    words = [
-        _(
-            "Distance: root mean square difference of all values. The median test digit is {test} grey "
-            "levels from its nearest training picture; a copy would be at 0."
-        ).format(test=number(told[0][1]["nearest_training_of_test"], 1))
-    ]
-    for title, stored in told:
-        words.append(
-            _("**{model}**: the median of {count} samples is at {sample}.").format(
-                model=title,
-                count=number(stored["samples"], 0),
-                sample=number(stored["nearest_training"], 1),
-            )
-        )
-        blurred = stored["sharpness"] < limit * stored["sharpness_of_test"]
-        if blurred and stored["nearest_training"] < stored["nearest_training_of_test"]:
-            words.append(
-                _(
-                    "Being closer than real digits does not mean that they are copies: its samples are "
-                    "blurred, and a blurred picture, without the details in which pictures differ, "
-                    "is near to all of them."
-                )
-            )
-    st.markdown(" ".join(words))
+            warnings.append(words)
+    if warnings:
+        st.warning("\n\n".join(warnings))
 
 
 # ---------------------------------------------------------------- the page
@@ -381,38 +290,44 @@ def main() -> None:
     head(
         _("VAE against DDPM"),
         _(
-            "The same number of samples from each, scored by one digit classifier, the judge. **What does "
-            "each of them do better**, and what does it cost?"
+            "Both models learnt from the same digits. **Whose samples are sharper, and whose can you "
+            "read?** Look first, then test your eye below."
         ),
     )
     with plain_errors():
-        with (
-            st.container(horizontal=True, vertical_alignment="center"),
-            st.popover(_("Models, sampler, seed"), icon=":material/tune:"),
-        ):
+        line = st.container(horizontal=True, vertical_alignment="center")
+        with line, st.popover(_("Models, sampler, seed"), icon=":material/tune:"):
             vae_name = controls.bundle_name("vae", "against_vae")
             ddpm_name = controls.bundle_name("ddpm", "against_ddpm")
             codes = {code: title for code, (title, _way) in WAYS.items()}
             code = controls.choice(_("Sampler"), codes, "against_way", default="ddim-50")
             count = controls.stop(_("Pictures of each"), COUNTS, 16, "against_count")
             seed = controls.seed("against_seed")
-            marks = controls.switch(_("What the judge sees in them"), "against_marks")
+            marks = controls.switch(_("What the classifier reads in them"), "against_marks")
             sure_from = controls.real(
-                _("Count the judge as sure when p ≥"), 0.3, 1.0, SURE, "against_sure", step=0.05
+                _("Count the classifier as sure when p ≥"),
+                0.3,
+                1.0,
+                SURE,
+                "against_sure",
+                step=0.05,
             )
         judge = loaders.judge()
         vae = samples.from_vae(vae_name, seed, count)
-        ddpm = samples.from_ddpm(ddpm_name, WAYS[code][1], WAYS[code][0], seed, count)
+        chosen = library.bundle(ddpm_name)
+        line.caption(honest(vae.of, chosen), width="content")
         first, second = st.columns(2, gap="large")
         with first:
             st.subheader(_("VAE"), anchor=False)
             samples.shown(vae, judge, marks, sure_from)
         with second:
             st.subheader(_("DDPM"), anchor=False)
+            ddpm = samples.from_ddpm(ddpm_name, WAYS[code][1], WAYS[code][0], seed, count)
             if ddpm is None:
                 st.info(_("This takes a moment: press the button."))
             else:
                 samples.shown(ddpm, judge, marks, sure_from)
+        blind_test.show(vae.of, chosen)
         both = [one for one in (vae, ddpm) if one is not None]
         found = live_figures(both, judge, sure_from)
         asked = question(
@@ -422,13 +337,26 @@ def main() -> None:
             first=_("Look at the samples above first: the answer is computed from them."),
         )
         limit = BLURRED if asked is None else asked
-        chosen = library.bundle(ddpm_name)
         models = [("vae", _("VAE"), vae.of), ("ddpm", _("DDPM"), chosen)]
-        digits_seen(models, both, found)
-        copies(both, models, limit)
         final_figures.show([models[0], *diffusion_models(chosen)], [vae.of, chosen], vae, judge)
+        digits_seen(models, both, found)
+        copies.show(both, models, limit)
         judge_trust.show(judge)
         explained()
+
+
+def honest(*models: Bundle) -> str:
+    """How many samples a digit classifier can read, next to real digits; empty where it is not stored."""
+    stored = [stored_figures(of) for of in models]
+    if None in stored:
+        return ""
+    vae, ddpm = stored
+    return _(
+        "A digit classifier is sure of {vae} of the VAE's samples, {ddpm} of the DDPM's and {real} of "
+        "real test digits."
+    ).format(
+        vae=percent(vae["sure"]), ddpm=percent(ddpm["sure"]), real=percent(vae["sure_of_test"])
+    )
 
 
 def diffusion_models(chosen: Bundle) -> list[tuple[str, str, Bundle]]:
@@ -452,10 +380,10 @@ def explained() -> None:
             "figures above answer.\n\n"
             "**Sharpness** is the mean difference of neighbouring pixels: noise counts as sharp, "
             "so read it only with the pictures in view. **Sure** is a probability of 0.9 or more. "
-            "**Diversity** is the mean distance of two samples in the judge's features, as a share "
+            "**Diversity** is the mean distance of two samples in the classifier's features, as a share "
             "of that of two test digits. The **Frechet distance** compares mean and covariance of "
             "those features with the test digits: it falls when samples are both good and "
-            "varied, and rises when few are drawn: compare it at equal counts alone."
+            "varied, and rises when few are drawn: compare it at equal counts only."
         )
     )
     z = coloured("z")

@@ -1,4 +1,4 @@
-"""The judge's figures of many samples, stored with the bundles: a table, and who is ahead in what."""
+"""The classifier's figures of many samples, stored with the bundles: a table, and who is ahead in what."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ def show(
     judge: JudgeExplorer,
 ) -> None:
     """Figures over 2,000 samples each, stored with the bundles; ``chosen``: which two to compare."""
-    st.subheader(_("Final figures"), anchor=False)
+    st.subheader(_("How do they compare?"), anchor=False)
     judged = [(title, of) for _family, title, of in models if stored_figures(of)]
     if not judged:
-        st.info(_("These bundles hold no figures of the judge."))
+        st.info(_("These bundles hold no figures of the classifier."))
         return
-    rows = [final_row(title, of, vae) for title, of in judged]
-    rows += real_rows(judged[-1][1], judge)
-    figures.table(rows, columns())
     compared = [(title, stored_figures(of)) for title, of in judged if of in chosen]
     if len(compared) == 2:
         result(*compared)
+    rows = [final_row(title, of, vae) for title, of in judged]
+    rows += real_rows(judged[-1][1], judge)
+    across(rows, columns())
     real = judge.bundle.metrics
     half = real["test"]["pictures"] // 2
     words = _(
-        "Frechet, judge's features: the Frechet distance in the judge's features to the test digits, "
-        "not an FID. That of the test digits is one half of them against the other, {half} against "
-        "{rest}; sets of more pictures come out lower, so it is no limit. Digits seen: those "
-        "with at least {share} of the samples that the judge is sure of."
+        "Frechet distance: to the test digits, in the classifier's features, so it is not an FID. That of "
+        "the test digits is one half of them against the other, {half} against {rest}; sets of more "
+        "pictures come out lower, so it is no limit. A digit counts as seen if it is at least {share} "
+        "of those that the classifier is sure of."
     ).format(
         half=number(half, 0), rest=number(real["test"]["pictures"] - half, 0), share=percent(SEEN)
     )
     devices = {of.metrics["timing"]["device"] for _title, of in judged if "timing" in of.metrics}
     words += " " + _(
-        "Seconds a sample: of the VAE as just measured here with {count} samples; of the others by DDIM "
+        "Seconds per sample: of the VAE as just measured here with {count} samples; of the others by DDIM "
         "with 50 steps, stored with the bundle ({devices})."
     ).format(count=len(vae.pictures), devices="; ".join(sorted(devices)))
     st.caption(words)
@@ -116,15 +116,30 @@ def real_rows(of: Bundle, judge: JudgeExplorer) -> list[dict[str, object]]:
     return [test, train]
 
 
+def across(rows: list[dict[str, object]], of: list[Column]) -> None:
+    """A line a measure, a column a set of pictures, whose name is the first of ``of``."""
+    name, *measures = of
+    lines = [
+        {"measure": measure.title}
+        | {
+            str(index): None if row.get(measure.key) is None else measure.form(row[measure.key])
+            for index, row in enumerate(rows)
+        }
+        for measure in measures
+    ]
+    sets = [Column(str(index), str(row[name.key])) for index, row in enumerate(rows)]
+    figures.table(lines, [Column("measure", _("measure")), *sets])
+
+
 def columns() -> list[Column]:
     return [
         Column("samples_of", _("samples of")),
         Column("pictures", _("pictures"), digits(0)),
         Column("sharpness", _("sharpness"), digits(2)),
-        Column("sure", _("the judge is sure"), lambda share: percent(share, 1)),
+        Column("sure", _("the classifier is sure"), lambda share: percent(share, 1)),
         Column("digits_seen", _("digits seen"), digits(0)),
         Column("diversity", _("diversity"), digits(3)),
-        Column("frechet", _("Frechet, judge's features"), digits(2)),
+        Column("frechet", _("Frechet distance"), digits(2)),
         Column("nearest_training", _("distance to the nearest training picture"), digits(1)),
         Column("seconds_a_sample", _("seconds per sample"), digits(4)),
     ]
@@ -156,16 +171,17 @@ def result(first: tuple[str, Stored], second: tuple[str, Stored]) -> None:
     """Which of the two chosen models is ahead in what, said from their final figures."""
     titles, stored = zip(first, second, strict=True)
     measures = {
-        "sure": (_("digits that the judge is sure of"), lambda value: percent(value, 1)),
+        "sure": (_("digits that the classifier is sure of"), lambda value: percent(value, 1)),
         "diversity": (_("diversity"), lambda value: number(value, 2)),
-        "frechet": (_("Frechet distance in the judge's features"), lambda value: number(value, 2)),
+        "frechet": (_("Frechet distance"), lambda value: number(value, 2)),
         "sharpness": (
             _("sharpness nearest to that of test digits"),
             lambda value: number(value, 1),
         ),
     }
+    ahead = leads(*stored)
     said: dict[int, list[str]] = {1: [], -1: [], 0: []}
-    for name, lead in leads(*stored).items():
+    for name, lead in ahead.items():
         words, show = measures[name]
         a, b = (show(m[name]) for m in (stored if lead >= 0 else stored[::-1]))
         said[lead].append(_("{measure} ({a} against {b})").format(measure=words, a=a, b=b))
@@ -182,9 +198,64 @@ def result(first: tuple[str, Stored], second: tuple[str, Stored]) -> None:
         )
     count = number(min(m["samples"] for m in stored), 0)
     st.markdown(_("Over {count} samples of each:").format(count=count) + " " + " ".join(sentences))
+    st.markdown(conclusion(titles, ahead) + " " + far_from_real(titles, stored))
     st.caption(
         _(
             "Ahead: in the share of digits where the {coverage} intervals do not overlap, in the "
             "other figures by more than {margin}."
         ).format(coverage=percent(COVERAGE), margin=percent(MARGIN))
     )
+
+
+def conclusion(titles: tuple[str, str], ahead: Mapping[str, int]) -> str:
+    """What the leads of two models come to: whether one is better, and whether its digits are.
+
+    ``ahead`` is what ``leads`` says: 1 the first model, -1 the second, 0 neither.
+    """
+    winners = {lead for lead in ahead.values() if lead}
+    if not winners:
+        return _("**So these figures do not tell the two apart.**")
+    if len(winners) == 2:
+        read = ahead["sure"]
+        if not read:
+            return _(
+                "**So neither is better in everything**, and the classifier reads the digits of both "
+                "equally well."
+            )
+        return _(
+            "**So neither is better in everything**: the digits of {reader} are easier to read, and {other} "
+            "has other merits. To look real and to show a digit are two things."
+        ).format(
+            reader=titles[0 if read > 0 else 1],
+            other=titles[1 if read > 0 else 0],
+        )
+    better = titles[0 if winners == {1} else 1]
+    if ahead["sure"]:
+        return _(
+            "**So {model} is the better one** wherever the two differ, digits included."
+        ).format(model=better)
+    return _(
+        "**So {model} is the better one** wherever the two differ, but its digits are no easier to read. "
+        "To look real and to show a digit are two things."
+    ).format(model=better)
+
+
+def far_from_real(titles: tuple[str, str], stored: tuple[Stored, Stored]) -> str:
+    """How far the more readable of two models is from real digits, in the classifier's sureness."""
+    best = max(range(2), key=lambda place: stored[place]["sure"])
+    real = stored[best]["sure_of_test"]
+    low, high = wilson(np.float64(stored[best]["sure"]), int(stored[best]["samples"]))
+    values = {
+        "sure": percent(stored[best]["sure"]),
+        "model": titles[best],
+        "real": percent(real),
+    }
+    if low <= real <= high or stored[best]["sure"] > real:
+        return _(
+            "The classifier is sure of {real} of real test digits: no more often than of the samples of "
+            "{model} ({sure})."
+        ).format(**values)
+    return _(
+        "Both are behind real test digits, of which the classifier is sure in {real} of cases; at best it "
+        "is sure of {sure} of the samples ({model})."
+    ).format(**values)

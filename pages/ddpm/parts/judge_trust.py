@@ -1,4 +1,4 @@
-"""How far the judge can be trusted: its figures on test digits, and on pictures without one."""
+"""How far the classifier (in code: the judge) can be trusted: with test digits, and with no digit at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pages.shared.text import _, number, percent
 
 def show(judge: JudgeExplorer) -> None:
     """Its figures, how it answers where there is no digit, its reliability, its confusions."""
-    with st.expander(_("How far can the judge be trusted?"), icon=":material/gavel:"):
+    with st.expander(_("How far can the digit classifier be trusted?"), icon=":material/gavel:"):
         in_words(judge)
         without_digits(judge)
         reliability(judge)
@@ -83,14 +83,16 @@ def reliability(judge: JudgeExplorer) -> None:
     figure = go.Figure()
     figure.add_trace(figures.line([0, 1], [0, 1], _("perfect"), GREY, dash="dash"))
     figure.add_trace(
-        figures.line(confidence, accuracy, _("the judge"), SYMBOL_COLOURS["x_hat"], markers=True)
+        figures.line(
+            confidence, accuracy, _("the classifier"), SYMBOL_COLOURS["x_hat"], markers=True
+        )
     )
     figure.update_xaxes(title=_("probability that it gives"), range=[0, 1.02])
     figure.update_yaxes(title=_("share that is right"), range=[0, 1.02])
     figures.chart(
         figure,
         "judge_reliability",
-        _("How often the judge is right, against the probability that it gives"),
+        _("How often the classifier is right, against the probability that it gives"),
         Provenance(judge.bundle, live=False),
         lambda: [
             {"probability": float(a), "right": float(b), "digits": int(c)}
@@ -116,7 +118,7 @@ def confusions(judge: JudgeExplorer) -> None:
             showscale=False,
         )
     )
-    heat.update_xaxes(title=_("answer of the judge"), type="category")
+    heat.update_xaxes(title=_("answer of the classifier"), type="category")
     heat.update_yaxes(title=_("true digit"), type="category", autorange="reversed")
     figures.chart(
         heat,

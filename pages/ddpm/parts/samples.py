@@ -1,4 +1,4 @@
-"""Samples of a model: stored or drawn at once, at a click, and shown with the judge's answers."""
+"""Samples of a model: stored or drawn at once, at a click, and shown with the classifier's answers."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def newest(path: Trajectory) -> None:
     """What the network sees in the noise so far."""
     figures.live_sheet(
         path.newest.x0_hat,
-        columns=8,
+        columns=COLUMNS,
         factor=2,
         alt=_("What the network sees in the noise so far"),
         width=560,
@@ -135,7 +135,7 @@ def newest(path: Trajectory) -> None:
 
 
 def shown(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
-    """The samples, with the judge's answer where it is sure."""
+    """The samples, with the classifier's answer where it is sure."""
     alt = _("Samples of {model}").format(model=drawn.title)
     if marks:
         seen = judge.judge(drawn.pictures)

@@ -11,8 +11,10 @@ from core.bundles.manifest import register
 from core.ddpm.explorer import SamplerSettings
 from core.ddpm.restoration import wilson
 from core.families import open_bundle, read_manifest
+from core.pictures import data
 from core.resumable import Resumable
 from pages.ddpm import vae_and_ddpm
+from pages.ddpm.parts import copies, final_figures
 from pages.shared import library, live, loaders
 from tests.pages.opening import answered
 
@@ -40,8 +42,10 @@ def shown(at, alt):
 
 
 def final_table(at):
+    """A line a set of pictures, as measures are lines on the page."""
     nearest = "distance to the nearest training picture"
-    return next(t.value for t in at.dataframe if nearest in t.value.columns)
+    tables = (t.value for t in at.dataframe if "measure" in t.value.columns)
+    return next(t for t in tables if nearest in list(t["measure"])).set_index("measure").T
 
 
 def chart(at):
@@ -99,7 +103,9 @@ def test_a_better_diffusion_model_is_said_to_be_better(open_page, with_figures):
     words = said(open_page(PAGE), "is ahead** in")
     assert "**VAE is ahead**" not in words
     assert "**Neither is ahead**" not in words
-    assert "**DDPM, T = 1000 is ahead** in: digits that the judge is sure of (70.0% ag" in words
+    assert (
+        "**DDPM, T = 1000 is ahead** in: digits that the classifier is sure of (70.0% ag" in words
+    )
 
 
 def test_figures_that_hardly_differ_put_neither_ahead(open_page, with_figures):
@@ -126,7 +132,7 @@ def test_the_share_of_digits_is_put_in_words_with_its_interval(open_page, sure_f
     assert f"sure (p ≥ {float(sure_from):.2f}) of {round(16 * found.sure)} of 16 samples" in words
     assert f"[{100 * low:.0f}%, {100 * high:.0f}%]" in words
     assert said(
-        at, "Yes: the judge is sure of at least 50% of the samples; hardly: of fewer than 20%"
+        at, "Yes: the classifier is sure of at least 50% of the samples; hardly: of fewer than 20%"
     )
 
 
@@ -170,8 +176,8 @@ def test_few_samples_are_not_compared_by_their_frechet_distance(open_page):
 def test_the_distance_of_real_pictures_is_no_limit_and_says_what_it_is(open_page):
     at = open_page(PAGE)
     real = loaders.judge().bundle.metrics["features"]
-    row = final_table(at).set_index("samples of").loc["training digits"]
-    assert row["Frechet, judge's features"] == f"{real['frechet_training_against_test']:.2f}"
+    row = final_table(at).loc["training digits"]
+    assert row["Frechet distance"] == f"{real['frechet_training_against_test']:.2f}"
     assert row["pictures"] == f"{real['frechet_training_pictures']:,}"
     half = library.bundle(VAE).config["data"]["test_pictures"] // 2
     assert said(at, f"{half} against {half}")
@@ -223,8 +229,8 @@ def test_an_answer_that_the_judge_gives_to_emptiness_is_warned_of(
     with_figures(DDPM, digits=[20, 20, 180, *[20] * 7])
     without_digits(sure=0.3, most_read=2)
     words = warned()
-    assert words.startswith("**DDPM**: 50% of the samples that the judge is sure of are read as 2")
-    assert "clouds of random colours too, of which it is sure in 30% of cases" in words
+    assert words.startswith("**DDPM**: 50% of the samples that the classifier is sure of are read")
+    assert "answer to clouds of random colours, of which it is sure in 30% of cases" in words
     without_digits(sure=0.3, most_read=1)
     assert not warned()
     without_digits(sure=0.04, most_read=2)
@@ -256,7 +262,7 @@ def test_how_sure_the_judge_is_without_a_digit_is_said(open_page):
 def test_the_table_has_digits_seen_and_seconds(open_page, with_figures):
     with_figures(DDPM, digits=[1, 140, 30, 30, 20, 10, 5, 10, 6, 3])
     at = open_page(PAGE)
-    table = final_table(at).set_index("samples of")
+    table = final_table(at)
     assert table["digits seen"].loc["DDPM, T = 1000"] == "7"  # 2 % of 255 are 5.1
     seconds = library.bundle(DDPM).metrics["timing"]["seconds_a_picture_50_steps"]
     assert table["seconds per sample"].loc["DDPM, T = 1000"] == f"{seconds:.4f}"
@@ -267,7 +273,7 @@ def test_the_table_has_digits_seen_and_seconds(open_page, with_figures):
 def test_models_stand_in_the_order_of_t(open_page):
     at = open_page(PAGE)
     titles = [f"DDPM, T = {T}" for T in (500, 1000, 1500)]
-    assert list(final_table(at)["samples of"]) == ["VAE", *titles, "test digits", "training digits"]
+    assert list(final_table(at).index) == ["VAE", *titles, "test digits", "training digits"]
     choice = at.selectbox(key="against_ddpm")
     assert [title.rsplit(", ")[-1] for title in choice.options] == [
         "T = 500",
@@ -284,31 +290,97 @@ def test_models_stand_in_the_order_of_t(open_page):
 def test_distances_to_training_pictures_are_each_models_own(open_page, with_figures):
     with_figures(VAE, **BLURRED_BUT_SURE, nearest_training=18.4, nearest_training_of_test=24.2)
     with_figures(DDPM, **BLURRED_BUT_SURE | {"sharpness": 7.1})
-    words = said(open_page(PAGE, **MANY), "root mean square difference")
+    at = open_page(PAGE, **MANY)
+    words = said(at, "root mean square difference")
     for title, name in (("VAE", VAE), ("DDPM", DDPM)):
-        count, nearest = stored(name)["samples"], stored(name)["nearest_training"]
-        assert f"**{title}**: the median of {count} samples is at {nearest:.1f}." in words
+        assert f"**{title}**: {stored(name)['nearest_training']:.1f}," in words
     assert words.count("does not mean that they are copies") == 1
     vae = words.split("**DDPM**")[0]
     assert "does not mean that they are copies" in vae
+    share = "share of the test digits'"
+    table = next(t.value for t in at.dataframe if share in t.value.columns)
+    assert table.set_index("pictures of")[share].loc["VAE"] == f"{100 * 18.4 / 24.2:.0f}%"
 
 
-def test_pairs_of_neighbours_can_be_saved(open_page, monkeypatch, svhn_folder):
+@pytest.mark.parametrize(
+    ("distance", "words"),
+    [(4.0, "may be copies"), (15.0, "as a rule these are not copies"), (25.0, "no sign of copies")],
+)
+def test_what_a_distance_tells_of_copies(distance, words):
+    figures = {"sharpness": 7.0, "sharpness_of_test": 7.1}
+    figures |= {"nearest_training": distance, "nearest_training_of_test": 24.0}
+    said_of_it = copies.in_words("It", figures, 0.85)
+    assert words in said_of_it
+    assert ("blurred" in copies.in_words("It", figures | {"sharpness": 3.0}, 0.85)) == (
+        12.0 < distance < 24.0
+    )
+
+
+def test_the_pairs_are_those_nearest_to_the_training_set(open_page, monkeypatch, svhn_folder):
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    at = open_page(PAGE)
+    assert len(shown(at, "The nearest training picture of each")) == 2
+    bank = data.load_split("svhn", "train").pictures.astype(float)
+    drawn = loaders.vae_samples(VAE, 0, 16).value.astype(float)
+    apart = np.sqrt(((drawn[:, None] - bank[None]) ** 2).mean(axis=(2, 3, 4)))  # (16, 64)
+    found = loaders.nearest_pictures("svhn", "train", loaders.vae_samples(VAE, 0, 16).value)
+    np.testing.assert_allclose(found.distance, apart.min(axis=1))
     at = open_page(PAGE, **MANY)
-    assert len(shown(at, "The nearest training picture")) == 1
+    assert len(shown(at, "The nearest training picture of each")) == 1
     saved = {button.key for button in at.get("download_button")}
     assert {"nearest_training_png", "nearest_training_csv"} <= saved
+
+
+# ---------------------------------------------------------------- how they compare
+
+
+def test_what_leads_come_to():
+    titles, even = ("A", "B"), dict.fromkeys(("sure", "diversity", "frechet", "sharpness"), 0)
+
+    def words(**ahead):
+        return final_figures.conclusion(titles, even | ahead)
+
+    assert "do not tell the two apart" in words()
+    assert "B is the better one** wherever the two differ, but its digits are no easier" in words(
+        sharpness=-1, frechet=-1
+    )
+    assert "A is the better one** wherever the two differ, digits included" in words(
+        sure=1, frechet=1
+    )
+    mixed = words(sure=1, sharpness=-1)
+    assert "neither is better in everything" in mixed
+    assert "digits of A are easier to read, and B" in mixed
+    assert "digits of B are easier to read, and A" in words(sure=-1, sharpness=1)
+    assert "reads the digits of both" in words(sharpness=1, frechet=-1)
+
+
+@pytest.mark.parametrize(
+    ("sure", "words"), [((0.45, 0.44), "at best it is sure of 45%"), ((0.2, 0.92), "no more often")]
+)
+def test_how_far_real_digits_are(sure, words):
+    stored_of = [{"sure": one, "sure_of_test": 0.913, "samples": 2000} for one in sure]
+    said_of_it = final_figures.far_from_real(("A", "B"), stored_of)
+    assert words in said_of_it
+    assert ("A" if sure[0] > sure[1] else "B") in said_of_it
+
+
+def test_the_first_line_says_how_many_samples_can_be_read(open_page, with_figures):
+    with_figures(VAE, sure=0.448, sure_of_test=0.9134)
+    with_figures(DDPM, sure=0.4425)
+    words = said(open_page(PAGE), "A digit classifier is sure of")
+    assert "45% of the VAE's samples, 44% of the DDPM's and 91% of real" in words
 
 
 # ---------------------------------------------------------------- many samples
 
 
-def test_the_button_stands_above_both_columns(open_page):
+def test_the_button_stands_where_its_samples_will(open_page):
     at = open_page(PAGE, **MANY)
-    assert at.button(key="against_go").label.startswith("Draw 32 pictures")
-    assert not [b for column in at.columns for b in column.button if b.key == "against_go"]
-    at.button(key="against_go").click().run()
+    button = at.button(key="against_go")
+    assert button.label.startswith("Draw 32 pictures")
+    (column,) = [c for c in at.columns if any(b.key == "against_go" for b in c.button)]
+    assert [str(e.value) for e in column.subheader] == ["DDPM"]
+    button.click().run()
     assert not at.exception
     assert not [button for button in at.button if button.key == "against_go"]
 

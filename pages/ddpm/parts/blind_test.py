@@ -1,0 +1,370 @@
+"""A blind test: one picture at a time, and the visitor says which model made it.
+
+Before the answer is given the page holds nothing that tells: pictures are sent as PNG files of one size,
+whatever is in them, under the same words and keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core.bundles.bundle import Bundle
+from core.ddpm.explorer import SamplerSettings
+from core.ddpm.restoration import COVERAGE, wilson
+from core.pictures.images import Pictures, sharpness
+from pages.shared import controls, data_sets, figures, library, loaders
+from pages.shared.figures import Column, Provenance, digits
+from pages.shared.text import N_, _, number, percent, plain_errors
+
+KINDS = {"vae": "VAE", "ddpm": "DDPM", "real": N_("real digit")}
+WAY = SamplerSettings("ddim", 50)
+LENGTH = 12
+"""Pictures of one round: as many of each kind, two kinds or three."""
+ROUNDS = 5
+SOME = 6
+"""Answers from which the visitor's own table is shown."""
+FIRST_SEED = 20_000
+"""Seeds of the samples begin here: no grid of the page can show the same ones."""
+STATE = "against_blind"
+ROUNDS_KEPT = 32
+
+
+# ---------------------------------------------------------------- which pictures, in which order
+
+
+@dataclass(frozen=True)
+class BlindTest:
+    """What makes two blind tests the same: the models, the seed, the kinds of pictures."""
+
+    vae: Bundle
+    ddpm: Bundle
+    seed: int
+    kinds: tuple[str, ...]
+
+    @property
+    def request(self) -> tuple:
+        return self.vae.digest, self.ddpm.digest, self.seed, self.kinds
+
+
+def order(seed: int, round_: int, kinds: Sequence[str]) -> list[str]:
+    """Of what kind each picture of a round is: ``LENGTH`` of them, as many of each, shuffled."""
+    generator = np.random.default_rng([FIRST_SEED, seed, round_])
+    return [str(kind) for kind in generator.permutation(np.repeat(kinds, LENGTH // len(kinds)))]
+
+
+def seeds_of(seed: int, round_: int, count: int) -> range:
+    """Seeds of the samples of a round; no other round of any test has one of them."""
+    begin = FIRST_SEED + (seed * ROUNDS + round_) * LENGTH
+    return range(begin, begin + count)
+
+
+def pictures_of(test: BlindTest, round_: int) -> Pictures:
+    """The pictures of a round in their order, uint8 (LENGTH, 32, 32, 3): made once for all visitors."""
+
+    def make() -> Pictures:
+        each = LENGTH // len(test.kinds)
+        seeds = seeds_of(test.seed, round_, each)
+        made = {
+            "vae": lambda: loaders.vae_samples(test.vae.name, seeds[0], each).value,
+            "ddpm": lambda: loaders.drawn(test.ddpm.name, WAY, seeds).value,
+            "real": lambda: real_digits(test.ddpm, seeds),
+        }
+        waiting = {kind: iter(made[kind]()) for kind in test.kinds}
+        return np.stack([next(waiting[kind]) for kind in order(test.seed, round_, test.kinds)])
+
+    with st.spinner(_("Making the pictures …")):
+        return library.timed("blind", ROUNDS_KEPT, (*test.request, round_), make).value
+
+
+def real_digits(of: Bundle, seeds: range) -> Pictures:
+    """As many pictures of the test set, none of them twice."""
+    about = of.config["data"]
+    found = loaders.picture_set(about["name"], about["test_split"])
+    rows = np.random.default_rng(seeds[0]).choice(len(found), len(seeds), replace=False)
+    return found.pictures[rows]
+
+
+# ---------------------------------------------------------------- what the visitor said
+
+
+@dataclass
+class Answers:
+    """Answers of one visitor to one test: ``said`` so far, and at which picture the visitor is.
+
+    ``at`` is None before the test has begun.
+    """
+
+    request: tuple = ()
+    said: list[str] = field(default_factory=list)
+    at: int | None = None
+
+    @property
+    def told(self) -> bool:
+        """Whether the picture on the screen has been answered."""
+        return self.at is not None and len(self.said) > self.at
+
+
+def confusion(was: Sequence[str], said: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
+    """Counts (k, k): in row i and column j the pictures of kind i that were said to be of kind j."""
+    counts = np.zeros((len(kinds), len(kinds)), dtype=int)
+    for true, answer in zip(was, said, strict=True):
+        counts[kinds.index(true), kinds.index(answer)] += 1
+    return counts
+
+
+def score(counts: np.ndarray) -> tuple[int, int, float, float]:
+    """Right answers, all answers, and the interval of the share (Wilson 1927)."""
+    right, count = int(np.trace(counts)), int(counts.sum())
+    low, high = wilson(np.float64(right / count), count)
+    return right, count, float(low), float(high)
+
+
+def in_words(counts: np.ndarray) -> str:
+    """How often the visitor was right, and whether that is more than guessing."""
+    right, count, low, high = score(counts)
+    chance = 1 / len(counts)
+    words = _(
+        "**Right: {right} of {count}**, {share} [{low}, {high}]. Guessing gives {chance}."
+    ).format(
+        right=right,
+        count=count,
+        share=percent(right / count),
+        low=percent(low),
+        high=percent(high),
+        chance=percent(chance),
+    )
+    if low > chance:
+        return words + " " + _("The whole interval lies above that: **you can tell them apart**.")
+    if high < chance:
+        return (
+            words
+            + " "
+            + _(
+                "The whole interval lies below that: **you can tell them apart, but take one for another**."
+            )
+        )
+    return (
+        words
+        + " "
+        + _(
+            "The interval holds that number: so far **this could be luck**. More answers make it narrower."
+        )
+    )
+
+
+# ---------------------------------------------------------------- on the page
+
+
+@st.fragment
+def show(vae: Bundle, ddpm: Bundle) -> None:
+    """The whole test: runs again by itself, so that an answer waits for nothing else."""
+    with plain_errors():
+        st.subheader(_("Blind test: who made it?"), anchor=False)
+        about = ddpm.config["data"]
+        real = data_sets.at_hand(about["name"], about["test_split"])
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            seed = controls.seed("against_blind_seed")
+            if real:
+                real = controls.switch(_("Real digits too"), "against_blind_real", default=True)
+            else:
+                words = _("Real digits too ({megabytes} MB)")
+                data_sets.offer(about["name"], about["test_split"], words, "against_blind_offer")
+        test = BlindTest(vae, ddpm, seed, ("vae", "ddpm", "real") if real else ("vae", "ddpm"))
+        answers = st.session_state.get(STATE)
+        if answers is None or answers.request != test.request:
+            answers = st.session_state[STATE] = Answers(test.request)
+        if answers.at is None:
+            before(test, answers)
+        else:
+            ask(test, answers)
+
+
+def before(test: BlindTest, answers: Answers) -> None:
+    """What will happen, and the button that begins it."""
+    st.markdown(
+        _(
+            "{count} pictures, one at a time: as many from the VAE as from the DDPM, none of them shown "
+            "above. After each answer you learn what it was, and in the end how often you were right. "
+            "Everyone who opens a link with seed {seed} sees the same pictures in the same order."
+        ).format(count=LENGTH, seed=test.seed)
+        if len(test.kinds) == 2
+        else _(
+            "{count} pictures, one at a time: as many real digits as samples of the VAE and of the DDPM, "
+            "none of them shown above. After each answer you learn what it was, and in the end how often "
+            "you were right. Everyone who opens a link with seed {seed} sees the same pictures in the "
+            "same order."
+        ).format(count=LENGTH, seed=test.seed)
+    )
+    st.button(
+        _("Begin"),
+        key="against_blind_begin",
+        type="primary",
+        icon=":material/visibility:",
+        on_click=lambda: setattr(answers, "at", 0),
+    )
+
+
+def ask(test: BlindTest, answers: Answers) -> None:
+    """The picture of now with its buttons; what it was only once the visitor has answered."""
+    round_, place = divmod(answers.at, LENGTH)
+    picture = pictures_of(test, round_)[place]
+    shown, words = st.columns([2, 3], gap="large")
+    with shown:
+        large(picture, _("Picture {number}").format(number=answers.at + 1))
+    with words:
+        st.markdown(
+            _("Picture {number} of {count}: **who made it?**").format(
+                number=answers.at + 1, count=(round_ + 1) * LENGTH
+            )
+        )
+        if answers.told:
+            tell(test, answers, picture)
+        else:
+            with st.container(horizontal=True):
+                for kind in test.kinds:
+                    st.button(
+                        capital(_(KINDS[kind])),
+                        key=f"against_blind_say_{kind}",
+                        on_click=answers.said.append,
+                        args=(kind,),
+                    )
+    if answers.said:
+        table(test, answers)
+
+
+def capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def large(picture: Pictures, alt: str) -> None:
+    """One picture (32, 32, 3), enlarged by the browser; its file has the same size for any picture."""
+    encoded = base64.b64encode(plain_png(picture)).decode()
+    st.html(
+        f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt)}" style="display:block;'
+        f'width:min(20rem,100%);image-rendering:pixelated;border-radius:0.5rem">'
+    )
+
+
+def plain_png(picture: Pictures) -> bytes:
+    """A PNG without compression: a compressed one would be shorter the more blurred its picture is."""
+    stored = io.BytesIO()
+    Image.fromarray(picture).save(stored, "PNG", compress_level=0)
+    return stored.getvalue()
+
+
+def truth(test: BlindTest, count: int) -> list[str]:
+    """Of what kind the first ``count`` pictures of a test are."""
+    rounds = range(-(-count // LENGTH))
+    return [kind for one in rounds for kind in order(test.seed, one, test.kinds)][:count]
+
+
+def tell(test: BlindTest, answers: Answers, picture: Pictures) -> None:
+    """What the picture was, two figures of it, and what comes next."""
+    was, said = truth(test, answers.at + 1)[-1], answers.said[answers.at]
+    words = {
+        "vae": _("It was a sample of the **VAE**."),
+        "ddpm": _("It was a sample of the **DDPM**."),
+        "real": _("It was a **real digit** of the test set."),
+    }[was]
+    (st.success if was == said else st.error)(
+        words
+        + " "
+        + (
+            _("You were right.")
+            if was == said
+            else _("You said: {kind}.").format(kind=_(KINDS[said]))
+        ),
+        icon=":material/check:" if was == said else ":material/close:",
+    )
+    judge = loaders.judge()
+    seen = judge.judge(picture[None])
+    st.caption(
+        _(
+            "Neighbouring pixels differ by {sharp} grey levels. The digit classifier reads {digit} "
+            "with p = {p}."
+        ).format(
+            sharp=number(sharpness(picture[None]), 1),
+            digit=judge.class_names[int(seen.digit[0])],
+            p=number(float(seen.confidence[0]), 2),
+        )
+    )
+    last = (answers.at + 1) % LENGTH == 0
+    with st.container(horizontal=True):
+        if answers.at + 1 < ROUNDS * LENGTH:
+            st.button(
+                _("{count} more").format(count=LENGTH) if last else _("Next picture"),
+                key="against_blind_next",
+                type="primary",
+                icon=":material/arrow_forward:",
+                on_click=lambda: setattr(answers, "at", answers.at + 1),
+            )
+        st.button(
+            _("Begin anew"),
+            key="against_blind_anew",
+            icon=":material/restart_alt:",
+            on_click=lambda: st.session_state.pop(STATE, None),
+        )
+
+
+def table(test: BlindTest, answers: Answers) -> None:
+    """The visitor's own table of confusions, once there are some answers, and all pictures answered."""
+    count = len(answers.said)
+    if count < SOME:
+        st.caption(
+            _("{count} of {some} answers until your own table.").format(count=count, some=SOME)
+        )
+        return
+    was = truth(test, count)
+    counts = confusion(was, answers.said, test.kinds)
+    st.markdown(in_words(counts))
+    rows = [
+        {"was": kind, "right": share}
+        | {name: int(n) for name, n in zip(test.kinds, counted, strict=True)}
+        for kind, counted, share in zip(
+            test.kinds, counts, np.diag(counts) / np.maximum(1, counts.sum(axis=1)), strict=True
+        )
+        if counted.sum()
+    ]
+    figures.table(
+        rows,
+        [
+            Column("was", _("it was"), lambda kind: _(KINDS[kind])),
+            *(
+                Column(kind, _("you said: {kind}").format(kind=_(KINDS[kind])), digits(0))
+                for kind in test.kinds
+            ),
+            Column("right", _("right"), percent),
+        ],
+    )
+    st.caption(
+        _("In brackets the {coverage} interval (Wilson 1927).").format(coverage=percent(COVERAGE))
+    )
+    seen = np.concatenate([pictures_of(test, one) for one in range(-(-count // LENGTH))])[:count]
+    if count % LENGTH == 0:
+        labels = [
+            _(KINDS[true])
+            if true == said
+            else _("{was}, not {said}").format(was=_(KINDS[true]), said=_(KINDS[said]))
+            for true, said in zip(was[-LENGTH:], answers.said[-LENGTH:], strict=True)
+        ]
+        figures.strip(
+            seen[-LENGTH:], labels, columns=6, alt=_("The pictures of this round"), factor=8
+        )
+    settings = {_("seed"): test.seed, _("sampler"): "DDIM 50"}
+    figures.about(
+        Provenance(test.vae, True, settings=settings, also=[test.ddpm]),
+        "blind_test",
+        png=lambda: figures.grid(seen, 6),
+        rows=lambda: [
+            {"picture": index + 1, "was": true, "said": said}
+            for index, (true, said) in enumerate(zip(was, answers.said, strict=True))
+        ],
+    )
