@@ -47,6 +47,36 @@ class RunRecord:
         return self.bundle.config["architecture"]["dim"]
 
     @property
+    def seed(self) -> int:
+        return self.bundle.config["seed"]
+
+    @property
+    def batch_size(self) -> int:
+        return self.bundle.config["training"]["batch_size"]
+
+    @property
+    def queries(self) -> int:
+        """How many test pictures the kNN accuracy of every epoch is over."""
+        config = self.bundle.config
+        return min(config["training"]["protocol"]["queries"], config["data"]["test_pictures"])
+
+    @property
+    def updates(self) -> np.ndarray:
+        """(E + 1,), updates of the weights up to every epoch.
+
+        As the run counted them, or, where it did not, whole batches an epoch, one at least.
+        """
+        counted = [row.get("updates") for row in self.bundle.history]
+        if counted and all(isinstance(count, int) for count in counted):
+            return np.array([0, *counted])
+        pictures = self.bundle.config["data"]["pictures"]
+        return max(1, pictures // self.batch_size) * self.epochs
+
+    def epoch_of(self, updates: int) -> int:
+        """The last epoch up to which it had taken no more than so many updates."""
+        return int(np.searchsorted(self.updates, updates, side="right")) - 1
+
+    @property
     def comparable(self) -> tuple[object, ...]:
         """What runs must have in common before their curves are drawn over one another.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import streamlit as st
 
 from core.simsiam.explorer import Layer
@@ -13,7 +12,7 @@ from core.simsiam.representation import alignment, effective_rank, std_of_output
 from core.simsiam.run_record import RunRecord
 from core.simsiam.simsiam import loss
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures
+from pages.shared import controls
 from pages.shared.questions import question
 from pages.shared.text import (
     N_,
@@ -26,8 +25,9 @@ from pages.shared.text import (
     percent,
     plain_errors,
 )
-from pages.simsiam.parts import run_charts, runs
-from pages.simsiam.parts.run_charts import STATES, Reference, has_learnt, spread_of, state
+from pages.simsiam.parts import dim_and_batch, run_charts, runs, verdicts
+from pages.simsiam.parts.findings import names
+from pages.simsiam.parts.run_charts import SMALL, Reference
 
 EPOCH = "collapse_epoch"
 """The key of the timeline."""
@@ -35,7 +35,8 @@ DEFAULT = ("baseline", "no-stop-gradient")
 # The assignment's plots: a title, and the recipes drawn.
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "stop": (N_("With and without stop-gradient"), DEFAULT),
-    "predictor": (
+    "predictor": (N_("With and without predictor"), ("baseline", "no-predictor")),
+    "fixed": (
         N_("Predictor: learnt, none, fixed"),
         ("baseline", "no-predictor", "fixed-predictor"),
     ),
@@ -44,219 +45,56 @@ PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
         ("baseline", "no-stop-gradient", "no-predictor", "neither"),
     ),
     "dim": (N_("d = 2048 and 4096"), ("baseline", "dim-4096")),
-    "batch": (N_("Batch of 512 and of 4096"), ("baseline", "batch-4096")),
-    "heavy": (N_("Heavy augmentation"), ("baseline", "heavy")),
+    "batch": (N_("Usual batch and batch of 4096"), ("baseline", "batch-4096")),
+    "dim-batch": (
+        N_("d and batch together"),
+        ("baseline", "dim-4096", "batch-4096", "dim-4096-batch-4096"),
+    ),
+    "updates": (N_("Equal updates"), ("batch-4096", "few-updates")),
+    "heavy": (N_("Heavy augmentation"), ("baseline", "heavy", "heavy-dssl")),
 }
+OWN = "own"
+"""Of the presets: runs that none of them has."""
 LAYERS: dict[Layer, str] = {"z": N_("z (projector)"), "h": N_("h (backbone)")}
-# Methods whose loss is a mean of negative cosines, from -1 to 1; others have other losses.
-NEGATIVE_COSINE = ("simsiam", "dssl")
-STATE_WORDS = {
-    "collapsed": N_(
-        "**{run}** has **collapsed**: spread {spread} and effective rank {rank}, both below "
-        "{share} of {reference} ({spread_0} and {rank_0})."
-    ),
-    "flat": N_(
-        "**{run}** shows **one sign of two**: spread {spread} and effective rank {rank}, one of "
-        "them below {share} of {reference} ({spread_0} and {rank_0})."
-    ),
-    "spread": N_(
-        "**{run}** has **not collapsed**: spread {spread} and effective rank {rank}, against "
-        "{spread_0} and {rank_0} of {reference}."
-    ),
-}
 
 
 # ---------------------------------------------------------------- which runs
 
 
 def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
-    """The set of runs, those of it to draw, by one click as the assignment's plots too; and z or h."""
-    with st.container(horizontal=True, gap="xsmall"):
-        with st.popover(_("Runs"), icon=":material/tune:"):
+    """The set of runs, those of it to draw, by one choice as the assignment's plots too; and z or h."""
+    row = st.container(horizontal=True, gap="small", vertical_alignment="bottom")
+    with row:
+        shown = st.container(width=420)
+        with st.container(width=240):
             found = runs.chosen_set("collapse_set")
+        with st.popover(_("Runs"), icon=":material/tune:"):
             default = [recipe for recipe in DEFAULT if recipe in found] or list(found)[:2]
             labels = {recipe: runs.look(record).name for recipe, record in found.items()}
             chosen = controls.several(_("Runs"), labels, "collapse_runs", default)
             layer = controls.choice(_("Representation"), LAYERS, "collapse_layer")
+    with shown:
         presets(found, chosen)
     return found, [found[recipe] for recipe in chosen], layer
 
 
 def presets(found: Mapping[str, RunRecord], chosen: Sequence[str]) -> None:
-    """A button for every plot of the assignment whose runs are all at hand."""
-
-    def show(recipes: tuple[str, ...]) -> None:
-        st.session_state["collapse_runs"] = list(recipes)
-
-    for code, (title, recipes) in PRESETS.items():
-        if all(recipe in found for recipe in recipes):
-            st.button(
-                _(title),
-                key=f"collapse_preset_{code}",
-                type="primary" if set(recipes) == set(chosen) else "secondary",
-                on_click=show,
-                args=(recipes,),
-            )
-
-
-# ---------------------------------------------------------------- the state at an epoch
-
-
-def verdict(records: Sequence[RunRecord], baseline: RunRecord | None, epoch: int) -> None:
-    """The rule with its threshold, and what it says of every run."""
-    with st.container(width=420):
-        share = controls.real(
-            _("Collapsed: spread and rank below this share of the baseline's"),
-            0.05,
-            0.95,
-            0.5,
-            "collapse_share",
-            help=_(
-                "A convention, so it can be moved. The baseline itself is compared with its own "
-                "epoch 0."
-            ),
-        )
-    table(records, baseline, epoch, share)
-
-
-def table(
-    records: Sequence[RunRecord], baseline: RunRecord | None, epoch: int, share: float
-) -> None:
-    """Every run's figures at the epoch, and what they amount to."""
-    states = [state(record, baseline, epoch, share) for record in records]
-    st.dataframe(
-        [
-            {
-                _("run"): runs.signature(record),
-                _("loss"): _loss_of(record, epoch),
-                _("kNN accuracy"): percent(_at(record, "test_knn_accuracy", epoch), 1),
-                _("std(z) √d"): number(spread_of(record, epoch), 2),
-                _("effective rank of z"): number(_at(record, "test_rank_z", epoch)),
-                _("state"): _(STATES[found]),
-            }
-            for record, found in zip(records, states, strict=True)
-        ],
-        hide_index=True,
-        width="stretch",
-    )
-    figures.about(
-        run_charts.provenance(records, epoch, {_("rule"): _rule(share)}),
-        "collapse_state",
-        rows=lambda: [
-            {
-                "run": record.recipe,
-                "bundle": record.bundle.name,
-                "hash": record.bundle.digest,
-                "epoch": epoch,
-                **{name: float(values[epoch]) for name, values in record.figures.items()},
-                "std_z_sqrt_d": spread_of(record, epoch),
-                "state": found,
-            }
-            for record, found in zip(records, states, strict=True)
-        ],
-    )
-    st.markdown(
-        "\n".join(
-            f"- {_in_words(record, baseline, epoch, share, found)}"
-            for record, found in zip(records, states, strict=True)
-        )
-    )
-
-
-def _rule(share: float) -> str:
-    return _("collapsed: spread and rank both below {share} of the baseline's").format(
-        share=percent(share)
-    )
-
-
-def _in_words(
-    record: RunRecord, baseline: RunRecord | None, epoch: int, share: float, found: str
-) -> str:
-    reference, at = run_charts.compared_with(record, baseline, epoch)
-    words = _(STATE_WORDS[found]).format(
-        run=runs.name(record),
-        spread=number(spread_of(record, epoch), 2),
-        rank=number(_at(record, "test_rank_z", epoch)),
-        share=percent(share),
-        reference=_("epoch 0") if reference is record else _("the baseline"),
-        spread_0=number(spread_of(reference, at), 2),
-        rank_0=number(_at(reference, "test_rank_z", at)),
-    )
-    if epoch == 0:
-        return words
-    knn = (
-        _("Its kNN accuracy, {accuracy}, is above that of random weights, {before}.")
-        if has_learnt(record, epoch)
-        else _("Its kNN accuracy, {accuracy}, is no better than that of random weights, {before}.")
-    )
-    accuracy = record.figures["test_knn_accuracy"]
-    return f"{words} " + knn.format(
-        accuracy=percent(float(accuracy[epoch]), 1), before=percent(float(accuracy[0]), 1)
-    )
-
-
-def _at(record: RunRecord, column: str, epoch: int) -> float:
-    return float(record.figures[column][epoch])
-
-
-def _loss_of(record: RunRecord, epoch: int) -> str:
-    value = _at(record, "train_loss", epoch)
-    return "–" if np.isnan(value) else number(value, 3)
-
-
-# ---------------------------------------------------------------- the question
-
-
-def low_loss(records: Sequence[RunRecord], epoch: int) -> None:
-    """Is a low loss good news? Answered by the runs on the screen."""
-    shared = [record for record in records if record.method in NEGATIVE_COSINE]
-    if epoch == 0 or not shared:
-        st.markdown(_("Move the epoch on, and choose runs with this loss, for the answer."))
-        return
-    lowest = min(shared, key=lambda record: _at(record, "train_loss", epoch))
-    best = max(shared, key=lambda record: _at(record, "test_knn_accuracy", epoch))
-    st.markdown(
-        _(
-            "After epoch {epoch} the lowest loss on the screen is {loss}, of **{run}**. Its "
-            "kNN accuracy is {knn} (random weights: {before}), the std of its z is {spread} "
-            "of 1/√d, their effective rank {rank}."
-        ).format(epoch=epoch, run=runs.name(lowest), **_evidence(lowest, epoch))
-    )
-    if lowest is best:
-        st.markdown(
-            _(
-                "Here it also has the best kNN accuracy, so these runs cannot tell you. "
-                "Put a run beside it that collapses."
-            )
-            if len(shared) > 1
-            else _("One run alone cannot tell you. Put another one beside it.")
-        )
-    else:
-        st.markdown(
-            _(
-                "The best kNN accuracy, {knn}, is that of **{run}**, whose loss is {loss} and "
-                "whose z have a std of {spread} of 1/√d and an effective rank of {rank}. **The "
-                "lower loss is not the better network.**"
-            ).format(run=runs.name(best), **_evidence(best, epoch))
-        )
-    st.markdown(
-        _(
-            "A network that gives the same answer to every picture has a loss of exactly −1: "
-            "two views of a picture always agree when everything agrees. The loss measures "
-            "agreement and never asks whether there is anything to agree about."
-        )
-    )
-
-
-def _evidence(record: RunRecord, epoch: int) -> dict[str, str]:
-    accuracy = record.figures["test_knn_accuracy"]
-    return {
-        "loss": _loss_of(record, epoch),
-        "knn": percent(float(accuracy[epoch]), 1),
-        "before": percent(float(accuracy[0]), 1),
-        "spread": number(spread_of(record, epoch), 2),
-        "rank": number(_at(record, "test_rank_z", epoch)),
+    """Every plot of the assignment whose runs are all at hand, in one list."""
+    offered = {
+        code: recipes
+        for code, (_title, recipes) in PRESETS.items()
+        if all(recipe in found for recipe in recipes)
     }
+    now = next((code for code, recipes in offered.items() if set(recipes) == set(chosen)), OWN)
+    options = {code: PRESETS[code][0] for code in offered}
+    if now == OWN:
+        options[OWN] = N_("Own choice of runs")
+
+    def show(code: str) -> None:
+        if code in offered:
+            st.session_state["collapse_runs"] = list(offered[code])
+
+    controls.shortcut(_("Compare"), options, now, "collapse_preset", show)
 
 
 # ---------------------------------------------------------------- charts
@@ -264,27 +102,35 @@ def _evidence(record: RunRecord, epoch: int) -> dict[str, str]:
 
 def losses(records: Sequence[RunRecord], epoch: int) -> None:
     """The training loss of those runs that have the same one."""
-    shared = [record for record in records if record.method in NEGATIVE_COSINE]
-    others = [runs.name(record) for record in records if record.method not in NEGATIVE_COSINE]
+    shared = [record for record in records if record.method in verdicts.NEGATIVE_COSINE]
+    others = [record for record in records if record.method not in verdicts.NEGATIVE_COSINE]
     if shared:
         title = _("training loss")
         lowest = [Reference(-1.0, _("−1: all views agree"))]
         run_charts.follow_by_epoch(
-            shared, "train_loss", title, "collapse_loss", EPOCH, epoch, references=lowest, digits=3
+            shared,
+            "train_loss",
+            title,
+            "collapse_loss",
+            EPOCH,
+            epoch,
+            references=lowest,
+            digits=3,
+            height=SMALL,
         )
     if others:
         st.caption(
             _("Another loss, on another scale, so not drawn here: {runs}.").format(
-                runs=", ".join(others)
+                runs=names(others)
             )
         )
 
 
 def accuracies(records: Sequence[RunRecord], epoch: int) -> None:
     """kNN accuracy beside that of the initial weights."""
-    before = sorted({_at(record, "test_knn_accuracy", 0) for record in records})
+    before = sorted({float(record.figures["test_knn_accuracy"][0]) for record in records})
     said = " – ".join(dict.fromkeys(percent(value, 1) for value in (before[0], before[-1])))
-    names = [""] * (len(before) - 1) + [_("random weights: {value}").format(value=said)]
+    labels = [""] * (len(before) - 1) + [_("random weights: {value}").format(value=said)]
     run_charts.follow_by_epoch(
         records,
         "test_knn_accuracy",
@@ -292,7 +138,8 @@ def accuracies(records: Sequence[RunRecord], epoch: int) -> None:
         "collapse_knn",
         EPOCH,
         epoch,
-        references=[Reference(value, name) for value, name in zip(before, names, strict=True)],
+        references=[Reference(value, name) for value, name in zip(before, labels, strict=True)],
+        height=SMALL,
     )
 
 
@@ -393,7 +240,7 @@ def on_the_sphere(records: Sequence[RunRecord], epoch: int) -> None:
 
 def maps(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     """One or two runs' test pictures on a plane, on the same axes."""
-    st.subheader(_("Where the test pictures lie"), anchor=False)
+    st.subheader(_("Where the classes lie"), anchor=False)
     by_recipe = {record.recipe: record for record in records}
     labels = {recipe: runs.look(record).name for recipe, record in by_recipe.items()}
     picked, columns = [], st.columns(2, gap="large")
@@ -421,39 +268,87 @@ def maps(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
 # ---------------------------------------------------------------- the page
 
 
-def epochs(records: Sequence[RunRecord], baseline: RunRecord | None, layer: Layer) -> None:
+def desk(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
+    """Loss, kNN accuracy and the map of outputs next to one another."""
+    left, middle, right = st.columns(3, gap="medium")
+    with left:
+        losses(records, epoch)
+    with middle:
+        accuracies(records, epoch)
+    with right:
+        run_charts.clouds(records, layer, "collapse_clouds", EPOCH, epoch)
+    st.caption(
+        _(
+            "A point of the map is a test picture, its normalised {layer} on two principal components, "
+            "which each run has of its own; the scale is one for all runs and epochs."
+        ).format(layer=layer)
+    )
+    if len({int(record.updates[epoch]) for record in records}) > 1:
+        counts = [number(record.updates[epoch], 0) for record in records]
+        st.markdown(
+            _(
+                "**Equal epochs are not equal updates here.** After epoch {epoch} the weights were "
+                "updated {counts} times ({runs})."
+            ).format(epoch=epoch, counts=" / ".join(counts), runs=names(records))
+        )
+
+
+def epochs(found: Mapping[str, RunRecord], records: Sequence[RunRecord], layer: Layer) -> None:
     """The timeline of epochs and everything that it moves: runs again by itself."""
     with plain_errors(), st.container():
         stops = records[0].epochs.tolist()
         epoch = timeline(_("Epoch (0: before training)"), stops, EPOCH, sticky=True)
-        left, right = st.columns(2, gap="large")
-        with left:
-            losses(records, epoch)
-        with right:
-            accuracies(records, epoch)
+        desk(records, layer, epoch)
+        asked(found)
+        st.subheader(_("Has it collapsed?"), anchor=False)
+        verdicts.verdict(records, epoch)
+        maps(records, layer, epoch)
+        more = st.expander(
+            _("More measures"),
+            key="collapse_more",
+            on_change="rerun",
+            icon=":material/query_stats:",
+        )
+        if more.open:
+            with more:
+                measures(records, layer, epoch)
+
+
+def asked(found: Mapping[str, RunRecord]) -> None:
+    """What the visitor answers before the runs do."""
+    pair = verdicts.telling_pair(runs.sets())
+    first, options = verdicts.loss_question(pair)
+    question(
+        _("The loss is −1: good news?"),
+        "collapse_low_loss",
+        lambda: verdicts.low_loss(pair),
+        first=first,
+        options=options,
+    )
+    if dim_and_batch.can_be_asked(found):
         question(
-            _("The loss is −1: good news?"),
-            "collapse_low_loss",
-            lambda: low_loss(records, epoch),
-            first=_(
-                "Of two runs, one with a loss of −0.9 and one with −0.7, which one would you keep?"
-            ),
+            _("A larger d, a larger batch: better?"),
+            "collapse_dim_batch",
+            lambda: dim_and_batch.answer(found),
+            first=_("Which of these helps kNN accuracy, by more than chance?"),
             options={
-                "lower": N_("that with −0.9"),
-                "higher": N_("that with −0.7"),
-                "either": N_("the loss does not tell"),
+                "dim": N_("d = 4096"),
+                "batch": N_("a batch of 4096"),
+                "both": N_("both together"),
+                "none": N_("none of them"),
             },
         )
-        st.subheader(_("Has it collapsed?"), anchor=False)
-        verdict(records, baseline, epoch)
-        left, right = st.columns(2, gap="large")
-        with left:
-            spreads(records, epoch)
-        with right:
-            ranks(records, layer, epoch)
-        directions(records, layer, epoch)
-        maps(records, layer, epoch)
-        on_the_sphere(records, epoch)
+
+
+def measures(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
+    """Spread, rank, spectrum, variance, alignment and uniformity by epoch."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        spreads(records, epoch)
+    with right:
+        ranks(records, layer, epoch)
+    directions(records, layer, epoch)
+    on_the_sphere(records, epoch)
 
 
 def explained() -> None:
@@ -523,15 +418,14 @@ def main() -> None:
     head(
         _("Collapse"),
         _(
-            "Nothing in this loss stops a network from giving every picture the same answer. "
-            "**Take away the stopped gradient or the predictor and the loss looks better than "
-            "ever, while what the network knows is gone.** Move the epoch and see it happen."
+            "**A loss near −1 looks like success. Does the network still tell pictures apart?** Move the "
+            "epoch and compare loss, kNN accuracy and the map of what it makes of test pictures."
         ),
     )
     with plain_errors():
         found, records, layer = choose()
         if records:
-            st.fragment(epochs)(records, found.get("baseline"), layer)
+            st.fragment(epochs)(found, records, layer)
             runs.what_they_are(records)
         else:
             st.info(_("Choose at least one run."))

@@ -10,6 +10,8 @@ import streamlit as st
 from core.simsiam import barlow_twins, byol, dssl, methods, simsiam, vicreg
 from core.simsiam.run_record import RunRecord
 from pages.shared import controls, figures
+from pages.shared.figures import Column
+from pages.shared.questions import question as ask
 from pages.shared.text import (
     N_,
     _,
@@ -22,15 +24,9 @@ from pages.shared.text import (
     plain_errors,
 )
 from pages.simsiam.parts import diagrams, run_charts, runs
-from pages.simsiam.parts.findings import (
-    SHARE,
-    Runs,
-    final_epoch,
-    seconds_an_epoch,
-    states_said,
-    value_at,
-)
-from pages.simsiam.parts.questions import QUESTIONS
+from pages.simsiam.parts.evidence import Chance, Runs, at_the_end, chance_in_words
+from pages.simsiam.parts.findings import SHARE, final_epoch, states_said, value_at, without
+from pages.simsiam.parts.questions import QUESTIONS, Question, missing
 from pages.simsiam.parts.run_charts import STATES, Reference, spread_of, state
 
 Z, Z1, Z2 = coloured("z"), coloured("z", "z_1"), coloured("z", "z_2")
@@ -43,17 +39,22 @@ STOP = r"\operatorname{stop}"
 
 @dataclass(frozen=True)
 class Sibling:
-    """A method: its loss, what keeps it from collapsing, the part to remove, a run without it."""
+    """A method: its loss, what keeps it from collapsing, and the parts that it cannot do without.
+
+    ``shown_by``: for each of those parts the recipe without it, whether such a run is here or not; ``of``:
+    the recipe with all of them. ``note`` stands after what the runs say.
+    """
 
     title: str
     latex: str
     keeps: str
-    remove: str
-    shown_by: str = ""
+    shown_by: Mapping[str, str]
+    of: str
+    note: str = ""
 
 
 PARTS = {
-    "negatives": N_("negatives"),
+    "negatives": N_("negative examples"),
     "momentum": N_("momentum target"),
     "predictor": N_("predictor"),
     "stop": N_("stop-gradient"),
@@ -61,6 +62,13 @@ PARTS = {
     "decorrelation": N_("decorrelation"),
     "shared": N_("shared weights"),
 }
+REMOVED = {
+    "predictor": N_("the predictor"),
+    "stop": N_("the stop-gradient"),
+    "variance": N_("the variance term"),
+    "decorrelation": N_("the decorrelation"),
+}
+"""Parts as sentences name them that say what became of a run without."""
 HAS = {
     "simsiam": {"predictor", "stop", "shared"},
     "byol": {"momentum", "predictor", "stop"},
@@ -77,8 +85,8 @@ SIBLINGS = {
             "mean of z over all views of a picture, and the step that would move the target to "
             "the answer is never taken."
         ),
-        N_("the stop-gradient"),
-        "no-stop-gradient",
+        {"stop": "no-stop-gradient", "predictor": "no-predictor"},
+        "baseline",
     ),
     "byol": Sibling(
         "BYOL",
@@ -87,11 +95,12 @@ SIBLINGS = {
             "The target is another network that gradients never reach, a moving average of the "
             "one that learns; a predictor has to hit it."
         ),
+        {"predictor": "byol-no-predictor"},
+        "byol",
         N_(
-            "the predictor (table 5 of the paper). With momentum 0 BYOL is SimSiam, so SimSiam's "
-            "run without predictor stands for it here"
+            "The authors of BYOL report a collapse without it (table 5 of the paper). With momentum 0 "
+            "BYOL is SimSiam, whose run without predictor is on the page *Collapse*."
         ),
-        "no-predictor",
     ),
     "barlow_twins": Sibling(
         "Barlow Twins",
@@ -101,9 +110,11 @@ SIBLINGS = {
             "the diagonal asks for 1, and what lies off the diagonal forbids channels to copy one "
             "another."
         ),
+        {"decorrelation": "barlow-no-redundancy"},
+        "barlow",
         N_(
-            "the decorrelation (λ = 0). Then all channels may say the same: a collapse to one "
-            "direction, not to one point, which the standardisation alone excludes"
+            "With λ = 0 the loss would allow all channels to say the same: a collapse to one direction, "
+            "not to one point, which the standardisation excludes."
         ),
     ),
     "vicreg": Sibling(
@@ -114,8 +125,8 @@ SIBLINGS = {
             "It is said outright: a term of the loss asks every channel to vary over the batch, "
             "another forbids channels to vary together."
         ),
-        N_("the variance term"),
-        "vicreg-no-variance",
+        {"variance": "vicreg-no-variance", "decorrelation": "vicreg-no-covariance"},
+        "vicreg",
     ),
     "dssl": Sibling(
         "DSSL",
@@ -125,58 +136,56 @@ SIBLINGS = {
             "SimSiam's own parts, among standard views. Harder views follow them and never lead: "
             "a picture that was changed beyond recognition cannot pull the target towards it."
         ),
-        N_("the stop-gradient, as in SimSiam"),
-        "no-stop-gradient",
+        {"stop": "no-stop-gradient", "predictor": "no-predictor"},
+        "baseline",
+        N_("These are runs of SimSiam; none here is of DSSL without one of its parts."),
     ),
 }
 
 
-def overview(found: Mapping[str, RunRecord]) -> None:
-    """One method at a time: its diagram, its loss, and which part to remove."""
-    titles = {method: sibling.title for method, sibling in SIBLINGS.items()}
-    method = controls.choice(_("Method"), titles, "siblings_method")
+def overview(method: str, found: Mapping[str, RunRecord]) -> None:
+    """One method: its diagram, its loss, its parts, and which of them it needs."""
     left, right = st.columns(2, gap="large")
     with left:
         parts = {"method": method, **methods.method_class(method).config_class().plain()}
         figure, arrows = diagrams.draw(diagrams.wiring(parts, heavy=False))
-        alt = diagrams.alt(titles[method], arrows)
+        alt = diagrams.alt(SIBLINGS[method].title, arrows)
         figures.plain_chart(
             figure, "siblings_diagram", alt, lambda: diagrams.rows(arrows), height=diagrams.HEIGHT
         )
         st.caption(diagrams.legend())
     with right:
-        said(SIBLINGS[method], found)
+        st.markdown(_("**Its loss**"))
+        st.latex(SIBLINGS[method].latex)
         table_of_parts()
+    part_to_remove(method, found)
 
 
-def said(sibling: Sibling, found: Mapping[str, RunRecord]) -> None:
-    """The loss, what keeps the method from collapsing, and the run without that."""
-    st.markdown(_("**Its loss**"))
-    st.latex(sibling.latex)
-    st.markdown(_("**Why it does not collapse.**") + " " + _(sibling.keeps))
-    st.markdown(_("**The part to remove:** {part}.").format(part=_(sibling.remove)))
-    record = found.get(sibling.shown_by)
-    if record is not None:
-        now, baseline = final_epoch(record), found.get("baseline")
-        st.markdown(
-            _(
-                "The run *{run}*: kNN accuracy {before} before training, {knn} at the end; "
-                "effective rank of z {rank_before}, then {rank}. By the rule under the table "
-                "below: **{state}**."
-            ).format(
-                run=runs.name(record),
-                before=percent(value_at(record, "test_knn_accuracy", 0), 1),
-                knn=percent(value_at(record, "test_knn_accuracy"), 1),
-                rank_before=number(value_at(record, "test_rank_z", 0)),
-                rank=number(value_at(record, "test_rank_z")),
-                state=_(STATES[state(record, baseline, now, SHARE)]),
-            )
-        )
-    elif sibling.shown_by:
-        missing = _(runs.LOOKS[sibling.shown_by].name)
-        st.markdown(_("The run that shows it, *{run}*, is not here.").format(run=missing))
-    else:
-        st.markdown(_("No run here is without it."))
+def part_to_remove(method: str, found: Mapping[str, RunRecord]) -> None:
+    """Asks which part keeps a method from collapsing; the runs without it answer."""
+    sibling = SIBLINGS[method]
+
+    def answer() -> None:
+        st.markdown(_(sibling.keeps))
+        lines = []
+        for part, recipe in sibling.shown_by.items():
+            lines += without(found, recipe, _(REMOVED[part]), sibling.of)
+        st.markdown("\n".join(f"- {line}" for line in lines))
+        if sibling.note:
+            st.caption(_(sibling.note))
+
+    ask(
+        _("What keeps it from collapsing?"),
+        f"siblings_keeps_{method}",
+        answer,
+        first=_("Which part would you **not** remove from {method}?").format(method=sibling.title),
+        options={part: label for part, label in PARTS.items() if part in has(method)},
+    )
+
+
+def has(method: str) -> set[str]:
+    """The parts of a method; DSSL has those of SimSiam."""
+    return HAS[method] if method in HAS else HAS["simsiam"]
 
 
 def table_of_parts() -> None:
@@ -236,38 +245,40 @@ def diagram_of_a_run(records: Sequence[RunRecord]) -> None:
 
 
 def questions(found: Runs) -> None:
-    """A question, the runs that answer it, and what they say."""
-    st.subheader(_("Questions to the runs"), anchor=False)
+    """A question, the runs that answer it, and, once its visitor has answered, what they say."""
+    st.subheader(_("Questions, answered by the runs"), anchor=False)
     labels = {code: question.label for code, question in QUESTIONS.items()}
-    question = QUESTIONS[controls.choice(_("Question"), labels, "siblings_question", default="9")]
+    code = controls.choice(_("Question"), labels, "siblings_question", default="9")
+    question = QUESTIONS[code]
     st.markdown(_(question.words))
     records = [found[recipe] for recipe in question.recipes if recipe in found]
-    missing = [_(runs.LOOKS[recipe].name) for recipe in question.recipes if recipe not in found]
-    if missing:
-        st.caption(_("Not in this set of runs: {runs}.").format(runs="; ".join(missing)))
+    if absent := missing(found, question):
+        st.caption(_("Not in this set of runs: {runs}.").format(runs=absent))
     if not records:
         st.info(_("None of the runs of this question is here."))
         return
     charts(records, controls.choice(_("Figure"), FIGURES, "siblings_figure"))
+    ask(
+        _("What do these runs say, and why?"),
+        f"siblings_answer_{code}",
+        lambda: answer(question, found, records),
+        options=question.options,
+    )
     st.subheader(_("At the end"), anchor=False)
-    baseline = found.get("baseline")
-    table(records, baseline)
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.markdown(_("**What these runs say**"))
-        lines = [*states_said(records, baseline), *question.answer(found)]
-        st.markdown("\n".join(f"- {line}" for line in lines))
-        st.caption(
-            _(
-                "One run each, so one seed: chance is that of the choice of test pictures (two "
-                "standard errors), not that of another training."
-            )
-        )
-        st.markdown(_("**Why**") + "  \n" + _(question.why))
-    with right:
+    table(records)
+    runs.what_they_are(records)
+    with st.container(width=560):
         diagram_of_a_run(records)
         st.caption(diagrams.legend())
-    runs.what_they_are(records)
+
+
+def answer(question: Question, found: Runs, records: Sequence[RunRecord]) -> None:
+    """What the runs of a question say, what chance is, and why."""
+    st.markdown(_("**What these runs say**"))
+    lines = [*question.answer(found), *states_said(records)]
+    st.markdown("\n".join(f"- {line}" for line in lines))
+    st.caption(chance_in_words(records[0], Chance.of(found)))
+    st.markdown(_("**Why**") + "  \n" + _(question.why))
 
 
 # ---------------------------------------------------------------- figures of the runs
@@ -349,43 +360,42 @@ def scale(record: RunRecord) -> tuple[object, ...]:
     raise ValueError(f"method must be one of {', '.join(methods.METHODS)}, got {method!r}")
 
 
-def table(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
+def table(records: Sequence[RunRecord]) -> None:
     """What every run came to."""
     rows = [
         {
             "run": record.recipe,
+            "name": runs.name(record),
             "bundle": record.bundle.name,
             "hash": record.bundle.digest,
             "d": record.dim,
-            "batch": record.bundle.config["training"]["batch_size"],
+            "batch": record.batch_size,
+            "updates": int(record.updates[-1]),
             "knn_before": value_at(record, "test_knn_accuracy", 0),
-            "knn": value_at(record, "test_knn_accuracy"),
-            "linear_probe": record.bundle.metrics["test"]["linear_accuracy"],
+            "knn_by_epoch": value_at(record, "test_knn_accuracy"),
+            "knn": at_the_end(record, "knn_accuracy")[0],
+            "linear_probe": at_the_end(record, "linear_accuracy")[0],
             "std_root_d": spread_of(record, final_epoch(record)),
+            "rank_z_before": value_at(record, "test_rank_z", 0),
             "rank_z": value_at(record, "test_rank_z"),
             "rank_h": value_at(record, "test_rank_h"),
-            "seconds_an_epoch": seconds_an_epoch(record),
-            "state": state(record, baseline, final_epoch(record), SHARE),
+            "state": state(record, final_epoch(record), SHARE),
         }
         for record in records
     ]
-    st.dataframe(
+    counted = len({row["updates"] for row in rows}) > 1
+    figures.table(
+        rows,
         [
-            {
-                _("run"): runs.name(record),
-                _("state"): _(STATES[row["state"]]),
-                "kNN": percent(row["knn"], 1),
-                _("kNN before"): percent(row["knn_before"], 1),
-                _("linear probe"): percent(row["linear_probe"], 1),
-                _("std(z) √d"): number(row["std_root_d"], 2),
-                _("rank of z"): number(row["rank_z"]),
-                _("rank of h"): number(row["rank_h"]),
-                _("s/epoch"): number(row["seconds_an_epoch"], 1),
-            }
-            for record, row in zip(records, rows, strict=True)
+            Column("name", _("run")),
+            Column("state", _("state"), lambda code: _(STATES[code])),
+            *([Column("updates", _("updates"), figures.digits(0))] if counted else []),
+            Column("knn", "kNN", _share),
+            Column("linear_probe", _("linear probe"), _share),
+            Column("rank_z_before", _("rank of z before"), figures.digits(1)),
+            Column("rank_z", _("rank of z"), figures.digits(1)),
+            Column("std_root_d", _("std(z) √d"), figures.digits(2)),
         ],
-        hide_index=True,
-        width="stretch",
     )
     figures.about(
         run_charts.provenance(records, None, run_charts.over(records[0], "test_knn_accuracy")),
@@ -394,16 +404,19 @@ def table(records: Sequence[RunRecord], baseline: RunRecord | None) -> None:
     )
     st.caption(
         _(
-            "Collapsed: both std(z) √d and the effective rank of z are below {share} of the "
-            "baseline's; one sign of two: one of them is. The baseline is compared with itself before "
-            "training. The linear probe is over all {count} test pictures; seconds are those of "
-            "training alone, on {device}."
+            "Collapsed: std(z) √d and the effective rank of z are both below {share} of what they were "
+            "before the run's own training; partly collapsed: one of them is. kNN and linear probe are "
+            "over all {count} test pictures; the curves by epoch are over {few}."
         ).format(
             share=percent(SHARE),
-            count=number(records[0].bundle.metrics["test"]["queries"], 0),
-            device=records[0].bundle.config["training"]["device"],
+            count=number(at_the_end(records[0], "knn_accuracy")[1], 0),
+            few=number(records[0].queries, 0),
         )
     )
+
+
+def _share(value: float) -> str:
+    return percent(value, 1)
 
 
 # ---------------------------------------------------------------- the page
@@ -463,15 +476,19 @@ def main() -> None:
     head(
         _("Siblings"),
         _(
-            "SimSiam, BYOL, Barlow Twins and VICReg all learn from two views and no negatives. "
-            "**Each has one part without which it collapses.** Find it in the diagram, remove it, "
-            "and see what the runs say."
+            "SimSiam, BYOL, Barlow Twins and VICReg all learn from two views and no negative examples. "
+            "**What keeps each of them from collapsing?** Read the diagram, answer, and see which runs "
+            "show it, and for which part no run is here."
         ),
     )
     found: Runs = {}
-    with plain_errors():
-        found = runs.chosen_set("siblings_set")
-    overview(found)
+    titles = {method: sibling.title for method, sibling in SIBLINGS.items()}
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        with st.container(width=280), plain_errors():
+            found = runs.chosen_set("siblings_set")
+        with st.container(width=480):
+            method = controls.choice(_("Method"), titles, "siblings_method")
+    overview(method, found)
     if found:
         questions(found)
     explained()

@@ -10,7 +10,7 @@ from typing import Literal
 import plotly.graph_objects as go
 
 from core.simsiam import methods
-from pages.shared.colours import BLUE, GREEN, GREY, INK, LEARNS, MARK, PAPER, STILL
+from pages.shared.colours import BLUE, GREEN, GREY, INK, LEARNS, MARK, STILL
 from pages.shared.text import _, number
 
 Branch = Literal["learns", "stopped", "target"]
@@ -260,24 +260,31 @@ def between(sketch: Sketch, of: Wiring) -> None:
             draw_line(sketch, (LEFT + edge, y), (RIGHT - edge, y), TARGET, 3)
     y = ROWS.index("projector") + 0.5
     if of.momentum is None:
-        words(sketch, MIDDLE, y, _("same weights"), INK)
+        words(sketch, MIDDLE, y, _("same weights"))
     else:
         text = _("copy") if of.momentum == 0 else f"m = {number(of.momentum, 2)}"
         words(sketch, MIDDLE, y, text, TARGET)
 
 
-def words(sketch: Sketch, x: float, y: float, text: str, colour: str, paper: str = PAPER) -> None:
-    """Words in front of all lines, on light paper: as readable on a dark page."""
-    sketch.notes.append(
-        {
-            "x": x,
-            "y": y,
-            "text": text,
-            "showarrow": False,
-            "font": {"size": 16, "color": colour},
-            "bgcolor": paper,
-        }
-    )
+def words(
+    sketch: Sketch,
+    x: float,
+    y: float,
+    text: str,
+    colour: str | None = None,
+    paper: str | None = None,
+    anchor: Literal["left", "center"] = "center",
+) -> None:
+    """Words on the paper of a box, or on the page itself: then in the colour of its text, or in one that
+    stands out in both themes.
+    """
+    note = {"x": x, "y": y, "text": text, "showarrow": False, "xanchor": anchor, "align": anchor}
+    font = {"size": 16 if anchor == "center" else 14}
+    if colour is not None:
+        font["color"] = colour
+    if paper is not None:
+        note["bgcolor"] = paper
+    sketch.notes.append({**note, "font": font})
 
 
 def cut(sketch: Sketch, y: float) -> None:
@@ -293,7 +300,8 @@ def cut(sketch: Sketch, y: float) -> None:
                 "line": {"color": MARK, "width": 4},
             }
         )
-    words(sketch, RIGHT, y - 0.55, _("stop-gradient"), MARK)
+    in_lines = _("stop-gradient").replace(" ", "<br>", 1)
+    words(sketch, RIGHT + 0.02, y - 0.65, in_lines, MARK, anchor="left")
 
 
 def legend() -> str:
@@ -301,7 +309,7 @@ def legend() -> str:
     return _(
         "Green and thick: a gradient comes back along this arrow. Grey and thin: none does. "
         "Boxes with a green frame learn from it. Where a predictor or a target tells the branches "
-        "apart, the loss takes the views the other way round as well."
+        "apart, the loss is also computed with the views swapped."
     )
 
 

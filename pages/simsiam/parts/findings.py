@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from core.simsiam.run_record import RunRecord
 from pages.shared.text import N_, _, number, percent, scientific
-from pages.simsiam.parts import run_charts, runs
-from pages.simsiam.parts.run_charts import has_learnt, knn_queries, state
+from pages.simsiam.parts import runs
+from pages.simsiam.parts.evidence import Runs
+from pages.simsiam.parts.run_charts import STATES, has_learnt, spread_of, state
 
-Runs = Mapping[str, RunRecord]
-"""Runs of one set by recipe."""
-SHARE = 0.5
-"""Collapsed: below this share of the baseline, as the page Collapse has it by default."""
+SHARE = 0.2
+"""Collapsed: below this share of what it was at epoch 0, unless a visitor moves it."""
 
 
 def final_epoch(record: RunRecord) -> int:
@@ -27,79 +26,89 @@ def value_at(record: RunRecord, column: str, epoch: int = -1) -> float:
     return float(record.figures[column][epoch])
 
 
-def standard_error(*records: RunRecord) -> float:
-    """Of a sum or difference of the runs' final kNN accuracies, each a share of ``knn_queries``."""
-    return run_charts.standard_error(
-        *((value_at(record, "test_knn_accuracy"), knn_queries(record)) for record in records)
-    )
-
-
-def percentage_points(difference: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
-    return ("+" if difference > 0 else "") + number(100 * difference, 1)
-
-
-def compared(first: RunRecord, second: RunRecord) -> str:
-    """Which of two runs ends with the higher kNN accuracy, if that is more than chance."""
-    a, b = value_at(first, "test_knn_accuracy"), value_at(second, "test_knn_accuracy")
-    said_of = {
-        "a": runs.name(first),
-        "b": runs.name(second),
-        "x": percent(a, 1),
-        "y": percent(b, 1),
-        "count": number(knn_queries(first), 0),
-    }
-    if abs(a - b) <= 2 * standard_error(first, second):
-        words = _(
-            "**{a}** ({x}) and **{b}** ({y}) end alike in kNN accuracy: {count} test pictures "
-            "cannot tell them apart."
-        )
-    elif a > b:
-        words = _("**{a}** ends with a higher kNN accuracy than **{b}**: {x} against {y}.")
-    else:
-        words = _("**{a}** ends with a lower kNN accuracy than **{b}**: {x} against {y}.")
-    return words.format(**said_of)
-
-
-def compared_pairs(found: Runs, *wanted: tuple[str, str]) -> list[str]:
-    """``compared`` for those pairs of recipes that are both here."""
-    return [compared(found[a], found[b]) for a, b in wanted if a in found and b in found]
-
-
-def states_said(records: Sequence[RunRecord], baseline: RunRecord | None) -> list[str]:
+def states_said(records: Sequence[RunRecord]) -> list[str]:
     """Who collapsed and who learnt something, by name."""
     templates = {
         "collapsed": N_("**Collapsed:** {runs}."),
-        "flat": N_("**One sign of two** (spread or rank is low, not both): {runs}."),
+        "partly": N_("**Partly collapsed** (spread or rank is low, not both): {runs}."),
         "spread": N_("**Not collapsed:** {runs}."),
     }
     lines = []
     for code, template in templates.items():
-        mine = [r for r in records if state(r, baseline, final_epoch(r), SHARE) == code]
+        mine = [r for r in records if state(r, final_epoch(r), SHARE) == code]
         if mine:
-            lines.append(_(template).format(runs="; ".join(runs.name(r) for r in mine)))
+            lines.append(_(template).format(runs=names(mine)))
     idle = [r for r in records if not has_learnt(r, final_epoch(r))]
     if idle:
         lines.append(
             _("**No better than before training**, by kNN accuracy: {runs}.").format(
-                runs="; ".join(runs.name(r) for r in idle)
+                runs=names(idle)
             )
         )
     return lines
 
 
+def names(records: Sequence[RunRecord]) -> str:
+    """Runs by name, in a list that a sentence can end with."""
+    return separator().join(runs.name(record) for record in records)
+
+
 def listed(records: Sequence[RunRecord], value: Callable[[RunRecord], str]) -> str:
     """Runs and what is said of each."""
-    return "; ".join(f"{runs.name(record)} {value(record)}" for record in records)
+    return separator().join(f"{runs.name(record)} {value(record)}" for record in records)
 
 
-def updates(record: RunRecord) -> int:
-    """Steps that a run took: as it counted, or whole batches an epoch, one at least."""
-    counted = record.bundle.history[-1].get("updates") if record.bundle.history else None
-    if isinstance(counted, int):
-        return counted
-    training, about = record.bundle.config["training"], record.bundle.config["data"]
-    return max(1, about["pictures"] // training["batch_size"]) * final_epoch(record)
+def separator() -> str:
+    """What stands between the members of a list."""
+    return _("{a}; {b}").format(a="", b="")
+
+
+def without(found: Runs, recipe: str, part: str, of: str) -> list[str]:
+    """What became of the run without a part, next to the one with it; or that no run is without it."""
+    record, whole = found.get(recipe), found.get(of)
+    if record is None:
+        return [
+            _(
+                "**No run here is without {part}**, so these runs do not show what it is for."
+            ).format(part=part)
+        ]
+    words = _("**Without {part}** ({run}): {figures}.").format(
+        part=part, run=runs.name(record), figures=figures_of(record)
+    )
+    if whole is not None:
+        words += " " + _("With it ({run}): {figures}.").format(
+            run=runs.name(whole), figures=figures_of(whole)
+        )
+    return [f"{words} {what_it_shows(record)}"]
+
+
+def what_it_shows(record: RunRecord) -> str:
+    """What a run without a part says of that part."""
+    end = final_epoch(record)
+    found, learnt = state(record, end, SHARE), has_learnt(record, end)
+    if found == "collapsed":
+        return _("It collapses: the part is needed here.")
+    if found == "partly":
+        return (
+            _("It collapses in part, and still learns.")
+            if learnt
+            else _("It collapses in part, and does not learn: the part is needed here.")
+        )
+    return (
+        _("It does not collapse: **this run does not show that the part is needed.**")
+        if learnt
+        else _("It does not collapse, and does not learn either.")
+    )
+
+
+def figures_of(record: RunRecord) -> str:
+    """State, accuracy, rank and spread of a run, each with what it was before training."""
+    return _("{state}; kNN accuracy {knn}, effective rank of z {rank}, std·√d {spread}").format(
+        state=_(STATES[state(record, final_epoch(record), SHARE)]),
+        knn=" → ".join(percent(value_at(record, "test_knn_accuracy", at), 1) for at in (0, -1)),
+        rank=" → ".join(number(value_at(record, "test_rank_z", at)) for at in (0, -1)),
+        spread=from_to(record, lambda at: spread_of(record, at)),
+    )
 
 
 def peak_rate(record: RunRecord) -> float:
@@ -113,16 +122,16 @@ def settings_changed(first: RunRecord, second: RunRecord) -> str:
     parts = []
     if first.dim != second.dim:
         parts.append(f"d {number(first.dim, 0)} → {number(second.dim, 0)}")
-    batches = [record.bundle.config["training"]["batch_size"] for record in (first, second)]
-    if batches[0] != batches[1]:
-        before, after = (number(size, 0) for size in batches)
+    if first.batch_size != second.batch_size:
+        before, after = (number(record.batch_size, 0) for record in (first, second))
         parts.append(_("batch {before} → {after}").format(before=before, after=after))
     return ", ".join(parts)
 
 
-def seconds_an_epoch(record: RunRecord) -> float:
-    """Training alone, without what is measured after it; the median epoch."""
-    return float(np.median([row["seconds_train"] for row in record.bundle.history]))
+def updates_of(*records: RunRecord) -> str:
+    """Updates of the weights, run by run: ``40 / 380``."""
+    counts = dict.fromkeys(int(record.updates[-1]) for record in records)
+    return " / ".join(number(count, 0) for count in counts)
 
 
 def from_to(record: RunRecord, value: Callable[[int], float]) -> str:

@@ -2,90 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.simsiam.run_record import RunRecord
 from pages.shared.text import N_, _, number, percent
-from pages.simsiam.parts.findings import (
+from pages.simsiam.parts import runs
+from pages.simsiam.parts.evidence import (
+    MEASURES,
+    Chance,
     Runs,
+    at_the_end,
     compared_pairs,
+    points,
+    sign,
+    standard_error,
+)
+from pages.simsiam.parts.findings import (
     from_to,
-    knn_queries,
     largest_fall,
     listed,
     peak_rate,
-    percentage_points,
-    seconds_an_epoch,
+    separator,
     settings_changed,
-    standard_error,
-    updates,
+    updates_of,
     value_at,
+    without,
 )
 from pages.simsiam.parts.run_charts import spread_of
+
+# ---------------------------------------------------------------- 3.5 c
 
 
 def barlow_alike(found: Runs) -> list[str]:
     """How both methods react to d and batch."""
-    lines = compared_pairs(found, ("barlow", "baseline"))
+    chance = Chance.of(found)
+    lines = compared_pairs(found, chance, ("barlow", "baseline"))
     for recipe in ("dim-4096", "batch-4096", "dim-4096-batch-4096"):
         wanted = ("baseline", recipe, "barlow", f"barlow-{recipe}")
         ends = [found.get(name) for name in wanted]
         if all(ends):
-            lines.append(reaction(*ends))
+            lines.append(reaction(*ends, chance))
         else:
-            lines += compared_pairs(found, (recipe, "baseline"), (f"barlow-{recipe}", "barlow"))
-    large = [found[r] for r in ("batch-4096", "barlow-batch-4096") if r in found]
-    if large and "baseline" in found:
-        lines.append(
-            _(
-                "In the same number of epochs the large batch takes {few} updates of the weights, "
-                "the other one {many}."
-            ).format(few=number(updates(large[0]), 0), many=number(updates(found["baseline"]), 0))
-        )
+            pairs = ((recipe, "baseline"), (f"barlow-{recipe}", "barlow"))
+            lines += compared_pairs(found, chance, *pairs)
     return lines
 
 
-def reaction(first: RunRecord, second: RunRecord, third: RunRecord, fourth: RunRecord) -> str:
-    """From the first to the second run, and from the third to the fourth: alike or not?"""
-    simsiam_moves = value_at(second, "test_knn_accuracy") - value_at(first, "test_knn_accuracy")
-    barlow_moves = value_at(fourth, "test_knn_accuracy") - value_at(third, "test_knn_accuracy")
-    apart = abs(simsiam_moves - barlow_moves) > 2 * standard_error(first, second, third, fourth)
-    words = (
-        _(
-            "**{change}:** kNN accuracy of SimSiam {a} points, of Barlow Twins {b}. They react "
-            "**differently**, by more than chance."
-        )
-        if apart
-        else _(
-            "**{change}:** kNN accuracy of SimSiam {a} points, of Barlow Twins {b}. That is **no "
-            "difference** that {count} test pictures can tell from chance."
-        )
-    )
-    return words.format(
+def reaction(
+    first: RunRecord, second: RunRecord, third: RunRecord, fourth: RunRecord, chance: Chance
+) -> str:
+    """From the first to the second run, and from the third to the fourth: alike or not?
+
+    No verdict where one of the methods changed its learning rate, too.
+    """
+    words = _("**{change}** ({updates} updates): SimSiam {a}, Barlow Twins {b}.").format(
         change=settings_changed(first, second),
-        a=percentage_points(simsiam_moves),
-        b=percentage_points(barlow_moves),
-        count=number(knn_queries(first), 0),
+        updates=updates_of(second, first),
+        a=moves(first, second),
+        b=moves(third, fourth),
     )
+    rates = [record.bundle.config["training"]["learning_rate"] for record in (third, fourth)]
+    if rates[0] != rates[1]:
+        return f"{words} " + _(
+            "But Barlow Twins had another learning rate as well, {new} in place of {old} (a batch of 256): "
+            "**these runs cannot answer.**"
+        ).format(new=rate(rates[1]), old=rate(rates[0]))
+    signs = [
+        sign(
+            (end(second, measure) - end(first, measure))
+            - (end(fourth, measure) - end(third, measure)),
+            chance.margin(measure, first, second, third, fourth),
+        )
+        for measure in MEASURES
+    ]
+    if not any(signs):
+        return f"{words} " + _("That is **no difference** beyond chance.")
+    if 0 in signs or signs[0] != signs[1]:
+        return f"{words} " + _("Only one of the two measures tells them apart, or they disagree.")
+    return f"{words} " + _("They react **differently**, by more than chance.")
+
+
+def end(record: RunRecord, measure: str) -> float:
+    return at_the_end(record, measure)[0]
+
+
+def moves(before: RunRecord, after: RunRecord) -> str:
+    """By how many points kNN accuracy and linear probe change from one run to another."""
+    knn, probe = (points(end(after, measure) - end(before, measure)) for measure in MEASURES)
+    return _("kNN {knn} points, linear probe {probe}").format(knn=knn, probe=probe)
+
+
+def rate(value: float) -> str:
+    """A learning rate: four digits after the point, no more than it has."""
+    return number(value, len(f"{value:.6f}".rstrip("0").split(".")[1]))
+
+
+# ---------------------------------------------------------------- 3.6
 
 
 def heavy_views(found: Runs) -> list[str]:
-    """What heavier views do, and where views are made at all."""
-    lines = compared_pairs(
-        found, ("heavy", "baseline"), ("heavy-dssl", "heavy"), ("heavy-dssl", "baseline")
-    )
+    """Where views are made at all, what heavier ones do, and what helps."""
     here = [found[r] for r in ("baseline", "heavy", "heavy-dssl") if r in found]
-    if here:
-        lines.append(
-            _(
-                "Largest fall of the kNN accuracy from one epoch to the next, in points: {runs}."
-            ).format(runs=listed(here, lambda record: number(100 * largest_fall(record), 1)))
+    lines = [views_in_words(here[-1])] if here else []
+    if {"baseline", "heavy"} <= found.keys():
+        lines.append(unstable(found["baseline"], found["heavy"], here))
+    pairs = (("heavy", "baseline"), ("heavy-dssl", "heavy"), ("heavy-dssl", "baseline"))
+    return lines + compared_pairs(found, Chance.of(found), *pairs)
+
+
+def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> str:
+    """Whether the accuracy by epoch falls further under heavy augmentation than without, beyond chance."""
+    falls = [largest_fall(baseline), largest_fall(heavy)]
+    value = value_at(heavy, "test_knn_accuracy")
+    by_chance = 2 * standard_error(*[(value, heavy.queries)] * 2)
+    words = (
+        _("**The heavy run is unstable**: its kNN accuracy falls by more than the baseline's.")
+        if falls[1] - falls[0] > by_chance
+        else _(
+            "**No instability shows in this run**: its kNN accuracy falls no further from one epoch to the "
+            "next than the baseline's, but for chance."
         )
-        lines.append(views_in_words(here[-1]))
-    return lines
+    )
+    return f"{words} " + _(
+        "Largest fall of the kNN accuracy from one epoch to the next, in points: {runs}."
+    ).format(runs=listed(here, lambda record: number(100 * largest_fall(record), 1)))
 
 
 def views_in_words(record: RunRecord) -> str:
@@ -109,10 +152,18 @@ def views_in_words(record: RunRecord) -> str:
     )
 
 
+# ---------------------------------------------------------------- 3.7
+
+
 def kept_from_collapse(found: Runs) -> list[str]:
-    """VICReg with and without its variance term."""
-    lines = compared_pairs(found, ("vicreg", "vicreg-no-variance"))
-    here = [found[r] for r in ("vicreg", "vicreg-no-variance") if r in found]
+    """Each term that keeps a method from collapsing, with the run that lacks it."""
+    lines = [
+        *without(found, "vicreg-no-variance", _("VICReg's variance term v"), "vicreg"),
+        *without(found, "vicreg-no-covariance", _("VICReg's covariance term c"), "vicreg"),
+        *without(found, "barlow-no-redundancy", _("Barlow Twins' decorrelation (λ = 0)"), "barlow"),
+    ]
+    names_of = ("vicreg", "vicreg-no-variance", "vicreg-no-covariance")
+    here = [found[r] for r in names_of if r in found]
     if here:
         lines.append(
             _("Total variance of z, before training and at the end: {runs}.").format(
@@ -127,77 +178,107 @@ def kept_from_collapse(found: Runs) -> list[str]:
     return lines
 
 
+# ---------------------------------------------------------------- 3.8
+
+PASSES = {
+    "simsiam": (2, 0),
+    "dssl": (4, 0),
+    "byol": (2, 2),
+    "barlow_twins": (2, 0),
+    "vicreg": (2, 0),
+}
+"""Of one update: how many batches pass through an encoder that learns, and through one that does not."""
+
+
 def byol_or_simsiam(found: Runs) -> list[str]:
     """What the momentum adds, and what it costs."""
     lines = compared_pairs(
         found,
+        Chance.of(found),
         ("byol", "baseline"),
         ("byol-no-momentum", "baseline"),
         ("byol", "byol-no-momentum"),
         ("byol-no-momentum", "no-stop-gradient"),
     )
     if {"byol-no-momentum", "baseline"} <= found.keys():
-        pair = [found[name] for name in ("byol-no-momentum", "baseline")]
-        first, second = (record.figures["test_knn_accuracy"] for record in pair)
-        lines.append(
-            _(
-                "The kNN accuracies of BYOL with momentum 0 and of SimSiam lie {points} points "
-                "apart at most, over all epochs. Their learning rates: {byol} and {simsiam}."
-            ).format(
-                points=number(100 * float(np.abs(first - second).max()), 1),
-                byol=number(peak_rate(pair[0]), 3),
-                simsiam=number(peak_rate(pair[1]), 3),
-            )
-        )
+        lines.append(the_same_steps(found["byol-no-momentum"], found["baseline"]))
     if "byol" in found:
-        record = found["byol"]
-        momentum = record.bundle.config["architecture"]["momentum"]
-        lines.append(
-            _(
-                "With m = {m} the target is an average over about 1/(1 − m) = {memory} updates, of "
-                "{all} in the whole run. With m = 0 it is the network itself as the last update "
-                "left it: **SimSiam's stop-gradient, computed the long way round**."
-            ).format(
-                m=number(momentum, 2),
-                memory=number(1 / (1 - momentum), 0),
-                all=number(updates(record), 0),
-            )
-        )
-        if "baseline" in found:
-            lines.append(
-                _(
-                    "The target is a second pass of both views, without gradient: an epoch of "
-                    "training took {byol} s with BYOL, {simsiam} s with SimSiam, whatever else their "
-                    "machine did."
-                ).format(
-                    byol=number(seconds_an_epoch(record), 1),
-                    simsiam=number(seconds_an_epoch(found["baseline"]), 1),
-                )
-            )
-    return lines
+        lines.append(memory(found["byol"]))
+    learns, follows = PASSES["byol"]
+    lines.append(
+        _(
+            "**What the target costs:** an update of SimSiam takes {simsiam} forward passes through an "
+            "encoder, one a view; BYOL's takes {byol}, of which {follows} go through the target and need "
+            "no backward pass. BYOL also keeps a second set of weights."
+        ).format(simsiam=sum(PASSES["simsiam"]), byol=learns + follows, follows=follows)
+    )
+    return lines + without(found, "byol-no-predictor", _("BYOL's predictor"), "byol")
+
+
+def the_same_steps(byol: RunRecord, simsiam: RunRecord) -> str:
+    """How far BYOL with momentum 0 strays from SimSiam."""
+    first, second = (record.figures["test_knn_accuracy"] for record in (byol, simsiam))
+    return _(
+        "The kNN accuracies of BYOL with momentum 0 and of SimSiam lie {points} points "
+        "apart at most, over all epochs. Their learning rates: {byol} and {simsiam}."
+    ).format(
+        points=number(100 * float(np.abs(first - second).max()), 1),
+        byol=rate(peak_rate(byol)),
+        simsiam=rate(peak_rate(simsiam)),
+    )
+
+
+def memory(byol: RunRecord) -> str:
+    """Over how many updates the target is an average."""
+    momentum = byol.bundle.config["architecture"]["momentum"]
+    return _(
+        "With m = {m} the target is an average over about 1/(1 − m) = {memory} updates, of "
+        "{all} in the whole run. With m = 0 it is the network itself as the last update "
+        "left it: **SimSiam's stop-gradient, computed the long way round**."
+    ).format(
+        m=number(momentum, 2),
+        memory=number(1 / (1 - momentum), 0),
+        all=number(byol.updates[-1], 0),
+    )
+
+
+# ---------------------------------------------------------------- 3.9
 
 
 def asymmetry(found: Runs) -> list[str]:
     """SimSiam without what makes its branches differ."""
-    others = ("no-predictor", "fixed-predictor", "no-stop-gradient", "neither")
-    lines = compared_pairs(found, *(("baseline", other) for other in others))
+    parts = {
+        "no-predictor": _("the predictor"),
+        "fixed-predictor": _("a predictor that learns"),
+        "no-stop-gradient": _("the stop-gradient"),
+        "neither": _("predictor and stop-gradient"),
+    }
+    lines = []
+    for recipe, part in parts.items():
+        lines += without(found, recipe, part, "baseline" if recipe == "no-predictor" else "")
     if "baseline" in found:
         lines.append(
             _(
                 "The predictor keeps its learning rate of {rate} to the end, while that of encoder "
                 "and projector falls from {rate} to 0 by a cosine: it has to keep up with a "
                 "representation that still moves."
-            ).format(rate=number(peak_rate(found["baseline"]), 3))
+            ).format(rate=rate(peak_rate(found["baseline"])))
         )
     return lines
 
 
+# ---------------------------------------------------------------- all of them
+
+
 @dataclass(frozen=True)
 class Question:
-    """One of the assignment's questions: the runs that answer it, and how they are read."""
+    """One of the assignment's questions: what a visitor may answer, the runs that answer it, and how they
+    are read.
+    """
 
     label: str
     words: str
+    options: Mapping[str, str]
     recipes: tuple[str, ...]
     answer: Callable[[Runs], list[str]]
     why: str
@@ -207,9 +288,14 @@ QUESTIONS = {
     "5c": Question(
         N_("5 c · Barlow Twins"),
         N_(
-            "Give the projector 4,096 outputs instead of 2,048, and train in batches of 4,096. "
+            "Give the projector 4,096 outputs instead of 2,048, and train in larger batches. "
             "**Would Barlow Twins react as SimSiam does?**"
         ),
+        {
+            "alike": N_("yes, alike"),
+            "dim": N_("no, d does more for Barlow Twins"),
+            "batch": N_("no, the batch does more for Barlow Twins"),
+        },
         (
             "baseline",
             "dim-4096",
@@ -226,17 +312,22 @@ QUESTIONS = {
             "batch matters through batch normalisation, through the number of updates, and "
             "through the learning rate that grows with it. The loss of Barlow Twins is a sum over "
             "d × d correlations, each estimated from one batch. More channels are more "
-            "decorrelated directions to fill, so that its authors find it to gain from d far "
-            "beyond 2,048 where other methods do not (figure 4 of the paper); a larger batch "
+            "decorrelated directions to fill: in its authors' runs it keeps improving well beyond "
+            "d = 2,048, where other methods do not (figure 4 of the paper). A larger batch "
             "estimates C better, yet small batches do (figure 2)."
         ),
     ),
     "6": Question(
         N_("6 · Heavy augmentation"),
         N_(
-            "Heavy augmentation makes SimSiam unstable. **Where does SimSiam augment at all, and "
-            "what could be done about it?**"
+            "Heavy augmentation is said to make SimSiam unstable. **Where does SimSiam augment at all, "
+            "and what could be done about it?**"
         ),
+        {
+            "weaker": N_("one view stays as it was: only the other is augmented"),
+            "directed": N_("the harder view learns from the easier one, never the other way"),
+            "features": N_("augment z in place of the pictures"),
+        },
         ("baseline", "heavy", "heavy-dssl"),
         heavy_views,
         N_(
@@ -251,18 +342,23 @@ QUESTIONS = {
         N_("7 · Avoiding collapse"),
         N_(
             "Both branches could ignore their input and answer with one constant vector. **What "
-            "keeps them from it?** VICReg says so in its loss: take the term away."
+            "keeps them from it?** VICReg says so in its loss: which term would you not take away?"
         ),
-        ("vicreg", "vicreg-no-variance"),
+        {
+            "invariance": N_("s: both views have the same z"),
+            "variance": N_("v: every channel varies over the batch"),
+            "covariance": N_("c: no two channels vary together"),
+        },
+        ("vicreg", "vicreg-no-variance", "vicreg-no-covariance", "barlow", "barlow-no-redundancy"),
         kept_from_collapse,
         N_(
-            "Ways out of collapse: negatives that push other pictures away (contrastive methods); "
-            "asymmetry (stop-gradient with a predictor: SimSiam; a momentum target: BYOL); "
-            "statistics of the batch (Barlow Twins, VICReg). VICReg has three terms. "
+            "Ways out of collapse: negative examples, which push other pictures away (contrastive "
+            "methods); asymmetry (stop-gradient with a predictor: SimSiam; a momentum target with a "
+            "predictor: BYOL); statistics of the batch (Barlow Twins, VICReg). VICReg has three terms. "
             "**Invariance** s: both views have the same z. **Variance** v: every channel has a "
             "standard deviation of 1 at least. **Covariance** c: no two channels vary together. "
-            "Without v a constant z makes the two others 0. Without c all channels may say the "
-            "same: a collapse to one direction."
+            "Without v a constant z makes the two others 0. Without c the loss would allow all channels "
+            "to say the same: a collapse to one direction."
         ),
     ),
     "8": Question(
@@ -271,16 +367,21 @@ QUESTIONS = {
             "BYOL's target is a moving average of the network, SimSiam's is the network itself "
             "with its gradient stopped. **Is it the momentum that prevents collapse?**"
         ),
+        {
+            "momentum": N_("yes, the momentum"),
+            "stop": N_("no: the target gets no gradient in either"),
+            "both": N_("one needs both"),
+        },
         ("baseline", "byol", "byol-no-momentum", "no-stop-gradient"),
         byol_or_simsiam,
         N_(
             "Both have a predictor, both stop the gradient at the target, and both losses are the "
             "same cosine on another scale. They differ in the target: BYOL keeps a second set of "
             "weights that follows slowly, so that the target is steadier than any single step of "
-            "the network; SimSiam shares its weights. What both cannot do without is the stopped "
-            "gradient and the predictor: momentum makes targets steadier, it is not what prevents "
-            "collapse. BYOL's loss is 4 + 4 times SimSiam's: at a quarter of the learning rate and four "
-            "times the weight decay, momentum 0 takes SimSiam's very steps."
+            "the network; SimSiam shares its weights. What both have is the stopped gradient and the "
+            "predictor; momentum makes targets steadier. BYOL's loss is 4 + 4 times SimSiam's: at a "
+            "quarter of the learning rate and four times the weight decay, momentum 0 takes exactly "
+            "SimSiam's steps."
         ),
     ),
     "9": Question(
@@ -289,6 +390,11 @@ QUESTIONS = {
             "SimSiam treats its two views differently: one goes through a predictor, the other "
             "gets no gradient. **What is that asymmetry good for?**"
         ),
+        {
+            "goal": N_("one branch is a fixed goal while the other one moves"),
+            "cheap": N_("it saves half of the work"),
+            "views": N_("it makes the two views more different"),
+        },
         ("baseline", "no-predictor", "fixed-predictor", "no-stop-gradient", "neither"),
         asymmetry,
         N_(
@@ -299,7 +405,13 @@ QUESTIONS = {
             "p is z, and since both orders of the views count, stopping the gradient **halves it "
             "and leaves its direction**: the symmetric loss is back. A predictor that cannot "
             "learn asks for something that has nothing to do with the pictures. The gain: no "
-            "negatives, no large batches, no second network."
+            "negative examples, no large batches, no second network."
         ),
     ),
 }
+
+
+def missing(found: Runs, question: Question) -> str:
+    """The runs of a question that this set does not have, by name."""
+    absent = [_(runs.LOOKS[recipe].name) for recipe in question.recipes if recipe not in found]
+    return separator().join(absent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -31,11 +30,12 @@ from pages.shared.colours import (
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number
 from pages.simsiam.parts import runs
+from pages.simsiam.parts.evidence import standard_error
 
-State = Literal["collapsed", "flat", "spread"]
+State = Literal["collapsed", "partly", "spread"]
 STATES: dict[State, str] = {
     "collapsed": N_("collapsed"),
-    "flat": N_("one sign of two"),
+    "partly": N_("partly collapsed"),
     "spread": N_("spread out"),
 }
 CLASSES: dict[str, str] = {
@@ -64,6 +64,12 @@ MARKS = (
     (OLIVE, "diamond-open"),
 )
 """Colour and shape of each of ten classes."""
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "star")
+"""Of the runs on one map."""
+FEW = 200
+"""Test pictures on the map of several runs, where more points would lie over one another."""
+SMALL = 215
+"""Pixels: how high a chart is that stands next to two others."""
 LEGEND_LINE = 24
 FAINT = 1e-6
 """Singular values below this share of the largest one drawn are left out of the picture."""
@@ -105,7 +111,7 @@ def by_epoch(
     for record, found in zip(records, values, strict=True):
         look = runs.look(record)
         figure.add_trace(
-            figures.line(record.epochs, found, runs.signature(record), look.colour, dash=look.dash)
+            figures.line(record.epochs, found, runs.name(record), look.colour, dash=look.dash)
         )
     figure.update_xaxes(title=_("epoch"))
     figure.update_yaxes(title=title, exponentformat="power")
@@ -135,6 +141,7 @@ def follow_by_epoch(
     factor: Callable[[RunRecord], float] | None = None,
     log: bool = False,
     digits: int | None = None,
+    height: int = curves.HEIGHT,
 ) -> None:
     """The figure of ``by_epoch`` with a dot on every curve that moves with a timeline of epochs.
 
@@ -153,6 +160,7 @@ def follow_by_epoch(
         _by_epoch_said(title, records),
         now=_epoch_now(),
         levels=[Level(one.value, one.name, one.colour, one.dash) for one in references],
+        height=height,
     )
     figures.about(
         provenance(records, epoch, over(records[0], column)),
@@ -196,6 +204,46 @@ def spectrum(
         provenance(records, epoch, over(records[0], f"test_rank_{layer}")),
         key,
         rows=lambda: _spectrum_rows(records, layer, epoch),
+    )
+
+
+def clouds(records: Sequence[RunRecord], layer: Layer, key: str, timeline: str, epoch: int) -> None:
+    """Test pictures of several runs on one map, a colour a run, at every epoch.
+
+    Each run on the first two components of its own z or h, all from -reach to reach.
+    """
+    far = reach(records, layer)
+    drawn = [
+        Series(
+            runs.name(record),
+            record.maps[layer][:, :FEW, 0].astype(np.float32),
+            record.maps[layer][:, :FEW, 1].astype(np.float32),
+            runs.look(record).colour,
+            symbol=SHAPES[place % len(SHAPES)],
+            stops=record.epochs.tolist(),
+        )
+        for place, record in enumerate(records)
+    ]
+    axis = Axis("", span=(-far, far), bare=True)
+    curves.chart(
+        key,
+        timeline,
+        drawn,
+        axis,
+        axis,
+        _("Map of {layer} after epoch {epoch}, a point a test picture: {run}").format(
+            layer=layer, epoch=STOP, run=_names(records)
+        ),
+        now=_epoch_now(),
+        along=False,
+        square=True,
+    )
+    count = min(FEW, records[0].maps[layer].shape[1])
+    settings = {_("over"): _("{count} test pictures").format(count=number(count, 0))}
+    figures.about(
+        provenance(records, epoch, settings),
+        key,
+        rows=lambda: [row for record in records for row in _map_rows(record, layer, epoch)[:FEW]],
     )
 
 
@@ -284,30 +332,19 @@ def spread_of(record: RunRecord, epoch: int) -> float:
     return float(record.figures["test_std_z"][epoch] * np.sqrt(record.dim))
 
 
-def compared_with(
-    record: RunRecord, baseline: RunRecord | None, epoch: int
-) -> tuple[RunRecord, int]:
-    """What the spread of a run is compared with: the baseline, at the same epoch.
-
-    The baseline itself, and every run where there is none, is compared with its own epoch 0.
-    """
-    if baseline is None or record.bundle.digest == baseline.bundle.digest:
-        return record, 0
-    return baseline, epoch
+def tests(record: RunRecord, epoch: int, share: float) -> tuple[bool, bool]:
+    """Whether spread and effective rank of z are below ``share`` of what they were at its own epoch 0."""
+    rank = record.figures["test_rank_z"]
+    return (
+        spread_of(record, epoch) < share * spread_of(record, 0),
+        bool(rank[epoch] < share * rank[0]),
+    )
 
 
-def state(record: RunRecord, baseline: RunRecord | None, epoch: int, share: float) -> State:
-    """Whether z has collapsed at an epoch, by a rule.
-
-    Collapsed: spread and effective rank of z are both below ``share`` times those of
-    ``compared_with``; flat: one of them is, which alone is no collapse.
-    """
-    reference, at = compared_with(record, baseline, epoch)
-    low = [
-        spread_of(record, epoch) < share * spread_of(reference, at),
-        record.figures["test_rank_z"][epoch] < share * reference.figures["test_rank_z"][at],
-    ]
-    return "collapsed" if all(low) else "flat" if any(low) else "spread"
+def state(record: RunRecord, epoch: int, share: float) -> State:
+    """Whether z has collapsed at an epoch: by both ``tests``, by one of them, or by none."""
+    low = tests(record, epoch, share)
+    return "collapsed" if all(low) else "partly" if any(low) else "spread"
 
 
 def has_learnt(record: RunRecord, epoch: int) -> bool:
@@ -316,19 +353,7 @@ def has_learnt(record: RunRecord, epoch: int) -> bool:
     By more than two standard errors of the difference of both shares, as that much is chance.
     """
     before, now = (float(record.figures["test_knn_accuracy"][at]) for at in (0, epoch))
-    asked = knn_queries(record)
-    return now - before > 2 * standard_error((before, asked), (now, asked))
-
-
-def standard_error(*shares: tuple[float, int]) -> float:
-    """Of a sum or difference of independent shares, each given with its count: (share, pictures)."""
-    return math.sqrt(sum(share * (1 - share) / count for share, count in shares))
-
-
-def knn_queries(record: RunRecord) -> int:
-    """How many test pictures the kNN accuracy by epoch is over."""
-    config = record.bundle.config
-    return min(config["training"]["protocol"]["queries"], config["data"]["test_pictures"])
+    return now - before > 2 * standard_error((before, record.queries), (now, record.queries))
 
 
 # ---------------------------------------------------------------- inside
@@ -345,9 +370,9 @@ def _values(
 def _curve(
     record: RunRecord, x: np.ndarray, y: np.ndarray, stops: Sequence[int] | None = None
 ) -> Series:
-    """A run's curve as it looks everywhere, named with its hash."""
+    """A run's curve as it looks everywhere."""
     look = runs.look(record)
-    return Series(runs.signature(record), x, y, look.colour, dash=look.dash, stops=stops)
+    return Series(runs.name(record), x, y, look.colour, dash=look.dash, stops=stops)
 
 
 def _by_epoch_said(title: str, records: Sequence[RunRecord]) -> str:
@@ -403,6 +428,7 @@ def _map_rows(record: RunRecord, layer: Layer, epoch: int) -> list[dict]:
     return [
         {
             "run": record.recipe,
+            "bundle": record.bundle.name,
             "hash": record.bundle.digest,
             "epoch": epoch,
             "layer": layer,

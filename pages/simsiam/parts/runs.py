@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.simsiam.run_record import RunRecord
 from pages.browser.curves import Dash
-from pages.shared import controls, guests, library, loaders
+from pages.shared import controls, guests, library, loaders, preferred
 from pages.shared.colours import AMBER, BLUE, BROWN, GREEN, GREY, PINK, SKY, VERMILION
 from pages.shared.text import N_, _, number
 
@@ -66,11 +66,33 @@ def name(record: RunRecord) -> str:
 
 
 def signature(record: RunRecord) -> str:
-    """Name and hash: what a curve is called where it is drawn."""
+    """Name and hash, which tells two runs of one name apart."""
     return f"{name(record)} · {record.bundle.digest[:6]}"
 
 
 # ---------------------------------------------------------------- sets of comparable runs
+
+
+def seeds_of(record: RunRecord) -> list[RunRecord]:
+    """All runs at hand that differ from this one in the seed alone, itself included, by seed."""
+    theirs = guests.is_guest(record.bundle.name)
+    found = {record.seed: record}
+    for entry in library.require_bundles("simsiam"):
+        if guests.is_guest(entry.name) == theirs:
+            other = loaders.run(entry.name)
+            if _but_for_the_seed(other) == _but_for_the_seed(record):
+                found.setdefault(other.seed, other)
+    return [found[seed] for seed in sorted(found)]
+
+
+def _but_for_the_seed(record: RunRecord) -> tuple[object, ...]:
+    config = record.bundle.config
+    told = {key: value for key, value in config["training"].items() if key not in NOT_OF_THE_RECIPE}
+    return (record.recipe, record.comparable, config["architecture"], told)
+
+
+NOT_OF_THE_RECIPE = ("seed", "device", "compile", "record")
+"""What the training configuration says of one run and its machine."""
 
 
 def sets() -> list[dict[str, RunRecord]]:
@@ -111,7 +133,9 @@ def chosen_set(key: str) -> dict[str, RunRecord]:
     found = {code_of(one): one for one in sets()}
     if len(found) == 1:
         return next(iter(found.values()))
-    return found[controls.choice(_("Set of runs"), titles(found), key)]
+    of_name = {run.bundle.name: code for code, one in found.items() for run in one.values()}
+    first = of_name.get(preferred.begin_with("simsiam", key, list(of_name)) or "")
+    return found[controls.option(_("Set of runs"), titles(found), key, default=first)]
 
 
 def code_of(one: dict[str, RunRecord]) -> str:

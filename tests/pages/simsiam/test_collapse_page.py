@@ -13,11 +13,13 @@ from core.families import read_manifest
 from core.pictures.data import SOURCES
 from core.simsiam.byol import BYOLConfig
 from core.simsiam.run_record import read_run
+from pages.shared import site
 from pages.shared.text import in_language
-from pages.simsiam.parts import run_charts, runs
+from pages.simsiam.parts import dim_and_batch, run_charts, runs, verdicts
+from tests import library
 from tests.narrow import without_onednn
 from tests.pages.drawn import charts
-from tests.pages.opening import answered, moved
+from tests.pages.opening import answered, checked, moved
 from train.release import embed
 from train.simsiam import trainer as training
 from train.simsiam.diagnosis import Protocol
@@ -158,8 +160,10 @@ def rows(at):
     return at.dataframe[0].value
 
 
-def named(record, name):
-    return f"{name} · {record.bundle.digest[:6]}"
+def more(at):
+    """The page with its further measures unfolded."""
+    at.session_state["collapse_more"] = True
+    return checked(at.run())
 
 
 def same(shown, expected):
@@ -170,8 +174,8 @@ def same(shown, expected):
 # ---------------------------------------------------------------- curves
 
 
-def test_every_curve_is_the_run_whose_name_and_hash_it_bears(open_collapse, records):
-    at = open_collapse()
+def test_every_curve_is_the_run_whose_name_it_bears(open_collapse, records):
+    at = more(open_collapse())
     names = {"baseline": "SimSiam (baseline)", "no-stop-gradient": "no stop-gradient"}
     columns = {
         "collapse_loss": "train_loss",
@@ -185,7 +189,7 @@ def test_every_curve_is_the_run_whose_name_and_hash_it_bears(open_collapse, reco
     for key, column in columns.items():
         shown = curves(at, key)
         for recipe, name in names.items():
-            assert same(shown[named(records[recipe], name)], records[recipe].figures[column])
+            assert same(shown[name], records[recipe].figures[column])
         assert chart(at, key).spec["along"]
         assert chart(at, key).spec["timeline"] == "collapse_epoch"
         caption = said(at, f"run-baseline · {records['baseline'].bundle.digest}")
@@ -198,10 +202,10 @@ def test_every_curve_is_the_run_whose_name_and_hash_it_bears(open_collapse, reco
 
 
 def test_every_epoch_is_sent_once_and_moves_everything(open_collapse, records):
-    at = open_collapse(collapse_epoch="1")
+    at = more(open_collapse(collapse_epoch="1"))
     first, second = records["baseline"], records["no-stop-gradient"]
     sent = {key: one.spec for key, one in charts(at).items()}
-    spectrum = curves(at, "collapse_spectrum")[named(second, "no stop-gradient")]
+    spectrum = curves(at, "collapse_spectrum")["no stop-gradient"]
     assert same(spectrum, np.where(second.spectra["z"] > 0, second.spectra["z"], np.nan))
     shown = chart(at, "collapse_plane_1").points
     assert list(shown)[:3] == ["airplane", "automobile", "bird"]
@@ -215,26 +219,24 @@ def test_every_epoch_is_sent_once_and_moves_everything(open_collapse, records):
             f"{r.figures['train_loss'][now]:.3f}".replace("-", "\N{MINUS SIGN}")
             for r in (first, second)
         ]
-        assert rows(at)["effective rank of z"].tolist() == [
+        assert rows(at)["rank of z"].tolist() == [
             f"{r.figures['test_rank_z'][now]:.1f}" for r in (first, second)
         ]
         assert said(at, f"epoch: {now}")
         assert "".join(at.query_params["collapse_epoch"]) == str(now)
     moved(at, "collapse_epoch", 0)
     assert rows(at)["loss"].tolist() == ["–", "–"]
-    answered(at, "collapse_low_loss", "either")
-    assert said(at, "Move the epoch on")
     assert not said(at, "above that of random weights")
     assert {key: one.spec for key, one in charts(at).items()} == sent
 
 
 def test_z_or_h(open_collapse, records):
-    at = open_collapse()
+    at = more(open_collapse())
     std, knn = (chart(at, f"collapse_{key}").spec for key in ("std", "knn"))
     reach = chart(at, "collapse_plane_1").spec["x"]["high"]
     at.button_group(key="collapse_layer").set_value("h").run()
     record = records["baseline"]
-    name = named(record, "SimSiam (baseline)")
+    name = "SimSiam (baseline)"
     assert same(curves(at, "collapse_rank")[name], record.figures["test_rank_h"])
     assert same(curves(at, "collapse_variance")[name], record.figures["test_variance_h"])
     values = record.spectra["h"]
@@ -250,14 +252,21 @@ def test_z_or_h(open_collapse, records):
 
 def test_runs_are_chosen_from_a_list_and_by_one_click(open_collapse, records):
     at = open_collapse()
-    offered = {button.key for button in at.button if "preset" in str(button.key)}
-    assert offered == {"collapse_preset_stop", "collapse_preset_dim"}
+    preset = at.selectbox(key="collapse_preset")
+    assert preset.options == [
+        "With and without stop-gradient",
+        "With and without predictor",
+        "d = 2048 and 4096",
+    ]
+    assert preset.value == "stop"
     at.multiselect(key="collapse_runs").set_value(["no-predictor", "baseline"]).run()
     assert rows(at)["run"].tolist() == [
-        named(records["baseline"], "SimSiam (baseline)"),
-        named(records["no-predictor"], "no predictor"),
+        "SimSiam (baseline)",
+        "no predictor",
     ]
-    at.button(key="collapse_preset_stop").click().run()
+    preset = at.selectbox(key="collapse_preset")
+    assert preset.value == "predictor"
+    preset.select("With and without stop-gradient").run()
     assert at.multiselect(key="collapse_runs").value == list(TRAINED)
     assert len(rows(at)) == 2
     at.multiselect(key="collapse_runs").set_value([]).run()
@@ -290,39 +299,38 @@ def test_garbage_in_the_link_leaves_the_default(open_collapse):
 
 
 def test_another_d_is_drawn_times_its_root_and_said(open_collapse, records):
-    at = open_collapse()
+    at = more(open_collapse())
     assert not said(at, "different d")
-    at.button(key="collapse_preset_dim").click().run()
+    at.selectbox(key="collapse_preset").select("d = 2048 and 4096").run()
     assert said(at, "different d")
     shown = curves(at, "collapse_std")
     for recipe, name, root in (("baseline", "SimSiam (baseline)", 4), ("dim-4096", "d = 4096", 8)):
         expected = root * records[recipe].figures["test_std_z"]
-        assert same(shown[named(records[recipe], name)], expected)
+        assert same(shown[name], expected)
         assert f"{expected[-1]:.2f}" in rows(at)["std(z) √d"].tolist()
     assert chart(at, "collapse_std").levels["1: isotropic"] == 1
 
 
 def test_another_loss_is_not_drawn_over_this_one(open_collapse, records):
     at = open_collapse(collapse_runs=["baseline", "byol"])
-    name = named(records["byol"], "BYOL")
+    name = "BYOL"
     assert name not in curves(at, "collapse_loss")
     assert name in curves(at, "collapse_knn")
     assert said(at, "Another loss") == "Another loss, on another scale, so not drawn here: BYOL."
     at.multiselect(key="collapse_runs").set_value(["byol"]).run()
-    answered(at, "collapse_low_loss", "either")
     assert chart(at, "collapse_loss") is None
-    assert said(at, "Move the epoch on, and choose runs with this loss")
+    assert at.selectbox(key="collapse_preset").value == "own"
 
 
 def test_runs_of_different_length_are_never_mixed(open_collapse):
     at = open_collapse()
     assert epoch(at) == 3
-    group = at.button_group(key="collapse_set")
-    group.set_value(next(o for o in group.options if "4 epochs" in str(o))).run()
+    offered = at.selectbox(key="collapse_set")
+    offered.select(next(one for one in offered.options if "4 epochs" in one)).run()
     assert at.multiselect(key="collapse_runs").value == ["neither"]
     assert epoch(at) == 3
     assert epoch(moved(at, "collapse_epoch", 4)) == 4
-    assert said(at, "has **collapsed**").count("of epoch 0") == 1  # there is no baseline
+    assert said(at, "has **collapsed**")  # no baseline is needed to say so
     assert chart(at, "collapse_plane_2") is None
 
 
@@ -354,26 +362,48 @@ def test_maps_show_the_chosen_runs_on_the_same_axes(open_collapse, records):
 def test_the_rule_and_its_threshold(open_collapse, records):
     at = open_collapse(collapse_runs=["baseline", "no-predictor"])
     assert rows(at)["state"].tolist() == ["spread out", "collapsed"]
+    assert rows(at)["rank low"].tolist() == ["–", "✓"]
+    start = records["no-predictor"].figures["test_rank_z"][0]
     words = said(at, "has **collapsed**")
-    assert "spread 0.04 and effective rank 1.5, both below 50% of the baseline" in words
+    assert f"→ 0.04 ✓, effective rank {start:.1f} → 1.5 ✓" in words
     assert "5.0%, is no better than that of random weights, 25.0%" in words
-    at.slider(key="collapse_share").set_value(0.1).run()  # 1.5 of about 8 is more than a tenth
-    assert rows(at)["state"].tolist() == ["spread out", "one sign of two"]
-    assert "below 10%" in said(at, "rule")
+    at.slider(key="collapse_share").set_value(0.05).run()
+    assert 0.05 * start < 1.5
+    assert rows(at)["state"].tolist() == ["spread out", "partly collapsed"]
+    assert rows(at)["spread low"].tolist() == ["–", "✓"]
+    assert "below 5%" in said(at, "rule")
 
 
 def test_a_low_loss_is_not_good_news(open_collapse, records):
-    at = open_collapse(collapse_runs=["baseline", "no-predictor"])
-    answered(at, "collapse_low_loss", "higher")
-    accuracy = records["baseline"].figures["test_knn_accuracy"]
-    lowest, best = said(at, "lowest loss on the screen"), said(at, "The best kNN accuracy")
-    assert "\N{MINUS SIGN}0.990, of **no predictor**. Its kNN accuracy is 5.0%" in lowest
-    assert f"{100 * accuracy[EPOCHS]:.1f}%, is that of **SimSiam (baseline)**" in best
-    assert "The lower loss is not the better network" in best
-    at.multiselect(key="collapse_runs").set_value(["baseline"]).run()
-    assert said(at, "One run alone cannot tell you")
-    at.multiselect(key="collapse_runs").set_value(["baseline", "dim-4096"]).run()
-    assert said(at, "so these runs cannot tell you")  # equal figures: the first is both
+    at = open_collapse()
+    assert not said(at, "The lower loss is not the better network")
+    answered(at, "collapse_low_loss")
+    assert not said(at, "The lower loss is not the better network")
+    learnt = altered(records["baseline"], test_knn_accuracy=[0.1, 0.3, 0.6, 0.9])
+    collapsed = records["no-predictor"]
+
+    def pair_of(*ends):
+        sets = [
+            {"baseline": altered(learnt, train_loss=[np.nan, -0.5, -0.6, end]), "none": collapsed}
+            for end in ends
+        ]
+        return verdicts.telling_pair([{"byol": records["byol"]}, *sets])
+
+    assert pair_of(-0.995) is None  # the better network has the lower loss
+    good, bad = pair = pair_of(-0.7, -0.9, -0.8)
+    assert bad is collapsed
+    assert good.figures["train_loss"][-1] == -0.9
+    words, options = verdicts.loss_question(pair)
+    assert "\N{MINUS SIGN}0.99" in words
+    assert options["lower"] == "that with \N{MINUS SIGN}0.99"
+    assert options["higher"] == "that with \N{MINUS SIGN}0.90"
+
+
+def test_why_a_low_loss_says_little_follows_the_visitors_answer(open_collapse):
+    at = open_collapse()
+    assert not said(at, "has a loss of exactly −1")
+    at = answered(at, "collapse_low_loss", "either")
+    assert said(at, "has a loss of exactly −1")
 
 
 def altered(record, **figures):
@@ -381,26 +411,21 @@ def altered(record, **figures):
     return replace(record, figures={**record.figures, **changed})
 
 
-def test_collapsed_is_below_the_baseline_in_spread_and_in_rank(records):
-    baseline = altered(
-        records["baseline"], test_std_z=[0.25, 0.2, 0.2, 0.04], test_rank_z=[12, 10, 10, 2]
-    )
-
-    def state(std, rank, epoch=1):
+def test_collapsed_is_below_its_own_start_in_spread_and_in_rank(records):
+    def of(std, rank, epoch=1):
         other = altered(
             records["no-stop-gradient"],
             test_std_z=[0.25] + [std] * 3,
-            test_rank_z=[12] + [rank] * 3,
+            test_rank_z=[10] + [rank] * 3,
         )
-        return run_charts.state(other, baseline, epoch, 0.5)
+        found = run_charts.tests(other, epoch, 0.2)
+        return run_charts.state(other, epoch, 0.2), found
 
-    assert state(0.09, 4.9) == "collapsed"
-    assert state(0.11, 4.9) == state(0.09, 5.1) == "flat"
-    assert state(0.11, 5.1) == "spread"
-    assert state(0.09, 4.9, epoch=3) == "spread"  # where the baseline is no better
-    assert run_charts.state(baseline, baseline, 3, 0.5) == "collapsed"  # beside its own epoch 0
-    assert run_charts.state(baseline, None, 2, 0.5) == "spread"
-    assert run_charts.spread_of(baseline, 1) == pytest.approx(0.8)
+    assert of(0.049, 1.9) == ("collapsed", (True, True))
+    assert of(0.051, 1.9) == ("partly", (False, True))
+    assert of(0.049, 2.1) == ("partly", (True, False))
+    assert of(0.051, 2.1) == ("spread", (False, False))
+    assert of(0.0, 1.0, epoch=0) == ("spread", (False, False))
     wide = altered(records["dim-4096"], test_std_z=[1 / 8] * 4)
     assert run_charts.spread_of(wide, 2) == pytest.approx(1)
 
@@ -413,3 +438,99 @@ def test_learnt_is_more_than_two_standard_errors(records):
         accuracy = [0.25, now, 0.25, 0.25]
         record = altered(records["baseline"], test_knn_accuracy=accuracy)
         assert run_charts.has_learnt(record, 1) is learnt
+
+
+# ---------------------------------------------------------------- d and batch
+
+
+def with_batch(record, recipe, batch, updates, knn, final=None):
+    """A record as if it had been trained in other batches, with other updates and accuracies."""
+    config = {**record.bundle.config}
+    config["training"] = {**config["training"], "recipe": recipe, "batch_size": batch}
+    history = [
+        {**row, "updates": count} for row, count in zip(record.bundle.history, updates, strict=True)
+    ]
+    test = {**record.bundle.metrics["test"], "queries": 10_000}
+    test["knn_accuracy"] = test["linear_accuracy"] = final if final is not None else knn[-1]
+    metrics = {**record.bundle.metrics, "test": test}
+    bundle = replace(record.bundle, config=config, history=history, metrics=metrics)
+    return altered(replace(record, bundle=bundle), test_knn_accuracy=knn)
+
+
+@pytest.fixture
+def batches(records):
+    usual = with_batch(records["baseline"], "baseline", 16, [30, 60, 90], [0.2, 0.3, 0.5, 0.6])
+    large = with_batch(records["baseline"], "batch-4096", 160, [12, 24, 36], [0.2, 0.3, 0.3, 0.35])
+    return usual, large
+
+
+def test_the_longer_run_is_cut_at_the_updates_of_the_shorter(batches):
+    usual, large = batches
+    first, second = dim_and_batch.at_equal_updates(usual, large)
+    assert (first.epoch, first.updates, first.whole) == (1, 30, False)
+    assert (second.epoch, second.updates, second.whole) == (3, 36, True)
+    assert dim_and_batch.at_equal_updates(large, usual) == (second, first)
+    assert [usual.epoch_of(count) for count in (0, 29, 30, 59, 60, 500)] == [0, 0, 1, 1, 2, 3]
+
+
+def test_updates_that_were_not_counted_are_whole_batches(records):
+    record = records["baseline"]
+    counted = record.updates
+    history = [{k: v for k, v in row.items() if k != "updates"} for row in record.bundle.history]
+    of_old = replace(record, bundle=replace(record.bundle, history=history))
+    pictures = record.bundle.config["data"]["pictures"]
+    assert of_old.updates.tolist() == [e * (pictures // 16) for e in range(EPOCHS + 1)]
+    assert counted.tolist() == of_old.updates.tolist()
+
+
+def test_a_batch_is_compared_at_equal_epochs_and_at_equal_updates(batches):
+    usual, large = batches
+    found = {"baseline": usual, "batch-4096": large}
+    chance = dim_and_batch.Chance()
+    at_epochs, at_updates = dim_and_batch.of_the_batch(found, dim_and_batch.PAIRS[0], chance)
+    assert at_epochs.startswith("At equal epochs, 36 / 90 updates: **batch of 4096** ends below")
+    assert at_updates.startswith("At equal updates, 36 / 30: ")
+    assert "differ by no more than chance" in at_updates  # 36 pictures cannot tell 35 from 30 %
+    few = with_batch(usual, "few-updates", 16, [12, 24, 36], [0.2, 0.3, 0.4, 0.45])
+    found["few-updates"] = few
+    _at_epochs, at_updates = dim_and_batch.of_the_batch(found, dim_and_batch.PAIRS[0], chance)
+    assert at_updates.startswith("At equal updates, 36 / 36: **batch of 4096** ends below")
+    assert [cut.record.recipe for cut in dim_and_batch.lines(found)] == list(found)
+
+
+def test_d_and_batch_answer_after_an_answer(open_collapse):
+    at = open_collapse()
+    tables = len(at.dataframe)
+    answered(at, "collapse_dim_batch")
+    assert len(at.dataframe) == tables
+    assert not said(at, "**Chance**")
+    answered(at, "collapse_dim_batch", "none")
+    assert len(at.dataframe) == tables + 1
+    assert "this set has 1 of the three seeds" in said(at, "**Chance**")
+    assert said(at, "**d = 4096** and **SimSiam (baseline)**")
+
+
+# ---------------------------------------------------------------- the assignment
+
+
+@pytest.mark.parametrize("number", ["3.3", "3.4", "3.5 a", "3.5 b"])
+def test_an_item_of_the_assignment_opens_its_view(open_page, number):
+    (item,) = [one for items in site.ASSIGNMENT.values() for one in items if one.number == number]
+    at = open_page(item.page.name, **item.query)
+    assert at.multiselect(key="collapse_runs").value
+    wanted = set(item.query.get("collapse_runs", TRAINED)) & set(library.RUNS)
+    assert set(at.multiselect(key="collapse_runs").value) == wanted
+    for key in ("collapse_loss", "collapse_knn"):
+        assert len(curves(at, key)) == len(wanted)
+    shown = chart(at, "collapse_clouds")
+    assert list(shown.points) == list(curves(at, "collapse_knn"))
+    assert shown.spec["timeline"] == "collapse_epoch"
+    answered(at, "collapse_dim_batch", "both")
+    assert said(at, "**Chance**")
+
+
+def test_the_map_of_outputs_has_a_colour_a_run(open_collapse, records):
+    shown = chart(open_collapse(), "collapse_clouds")
+    for recipe, name in zip(TRAINED, shown.points, strict=True):
+        assert same(shown.points[name], records[recipe].maps["z"][:, : run_charts.FEW])
+    assert len({(one["colour"], one["symbol"]) for one in shown.spec["series"]}) == 2

@@ -17,9 +17,12 @@ from core.families import read_manifest
 from core.pictures.data import SOURCES
 from core.simsiam import methods
 from core.simsiam.run_record import read_run
+from pages.shared import site
 from pages.shared.text import percent
 from pages.simsiam.parts import runs
+from pages.simsiam.parts.questions import PASSES
 from tests.narrow import without_onednn
+from tests.pages.opening import answered
 from train.release import embed
 from train.simsiam import trainer as training
 from train.simsiam.diagnosis import Protocol
@@ -120,8 +123,11 @@ def rewritten(at_hand, monkeypatch, tmp_path):
     shutil.copytree(at_hand, folder)
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(folder))
 
-    def rewrite(recipe, *, before=None, **columns):
+    def rewrite(recipe, *, before=None, end=None, training=None, **columns):
         one = folder / f"run-{recipe}"
+        config = json.loads((one / "config.json").read_text())
+        config["training"] |= training or {}
+        (one / "config.json").write_text(json.dumps(config))
         history = json.loads((one / "history.json").read_text())
         for column, values in columns.items():
             for row, value in zip(history, values, strict=True):
@@ -129,6 +135,12 @@ def rewritten(at_hand, monkeypatch, tmp_path):
         (one / "history.json").write_text(json.dumps(history))
         metrics = json.loads((one / "metrics.json").read_text())
         metrics["before"] |= before or {}
+        if end is not None:  # kNN accuracy and linear probe over 36 test pictures
+            metrics["test"] |= {
+                "knn_accuracy": end[0],
+                "linear_accuracy": end[1],
+                "queries": QUERIES,
+            }
         (one / "metrics.json").write_text(json.dumps(metrics))
         add(folder, one, recipe)
 
@@ -208,7 +220,7 @@ def test_the_table_of_parts_is_what_the_classes_have(open_siblings):
         _loss, outputs = model.views_loss(x1, x2)
         momentum = hasattr(config, "momentum")
         has = {
-            "negatives": False,
+            "negative examples": False,
             "momentum target": momentum,
             "predictor": hasattr(model, "predictor"),
             "stop-gradient": not outputs.z1.requires_grad,
@@ -235,19 +247,45 @@ def test_every_method_has_its_own_loss_and_diagram(open_siblings):
 
 
 def test_the_run_without_the_part_is_told_by_its_figures(open_siblings, records):
-    words = said(open_siblings(method="VICReg"))
+    at = open_siblings(method="VICReg")
+    assert "Without the variance term" not in said(at)
+    words = said(answered(at, "siblings_keeps_vicreg", "variance"))
     figures = records["vicreg-no-variance"].figures
-    assert "The run *VICReg, no variance term*" in words
-    knn = figures["test_knn_accuracy"]
-    assert f"{percent(knn[0], 1)} before training, {percent(knn[-1], 1)} at the end" in words
-    rank = figures["test_rank_z"]
-    assert f"rank of z {rank[0]:.1f}, then {rank[-1]:.1f}" in words
+    assert "**Without the variance term** (VICReg, no variance term): " in words
+    knn, rank = figures["test_knn_accuracy"], figures["test_rank_z"]
+    assert f"kNN accuracy {percent(knn[0], 1)} → {percent(knn[-1], 1)}" in words
+    assert f"rank of z {rank[0]:.1f} → {rank[-1]:.1f}" in words
+    assert "**No run here is without the decorrelation**" in words
 
 
-def test_a_method_whose_part_no_run_lacks_says_so(open_siblings):
-    assert "No run here is without it" in said(open_siblings(method="Barlow Twins"))
-    missing = said(open_siblings(method="BYOL"))
-    assert "*no predictor*, is not here" in missing
+@pytest.mark.parametrize(
+    ("method", "part"),
+    [("BYOL", "the predictor"), ("Barlow Twins", "the decorrelation")],
+)
+def test_a_method_whose_part_no_run_lacks_says_so(open_siblings, method, part):
+    at = open_siblings(method=method)
+    assert "No run here is without" not in said(at)
+    key = f"siblings_keeps_{method.lower().replace(' ', '_')}"
+    words = said(answered(at, key, "unknown"))
+    assert f"**No run here is without {part}**" in words
+
+
+@pytest.mark.parametrize(
+    ("figures", "verdict"),
+    [
+        ({"test_std_z": [0.3, 0.01], "test_rank_z": [6.0, 1.0]}, "It collapses: the part is"),
+        ({"test_std_z": [0.3, 0.3], "test_rank_z": [6.0, 1.0]}, "It collapses in part"),
+        ({"test_std_z": [0.3, 0.3], "test_rank_z": [6.0, 6.0]}, "**this run does not show"),
+    ],
+)
+def test_what_a_run_without_a_part_shows_follows_its_figures(
+    open_siblings, rewritten, figures, verdict
+):
+    start = {"test_std_z": 0.3, "test_rank_z": 6.0, "test_knn_accuracy": 0.1}
+    rewritten("no-stop-gradient", before=start, test_knn_accuracy=[0.3, 0.9], **figures)
+    words = said(answered(open_siblings(), "siblings_keeps_simsiam", "stop"))
+    line = next(line for line in words.splitlines() if line.startswith("- **Without the stop"))
+    assert verdict in line
 
 
 # ---------------------------------------------------------------- diagrams
@@ -311,7 +349,7 @@ def test_every_question_shows_its_own_runs_and_names_those_that_are_missing(open
     wanted = {
         "5c": ("baseline", "batch-4096", "barlow", "barlow-batch-4096"),
         "6": ("baseline", "heavy", "heavy-dssl"),
-        "7": ("vicreg", "vicreg-no-variance"),
+        "7": ("vicreg", "vicreg-no-variance", "barlow"),
         "8": ("baseline", "byol", "byol-no-momentum", "no-stop-gradient"),
         "9": ("baseline", "fixed-predictor", "no-stop-gradient"),
     }
@@ -320,7 +358,7 @@ def test_every_question_shows_its_own_runs_and_names_those_that_are_missing(open
         choose(at, question=code)
         names = [runs.LOOKS[recipe].name for recipe in recipes]
         assert sorted(at.dataframe[0].value["run"]) == sorted(names)
-        assert ("Not in this set of runs" in said(at)) == (code in ("5c", "9"))
+        assert ("Not in this set of runs" in said(at)) == (code in ("5c", "7", "9"))
         asked.add(tuple(element.value for element in at.markdown if "**" in element.value)[:9])
     assert len(asked) == len(wanted)
     assert "no predictor; no stop-gradient, no predictor." in said(at)
@@ -338,9 +376,7 @@ def test_each_figure_draws_what_the_runs_measured(open_siblings, records):
         "spread": ("test_std_z", root),
     }.items():
         drawn = curves(choose(at, figure=figure), f"siblings_{figure}")
-        (name,) = [name for name in drawn if name.startswith("BYOL ·")]
-        np.testing.assert_allclose(drawn[name], factor * record.figures[column], rtol=1e-6)
-        assert record.bundle.digest[:6] in name
+        np.testing.assert_allclose(drawn["BYOL"], factor * record.figures[column], rtol=1e-6)
 
 
 def test_losses_of_different_methods_never_share_an_axis(open_siblings, records):
@@ -357,9 +393,8 @@ def test_losses_of_different_methods_never_share_an_axis(open_siblings, records)
 
 def test_one_method_with_other_weights_is_another_loss(open_siblings):
     at = open_siblings(question="7", figure="Training loss")
-    for place, title in enumerate(("VICReg ·", "VICReg, no variance term ·")):
-        (name,) = curves(at, f"siblings_loss_{place}")
-        assert name.startswith(title)
+    for place, title in enumerate(("VICReg", "VICReg, no variance term")):
+        assert list(curves(at, f"siblings_loss_{place}")) == [title]
 
 
 def test_the_table_holds_what_the_bundles_say(open_siblings, records):
@@ -368,38 +403,41 @@ def test_the_table_holds_what_the_bundles_say(open_siblings, records):
     for recipe in ("baseline", "byol"):
         record, row = records[recipe], table.loc[runs.LOOKS[recipe].name]
         figures = record.figures
-        assert row["kNN"] == percent(figures["test_knn_accuracy"][-1], 1)
-        assert row["kNN before"] == percent(figures["test_knn_accuracy"][0], 1)
+        assert row["kNN"] == percent(record.bundle.metrics["test"]["knn_accuracy"], 1)
         assert row["linear probe"] == percent(record.bundle.metrics["test"]["linear_accuracy"], 1)
         assert row["rank of z"] == f"{figures['test_rank_z'][-1]:.1f}"
-        assert row["rank of h"] == f"{figures['test_rank_h'][-1]:.1f}"
+        assert row["rank of z before"] == f"{figures['test_rank_z'][0]:.1f}"
         spread = figures["test_std_z"][-1] * np.sqrt(SMALL["dim"])
         assert row["std(z) √d"] == f"{spread:.2f}"
-        seconds = np.median([one["seconds_train"] for one in record.bundle.history])
-        assert row["s/epoch"] == f"{seconds:.1f}"
         assert record.bundle.digest in said(at)
 
 
 # ---------------------------------------------------------------- what the runs say
 
 
+def answer_to(at, code):
+    """What the page says once its visitor has answered."""
+    assert "What these runs say" not in said(at)
+    assert "**Why**" not in said(at)
+    return said(answered(at, f"siblings_answer_{code}", "unknown"))
+
+
 def test_a_difference_is_one_only_beyond_chance(open_siblings, rewritten):
     """36 pictures: two standard errors of two shares of 1/2 are 0.236."""
-    rewritten("baseline", test_knn_accuracy=[0.2, 0.5])
-    rewritten("byol", test_knn_accuracy=[0.2, 0.72])
-    rewritten("byol-no-momentum", test_knn_accuracy=[0.2, 0.1])
-    rewritten("no-stop-gradient", test_knn_accuracy=[0.2, 0.76])
-    words = said(open_siblings(question="8"))
-    assert "**BYOL** (72.0%) and **SimSiam (baseline)** (50.0%) end alike" in words
-    assert "36 test pictures cannot tell them apart" in words
+    rewritten("baseline", end=(0.5, 0.5))
+    rewritten("byol", end=(0.72, 0.5))
+    rewritten("byol-no-momentum", end=(0.1, 0.1))
+    rewritten("no-stop-gradient", end=(0.5, 0.9))
+    words = answer_to(open_siblings(question="8"), "8")
+    assert "**BYOL** and **SimSiam (baseline)** cannot be told apart: kNN accuracy 72.0%" in words
     assert (
-        "**BYOL, momentum 0** ends with a lower kNN accuracy than **SimSiam (baseline)**: 10.0% "
-        "against 50.0%" in words
+        "**BYOL, momentum 0** ends below **SimSiam (baseline)**: kNN accuracy 10.0% against 50.0%"
+        in words
     )
-    assert "**BYOL** ends with a higher kNN accuracy than **BYOL, momentum 0**: 72.0%" in words
-    rewritten("byol", test_knn_accuracy=[0.2, 0.76])
-    words = said(open_siblings(question="8"))
-    assert "**BYOL** ends with a higher kNN accuracy than **SimSiam (baseline)**" in words
+    assert "**BYOL** ends above **BYOL, momentum 0**: kNN accuracy 72.0%" in words
+    rewritten("byol", end=(0.76, 0.5))
+    words = answer_to(open_siblings(question="8"), "8")
+    assert "**BYOL** and **SimSiam (baseline)**: the kNN accuracy differs, 76.0% against" in words
 
 
 def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
@@ -410,7 +448,7 @@ def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
         "no-stop-gradient",
         before=start,
         test_knn_accuracy=[0.3, 0.2],
-        test_std_z=[0.3, 0.1],
+        test_std_z=[0.3, 0.05],
         test_rank_z=[6.0, 1.0],
     )
     rewritten(
@@ -421,12 +459,13 @@ def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
         test_rank_z=[6.0, 1.0],
     )
     at = open_siblings()
-    words = said(at)
+    words = answer_to(at, "9")
     assert "**Collapsed:** no stop-gradient." in words
-    assert "**One sign of two** (spread or rank is low, not both): fixed random predictor." in words
+    assert (
+        "**Partly collapsed** (spread or rank is low, not both): fixed random predictor." in words
+    )
     assert "**Not collapsed:** SimSiam (baseline)." in words
     assert "by kNN accuracy: no stop-gradient." in words
-    assert "By the rule under the table below: **collapsed**" in words
     table = at.dataframe[0].value.set_index("run")
     assert table.loc["no stop-gradient", "state"] == "collapsed"
     assert table.loc["SimSiam (baseline)", "state"] == "spread out"
@@ -435,45 +474,70 @@ def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
 def test_nobody_is_named_where_all_have_learnt(open_siblings, rewritten):
     for recipe in ("baseline", "fixed-predictor", "no-stop-gradient"):
         rewritten(recipe, before={"test_knn_accuracy": 0.1}, test_knn_accuracy=[0.3, 0.9])
-    assert "No better than before training" not in said(open_siblings())
+    assert "No better than before training" not in answer_to(open_siblings(), "9")
 
 
 @pytest.mark.parametrize(("barlow", "verdict"), [(0.52, "no difference"), (0.1, "differently")])
 def test_both_methods_react_alike_or_not(open_siblings, rewritten, barlow, verdict):
-    rewritten("baseline", test_knn_accuracy=[0.2, 0.4])
-    rewritten("batch-4096", test_knn_accuracy=[0.2, 0.65])
-    rewritten("barlow", test_knn_accuracy=[0.2, 0.5])
-    rewritten("barlow-batch-4096", test_knn_accuracy=[0.2, barlow])
-    words = said(open_siblings(question="5c"))
+    rewritten("baseline", end=(0.4, 0.4))
+    rewritten("batch-4096", end=(0.65, 0.65))
+    rewritten("barlow", end=(0.5, 0.5))
+    rate = {"learning_rate": 0.05}
+    rewritten("barlow-batch-4096", end=(barlow, barlow), training=rate)
+    words = answer_to(open_siblings(question="5c"), "5c")
     moved = f"{100 * (barlow - 0.5):+.1f}".replace("-", "\N{MINUS SIGN}")
     assert (
-        f"**batch 8 → 32:** kNN accuracy of SimSiam +25.0 points, of Barlow Twins {moved}" in words
+        "**batch 8 → 32** (2 / 8 updates): SimSiam kNN +25.0 points, linear probe +25.0, "
+        f"Barlow Twins kNN {moved} points" in words
     )
     assert f"**{verdict}**" in words
 
 
+def test_a_learning_rate_of_its_own_leaves_no_verdict(open_siblings, rewritten):
+    rewritten("barlow-batch-4096", end=(0.1, 0.1), training={"learning_rate": 0.0125})
+    words = answer_to(open_siblings(question="5c"), "5c")
+    assert "another learning rate as well, 0.0125 in place of 0.05" in words
+    assert "**these runs cannot answer.**" in words
+    assert "**differently**" not in words
+
+
 def test_one_method_alone_is_compared_with_itself(open_siblings, at_hand, monkeypatch, tmp_path):
     only(at_hand, tmp_path / "few", monkeypatch, "baseline", "batch-4096", "barlow")
-    words = said(open_siblings(question="5c"))
+    words = answer_to(open_siblings(question="5c"), "5c")
     assert re.search(r"\*\*batch of 4096\*\*.* kNN accuracy", words)
     assert re.search(r"\*\*Barlow Twins\*\*.* kNN accuracy", words)
-    assert "points, of Barlow Twins" not in words
+    assert "updates): SimSiam" not in words
 
 
 def test_updates_are_whole_batches(open_siblings):
     """32 pictures: 4 batches of 8 an epoch, 1 of 32, for 2 epochs."""
-    assert "takes 2 updates of the weights, the other one 8" in said(open_siblings(question="5c"))
-    words = said(open_siblings(question="8"))
+    at = open_siblings(question="5c")
+    counts = at.dataframe[0].value.set_index("run")["updates"]
+    assert counts["SimSiam (baseline)"] == "8"
+    assert counts["batch of 4096"] == "2"
+    words = answer_to(open_siblings(question="8"), "8")
     assert (
         "With m = 0.99 the target is an average over about 1/(1 − m) = 100 updates, of 8" in words
     )
 
 
-def test_an_epoch_of_byol_is_timed_beside_one_of_simsiam(open_siblings, rewritten):
-    rewritten("byol", seconds_train=[40.0, 42.0])
-    rewritten("baseline", seconds_train=[20.0, 30.0])
-    words = said(open_siblings(question="8"))
-    assert "an epoch of training took 41.0 s with BYOL, 25.0 s with SimSiam" in words
+def test_forward_passes_are_counted_as_the_networks_take_them(open_siblings):
+    for method, (learns, follows) in PASSES.items():
+        model = methods.build(method, methods.method_class(method).config_class(**SMALL))
+        seen = {True: 0, False: 0}
+
+        def count(module, _inputs, outputs, seen=seen):
+            seen[outputs.requires_grad] += 1
+
+        for name in ("backbone", "target_backbone"):
+            if hasattr(model, name):
+                getattr(model, name).register_forward_hook(count)
+        pictures = torch.rand(4, 4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        model.views_loss(*pictures[: 4 if method == "dssl" else 2])
+        assert (seen[True], seen[False]) == (learns, follows), method
+    words = answer_to(open_siblings(question="8"), "8")
+    assert "takes 2 forward passes" in words
+    assert "BYOL's takes 4, of which 2 go through the target" in words
 
 
 def test_byol_without_momentum_is_followed_along_simsiam(open_siblings, records, rewritten):
@@ -482,31 +546,38 @@ def test_byol_without_momentum_is_followed_along_simsiam(open_siblings, records,
     first, second = (one["learning_rate"] * one["batch_size"] / 256 for one in trainings)
     for recipe, knn in (("baseline", [0.31, 0.4]), ("byol-no-momentum", [0.36, 0.38])):
         rewritten(recipe, before={"test_knn_accuracy": 0.3}, test_knn_accuracy=knn)
-    words = said(open_siblings(question="8"))
+    words = answer_to(open_siblings(question="8"), "8")
     assert "lie 5.0 points apart at most" in words
-    assert f"Their learning rates: {first:.3f} and {second:.3f}." in words
+    assert f"Their learning rates: {first:.6f}".rstrip("0") in words
+    assert f" and {second:.6f}".rstrip("0") in words
 
 
 def test_the_predictor_keeps_the_rate_of_its_batch(open_siblings):
     """0.05 for a batch of 256, so 0.05 * 8 / 256."""
-    assert "keeps its learning rate of 0.002 to the end" in said(open_siblings())
+    words = answer_to(open_siblings(), "9")
+    assert f"keeps its learning rate of {0.05 * 8 / 256:.6f} to the end" in words
 
 
-def test_unstable_runs_are_told_by_their_largest_fall(open_siblings, rewritten):
+@pytest.mark.parametrize(("fallen_to", "unstable"), [(0.01, True), (0.38, False)])
+def test_unstable_runs_are_told_by_their_largest_fall(
+    open_siblings, rewritten, fallen_to, unstable
+):
     rewritten("baseline", before={"test_knn_accuracy": 0.3}, test_knn_accuracy=[0.4, 0.5])
-    rewritten("heavy", before={"test_knn_accuracy": 0.3}, test_knn_accuracy=[0.4, 0.15])
+    rewritten("heavy", before={"test_knn_accuracy": 0.3}, test_knn_accuracy=[0.4, fallen_to])
     rewritten("heavy-dssl", before={"test_knn_accuracy": 0.3}, test_knn_accuracy=[0.25, 0.4])
-    words = said(open_siblings(question="6"))
+    words = answer_to(open_siblings(question="6"), "6")
     fallen = re.search(r"Largest fall .*?: (.*)\.", words)[1].split("; ")
     assert fallen == [
         "SimSiam (baseline) 0.0",
-        "heavy augmentation 25.0",
+        f"heavy augmentation {100 * (0.4 - fallen_to):.1f}",
         "heavy augmentation, DSSL 5.0",
     ]
+    assert ("**The heavy run is unstable**" in words) is unstable
+    assert ("**No instability shows in this run**" in words) is not unstable
 
 
 def test_augmentation_is_told_as_the_run_was_configured(open_siblings, records):
-    words = said(open_siblings(question="6"))
+    words = answer_to(open_siblings(question="6"), "6")
     settings = records["heavy"].bundle.config["training"]
     standard, harder = settings["views"], settings["harder"]
     assert f"a crop of at least {standard['crop']:.0%} of the area" in words
@@ -528,7 +599,7 @@ def test_vicreg_is_told_by_variance_and_spread(open_siblings, rewritten):
         test_variance_z=[1.0, 2e-6],
         test_std_z=[0.3, 0.0],
     )
-    words = said(open_siblings(question="7"))
+    words = answer_to(open_siblings(question="7"), "7")
     assert "VICReg 5.00 → 123; VICReg, no variance term 5.00 → 2.0\u00a0×\u00a010⁻⁶." in words
     root = np.sqrt(SMALL["dim"])
     assert f"VICReg {0.25 * root:.3f} → {0.35 * root:.3f}; VICReg, no" in words
@@ -562,3 +633,13 @@ def test_a_question_without_any_of_its_runs_says_so(open_siblings, at_hand, monk
     assert "None of the runs of this question is here" in said(at)
     assert not at.dataframe
     assert choose(at, question="8").dataframe
+
+
+@pytest.mark.parametrize("number", ["3.5 c", "3.6", "3.7", "3.8", "3.9"])
+def test_an_item_of_the_assignment_opens_its_question(open_page, number):
+    (item,) = [one for items in site.ASSIGNMENT.values() for one in items if one.number == number]
+    at = open_page(item.page.name, **item.query)
+    code = item.query["siblings_question"]
+    assert at.button_group(key="siblings_question").value == code
+    assert at.dataframe
+    assert "**Why**" in answer_to(at, code)

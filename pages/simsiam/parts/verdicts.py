@@ -1,0 +1,209 @@
+"""Has it collapsed, and is a low loss good news: what runs amount to at an epoch, in a table and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.simsiam.run_record import RunRecord
+from pages.shared import controls, figures
+from pages.shared.figures import Column
+from pages.shared.text import N_, _, number, percent
+from pages.simsiam.parts import run_charts, runs
+from pages.simsiam.parts.evidence import Runs
+from pages.simsiam.parts.findings import SHARE, final_epoch, value_at
+from pages.simsiam.parts.run_charts import STATES, has_learnt, spread_of, state, tests
+
+# Methods whose loss is a mean of negative cosines, from -1 to 1; others have other losses.
+NEGATIVE_COSINE = ("simsiam", "dssl")
+STATE_WORDS = {
+    "collapsed": N_("**{run}** has **collapsed**: {spread}, {rank}."),
+    "partly": N_("**{run}** is **partly collapsed**: {spread}, {rank}."),
+    "spread": N_("**{run}** has **not collapsed**: {spread}, {rank}."),
+}
+TICKS = {True: "✓", False: figures.NOTHING}
+
+
+# ---------------------------------------------------------------- has it collapsed?
+
+
+def verdict(records: Sequence[RunRecord], epoch: int) -> None:
+    """The rule with its threshold, and what it says of every run."""
+    with st.container(width=420):
+        share = controls.real(
+            _("Low: below this share of what it was at epoch 0"),
+            0.05,
+            0.95,
+            SHARE,
+            "collapse_share",
+            help=_("A convention, so it can be moved. Every run is compared with its own start."),
+        )
+    rows = [_row(record, epoch, share) for record in records]
+    figures.table(rows, _columns(records, epoch))
+    figures.about(
+        run_charts.provenance(records, epoch, {_("rule"): _rule(share)}),
+        "collapse_state",
+        rows=lambda: rows,
+    )
+    st.markdown(
+        "\n".join(f"- {in_words(record, epoch, share)}" for record in records)
+        + f"\n\n{_rule(share)}"
+    )
+
+
+def _columns(records: Sequence[RunRecord], epoch: int) -> list[Column]:
+    """The table's; updates only where runs took different numbers of them."""
+    counted = len({int(record.updates[epoch]) for record in records}) > 1
+    return [
+        Column("name", _("run")),
+        Column("state", _("state"), lambda code: _(STATES[code])),
+        Column("spread_is_low", _("spread low"), TICKS.get),
+        Column("rank_is_low", _("rank low"), TICKS.get),
+        Column("train_loss", _("loss"), _loss),
+        Column("test_knn_accuracy", _("kNN accuracy"), lambda share: percent(share, 1)),
+        Column("std_z_sqrt_d", _("std(z) √d"), figures.digits(2)),
+        Column("test_rank_z", _("rank of z"), figures.digits(1)),
+        *([Column("updates", _("updates"), figures.digits(0))] if counted else []),
+    ]
+
+
+def _row(record: RunRecord, epoch: int, share: float) -> dict[str, object]:
+    low = tests(record, epoch, share)
+    return {
+        "run": record.recipe,
+        "name": runs.name(record),
+        "bundle": record.bundle.name,
+        "hash": record.bundle.digest,
+        "epoch": epoch,
+        "updates": int(record.updates[epoch]),
+        **{name: float(values[epoch]) for name, values in record.figures.items()},
+        "std_z_sqrt_d": spread_of(record, epoch),
+        "spread_is_low": low[0],
+        "rank_is_low": low[1],
+        "state": state(record, epoch, share),
+    }
+
+
+def _rule(share: float) -> str:
+    return _(
+        "✓: below {share} of what it was at the run's own epoch 0. Collapsed: spread and effective rank "
+        "both are; partly collapsed: one of them is."
+    ).format(share=percent(share))
+
+
+def in_words(record: RunRecord, epoch: int, share: float) -> str:
+    """State of a run with both tests, and whether it knows more than before its first step."""
+    ticks = [f" {TICKS[True]}" if low else "" for low in tests(record, epoch, share)]
+    rank = record.figures["test_rank_z"]
+    words = _(STATE_WORDS[state(record, epoch, share)]).format(
+        run=runs.name(record),
+        spread=_("spread {before} → {now}").format(
+            before=number(spread_of(record, 0), 2), now=number(spread_of(record, epoch), 2)
+        )
+        + ticks[0],
+        rank=_("effective rank {before} → {now}").format(
+            before=number(rank[0]), now=number(rank[epoch])
+        )
+        + ticks[1],
+    )
+    if epoch == 0:
+        return words
+    knn = (
+        _("Its kNN accuracy, {accuracy}, is above that of random weights, {before}.")
+        if has_learnt(record, epoch)
+        else _("Its kNN accuracy, {accuracy}, is no better than that of random weights, {before}.")
+    )
+    accuracy = record.figures["test_knn_accuracy"]
+    return f"{words} " + knn.format(
+        accuracy=percent(float(accuracy[epoch]), 1), before=percent(float(accuracy[0]), 1)
+    )
+
+
+def _loss(value: float) -> str:
+    return figures.NOTHING if np.isnan(value) else number(value, 3)
+
+
+# ---------------------------------------------------------------- is a low loss good news?
+
+
+def telling_pair(found: Iterable[Runs]) -> tuple[RunRecord, RunRecord] | None:
+    """Two runs of one set whose losses mislead: the first one learnt, the other has the lower loss and
+    collapsed.
+
+    Of all such pairs the one whose first loss is lowest, then its second; None where there is none.
+    """
+    pairs = []
+    for one in found:
+        shared = [record for record in one.values() if record.method in NEGATIVE_COSINE]
+        learnt = [r for r in shared if has_learnt(r, final_epoch(r))]
+        collapsed = [
+            r
+            for r in shared
+            if state(r, final_epoch(r), SHARE) == "collapsed" and not has_learnt(r, final_epoch(r))
+        ]
+        pairs += [(good, bad) for good in learnt for bad in collapsed if _end(bad) < _end(good)]
+    return min(pairs, key=lambda pair: (_end(pair[0]), _end(pair[1])), default=None)
+
+
+def _end(record: RunRecord) -> float:
+    return value_at(record, "train_loss")
+
+
+def loss_question(pair: tuple[RunRecord, RunRecord] | None) -> tuple[str, dict[str, str]]:
+    """What is asked of the pair, without saying which is which, and what may be answered."""
+    if pair is None:
+        return _("Would you keep the network with the lower loss?"), {
+            "lower": N_("yes"),
+            "higher": N_("no"),
+            "either": N_("the loss does not tell"),
+        }
+    high, low = (number(value_at(record, "train_loss"), 2) for record in pair)
+    words = _(
+        "Two runs of one set end with losses of {low} and {high}. Which network would you keep?"
+    )
+    return words.format(low=low, high=high), {
+        "lower": _("that with {loss}").format(loss=low),
+        "higher": _("that with {loss}").format(loss=high),
+        "either": N_("the loss does not tell"),
+    }
+
+
+def low_loss(pair: tuple[RunRecord, RunRecord] | None) -> None:
+    """Is a low loss good news? Answered by two runs whose losses mislead."""
+    if pair is None:
+        st.markdown(
+            _(
+                "No run here has collapsed with a lower loss than one that has learnt: these runs cannot tell."
+            )
+        )
+    else:
+        good, bad = pair
+        st.markdown(
+            f"- {_of_the_pair(good)}\n- {_of_the_pair(bad)}\n\n"
+            + _("**The lower loss is not the better network** ({words}).").format(
+                words=runs.words(good)
+            )
+        )
+    st.markdown(
+        _(
+            "A network that gives the same answer to every picture has a loss of exactly −1: "
+            "two views of a picture always agree when everything agrees. The loss measures "
+            "agreement and never asks whether there is anything to agree about."
+        )
+    )
+
+
+def _of_the_pair(record: RunRecord) -> str:
+    return _(
+        "**{run}**: loss {loss}, kNN accuracy {knn} (random weights: {before}), std·√d {spread}, "
+        "effective rank {rank}."
+    ).format(
+        run=runs.name(record),
+        loss=number(value_at(record, "train_loss"), 2),
+        knn=percent(value_at(record, "test_knn_accuracy"), 1),
+        before=percent(value_at(record, "test_knn_accuracy", 0), 1),
+        spread=number(spread_of(record, final_epoch(record)), 2),
+        rank=number(value_at(record, "test_rank_z")),
+    )
