@@ -42,8 +42,7 @@ def card(entry: ManifestEntry, found: Bundle | AtelierError | None) -> None:
             portrait = portraits.of_model(found, title)
             if portrait is not None:
                 st.image(portrait.picture, alt=portrait.alt, width="stretch", output_format="PNG")
-        together = preferred.plain(title).replace(" = ", "\u00a0=\u00a0")
-        st.markdown(f"**{together}**")
+        st.markdown(f"**{preferred.together(title)}**")
         if isinstance(found, Bundle):
             st.caption(facts.trained(found))
             st.markdown(facts.how_good(found))

@@ -18,6 +18,8 @@ from pages.shared.figures import NOTHING
 from pages.shared.text import N_, _, number, percent, scientific
 
 TITLE_WIDTH, HEIGHT = 210, 400
+PAGE, BOX = 820, 40
+"""Pixels: a page on a screen of 1,280, and the box that chooses a row."""
 TABLE = "checkpoints_table"
 
 
@@ -329,7 +331,8 @@ def drawn(
         }
     )
     forms = {names[column.key]: column.form for column in columns}
-    config = {title: st.column_config.TextColumn(width=TITLE_WIDTH, pinned=True)}
+    left = PAGE - BOX - sum(column.width for column in columns)
+    config = {title: st.column_config.TextColumn(width=max(left, TITLE_WIDTH), pinned=True)}
     for column in columns:
         config[names[column.key]] = st.column_config.NumberColumn(
             width=column.width, help=_(column.words)

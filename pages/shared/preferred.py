@@ -152,16 +152,21 @@ def show(place: DeltaGenerator) -> None:
         if name is None or name == own:
             continue
         with place.container(border=True, gap="small", key=f"preferred_{family}"):
-            st.caption(_("On all pages: **{title}**").format(title=plain(title_of(name))))
+            st.caption(_("On all pages: **{title}**").format(title=together(title_of(name))))
             if own is not None:
                 st.button(
-                    _("Back to {title}").format(title=title_of(own)),
+                    _("Back to {title}").format(title=together(title_of(own))),
                     key=f"preferred_undo_{family}",
                     on_click=undo,
                     args=(family,),
                     icon=":material/undo:",
                     type="tertiary",
                 )
+
+
+def together(words: str) -> str:
+    """The same, with an equation on one line."""
+    return plain(words).replace(" = ", "\u00a0=\u00a0")
 
 
 def plain(words: str) -> str:

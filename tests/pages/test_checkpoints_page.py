@@ -218,10 +218,9 @@ def test_updates_are_whole_batches_where_a_run_did_not_count_them():
 
 
 def test_a_table_is_as_wide_as_the_page():
-    """At 1280 pixels a page has 820; the box of a row takes about 40."""
     for columns in comparison.QUANTITIES.values():
         first = [column.width for column in columns if not column.more]
-        assert comparison.TITLE_WIDTH + sum(first) + 40 <= 820
+        assert comparison.TITLE_WIDTH + sum(first) <= comparison.PAGE - comparison.BOX
 
 
 def test_the_file_of_a_table_has_english_keys_and_raw_numbers(open_page):
