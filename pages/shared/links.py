@@ -66,6 +66,11 @@ def values(parameter: str) -> list[str]:
     return st.query_params.get_all(parameter)
 
 
+def speaks_of(parameters: Collection[str]) -> bool:
+    """Whether the address says anything of one of these parameters."""
+    return any(values(parameter) for parameter in parameters)
+
+
 def write(parameter: str, wanted: Sequence[str]) -> None:
     """Makes the address say ``wanted`` of a parameter; nothing at all where that is empty."""
     if values(parameter) == list(wanted):

@@ -5,6 +5,8 @@ A link restores it, except for what only its sender has: an upload or a photo.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +15,7 @@ import streamlit as st
 from PIL import Image, ImageDraw
 
 from core.bundles.bundle import Bundle
+from core.errors import AtelierError
 from core.pictures import data, house_number, images, shapes
 from core.pictures.data import PictureSet
 from core.pictures.images import Pictures
@@ -163,10 +166,21 @@ def class_word(name: str) -> str:
 
 def _controls(of: Bundle, origin: Origin | None = None) -> carried.Controls:
     """The controls of a picture and their defaults: all, or those that matter to one origin."""
-    every = OBJECT if of.config["data"]["name"] == OBJECTS else DIGIT
+    every = DIGIT
+    if of.config["data"]["name"] == OBJECTS:
+        every = {**OBJECT, "from": first_object_origin(of)}
     if origin is None:
         return every
     return {name: every[name] for name in ("from", *CONTROLS[origin]) if name in every}
+
+
+def first_object_origin(of: Bundle) -> Origin:
+    """Where a page of objects begins: with a test picture, where they are at hand, or a drawn one."""
+    settings = of.config["data"]
+    with suppress(AtelierError):  # whoever asks for a test picture is told what is wrong
+        if loaders.split_at_hand(settings["name"], settings["test_split"]):
+            return "test"
+    return "shape"
 
 
 def origins(of: Bundle, test_at_hand: bool, *, with_prior: bool) -> dict[Origin, str]:
@@ -177,16 +191,23 @@ def origins(of: Bundle, test_at_hand: bool, *, with_prior: bool) -> dict[Origin,
 
 
 def picture(
-    prefix: str, of: Bundle, *, default: Origin = "gallery", first: int = DIGIT["gallery"]
+    prefix: str,
+    of: Bundle,
+    *,
+    default: Origin = "gallery",
+    first: int = DIGIT["gallery"],
+    said: bool = False,
 ) -> Picked | None:
     """A picture: generated, drawn, of the test set, from a file or a camera.
 
     ``of`` says which data set is meant, and so what is on offer; ``first`` is the gallery's picture
-    to begin with. None where nothing is chosen yet.
+    to begin with. ``said``: the address says the origin even where it is the default. None where
+    nothing is chosen yet.
     """
     data_set = of.config["data"]["name"]
     carried.begin(prefix, data_set, _controls(of))
-    found = _pick(prefix, of, _origin(prefix, of, default, with_prior=False), first)
+    origin = _origin(prefix, of, default, with_prior=False, said=said)
+    found = _pick(prefix, of, origin, first)
     if found is not None:
         ours = _controls(of, found.origin)
         carried.keep(prefix, data_set, ours, found.picture, found.words)
@@ -206,10 +227,10 @@ def companions(prefix: str, of: Bundle, picked: Picked, count: int) -> list[Pick
         return [Picked("gallery", shown[i], said) for i, said in zip(chosen, words, strict=True)]
     if picked.origin == "test":
         settings = of.config["data"]
-        found = loaders.picture_set(settings["name"], settings["test_split"])
         first = int(st.session_state.get(f"{prefix}_test", 0))
-        chosen = [(first + i) % len(found) for i in range(count)]
-        return [_test_picture(found, i) for i in chosen]
+        total = loaders.picture_count(settings["name"], settings["test_split"])
+        chosen = [(first + i) % total for i in range(count)]
+        return _test_pictures(settings, chosen)
     if picked.origin == "maker" and picked.house_number is not None:
         text = picked.house_number.text
         drawn = [
@@ -231,10 +252,14 @@ def drawn_objects() -> list[Picked]:
 
 def test_words(found: PictureSet, index: int) -> str:
     """A test picture, for captions."""
-    label = found.class_names[found.labels[index]]
-    if found.name == OBJECTS:
-        return _("test picture {index}: {label}").format(index=index, label=class_word(label))
-    return _("test digit {index}, class {label}").format(index=index, label=label)
+    return _test_words(found, int(found.labels[index]), index)
+
+
+def _test_words(of: PictureSet, label: int, index: int) -> str:
+    name = of.class_names[label]
+    if of.name == OBJECTS:
+        return _("test picture {index}: {label}").format(index=index, label=class_word(name))
+    return _("test digit {index}, class {label}").format(index=index, label=name)
 
 
 def maker_words(drawn: house_number.HouseNumber) -> str:
@@ -247,9 +272,18 @@ def shape_words(drawn: shapes.Shape) -> str:
     return _("drawn object: {kind}").format(kind=_(KINDS[drawn.kind]))
 
 
-def _test_picture(found: PictureSet, index: int) -> Picked:
-    label = int(found.labels[index])
-    return Picked("test", found.pictures[index], test_words(found, index), label=label)
+def _test_pictures(settings: Mapping[str, object], rows: Sequence[int]) -> list[Picked]:
+    """Some pictures of a test set; no other one is decoded."""
+    found = loaders.some_pictures(settings["name"], settings["test_split"], rows)
+    return [
+        Picked(
+            "test",
+            found.pictures[place],
+            _test_words(found, int(found.labels[place]), row),
+            label=int(found.labels[place]),
+        )
+        for place, row in enumerate(rows)
+    ]
 
 
 def _drawn_number(drawn: house_number.HouseNumber) -> Picked:
@@ -293,11 +327,13 @@ def start(
     return Start(origin, z, chosen.picture, chosen.words)
 
 
-def _origin(prefix: str, of: Bundle, default: Origin, *, with_prior: bool) -> Origin:
+def _origin(
+    prefix: str, of: Bundle, default: Origin, *, with_prior: bool, said: bool = False
+) -> Origin:
     settings = of.config["data"]
     found = data_sets.at_hand(settings["name"], settings["test_split"])
     offered = origins(of, found, with_prior=with_prior)
-    return controls.choice(_("Start from"), offered, f"{prefix}_from", default=default)
+    return controls.choice(_("Start from"), offered, f"{prefix}_from", default=default, said=said)
 
 
 def _pick(
@@ -358,11 +394,10 @@ def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
         else _("Number of the test digit, 0 to {last}")
     )
     with plain_errors():
-        found = loaders.picture_set(settings["name"], settings["test_split"])
-        last = len(found) - 1
+        last = loaders.picture_count(settings["name"], settings["test_split"]) - 1
         first = min(DIGIT["test"], last)
         index = controls.count(label.format(last=last), 0, last, first, f"{prefix}_test")
-        return _test_picture(found, index)
+        return _test_pictures(settings, [index])[0]
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,9 +11,8 @@ import streamlit as st
 from core.simsiam.explorer import SimSiamExplorer, Vote
 from core.simsiam.neighbours import find, predict, vote
 from core.simsiam.representation import normalise
-from core.simsiam.run_record import RunRecord
 from pages.shared import controls, data_sets, figures, picking
-from pages.shared.colours import CLASSES, NEEDLE
+from pages.shared.colours import CLASSES, GREY
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
 from pages.shared.text import (
@@ -27,25 +25,15 @@ from pages.shared.text import (
     percent,
     plain_errors,
 )
-from pages.simsiam.parts import networks, runs
+from pages.simsiam.parts import chosen, nearest, networks, runs
+from pages.simsiam.parts.nearest import Voter
 
 KS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 DEFAULT_K = 200
 TEMPERATURES = (0.02, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
 DEFAULT_TEMPERATURE = 0.1
-THUMBNAILS, COLUMNS = 12, 4
-SYMBOLS = (
-    "circle",
-    "square",
-    "diamond",
-    "triangle-up",
-    "triangle-down",
-    "cross",
-    "x",
-    "star",
-    "pentagon",
-    "hexagon",
-)
+SETTINGS = ("near_k", "near_temperature", "near_network")
+"""What an address may say of the vote."""
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -58,36 +46,29 @@ def stops(most: int) -> list[int]:
 
 def asked(most: int) -> tuple[int, float]:
     """k and the temperature, written alike in either language so that a link fits both."""
-    offered = stops(most)
-    k = controls.stop(
-        _("k, how many neighbours vote"),
-        offered,
-        min(DEFAULT_K, most),
-        "near_k",
-        help=_("Up to the whole bank of training pictures."),
-    )
-    temperature = controls.stop(
-        _("Temperature τ"),
-        TEMPERATURES,
-        DEFAULT_TEMPERATURE,
-        "near_temperature",
-        help=_("Low: the nearest alone decide. High: all k count alike."),
-    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        k = controls.stop(
+            _("k, how many neighbours vote"),
+            stops(most),
+            min(DEFAULT_K, most),
+            "near_k",
+            help=_("Up to the whole bank of training pictures."),
+        )
+    with right:
+        temperature = controls.stop(
+            _("Temperature τ"),
+            TEMPERATURES,
+            DEFAULT_TEMPERATURE,
+            "near_temperature",
+            help=_("Low: the nearest alone decide. High: all k count alike."),
+        )
     return int(k), float(temperature)
 
 
-class Axes(NamedTuple):
-    """Where axes begin and end, the same for both networks: lowest similarity, largest share."""
-
-    low: float
-    most: float
-
-
-def axes_of(pair: networks.Pair, picked: Picked, k: int, temperature: float) -> Axes:
-    votes = [networks.explorer(run).vote(picked.picture, k, temperature) for run in pair.both]
-    low = min(float(found.similarity[-1]) for found in votes)
-    most = max(float(found.scores.max()) for found in votes)
-    return Axes(min(low - 0.02, 0.9), min(1.05, max(0.3, 1.1 * most)))
+def widest(votes: Sequence[Vote]) -> float:
+    """Where the axis of shares ends, the same for all networks."""
+    return min(1.05, max(0.3, 1.1 * max(float(found.scores.max()) for found in votes)))
 
 
 # ---------------------------------------------------------------- one network
@@ -110,18 +91,18 @@ def answer(found: Vote, names: list[str], picked: Picked) -> None:
     """The winner, how sure the vote is, and whether it is right."""
     order = np.argsort(-found.scores, kind="stable")
     runner_up = next(int(c) for c in order if c != found.predicted)
-    left, right = st.columns(2, wrap=False)
-    left.metric(_("The vote"), names[found.predicted])
-    right.metric(_("Its share"), percent(float(found.scores[found.predicted])))
-    said = _("Second: {name}, {share}.").format(
-        name=names[runner_up], share=percent(float(found.scores[runner_up]))
+    st.metric(_("The vote"), names[found.predicted])
+    said = _("With {share} of the vote. Second: {name}, {other}.").format(
+        share=percent(float(found.scores[found.predicted])),
+        name=names[runner_up],
+        other=percent(float(found.scores[runner_up])),
     )
     if picked.label is not None:
         right_one = names[picked.label]
         said += " " + (
             _("That is **right**.")
             if picked.label == found.predicted
-            else _("It is **wrong**: the data set says {name}.").format(name=right_one)
+            else _("That is **wrong**: the data set says {name}.").format(name=right_one)
         )
     st.markdown(said)
 
@@ -145,7 +126,8 @@ def ballot(found: Vote, names: list[str], frequency: np.ndarray, most: float) ->
             y=labels,
             mode="markers",
             name=_("share of the bank"),
-            marker={"symbol": "line-ns", "size": 16, "line": {"width": 3, "color": NEEDLE}},
+            marker={"symbol": "line-ns", "size": 16, "line": {"width": 3, "color": GREY}},
+            showlegend=False,
         )
     )
     figure.update_xaxes(range=[0, most], tickformat=".0%", title=_("share of the vote"))
@@ -153,60 +135,70 @@ def ballot(found: Vote, names: list[str], frequency: np.ndarray, most: float) ->
     return figure
 
 
-def ranks(found: Vote, names: list[str], low: float) -> go.Figure:
-    """The similarity of every neighbour by its rank, by class."""
+def by_rank(voters: Sequence[Voter], votes: Sequence[Vote], picked: Picked, k: int) -> None:
+    """How fast similarity falls from the nearest neighbour to the last one that votes, by network."""
     figure = go.Figure()
-    rank = np.arange(1, len(found.index) + 1)
-    for c, name in enumerate(names):
-        rows = found.labels == c
-        if rows.any():
-            figure.add_trace(
-                go.Scatter(
-                    x=rank[rows],
-                    y=found.similarity[rows],
-                    mode="markers",
-                    name=name,
-                    marker={
-                        "color": CLASSES[c % len(CLASSES)],
-                        "symbol": SYMBOLS[c % len(SYMBOLS)],
-                        "size": 9,
-                    },
-                )
+    for voter, found in zip(voters, votes, strict=True):
+        figure.add_trace(
+            figures.line(
+                np.arange(1, len(found.index) + 1),
+                found.similarity,
+                voter.title,
+                GREY if voter.bank is not None else runs.look(voter.record).colour,
+                dash="dash" if voter.bank is not None else "solid",
+                markers=len(found.index) == 1,
             )
+        )
+    low = min(float(found.similarity[-1]) for found in votes)
     figure.update_xaxes(title=_("rank of the neighbour"), type="log")
-    figure.update_yaxes(title=_("cosine similarity"), range=[low, 1.01])
-    return figure
+    figure.update_yaxes(title=_("cosine similarity"), range=[min(low - 0.02, 0.9), 1.01])
+    figures.chart(
+        figure,
+        "near_rank",
+        _("Cosine similarity of the neighbours by rank, for every network"),
+        origin_of(voters, {_("picture"): picked.words, "k": number(k, 0)}),
+        lambda: [
+            {"network": voter.title, **row}
+            for voter, found in zip(voters, votes, strict=True)
+            for row in rows_of(found, networks.explorer(voter.record).class_names)
+        ],
+    )
+    st.markdown(
+        "\n".join(
+            spread_said(voter, picked, found) for voter, found in zip(voters, votes, strict=True)
+        )
+    )
+    st.markdown(_("The nearer the median is to 1, the less a network tells pictures apart."))
 
 
 def by_k(
-    explorer: SimSiamExplorer, picked: Picked, temperature: float, names: list[str]
+    voter: Voter, picked: Picked, temperature: float, names: list[str]
 ) -> list[dict[str, object]]:
     """The predicted class and its share for every k on offer."""
-    most = len(explorer.bank[1])
     rows = []
-    for k in stops(most):
-        found = explorer.vote(picked.picture, k, temperature)
+    for k in stops(len(networks.explorer(voter.record).bank[1])):
+        found = voter.vote(picked.picture, k, temperature)
         share = float(found.scores[found.predicted])
         rows.append({"k": k, "class": names[found.predicted], "share": share})
     return rows
 
 
-def one_network(record: RunRecord, picked: Picked, k: int, temperature: float, axes: Axes) -> None:
-    explorer = networks.explorer(record)
+def one_network(
+    voter: Voter, found: Vote, picked: Picked, k: int, temperature: float, most: float
+) -> None:
+    """What one network's neighbours vote for."""
+    explorer = networks.explorer(voter.record)
     names = words_of(explorer.class_names)
-    found = explorer.vote(picked.picture, k, temperature)
     _features, labels = explorer.bank
     frequency = np.bincount(labels, minlength=len(names)) / len(labels)
     settings = settings_of(picked, k, temperature)
-    provenance = Provenance(record.bundle, live=True, settings=settings)
-    st.subheader(runs.name(record), anchor=False)
+    provenance = Provenance(voter.record.bundle, live=True, settings=settings)
+    st.markdown(f"**{voter.title}**")
     answer(found, names, picked)
     figures.chart(
-        ballot(found, names, frequency, axes.most),
-        f"near_vote_{record.recipe}",
-        _("Share of every class in the vote of the neighbours: {name}").format(
-            name=runs.name(record)
-        ),
+        ballot(found, names, frequency, most),
+        f"near_vote_{voter.key}",
+        _("Share of every class in the vote of the neighbours: {name}").format(name=voter.title),
         provenance,
         lambda: [
             {"class": name, "share": float(found.scores[c]), "bank": float(frequency[c])}
@@ -214,106 +206,133 @@ def one_network(record: RunRecord, picked: Picked, k: int, temperature: float, a
         ],
         height=430,
     )
-    figures.chart(
-        ranks(found, names, axes.low),
-        f"near_rank_{record.recipe}",
-        _("Cosine similarity of the neighbours by rank: {name}").format(name=runs.name(record)),
-        provenance,
-        lambda: [
-            {
-                "rank": rank + 1,
-                "row": int(found.index[rank]),
-                "class": explorer.class_names[found.labels[rank]],
-                "similarity": float(found.similarity[rank]),
-                "weight": float(found.weight[rank]),
-            }
-            for rank in range(len(found.index))
-        ],
-    )
-    st.markdown(spread_said(explorer, picked, found))
 
 
-def spread_said(explorer: SimSiamExplorer, picked: Picked, found: Vote) -> str:
+def rows_of(found: Vote, class_names: Sequence[str]) -> list[dict[str, object]]:
+    """The neighbours of a vote, most similar first."""
+    return [
+        {
+            "rank": rank + 1,
+            "row": int(found.index[rank]),
+            "class": class_names[found.labels[rank]],
+            "similarity": float(found.similarity[rank]),
+            "weight": float(found.weight[rank]),
+        }
+        for rank in range(len(found.index))
+    ]
+
+
+def spread_said(voter: Voter, picked: Picked, found: Vote) -> str:
     """How much nearer the nearest are than any picture of the bank."""
-    whole = explorer.vote(picked.picture, len(explorer.bank[1]), 1.0)
-    middle = float(np.median(whole.similarity))
+    whole = voter.vote(picked.picture, len(networks.explorer(voter.record).bank[1]), 1.0)
     return _(
-        "Similarity: nearest {first}, last of the k {last}, **median of the whole bank "
-        "{middle}**. The nearer the median is to 1, the less the network tells apart."
+        "- **{name}**: nearest {first}, last of the k {last}, median of the whole bank **{middle}**"
     ).format(
+        name=voter.title,
         first=number(float(found.similarity[0]), 3),
         last=number(float(found.similarity[-1]), 3),
-        middle=number(middle, 3),
+        middle=number(float(np.median(whole.similarity)), 3),
     )
 
 
 # ---------------------------------------------------------------- the pictures themselves
 
 
-def nearest(pair: networks.Pair, picked: Picked, k: int, temperature: float) -> None:
-    st.subheader(_("The nearest training pictures"), anchor=False)
-    settings = pair.chosen.bundle.config["data"]
-    shown = min(k, THUMBNAILS)
-    with_pictures = False
+def twelve(pair: networks.Pair, picked: Picked) -> list[Voter]:
+    """The nearest of every network, as pictures where they are the run's own, as classes otherwise.
+
+    What the untrained network makes of the bank takes seconds the first time: the others stand there before.
+    """
+    names = words_of(networks.explorer(pair.chosen).class_names)
+    voters = [Voter(record) for record in pair.both]
+    groups = [nearest.group(voter, picked) for voter in voters]
+    place = st.empty()
+    if not networks.is_untrained_bank_ready(pair.chosen):
+        with place.container(key="near_nearest"):
+            nearest.grid(picked, groups, names, [nearest.before(pair.chosen)])
+    if (bank := networks.untrained_bank(pair.chosen)) is not None:
+        voters.append(Voter(pair.chosen, bank))
+        groups.append(nearest.group(voters[-1], picked))
+    with place.container(key="near_nearest_all"):
+        nearest.grid(picked, groups, names)
+    class_names = networks.explorer(pair.chosen).class_names
+    figures.about(
+        origin_of(voters, {_("picture"): picked.words}),
+        "near_nearest_data",
+        rows=lambda: [
+            {"network": one.title, **row}
+            for one in groups
+            for row in rows_of(one.found, class_names)
+        ],
+    )
+    return voters
+
+
+def origin_of(voters: Sequence[Voter], settings: dict[str, object]) -> Provenance:
+    """Where a figure of all networks comes from."""
+    bundles = list({voter.record.bundle.name: voter.record.bundle for voter in voters}.values())
+    return Provenance(bundles[0], live=True, settings=settings, also=bundles[1:])
+
+
+def pictures_said(pair: networks.Pair, voters: Sequence[Voter]) -> None:
+    """What is missing where the training pictures are not here, or are others, and how to get them."""
+    untrained = any(voter.bank is not None for voter in voters)
+    if untrained:
+        return
     if networks.training_set_at_hand(pair.chosen):
-        with_pictures = controls.switch(
-            _("Show the pictures"),
-            "near_pictures",
-            help=_("Reads the whole training set once, which may take half a minute."),
+        st.caption(_("The training set at hand is not the one that this network was trained on."))
+        return
+    settings = pair.chosen.bundle.config["data"]
+    st.caption(
+        _(
+            "A frame has the colour of its class. The model stores features and classes, and no picture: with "
+            "the training pictures this page also shows the pictures themselves, and the same network before "
+            "training."
         )
-    else:
-        st.caption(_("The bank holds features and classes; the pictures are not part of it."))
-        words = _("Download the training pictures to see them ({megabytes} MB)")
-        data_sets.offer(settings["name"], settings["split"], words, "near_training_download")
-    columns = st.columns(len(pair.both), gap="large")
-    for column, record in zip(columns, pair.both, strict=True):
-        with column:
-            row_of(record, picked, k, temperature, shown, with_pictures)
+    )
+    words = _("Download the training pictures to see them ({megabytes} MB)")
+    data_sets.offer(settings["name"], settings["split"], words, "near_training_download")
 
 
-def row_of(
-    record: RunRecord, picked: Picked, k: int, temperature: float, shown: int, with_pictures: bool
-) -> None:
-    """The nearest few, as pictures where they are the run's own, as words otherwise."""
-    explorer = networks.explorer(record)
-    names = words_of(explorer.class_names)
-    found = explorer.vote(picked.picture, k, temperature)
-    labels = [
-        f"{names[label]} {number(float(similarity), 2)}"
-        for label, similarity in zip(found.labels[:shown], found.similarity[:shown], strict=True)
-    ]
-    st.markdown(f"**{runs.name(record)}**")
-    pictures = networks.bank_pictures(record) if with_pictures else None
-    if pictures is None:
-        st.markdown(" · ".join(labels))
-    else:
-        alt = _("The nearest training pictures, most similar first: {labels}")
-        figures.strip(
-            pictures.pictures[found.index[:shown]],
-            labels,
-            alt=alt.format(labels=", ".join(labels)),
-            columns=COLUMNS,
-            factor=6,
-        )
-    figures.about(Provenance(record.bundle, live=True, settings={_("picture"): picked.words}))
+def over_the_test_set(pair: networks.Pair) -> None:
+    """How often the vote is right: one picture is no measure."""
+    lines = []
+    for record in pair.both:
+        accuracy = record.figures["test_knn_accuracy"]
+        lines.append((runs.name(record), float(accuracy[-1])))
+    before = float(pair.chosen.figures["test_knn_accuracy"][0])
+    lines.append((nearest.before(pair.chosen), before))
+    said = "; ".join(
+        _("{name}: **{share}**").format(name=name, share=percent(share)) for name, share in lines
+    )
+    st.markdown(
+        _(
+            "One picture proves nothing. Over the test pictures the vote is right for: {said}."
+        ).format(said=said)
+    )
 
 
 # ---------------------------------------------------------------- k
 
 
-def against_k(pair: networks.Pair, picked: Picked, temperature: float) -> None:
+def against_k(voters: Sequence[Voter], picked: Picked, temperature: float) -> None:
     st.subheader(_("How much does k decide?"), anchor=False)
     columns: dict[str, list[str]] = {}
     rows: list[dict[str, object]] = []
-    for record in pair.both:
-        explorer = networks.explorer(record)
-        found = by_k(explorer, picked, temperature, words_of(explorer.class_names))
+    for voter in voters:
+        class_names = networks.explorer(voter.record).class_names
+        words = words_of(class_names)
+        found = by_k(voter, picked, temperature, words)
         columns.setdefault("k", [number(row["k"], 0) for row in found])
-        columns[runs.name(record)] = [
+        columns[voter.title] = [
             _("{name}, {share}").format(name=row["class"], share=percent(row["share"]))
+            + right_or_wrong(picked, row["class"], words)
             for row in found
         ]
-        rows += [{"network": runs.name(record), **row} for row in found]
+        rows += [
+            {"network": voter.title, **row, "class": class_names[words.index(row["class"])]}
+            for row in found
+        ]
     st.dataframe(columns, hide_index=True, width="stretch", height="content")
     st.markdown(
         _(
@@ -323,32 +342,59 @@ def against_k(pair: networks.Pair, picked: Picked, temperature: float) -> None:
         )
     )
     settings = {_("picture"): picked.words, "τ": number(temperature, 2)}
-    figures.about(
-        Provenance(pair.chosen.bundle, live=True, settings=settings), "near_by_k", rows=lambda: rows
-    )
+    figures.about(origin_of(voters, settings), "near_by_k", rows=lambda: rows)
+
+
+def right_or_wrong(picked: Picked, answer: str, names: Sequence[str]) -> str:
+    """A mark behind an answer, where the picture has a class."""
+    if picked.label is None:
+        return ""
+    return " ✓" if names[picked.label] == answer else " ✗"
 
 
 # ---------------------------------------------------------------- the page
 
 
-def show(pair: networks.Pair) -> None:
-    left, right = st.columns([3, 2], gap="large")
+def the_vote(voters: Sequence[Voter], picked: Picked) -> None:
+    """k and the temperature, and what follows from them."""
+    st.subheader(_("The vote"), anchor=False)
+    k, temperature = asked(len(networks.explorer(voters[0].record).bank[1]))
+    votes = [voter.vote(picked.picture, k, temperature) for voter in voters]
+    most = widest(votes)
+    st.caption(
+        _("Bars: the share of every class in the vote. Grey line: its share of the whole bank.")
+    )
+    columns = st.columns(len(voters), gap="medium")
+    for column, voter, found in zip(columns, voters, votes, strict=True):
+        with column:
+            one_network(voter, found, picked, k, temperature, most)
+    against_k(voters, picked, temperature)
+    st.subheader(_("How near are they?"), anchor=False)
+    by_rank(voters, votes, picked, k)
+    chosen.pin("near", SETTINGS)
+
+
+def show() -> None:
+    above = st.container()
+    left, right = st.columns([5, 3], gap="small")
+    buttons = right.container(horizontal=True)
+    going_on = buttons.container(width="content")
+    with buttons, st.popover(_("Settings"), icon=":material/tune:"):
+        pair = networks.pair("near_network")
+    of = pair.chosen.bundle
     with left:
-        picked = picking.picture("near", pair.chosen.bundle, default="shape")
-    with right:
-        bank = networks.explorer(pair.chosen).bank[1]
-        k, temperature = asked(len(bank))
-        if picked is not None:
-            figures.row([(picked.picture, picked.words, picked.words)], width=200)
+        picked = chosen.picture("near", of, SETTINGS)
+    with going_on:
+        chosen.next_button("near", of)
+    with above:
+        chosen.missing("near", of)
     if picked is None:
         st.info(_("Choose a picture to start from."))
         return
-    axes = axes_of(pair, picked, k, temperature)
-    for column, record in zip(st.columns(len(pair.both), gap="large"), pair.both, strict=True):
-        with column:
-            one_network(record, picked, k, temperature, axes)
-    against_k(pair, picked, temperature)
-    nearest(pair, picked, k, temperature)
+    voters = twelve(pair, picked)
+    pictures_said(pair, voters)
+    over_the_test_set(pair)
+    st.fragment(the_vote)(voters, picked)
     runs.what_they_are(pair.both)
 
 
@@ -356,29 +402,28 @@ def main() -> None:
     head(
         _("Neighbours"),
         _(
-            "A network that never saw a label puts pictures side by side. **Ask the neighbours of "
-            "a picture what they are**: if they are right, the network has learnt what belongs "
-            "together; if all pictures are neighbours of all, it has collapsed."
+            "A network that never saw a label puts some pictures close together. **Ask the nearest ones "
+            "what they are**: if they are right, the network has learnt what belongs together; if every "
+            "picture is as near as every other, it has collapsed."
         ),
     )
     with plain_errors():
-        show(networks.pair("near_network"))
+        show()
     explained()
 
 
 def explained() -> None:
     mechanism(
         _(
-            "The network turns the picture into its features h, and so it did with the first "
-            "pictures of its training set, the **bank**. The k whose features point most nearly "
-            "the same way vote for their own class, each with the weight exp(similarity / τ). The "
-            "labels are used here only, never in training: a good vote means that **pictures of "
-            "one class lie together by themselves**.\n\nThe k-NN accuracy of the page on collapse "
-            "is this vote, taken for many test pictures with k = 200 and τ = 0.1. A random network "
-            "is no zero: colours and edges alone already beat chance. A collapsed one gives all "
-            "pictures nearly the same features, so that all weights are alike and **the vote "
-            "nears the share of the classes in the bank**. Its few remaining differences can "
-            "still say something: collapse is seldom complete."
+            "The network turns the picture into its features h. The features of the first pictures of its "
+            "training set are stored: they are the **bank**. The k pictures of the bank whose features point "
+            "in the most similar direction vote for their own class, each with the weight exp(similarity / "
+            "τ). Labels are used here only, never in training: a good vote means that **pictures of one class "
+            "lie together by themselves**.\n\nThe k-NN accuracy on the page *Collapse* is this vote, taken "
+            "for many test pictures with k = 200 and τ = 0.1. A network before training already does better "
+            "than chance, as it keeps colours and edges. A collapsed one gives all pictures nearly the same "
+            "features, so that all weights are alike and **the vote approaches the share of each class in the "
+            "bank**. Its few remaining differences can still say something: collapse is seldom complete."
         )
     )
     h, h_i = coloured("z", "h"), coloured("z", "h_i")

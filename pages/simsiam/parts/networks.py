@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import streamlit as st
 
 from core.errors import AtelierError
-from core.pictures.data import PictureSet
+from core.pictures import data
 from core.pictures.images import Pictures
 from core.simsiam.explorer import SimSiamExplorer
 from core.simsiam.run_record import RunRecord
 from core.simsiam.views import Views
-from pages.shared import controls, data_sets, guests, library, loaders
+from pages.shared import controls, data_sets, library, loaders, preferred
 from pages.shared.loaders import Timed
 from pages.shared.text import _, plain_errors
 from pages.simsiam.parts import runs
@@ -25,6 +24,11 @@ BESIDE = ("no-stop-gradient", "baseline")
 STRENGTHS = np.linspace(0, 2, 9)
 DRAWS = 24
 KEPT = 32
+UNTRAINED_KEPT = 4
+OTHERS = "others"
+"""In place of pictures: those at hand are not the ones that the network was trained on."""
+AS_STORED = 2**-10
+"""How far a feature may be from the stored one, as a share of the largest: a bank has 11 binary digits."""
 Result = TypeVar("Result")
 
 
@@ -67,7 +71,7 @@ def pair(key: str) -> Pair:
         code: runs.look(run).name if names.count(runs.look(run).name) == 1 else runs.signature(run)
         for code, run in records.items()
     }
-    first = next((code for code in reversed(labels) if guests.is_guest(code)), None)
+    first = preferred.begin_with("simsiam", key, list(labels))
     code = next(iter(labels))
     if len(labels) > 1:
         code = controls.choice(_("Network"), labels, key, default=first)
@@ -130,28 +134,68 @@ def training_set_at_hand(record: RunRecord) -> bool:
     return data_sets.at_hand(settings["name"], settings["split"])
 
 
-def bank_pictures(record: RunRecord) -> PictureSet | None:
-    """The pictures that a run was trained on; None where those at hand are others.
+def _of_bank(record: RunRecord, places: np.ndarray) -> Pictures | str:
+    """Pictures (R, 32, 32, 3) of a run's bank by their places (R,) in it, or ``OTHERS``.
 
-    Reading them takes seconds the first time.
+    They are the run's own if all labels of the bank are those of the files, and if the network gives the
+    pictures read the very features that the bank holds of them.
+    """
+    settings, training = record.bundle.config["data"], record.bundle.config["training"]
+    ask = explorer(record)
+    features, labels = ask.bank
+    every = data.split_labels(settings["name"], settings["split"])
+    # A run that took all pictures finds them at the beginning of a longer set.
+    shares = training.get("selection") == "shares" and bool(training.get("pictures"))
+    rows = data.select(every, settings["pictures"], "shares" if shares else "first")
+    if not np.array_equal(every[rows][: len(labels)], labels):
+        return OTHERS
+    pictures = data.load_rows(settings["name"], settings["split"], rows[places])
+    stored = features[places].astype(np.float32)
+    apart = np.abs(ask.features(pictures) - stored).max()
+    return pictures if apart <= AS_STORED * np.abs(stored).max() else OTHERS
+
+
+def bank_pictures(record: RunRecord, places: np.ndarray) -> Pictures | None:
+    """Pictures (R, 32, 32, 3) of a run's bank by their places (R,) in it; None where those at hand are others.
+
+    They alone are read from the files.
     """
     settings = record.bundle.config["data"]
+    files = loaders.files_of(settings["name"], settings["split"])
+    request = (record.bundle.digest, files, places.tobytes())
     with plain_errors():
-        training = record.bundle.config["training"]
-        # A run that took all pictures finds them at the beginning of a longer set.
-        shares = training.get("selection") == "shares" and bool(training.get("pictures"))
-        found = loaders.picture_set(
-            settings["name"],
-            settings["split"],
-            settings["pictures"],
-            "shares" if shares else "first",
-        )
-        _features, labels = explorer(record).bank
-        kind = f"fingerprints_{settings['name']}"
-        files = loaders.files_of(settings["name"], settings["split"])
-        request = (files, settings["pictures"], shares)
-        same = kept(kind, request, found.fingerprint).value == settings["fingerprint"]
-        if same and np.array_equal(found.labels[: len(labels)], labels):
-            return found
-        st.caption(_("The training set at hand is not the one that this network was trained on."))
+        found = kept("bank_pictures", request, lambda: _of_bank(record, places)).value
+        return None if isinstance(found, str) else found
+    return None
+
+
+def _untrained_request(record: RunRecord) -> tuple:
+    settings = record.bundle.config["data"]
+    return (record.bundle.digest, loaders.files_of(settings["name"], settings["split"]))
+
+
+def is_untrained_bank_ready(record: RunRecord) -> bool:
+    """Whether ``untrained_bank`` has its answer, or has none to give."""
+    kept_ = library.kept("untrained_banks", UNTRAINED_KEPT)
+    known = kept_.get(_untrained_request(record)) is not None
+    return known or not training_set_at_hand(record)
+
+
+def untrained_bank(record: RunRecord) -> np.ndarray | None:
+    """What the network made of its bank's pictures before training, (N, 8w); None where they are not here.
+
+    It is not stored: computed once for all visitors from the training pictures, in a few seconds.
+    """
+    if not training_set_at_hand(record):
+        return None
+
+    def compute() -> np.ndarray | str:
+        ask = explorer(record)
+        pictures = _of_bank(record, np.arange(len(ask.bank[1])))
+        return pictures if isinstance(pictures, str) else ask.features(pictures, trained=False)
+
+    with plain_errors():
+        request = _untrained_request(record)
+        found = library.timed("untrained_banks", UNTRAINED_KEPT, request, compute).value
+        return None if isinstance(found, str) else found
     return None

@@ -6,12 +6,16 @@ import re
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from core.pictures import data, images, shapes
+from core.simsiam.neighbours import Nearer
 from core.simsiam.views import HARDER, STANDARD, Views
 from pages.shared import library, loaders, picking
 from pages.shared.text import in_language
-from pages.simsiam.parts import networks
+from pages.simsiam.parts import alike, networks
+from tests.pages.drawn import charts
+from tests.pages.opening import checked, frames, moved
 from tests.pages.simsiam.drawn_networks import NAMES, networks_folder, objects_folder
 
 __all__ = ["networks_folder", "objects_folder"]
@@ -62,14 +66,39 @@ def said(at, words):
     return next((str(e.value) for e in texts if words in str(e.value)), "")
 
 
+def asked(at):
+    """The page after its visitor asked the network."""
+    at.button(key="views_ask").click().run()
+    return checked(at)
+
+
+def curve(at, name, trained):
+    """The chart of one network: of every series its mean, and the edges of its band, by name."""
+    after = "after" if trained else "before"
+    drawn = charts(at)[f"views_agree_{name}_{after}"]
+    return {spec["name"]: (y, *band) for spec, _x, y, *band in drawn.series()}
+
+
+def view(at, index, strength=100):
+    """View 1 or 2 as it stands on the screen at some strength, without its frame, each pixel once."""
+    large = frames(at, "views_film", f"View {index}")[strength // 5]
+    return large[1::2, 1::2][1:-1, 1:-1]
+
+
+def original(at):
+    return pictures(at, "The picture")
+
+
 def seen(at):
-    charts = [chart_.proto.spec for chart_ in at.get("plotly_chart")]
+    charts_ = [chart_.proto.spec for chart_ in at.get("plotly_chart")]
     words = [re.sub(r"\d+\.\d+ s", "", str(e.value)) for e in (*at.markdown, *at.caption)]
     return (
         [img.url for image in at.main.image for img in image.proto.imgs],
         captions(at),
-        charts,
+        charts_,
         words,
+        frames(at, "views_film", "View 1").tobytes(),
+        frames(at, "views_film", "View 2").tobytes(),
     )
 
 
@@ -79,25 +108,26 @@ def seen(at):
 def test_the_stages_say_what_was_drawn(open_page):
     at = open_page(PAGE)
     shown = captions(at)
-    for view in loaders.simsiam(NAME).views(SHIP, RECIPE, 0):
-        top, left, height, width = view.drawn["box"]
+    for one in loaders.simsiam(NAME).views(SHIP, RECIPE, 0):
+        top, left, height, width = one.drawn["box"]
         place = f"crop {width} × {height} pixels, from column {left + 1}, row {top + 1}"
         assert place in shown
-        names = [stage.name for stage in view.stages]
+        names = [stage.name for stage in one.stages]
         for part in ("brightness", "contrast", "saturation"):
             if part in names:
-                assert f"{part} times {view.drawn[part]:.2f}" in shown
+                assert f"{part} times {one.drawn[part]:.2f}" in shown
         if "hue" in names:
-            assert f"hue {360 * view.drawn['hue']:.0f}°".replace("-", "−") in shown
+            assert f"hue {360 * one.drawn['hue']:.0f}°".replace("-", "−") in shown
 
 
 def test_every_stage_that_changed_a_view_is_shown_and_no_other(open_page):
     at = open_page(PAGE, views_seed="3")
     views = loaders.simsiam(NAME).views(SHIP, RECIPE, 3)
     stages = sum(len(view.stages) for view in views)
-    assert len(captions(at)) == 3 + 2 + stages
-    last = [view.stages[-1].picture for view in views]
-    assert [np.array_equal(a, v.picture) for a, v in zip(last, views, strict=True)] == [True] * 2
+    assert len(captions(at)) == 2 + stages
+    for index, one in enumerate(views):
+        np.testing.assert_array_equal(one.stages[-1].picture, one.picture)
+        np.testing.assert_array_equal(view(at, index + 1), one.picture[1:-1, 1:-1])
 
 
 def test_every_part_changes_what_one_sees(open_page):
@@ -114,9 +144,9 @@ def test_every_part_changes_what_one_sees(open_page):
 @pytest.mark.parametrize("part", HARD)
 def test_every_harder_part_alone_is_the_only_stage(open_page, part):
     at = open_page(PAGE, **STILL)
-    assert captions(at)[3:] == ["the picture"] * 2
+    assert captions(at) == ["the picture"] * 2
     at.slider(key=f"views_{part}").set_value(1.0 if part != "rotation" else 90.0).run()
-    stages = [words.split()[0] for words in captions(at)[3:] if words != "the picture"]
+    stages = [words.split()[0] for words in captions(at) if words != "the picture"]
     word = {"solarize": "solarised", "cutout": "cut-out"}.get(part, part)
     assert stages
     assert set(stages) == {word}
@@ -151,17 +181,56 @@ def test_presets_move_every_slider(open_page):
 
 def test_another_seed_draws_other_views(open_page):
     at = open_page(PAGE)
-    before = pictures(at, "View 1"), pictures(at, "View 2")
+    before = view(at, 1), view(at, 2)
     at.button(key="views_seed_again").click().run()
     assert at.number_input(key="views_seed").value != 0
-    after = pictures(at, "View 1"), pictures(at, "View 2")
-    assert after[0] != before[0]
-    assert after[1] != before[1]
+    for index, old in enumerate(before):
+        assert not np.array_equal(view(at, index + 1), old)
 
 
 def test_the_two_views_are_two_draws(open_page):
     at = open_page(PAGE)
-    assert pictures(at, "View 1") != pictures(at, "View 2")
+    assert not np.array_equal(view(at, 1), view(at, 2))
+
+
+@pytest.mark.parametrize("strength", [0, 50, 200])
+def test_the_hand_on_the_strength_shows_the_views_of_that_strength(open_page, strength):
+    at = open_page(PAGE, views_seed="2")
+    wanted = loaders.simsiam(NAME).views(SHIP, RECIPE.scaled(strength / 100), 2)
+    for index, one in enumerate(wanted):
+        np.testing.assert_array_equal(view(at, index + 1, strength), one.picture[1:-1, 1:-1])
+    at = moved(at, "views_strength", strength)
+    stages = sum(len(one.stages) for one in wanted)
+    assert len(captions(at)) == 2 + stages
+    assert at.query_params["views_strength"] == str(strength)
+
+
+def test_both_crops_are_framed_in_the_picture(open_page):
+    at = open_page(PAGE)
+    alt = "The picture, with the parts that the two views show framed in it"
+    shown = frames(at, "views_film", alt)
+    large = SHIP.repeat(3, axis=0).repeat(3, axis=1)
+    for strength in (50, 100, 150):
+        changed = (shown[strength // 5] != large).any(axis=-1)
+        both = loaders.simsiam(NAME).views(SHIP, RECIPE.scaled(strength / 100), 0)
+        inside = np.zeros_like(changed)
+        for one in both:
+            top, left, height, width = (3 * side for side in one.drawn["box"])
+            inside[top : top + height, left : left + width] = True
+            for row, column in ((top, left), (top + height - 1, left + width - 1)):
+                assert changed[row, column]
+        assert not changed[~inside].any()
+
+
+def test_the_network_is_not_asked_before_somebody_wants_it(open_page):
+    at = open_page(PAGE)
+    for part in ("crop", "grey"):
+        at.slider(key=f"views_{part}").set_value(0.5).run()
+    assert not len(library.kept("agreements", networks.KEPT))
+    assert not at.get("plotly_chart")
+    assert not charts(at)
+    asked(at)
+    assert len(library.kept("agreements", networks.KEPT)) == 3
 
 
 # ---------------------------------------------------------------- how alike they are
@@ -170,7 +239,7 @@ def test_the_two_views_are_two_draws(open_page):
 def expected_bars(layer):
     """(networks, 1 + others): cos with the other view, then with views of other pictures."""
     explorer = loaders.simsiam(NAME)
-    first, second = (view.picture for view in explorer.views(SHIP, RECIPE, 0))
+    first, second = (one.picture for one in explorer.views(SHIP, RECIPE, 0))
     strangers = [
         explorer.views(other, RECIPE, 1 + i, count=1)[0].picture for i, other in enumerate(OTHERS)
     ]
@@ -183,7 +252,7 @@ def expected_bars(layer):
 
 @pytest.mark.parametrize("layer", ["z", "h"])
 def test_bars_are_the_similarities_of_the_views_on_the_screen(open_page, layer):
-    at = open_page(PAGE)
+    at = asked(open_page(PAGE))
     if layer != "z":
         at.button_group(key="views_layer").set_value(layer).run()
     same, other = chart(at, 0)
@@ -204,21 +273,26 @@ def test_bars_are_the_similarities_of_the_views_on_the_screen(open_page, layer):
 
 
 def test_two_views_that_are_the_picture_itself_are_one(open_page):
-    at = open_page(PAGE, **STILL)
-    assert pictures(at, "View 1")
+    at = asked(open_page(PAGE, **STILL))
     same, _other = chart(at, 0)
     np.testing.assert_allclose(numbers(same["y"]), 1, atol=1e-5)
 
 
+def test_a_gap_of_nothing_has_no_sign():
+    names, equal = ["a network"], np.array([[0.9995, 1.0, 1.0]])
+    assert "gap 0.00" in alike.gaps(names, equal)
+    assert "0.00" in alike.gaps(names, -equal)
+    assert "−0.00" not in alike.gaps(names, equal) + alike.gaps(names, -equal)
+
+
 def test_the_other_network_can_be_chosen(open_page):
-    at = open_page(PAGE, views_network="no stop-gradient")
+    at = asked(open_page(PAGE, views_network="no stop-gradient"))
     same, _other = chart(at, 0)
     assert list(same["x"]) == [
         "no stop-gradient,<br>before training",
         "no stop-gradient",
         "SimSiam<br>(baseline)",
     ]
-    assert said(at, OTHER_NAME)
 
 
 # ---------------------------------------------------------------- how far it may go
@@ -231,31 +305,59 @@ def agreed(seed, trained):
     return [ask(SHIP, recipe, OTHERS, seed, FEW, trained=trained) for recipe in recipes]
 
 
-def uneven(trained):
-    """A seed with which the other view is nearer more or less often than by chance."""
-    for seed in range(20):
-        found = agreed(seed, trained)[4]
-        if (found["same"] > found["other"]).mean() != 0.5:
-            return seed
-    raise AssertionError("all seeds give one half")
+@pytest.mark.parametrize("trained", [False, True])
+def test_curves_are_the_agreement_at_every_strength(open_page, trained):
+    at = asked(open_page(PAGE, views_seed="3"))
+    found = agreed(3, trained)
+    shown = curve(at, "baseline", trained)
+    for name, key in (("two views", "same"), ("other pictures", "other")):
+        values = np.stack([one[key] for one in found])
+        mean, low, high = shown[name]
+        np.testing.assert_allclose(mean, values.mean(axis=1), atol=1e-5)
+        np.testing.assert_allclose(low, np.quantile(values, 0.1, axis=1), atol=1e-5)
+        np.testing.assert_allclose(high, np.quantile(values, 0.9, axis=1), atol=1e-5)
 
 
-@pytest.mark.parametrize(("place", "trained"), [(1, False), (2, True)])
-def test_curves_are_the_agreement_at_every_strength(open_page, place, trained):
-    seed = uneven(trained)
-    at = open_page(PAGE, views_seed=str(seed))
-    found = agreed(seed, trained)
-    traces = {trace["name"]: trace for trace in chart(at, place) if "name" in trace}
-    for name_, key in (("two views", "same"), ("other pictures", "other")):
-        wanted = [one[key].mean() for one in found]
-        np.testing.assert_allclose(numbers(traces[name_]["y"]), wanted, atol=1e-5)
-    nearer = [(one["same"] > one["other"]).mean() for one in found]
-    assert np.isclose(networks.STRENGTHS[4], 1)
-    words = [str(e.value) for e in at.markdown if "is nearer than" in str(e.value)][place - 1]
-    assert (
-        f"**{100 * nearer[4]:.0f}%** of the draws at strength 1, in {100 * nearer[-1]:.0f}%"
-        in words
-    )
+@pytest.mark.parametrize("strength", [100, 200, 40])
+def test_the_sentence_counts_the_draws_of_the_strength_under_the_hand(open_page, strength):
+    at = asked(open_page(PAGE, views_strength=str(strength)))
+    place = alike.nearest_strength(strength / 100)
+    assert abs(100 * networks.STRENGTHS[place] - strength) <= 12.5
+    found = agreed(0, True)[place]
+    hits = int((found["same"] > found["other"]).sum())
+    interval = stats.binomtest(hits, FEW).proportion_ci(0.9, method="wilson")
+    words = [str(e.value) for e in at.markdown if "draws view 2 is closer" in str(e.value)][1]
+    at_strength = f"At {100 * networks.STRENGTHS[place]:.0f}%: in **{hits} of {FEW}** draws"
+    assert words.startswith(at_strength)
+    assert f"({100 * interval.low:.0f}% to {100 * interval.high:.0f}%; chance 50%)" in words
+
+
+@pytest.mark.parametrize("hits", range(25))
+def test_intervals_are_those_of_scipy_and_decide_what_is_said_of_chance(hits):
+    exact = stats.binomtest(hits, 24).proportion_ci(0.9, method="wilson")
+    low, high = alike.interval(Nearer(hits, 0, 24))
+    assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+    words = alike.said(Nearer(hits, 0, 24), "100%")
+    assert f"**{hits} of 24**" in words
+    assert ("more than chance" in words) == (exact.low > 0.5)
+    assert ("less than chance" in words) == (exact.high < 0.5)
+    assert ("may be chance" in words) == (exact.low <= 0.5 <= exact.high)
+
+
+def test_draws_that_rounding_decides_are_no_misses():
+    collapsed = np.full(24, 1.0, dtype=np.float32)
+    jitter = np.random.default_rng(0).choice([0.0, 6e-8, -6e-8], 24).astype(np.float32)
+    found = {"same": np.tile(collapsed, (9, 1)), "other": np.tile(collapsed + jitter, (9, 1))}
+    words = alike.verdict(found, 1.0)
+    assert "cannot tell them apart" in words
+    assert "24" in words
+    assert "chance" not in words
+    found["same"][:, :5] = 0.5  # five draws that it does tell apart, as misses
+    words = alike.verdict(found, 1.0)
+    exact = stats.binomtest(0, 5).proportion_ci(0.9, method="wilson")
+    assert "**19 of 24**" in words
+    assert "In 0 of the other 5" in words
+    assert f"({100 * exact.low:.0f}% to {100 * exact.high:.0f}%;" in words
 
 
 def test_other_pictures_are_those_that_were_given_in_turn():
@@ -269,23 +371,22 @@ def test_other_pictures_are_those_that_were_given_in_turn():
     assert np.ptp(wanted) > 1e-3
 
 
-def test_bands_go_from_the_lowest_tenth_to_the_highest(open_page):
-    at = open_page(PAGE)
-    ask = loaders.simsiam(NAME).agreements
-    recipes = [RECIPE.scaled(s) for s in networks.STRENGTHS]
-    same = ask(SHIP, recipes, OTHERS, 0, FEW)["same"]
-    band = numbers(chart(at, 2)[0]["y"])
-    np.testing.assert_allclose(band[:9], np.quantile(same, 0.9, axis=1), atol=1e-5)
-    np.testing.assert_allclose(band[9:][::-1], np.quantile(same, 0.1, axis=1), atol=1e-5)
+def test_an_answer_is_computed_once_for_all_visitors(open_page):
+    asked(open_page(PAGE))
+    kept = library.kept("agreements", networks.KEPT)
+    first = {request: kept.get(request) for request in kept.requests()}
+    at = open_page(PAGE, run="1")  # the link of that visitor
+    assert len(at.get("plotly_chart")) == 1
+    assert {request: kept.get(request) for request in kept.requests()} == first
+    assert at.query_params["run"] == "1"
 
 
-def test_a_curve_is_computed_once(open_page):
-    at = open_page(PAGE)
-    before = [str(c.value) for c in at.caption if "draws: 6" in str(c.value)]
-    at.button_group(key="views_layer").set_value("h").run()
-    assert [str(c.value) for c in at.caption if "draws: 6" in str(c.value)] == before
-    at.number_input(key="views_seed").set_value(1).run()
-    assert len(library.kept("views", networks.KEPT)) == 6
+def test_a_link_brings_back_what_the_network_said(open_page):
+    at = open_page(PAGE, run="1", views_crop="0.5")
+    assert len(at.get("plotly_chart")) == 1
+    at.slider(key="views_crop").set_value(0.9).run()
+    assert not at.get("plotly_chart")  # of other views nobody has asked
+    assert "run" not in at.query_params
 
 
 # ---------------------------------------------------------------- pictures
@@ -294,15 +395,15 @@ def test_a_curve_is_computed_once(open_page):
 def test_every_control_of_a_drawn_object_changes_the_picture(open_page):
     at = open_page(PAGE)
     for key, code in (("kind", "frog"), ("colour", "#5c8a3a"), ("background", "#3b4a63")):
-        before = pictures(at, "The picture")
+        before = original(at)
         at.button_group(key=f"views_{key}").set_value(code).run()
         assert not at.exception
-        assert pictures(at, "The picture") != before, key
+        assert original(at) != before, key
     for key in ("size", "across", "down", "variant"):
-        before = pictures(at, "The picture")
+        before = original(at)
         slider = at.slider(key=f"views_{key}")
         slider.set_value(slider.min if slider.value != slider.min else slider.max).run()
-        assert pictures(at, "The picture") != before, key
+        assert original(at) != before, key
 
 
 def test_house_numbers_and_generated_digits_are_not_on_offer(open_page):
@@ -310,17 +411,66 @@ def test_house_numbers_and_generated_digits_are_not_on_offer(open_page):
     assert list(labels) == ["Drawn object", "Upload", "Camera"]
 
 
-def test_a_test_picture_is_compared_with_those_that_follow(open_page, monkeypatch, objects_folder):
+@pytest.fixture
+def with_data(monkeypatch, objects_folder):
     monkeypatch.setenv("ATELIER_DATA_DIR", str(objects_folder))
-    at = open_page(PAGE, views_from="test", views_test="3")
-    found = data.load_split("cifar10", "test")
-    assert said(at, f"test picture 3: {found.class_names[found.labels[3]]}")
+    return data.load_split("cifar10", "test")
+
+
+def test_a_test_picture_is_compared_with_those_that_follow(open_page, with_data):
+    at = asked(open_page(PAGE, views_from="test", views_test="3"))
     ask = loaders.simsiam(NAME).agreement
-    wanted = ask(found.pictures[3], RECIPE, found.pictures[4:12], 0, networks.DRAWS)
-    traces = {trace["name"]: trace for trace in chart(at, 2) if "name" in trace}
-    assert numbers(traces["two views"]["y"])[4] == pytest.approx(wanted["same"].mean(), abs=1e-4)
-    shown = numbers(traces["other pictures"]["y"])[4]
-    assert shown == pytest.approx(wanted["other"].mean(), abs=1e-4)
+    wanted = ask(with_data.pictures[3], RECIPE, with_data.pictures[4:12], 0, networks.DRAWS)
+    shown = curve(at, "baseline", True)
+    assert shown["two views"][0][4] == pytest.approx(wanted["same"].mean(), abs=1e-4)
+    assert shown["other pictures"][0][4] == pytest.approx(wanted["other"].mean(), abs=1e-4)
+
+
+def test_where_the_data_set_is_at_hand_the_page_begins_with_a_test_picture(open_page, with_data):
+    at = open_page(PAGE)
+    assert at.button_group(key="views_from").value == "test"
+    one = loaders.simsiam(NAME).views(with_data.pictures[0], RECIPE, 0)[0]
+    np.testing.assert_array_equal(view(at, 1), one.picture[1:-1, 1:-1])
+    assert "views_from" not in at.query_params  # a page just opened says nothing
+    assert not at.warning
+    assert "carried" not in at.session_state or not at.session_state["carried"]["cifar10"].values
+
+
+def test_an_address_that_says_anything_says_where_the_picture_comes_from(open_page, with_data):
+    """Another machine may begin with another picture."""
+    at = open_page(PAGE, views_crop="0.5")
+    assert at.query_params["views_from"] == "test"
+    asked_for = open_page(PAGE)
+    asked(asked_for)
+    assert asked_for.query_params["views_from"] == "test"
+
+
+def test_a_link_to_a_test_picture_says_that_it_is_not_here(open_page):
+    at = open_page(PAGE, views_from="test", views_test="3")
+    (words,) = [str(e.value) for e in at.warning]
+    assert "test picture 3" in words
+    assert at.button(key="views_missing_download")
+    assert at.query_params["views_from"] == "test"
+    assert at.query_params["views_test"] == "3"
+    one = loaders.simsiam(NAME).views(SHIP, RECIPE, 0)[0]
+    np.testing.assert_array_equal(view(at, 1), one.picture[1:-1, 1:-1])
+    at.slider(key="views_crop").set_value(0.5).run()
+    assert at.warning
+    assert at.query_params["views_from"] == "test"
+    assert at.query_params["views_test"] == "3"
+
+
+def test_such_a_link_shows_the_picture_once_the_data_set_is_there(
+    open_page, monkeypatch, objects_folder
+):
+    at = open_page(PAGE, views_from="test", views_test="3")
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(objects_folder))
+    checked(at.run())
+    assert not at.warning
+    assert not at.info
+    picture = data.load_split("cifar10", "test").pictures[3]
+    one = loaders.simsiam(NAME).views(picture, RECIPE, 0)[0]
+    np.testing.assert_array_equal(view(at, 1), one.picture[1:-1, 1:-1])
 
 
 def test_an_upload_is_compared_with_drawn_objects(open_page):
@@ -329,11 +479,10 @@ def test_an_upload_is_compared_with_drawn_objects(open_page):
     picture = shapes.draw(shapes.Shape(kind="truck", seed=5))
     content = images.png_bytes(picture)
     at.file_uploader(key="views_upload").set_value(("t.png", content, "image/png")).run()
-    assert not at.exception
+    asked(at)
     objects = np.stack([one.picture for one in picking.drawn_objects()])
     wanted = loaders.simsiam(NAME).agreement(picture, RECIPE, objects, 0, networks.DRAWS)
-    traces = {trace["name"]: trace for trace in chart(at, 2) if "name" in trace}
-    shown = numbers(traces["other pictures"]["y"])[4]
+    shown = curve(at, "baseline", True)["other pictures"][0][4]
     assert shown == pytest.approx(wanted["other"].mean(), abs=1e-4)
 
 
@@ -369,13 +518,12 @@ def test_records_alone_get_one_sentence_and_the_explanation_stays(open_page, onl
     assert not at.get("plotly_chart")
 
 
-@pytest.mark.parametrize("page", [PAGE, "neighbours"])
-def test_one_network_stands_alone(open_page, only, page):
+def test_one_network_stands_alone(open_page, only):
     only(NAME)
-    at = open_page(page)
+    at = asked(open_page(PAGE))
     assert not at.error
     assert not said(at, OTHER_NAME)
-    assert len(at.get("plotly_chart")) == (3 if page == PAGE else 2)
+    assert len(charts(at)) == 2
 
 
 def test_a_french_page_names_objects_in_french(open_page):
