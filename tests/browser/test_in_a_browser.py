@@ -226,6 +226,7 @@ def test_another_seed_draws_other_views(tab):
     go(tab, "two-views")
     view = "img[alt^='The view after crop']"
     before = source(tab, view)
+    tab.get_by_test_id("stPopover").get_by_role("button", name="Settings").click()
     slider_box = tab.locator(".st-key-views_seed input").first
     slider_box.fill("7")
     slider_box.press("Enter")
@@ -243,7 +244,8 @@ def test_one_epoch_slider_moves_the_reading_of_all_runs(tab):
 
 def test_a_preset_brings_its_runs(tab):
     go(tab, "collapse")
-    tab.get_by_role("button", name="d = 2048 and 4096").click()
+    tab.locator(".st-key-collapse_preset input").click()
+    tab.get_by_role("option", name="d = 2048 and 4096").click()
     tab.wait_for_function("location.search.includes('collapse_runs=dim-4096')")
     tab.get_by_test_id("stPopover").get_by_role("button", name="Runs").click()
     tab.wait_for_selector("[data-testid=stMultiSelect]:has-text('d = 4096')")
@@ -261,12 +263,12 @@ def test_the_toy_trains_again_when_a_switch_moves(tab):
 
 def test_another_k_asks_other_neighbours(tab):
     go(tab, "neighbours")
-    ranks = ".st-key-near_rank_baseline .scatterlayer path.point"
-    tab.wait_for_selector(ranks)
-    count = "([path, before]) => document.querySelectorAll(path).length !== before"
-    before = tab.locator(ranks).count()
+    line = "li:has-text('last of the k')"
+    tab.wait_for_selector(line)
+    other = "([path, before]) => document.querySelector(path)?.innerText !== before"
+    before = tab.locator(line).first.inner_text()
     slider(tab, "k, how many neighbours vote").press("ArrowLeft")
-    tab.wait_for_function(count, arg=[ranks, before])
+    tab.wait_for_function(other, arg=[line, before])
     assert "near_k=" in tab.url
 
 

@@ -1,16 +1,20 @@
 """Neighbours: the vote, its figures and its pictures are those of the stored bank."""
 
 import base64
+import io
 import json
 import re
+from html import unescape
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from core.pictures import data, images, shapes
 from core.pictures.data import SOURCES
-from pages.shared import library, loaders
+from pages.shared import library, loaders, picking
 from pages.shared.text import in_language
+from pages.simsiam.parts import networks
 from tests.pages.simsiam.drawn_networks import (
     NAMES,
     TRAIN,
@@ -25,7 +29,6 @@ PAGE = "neighbours"
 NAME, OTHER_NAME = NAMES["baseline"], NAMES["no-stop-gradient"]
 CLASSES = SOURCES["cifar10"].class_names
 SHIP = shapes.draw(shapes.Shape())
-ALT = "The nearest training pictures, most similar first"
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +38,11 @@ def tiny_networks(networks_folder, monkeypatch):
 
 def vote(name=NAME, picture=SHIP, k=TRAIN, temperature=0.1):
     return loaders.simsiam(name).vote(picture, k, temperature)
+
+
+def untrained(data_set):
+    """What the network before training makes of all pictures that it was trained on."""
+    return loaders.simsiam(NAME).features(data_set.pictures, trained=False)
 
 
 def numbers(values):
@@ -54,14 +62,45 @@ def said(at, words):
     return next((str(e.value) for e in texts if words in str(e.value)), "")
 
 
-def shown(at):
-    """Alt texts of the sheets of neighbours."""
-    return [img.alt for image in at.image for img in image.proto.imgs if img.alt.startswith(ALT)]
+GROUP = re.compile(
+    r'<div class="title">([^<]*)</div><div class="tiles">(.*?)</div><div class="said">'
+)
+TILE = re.compile(r'(?:alt|aria-label)="(\d+): ([^,]*), similarity ([^"]*)"')
+
+
+def grid(at):
+    """What stands on the first screen, as it is sent."""
+    (found,) = [html.proto.body for html in at.get("html") if 'class="near"' in html.proto.body]
+    return found
+
+
+def groups(at):
+    """Of every network, by its title: rank, class and similarity of every picture."""
+    return {
+        unescape(title): [
+            (int(rank), name, float(similarity)) for rank, name, similarity in TILE.findall(body)
+        ]
+        for title, body in GROUP.findall(grid(at))
+    }
+
+
+def sent_pictures(at):
+    """Of every network, by its title, its pictures (12, 32, 32, 3)."""
+    return {
+        unescape(title): np.stack(
+            [
+                np.asarray(Image.open(io.BytesIO(base64.b64decode(one))))
+                for one in re.findall(r'src="data:image/png;base64,([^"]*)"', body)
+            ]
+        )
+        for title, body in GROUP.findall(grid(at))
+        if "<img" in body
+    }
 
 
 def seen(at):
     charts = [chart_.proto.spec for chart_ in at.get("plotly_chart")]
-    return charts, [m.value for m in at.metric], at.dataframe[0].value.to_csv()
+    return charts, [m.value for m in at.metric], at.dataframe[0].value.to_csv(), grid(at)
 
 
 # ---------------------------------------------------------------- the vote
@@ -71,10 +110,8 @@ def seen(at):
 def test_the_vote_is_that_of_the_bank(open_page, place, name):
     at = open_page(PAGE)
     found = vote(name)
-    winner, share = [m.value for m in at.metric][2 * place : 2 * place + 2]
-    assert winner == CLASSES[found.predicted]
-    assert share == f"{100 * found.scores.max():.0f}%"
-    bars, bank = chart(at, 2 * place)["data"]
+    assert at.metric[place].value == CLASSES[found.predicted]
+    bars, bank = chart(at, place)["data"]
     np.testing.assert_allclose(numbers(bars["x"]), found.scores, atol=1e-5)
     labels = library.bundle(name).profiles["bank_labels"]
     frequency = np.bincount(labels.astype(int), minlength=10) / len(labels)
@@ -82,32 +119,26 @@ def test_the_vote_is_that_of_the_bank(open_page, place, name):
     assert [label.split("  ")[0] for label in bars["y"]] == list(CLASSES)
     second = np.argsort(-found.scores, kind="stable")
     second = next(c for c in second if c != found.predicted)
-    words = [str(e.value) for e in at.markdown if str(e.value).startswith("Second")][place]
-    assert words == f"Second: {CLASSES[second]}, {100 * found.scores[second]:.0f}%."
+    words = [str(e.value) for e in at.markdown if " of the vote. Second" in str(e.value)][place]
+    share, other = 100 * found.scores.max(), 100 * found.scores[second]
+    assert words == f"With {share:.0f}% of the vote. Second: {CLASSES[second]}, {other:.0f}%."
 
 
-def test_the_neighbours_fall_by_rank_in_the_colour_of_their_class(open_page):
+def test_similarity_falls_by_rank(open_page):
     at = open_page(PAGE, near_k="20")
-    found = vote(k=20)
-    traces = chart(at, 1)["data"]
-    for trace in traces:
-        rows = found.labels == CLASSES.index(trace["name"])
-        np.testing.assert_allclose(numbers(trace["x"]), np.flatnonzero(rows) + 1)
-        np.testing.assert_allclose(numbers(trace["y"]), found.similarity[rows], atol=1e-5)
-    assert sum(len(numbers(trace["x"])) for trace in traces) == 20
-    colours = {trace["marker"]["color"] for trace in traces}
-    symbols = {trace["marker"]["symbol"] for trace in traces}
-    assert len(colours) == len(symbols) == len(traces) == len(set(found.labels))
-
-
-def test_both_networks_share_their_axes(open_page):
-    at = open_page(PAGE)
-    assert chart(at, 1)["layout"]["yaxis"]["range"] == chart(at, 3)["layout"]["yaxis"]["range"]
-    low, high = chart(at, 1)["layout"]["yaxis"]["range"]
-    least = min(vote(name).similarity[-1] for name in (NAME, OTHER_NAME))
-    assert low < least
+    traces = chart(at, 2)["data"]
+    assert [trace["name"] for trace in traces] == ["SimSiam (baseline)", "no stop-gradient"]
+    for trace, name in zip(traces, (NAME, OTHER_NAME), strict=True):
+        np.testing.assert_allclose(numbers(trace["x"]), np.arange(1, 21))
+        np.testing.assert_allclose(numbers(trace["y"]), vote(name, k=20).similarity, atol=1e-5)
+    low, high = chart(at, 2)["layout"]["yaxis"]["range"]
+    assert low < min(vote(name, k=20).similarity[-1] for name in (NAME, OTHER_NAME))
     assert high > 1
-    assert chart(at, 0)["layout"]["xaxis"]["range"] == chart(at, 2)["layout"]["xaxis"]["range"]
+
+
+def test_all_networks_share_their_axis(open_page):
+    at = open_page(PAGE)
+    assert chart(at, 0)["layout"]["xaxis"]["range"] == chart(at, 1)["layout"]["xaxis"]["range"]
     most = max(vote(name).scores.max() for name in (NAME, OTHER_NAME))
     assert chart(at, 0)["layout"]["xaxis"]["range"][1] > most
 
@@ -117,13 +148,13 @@ def test_one_neighbour_decides_alone(open_page):
     at.select_slider(key="near_k").set_value(1).run()
     found = vote(k=1)
     assert at.metric[0].value == CLASSES[found.labels[0]]
-    assert at.metric[1].value == "100%"
+    assert said(at, "With 100% of the vote.")
     assert said(at, f"nearest {found.similarity[0]:.3f}, last of the k {found.similarity[0]:.3f}")
 
 
 def test_the_temperature_changes_the_vote_and_not_the_similarities(open_page):
     at = open_page(PAGE)
-    ranks = chart(at, 1)["data"]
+    ranks = chart(at, 2)["data"]
     for temperature in (0.02, 1.0):
         before = seen(at)
         at.select_slider(key="near_temperature").set_value(temperature).run()
@@ -131,13 +162,13 @@ def test_the_temperature_changes_the_vote_and_not_the_similarities(open_page):
         bars = chart(at, 0)["data"][0]
         wanted = vote(temperature=temperature).scores
         np.testing.assert_allclose(numbers(bars["x"]), wanted, atol=1e-5)
-    assert chart(at, 1)["data"] == ranks
+    assert chart(at, 2)["data"] == ranks
 
 
 def test_the_median_is_that_of_the_whole_bank(open_page):
     at = open_page(PAGE, near_k="5")
     middle = np.median(vote().similarity)
-    assert said(at, f"median of the whole bank {middle:.3f}**")
+    assert said(at, f"median of the whole bank **{middle:.3f}**")
 
 
 def test_k_goes_up_to_the_whole_bank(open_page):
@@ -168,7 +199,16 @@ def test_every_object_has_neighbours_of_its_own(open_page):
     at.button_group(key="near_kind").set_value("frog").run()
     assert seen(at) != before
     found = vote(picture=shapes.draw(shapes.Shape(kind="frog")))
-    assert at.metric[1].value == f"{100 * found.scores.max():.0f}%"
+    assert said(at, f"With {100 * found.scores.max():.0f}% of the vote.")
+
+
+def test_the_next_picture_is_one_click_away(open_page):
+    at = open_page(PAGE)
+    at.button(key="near_next").click().run()
+    assert at.button_group(key="near_kind").value == list(picking.KINDS)[1]
+    assert groups(at)["SimSiam (baseline)"] == tiles(
+        vote(picture=shapes.draw(shapes.Shape(kind=list(picking.KINDS)[1])), k=12)
+    )
 
 
 def test_nothing_chosen_asks_for_a_picture(open_page):
@@ -180,11 +220,94 @@ def test_nothing_chosen_asks_for_a_picture(open_page):
     assert at.metric[0].value == CLASSES[vote().predicted]
 
 
-# ---------------------------------------------------------------- with the data set
+# ---------------------------------------------------------------- the nearest themselves
 
 
-def test_a_test_picture_says_whether_the_vote_is_right(open_page, monkeypatch, objects_folder):
-    monkeypatch.setenv("ATELIER_DATA_DIR", str(objects_folder))
+def tiles(found):
+    """What the tiles of a vote say."""
+    return [
+        (rank + 1, CLASSES[label], round(float(similarity), 2))
+        for rank, (label, similarity) in enumerate(zip(found.labels, found.similarity, strict=True))
+    ]
+
+
+def test_without_the_data_set_the_nearest_are_classes_and_can_be_fetched(open_page):
+    at = open_page(PAGE, near_k="5")
+    shown = groups(at)
+    assert list(shown) == ["SimSiam (baseline)", "no stop-gradient"]
+    for title, name in zip(shown, (NAME, OTHER_NAME), strict=True):
+        assert shown[title] == tiles(vote(name, k=12))
+    assert not sent_pictures(at)
+    assert said(at, "no picture")
+    at.button(key="near_training_download").click().run()
+    assert not at.exception
+    assert ["could not be reached" in error.value for error in at.error] == [True]
+
+
+@pytest.fixture
+def with_data(monkeypatch, objects_folder):
+    return data_of(monkeypatch, objects_folder)
+
+
+def test_with_the_data_set_the_nearest_pictures_of_all_networks_are_shown(open_page, with_data):
+    at = open_page(PAGE, near_from="shape")
+    bank = untrained(with_data)
+    before = loaders.simsiam(NAME).vote(SHIP, 12, 0.1, untrained_bank=bank)
+    wanted = {
+        "SimSiam (baseline)": vote(k=12),
+        "no stop-gradient": vote(OTHER_NAME, k=12),
+        "SimSiam (baseline), before training": before,
+    }
+    shown, pictures = groups(at), sent_pictures(at)
+    assert list(shown) == list(pictures) == list(wanted)
+    for title, found in wanted.items():
+        assert shown[title] == tiles(found)
+        np.testing.assert_array_equal(pictures[title], with_data.pictures[found.index])
+    assert not at.button(key="near_next").disabled
+    assert "near_training_download" not in [button.key for button in at.button]
+
+
+def test_the_untrained_network_votes_with_its_own_features(open_page, with_data):
+    """Computed here by hand: cosines, weights, the sum by class."""
+    at = open_page(PAGE, near_from="shape", near_k="20", near_temperature="0.5")
+    bank = untrained(with_data).astype(float)
+    h = loaders.simsiam(NAME).features(SHIP[None], trained=False)[0].astype(float)
+    cosines = bank @ h / np.linalg.norm(bank, axis=1) / np.linalg.norm(h)
+    nearest = np.argsort(-cosines, kind="stable")[:20]
+    weights = np.exp(cosines[nearest] / 0.5)
+    scores = np.bincount(with_data.labels[nearest], weights / weights.sum(), minlength=10)
+    bars = chart(at, 2)["data"][0]
+    np.testing.assert_allclose(numbers(bars["x"]), scores, atol=1e-4)
+    assert at.metric[2].value == CLASSES[scores.argmax()]
+    line = chart(at, 3)["data"][2]
+    np.testing.assert_allclose(numbers(line["y"]), cosines[nearest], atol=1e-5)
+    cell = at.dataframe[0].value["SimSiam (baseline), before training"][4]  # k = 20
+    assert cell == f"{CLASSES[scores.argmax()]}, {100 * scores.max():.0f}%"
+
+
+def test_what_the_untrained_network_makes_of_the_bank_is_computed_once(
+    open_page, with_data, monkeypatch
+):
+    open_page(PAGE)
+    asked = []
+    monkeypatch.setattr(networks, "_of_bank", lambda *a: asked.append(a))
+    open_page(PAGE)
+    assert not asked
+
+
+def test_how_many_of_the_nearest_are_of_its_class(open_page, with_data):
+    found = data.load_split("cifar10", "test")
+    at = open_page(PAGE, near_from="test", near_test="4")
+    label = found.labels[4]
+    near = vote(picture=found.pictures[4], k=12)
+    words = f"{(near.labels == label).sum()} of 12 are of its class: {CLASSES[label]}"
+    assert words in unescape(grid(at))
+    assert f"{len(set(vote(k=12).labels))} classes among the 12" in grid(
+        open_page(PAGE, near_from="shape")
+    )
+
+
+def test_a_test_picture_says_whether_the_vote_is_right(open_page, with_data):
     found = data.load_split("cifar10", "test")
     answers = [vote(picture=picture).predicted for picture in found.pictures]
     hits = np.array(answers) == found.labels
@@ -192,55 +315,21 @@ def test_a_test_picture_says_whether_the_vote_is_right(open_page, monkeypatch, o
     assert not hits.all()
     for index, words in ((int(hits.argmax()), "**right**"), (int(hits.argmin()), "**wrong**")):
         at = open_page(PAGE, near_from="test", near_test=str(index))
-        line = next(str(e.value) for e in at.markdown if str(e.value).startswith("Second"))
+        line = next(str(e.value) for e in at.markdown if " of the vote. Second" in str(e.value))
         assert words in line
         if not hits[index]:
             assert f"the data set says {CLASSES[found.labels[index]]}." in line
+        column = at.dataframe[0].value["SimSiam (baseline)"]
+        assert column.iloc[-1].endswith(" ✓" if hits[index] else " ✗")  # k: the whole bank
 
 
-def test_without_the_data_set_neighbours_are_words_and_can_be_fetched(open_page):
-    at = open_page(PAGE, near_k="5")
-    found = vote(k=5)
-    words = " · ".join(
-        f"{CLASSES[c]} {s:.2f}" for c, s in zip(found.labels, found.similarity, strict=True)
-    )
-    assert said(at, words) == words
-    assert "near_pictures" not in [toggle.key for toggle in at.toggle]
-    at.button(key="near_training_download").click().run()
-    assert not at.exception
-    assert ["could not be reached" in error.value for error in at.error] == [True]
-
-
-def test_with_the_data_set_the_nearest_pictures_are_shown(open_page, monkeypatch, objects_folder):
-    monkeypatch.setenv("ATELIER_DATA_DIR", str(objects_folder))
-    drawn = []
-    at = open_page(PAGE)
-    assert not shown(at)
-    from pages.shared import figures
-
-    strip = figures.strip
-    monkeypatch.setattr(
-        figures,
-        "strip",
-        lambda pictures, *a, **k: drawn.append(pictures) or strip(pictures, *a, **k),
-    )
-    at.toggle(key="near_pictures").set_value(True).run()
-    assert not at.exception
-    assert len(shown(at)) == 2
-    trained = data.load_split("cifar10", "train")
-    for name, pictures, alt in zip((NAME, OTHER_NAME), drawn, shown(at), strict=True):
-        found = vote(name)
-        np.testing.assert_array_equal(pictures, trained.pictures[found.index[:12]])
-        assert list(trained.labels[found.index]) == list(found.labels)
-        nearest = f"{CLASSES[found.labels[0]]} {found.similarity[0]:.2f}"
-        assert alt.startswith(f"{ALT}: {nearest}, ")
-
-
-def test_fewer_neighbours_are_fewer_pictures(open_page, monkeypatch, objects_folder):
-    monkeypatch.setenv("ATELIER_DATA_DIR", str(objects_folder))
-    at = open_page(PAGE, near_pictures="true", near_k="5")
-    assert all(alt.count(",") == 5 for alt in shown(at))
-    assert len(shown(at)) == 2
+def test_the_accuracy_over_the_test_set_stands_below(open_page):
+    words = said(open_page(PAGE), "One picture proves nothing.")
+    for name in (NAME, OTHER_NAME):
+        accuracy = loaders.run(name).figures["test_knn_accuracy"]
+        assert f"**{100 * accuracy[-1]:.0f}%**" in words
+    before = 100 * loaders.run(NAME).figures["test_knn_accuracy"][0]
+    assert f"before training: **{before:.0f}%**" in words
 
 
 def test_another_training_set_is_not_taken_for_the_runs_own(
@@ -249,10 +338,10 @@ def test_another_training_set_is_not_taken_for_the_runs_own(
     """Same labels, other pictures."""
     write_split(write_shard, tmp_path, "train", TRAIN, 5)
     monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
-    at = open_page(PAGE, near_pictures="true")
-    assert not shown(at)
+    at = open_page(PAGE)
+    assert not sent_pictures(at)
     assert said(at, "The training set at hand is not the one")
-    assert re.search(r"\w+ [01]\.\d\d · ", said(at, " · "))
+    assert groups(at)["SimSiam (baseline)"] == tiles(vote(k=12))
 
 
 def test_a_longer_training_set_that_begins_with_the_runs_own_is_taken(
@@ -266,7 +355,25 @@ def test_a_longer_training_set_that_begins_with_the_runs_own_is_taken(
     labels = [*own.labels.tolist(), 0, 0, 0]
     write_shard(file, more, labels, source.image_column, source.label_column)
     monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
-    assert len(shown(open_page(PAGE, near_pictures="true"))) == 2
+    at = open_page(PAGE)
+    assert len(sent_pictures(at)) == 3
+
+
+def test_a_link_to_a_test_picture_says_that_it_is_not_here(open_page):
+    at = open_page(PAGE, near_from="test", near_test="3")
+    assert ["test picture 3" in str(e.value) for e in at.warning] == [True]
+    assert at.query_params["near_from"] == "test"
+
+
+def test_one_network_stands_alone(open_page, networks_folder, monkeypatch, tmp_path):
+    raw = json.loads((networks_folder / "manifest.json").read_text())
+    raw["bundles"] = [entry for entry in raw["bundles"] if entry["name"] == NAME]
+    (tmp_path / NAME).symlink_to(networks_folder / NAME)
+    (tmp_path / "manifest.json").write_text(json.dumps(raw))
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
+    at = open_page(PAGE)
+    assert list(groups(at)) == ["SimSiam (baseline)"]
+    assert len(at.metric) == 1
 
 
 def data_of(monkeypatch, folder):
