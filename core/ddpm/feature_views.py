@@ -58,11 +58,11 @@ def strength(activations: Activations) -> dict[str, np.ndarray]:
 
 def component_colours(
     activations: Activations, scope: Scope
-) -> tuple[dict[str, Pictures], dict[str, float]]:
+) -> tuple[dict[str, Pictures], dict[str, np.ndarray]]:
     """The three leading principal components of a layer as red, green and blue (n, 32, 32, 3).
 
     Components are fitted to all levels of a layer together, so that a colour means the same at
-    every t. Also the share of the layer's variance that the three hold.
+    every t. Also the shares (3,) of the layer's variance that they hold.
     """
     scores, shares = {}, {}
     for name, values in activations.items():
@@ -70,8 +70,15 @@ def component_colours(
         rows = values.transpose(0, 2, 3, 1).reshape(-1, C)
         found, share = principal_components(rows, 3)
         scores[name] = found.reshape(n, H, W, 3)
-        shares[name] = float(share.sum())
+        shares[name] = share
     return _scaled(scores, scope), shares
+
+
+def one_colour(coloured: Pictures, index: int) -> Pictures:
+    """Pictures (…, 3) with the red (0), green (1) or blue (2) of theirs alone."""
+    alone = np.zeros_like(coloured)
+    alone[..., index] = coloured[..., index]
+    return alone
 
 
 def channel_page(values: np.ndarray, first: int, count: int, scope: Scope) -> Pictures:
@@ -109,6 +116,22 @@ def segments(
             columns.append(standardise(wide.reshape(len(wide), -1).T) / np.sqrt(len(wide)))
     found = k_means(np.concatenate(columns, axis=1), k, seed=seed)
     return PALETTE[found.labels % len(PALETTE)].reshape(SIZE, SIZE, 3), found
+
+
+def best_overlap(labels: np.ndarray, inside: np.ndarray) -> tuple[float, int]:
+    """The segment that agrees best with a region, by intersection over union, and that share.
+
+    ``labels``: of every place; ``inside``: bool, the same shape. Who knows the region chooses the segment:
+    segments have no names.
+    """
+    shares = [overlap(labels == label, inside) for label in range(int(labels.max()) + 1)]
+    return max(shares), int(np.argmax(shares))
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two regions, bool of one shape; 1 where both are empty."""
+    union = (one | other).sum()
+    return float((one & other).sum() / union) if union else 1.0
 
 
 def overlay(picture: Pictures, coloured: Pictures, share: float = 0.5) -> Pictures:
