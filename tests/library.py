@@ -55,7 +55,7 @@ FEW = {
     vae_bundle: {"IMPORTANCE_PICTURES": 6, "IMPORTANCE_SAMPLES": (1, 10, 50)},
     ddpm_bundle: {"SAMPLES": 40, "LEVEL_PICTURES": 16, "COMPONENTS": 6},
     way: {"SEEDS": 40},
-    layer_probe: {"TRAIN_PICTURES": 80, "TEST_PICTURES": 30},
+    layer_probe: {"TRAIN_PICTURES": 40, "TEST_PICTURES": 20, "SHARES": (0.05, 0.2)},
     judged: {
         "SAMPLES": 60,
         "TOLD_APART": 20,

@@ -1,32 +1,34 @@
-"""Inside the U-Net: what its layers hold while it guesses the noise, and what that is good for."""
+"""Inside the U-Net: which layer, at which level of noise, holds what names the digit; and how it looks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
-from core.ddpm.clustering import k_means
 from core.ddpm.explorer import DDPMExplorer, Prediction
+from core.ddpm.feature_probe import pooled_features, probe_layers
 from core.ddpm.feature_views import (
-    PALETTE,
     Scope,
     channel,
     channel_page,
     component_colours,
     grey_grid,
-    overlay,
+    one_colour,
     segments,
     strength,
 )
+from core.ddpm.labelled_places import read_out
 from core.ddpm.unet import UNet
 from core.pictures.images import Pictures
 from pages.browser import film
 from pages.browser.timeline import timeline
+from pages.ddpm.parts import layer_grid, unet_segments
+from pages.ddpm.parts.layer_grid import Probed
+from pages.ddpm.parts.unet_levels import STOP_SHARES, levels_of, provenance
 from pages.shared import controls, figures, library, loaders, picking
-from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
 from pages.shared.picking import Picked
 from pages.shared.text import (
@@ -49,29 +51,28 @@ VIEWS = {
 SCOPES: dict[Scope, str] = {
     "cell": N_("Each picture"),
     "layer": N_("Each layer"),
-    "grid": N_("The whole grid"),
+    "grid": N_("All layers together"),
 }
-STOP_SHARES = (0.01, *(step / 20 for step in range(1, 21)))
-"""Where the timeline stops, as shares of T; among them all that the grid shows."""
-SHARES = (0.01, 0.05, 0.15, 0.25, 0.4, 0.6, 0.8)
-SEGMENT_SHARES = (0.05, 0.15, 0.25)
-CHANNELS_A_PAGE, CHANNELS_A_ROW = 24, 12
-MOST_SEGMENTS = len(PALETTE)
+COMPONENTS = (
+    N_("component 1, red: {share}"),
+    N_("component 2, green: {share}"),
+    N_("component 3, blue: {share}"),
+)
+CHANNELS_A_PAGE, CHANNELS_A_ROW = 24, 8
 MAPS_KEPT = 16
-TIMELINE = "inside_t"
+TIMELINE, LAYER = "inside_t", "inside_layer"
 FILM_WIDTH = 320
 
 
-def levels_of(explorer: DDPMExplorer, shares: Sequence[float] = SHARES) -> list[int]:
-    """Levels at these shares of T, from 0, rising; fewer where T is small."""
-    return sorted({max(0, round(share * explorer.T) - 1) for share in shares})
+def levels_shown(explorer: DDPMExplorer, grid: Probed | None) -> list[int]:
+    """All levels of the timeline, from 0: its own, and those of the grid."""
+    of_grid = [] if grid is None else [t - 1 for t in grid.t]
+    return sorted({*levels_of(explorer, STOP_SHARES), *of_grid})
 
 
-def provenance(
-    explorer: DDPMExplorer, picked: Picked, seed: int, seconds: float, **more: object
-) -> Provenance:
-    settings = {_("picture"): picked.words, _("seed of the noise"): seed, **more}
-    return Provenance(explorer.bundle, True, seconds, settings)
+def levels_in_table(explorer: DDPMExplorer, grid: Probed | None) -> list[int]:
+    """The few levels of the table of pictures: those of the grid where there is one."""
+    return levels_of(explorer) if grid is None else [t - 1 for t in grid.t]
 
 
 # ---------------------------------------------------------------- layers and channels by t
@@ -81,11 +82,11 @@ def provenance(
 class Maps:
     """Every layer at every stop as pictures: uint8 (stops, 32, 32, 3) by name.
 
-    ``shares``: of the variance of a layer that three components hold; empty where none are shown.
+    ``shares``: (3,) of the variance of a layer that the components hold; empty where none are shown.
     """
 
     shown: dict[str, Pictures]
-    shares: dict[str, float]
+    shares: dict[str, np.ndarray]
 
 
 def maps_of(view: str, scope: Scope, index: int, features: Mapping[str, np.ndarray]) -> Maps:
@@ -107,8 +108,10 @@ class Chosen:
     first: int
 
 
-def chosen(explorer: DDPMExplorer, features: Mapping[str, np.ndarray]) -> Chosen:
-    """What the controls below the pictures say."""
+def chosen(
+    explorer: DDPMExplorer, features: Mapping[str, np.ndarray], grid: Probed | None
+) -> Chosen:
+    """What the controls below the pictures say; at first the layer from which the digit is read best."""
     left, middle, right = st.columns(3, gap="large")
     with left:
         view = controls.choice(_("Show"), VIEWS, "inside_view")
@@ -118,8 +121,8 @@ def chosen(explorer: DDPMExplorer, features: Mapping[str, np.ndarray]) -> Chosen
             SCOPES,
             "inside_scope",
             help=_(
-                "The same scale for the whole grid shows which layers are loud; a scale of its "
-                "own shows every picture at full contrast."
+                "Over all layers together you see which are strong and which are weak. Over each "
+                "picture alone, every picture has full contrast."
             ),
         )
     index = 0
@@ -130,8 +133,9 @@ def chosen(explorer: DDPMExplorer, features: Mapping[str, np.ndarray]) -> Chosen
     left, right = st.columns(2, gap="large", vertical_alignment="bottom")
     with left:
         layers = controls.same(explorer.layers)
+        first = explorer.layers[-1] if grid is None else grid.best[0]
         layer = controls.option(
-            _("Every channel of one layer"), layers, "inside_layer", default=explorer.layers[-1]
+            _("Layer: click a cell, or choose one"), layers, LAYER, default=first
         )
     pages = -(-features[layer].shape[1] // CHANNELS_A_PAGE)
     page = 1
@@ -143,14 +147,15 @@ def chosen(explorer: DDPMExplorer, features: Mapping[str, np.ndarray]) -> Chosen
 
 @st.fragment
 def by_level(name: str, picked: Picked, seed: int) -> None:
-    """All layers, and the channels of one, at the t of a timeline: runs again by itself."""
+    """The grid, the layer chosen in it at the t of a timeline, and all layers: runs again by itself."""
     with plain_errors():
         explorer = loaders.ddpm(name)
-        levels = levels_of(explorer, STOP_SHARES)
+        grid = layer_grid.probed(explorer.bundle, explorer.layers, explorer.T)
+        levels = levels_shown(explorer, grid)
         found = loaders.features(name, picked.picture, levels, seed)
         looked = loaders.predictions(name, picked.picture, levels, seed)
         figure = st.container()
-        now = chosen(explorer, found.value)
+        now = chosen(explorer, found.value, grid)
         maps = library.kept("inside", MAPS_KEPT).ask(
             (
                 explorer.bundle.digest,
@@ -165,24 +170,80 @@ def by_level(name: str, picked: Picked, seed: int) -> None:
         values = found.value[now.layer]
         pages = np.stack([channel_page(one, now.first, CHANNELS_A_PAGE, "grid") for one in values])
         with figure:
-            ts = [level + 1 for level in levels]
-            usual = levels_of(explorer)
-            t = timeline("t", ts, TIMELINE, default=usual[min(2, len(usual) - 1)] + 1)
-            moving(explorer, looked.value, maps, now, pages)
-        channels(explorer, picked, seed, found, levels, ts.index(t), now, pages[ts.index(t)])
+            t = first_screen(explorer, grid, looked.value, levels, maps, now, pages)
+        place = levels.index(t - 1)
+        channels(explorer, picked, seed, found, levels, place, now, pages[place])
         with st.expander(_("Layer by layer, level by level"), icon=":material/grid_on:"):
-            grid_of_layers(explorer, picked, seed, found, levels, now, maps)
+            grid_of_layers(
+                explorer, picked, seed, found, levels, levels_in_table(explorer, grid), now, maps
+            )
 
 
-def moving(
-    explorer: DDPMExplorer, looks: list[Prediction], maps: Maps, now: Chosen, pages: Pictures
-) -> None:
-    """The pictures that move with the timeline; ``pages``: uint8 (stops, channels, 32, 32, 3)."""
-    seen = np.stack([[getattr(look, kind) for look in looks] for kind in ("x_t", "x0_hat")])
-    layers = np.stack([maps.shown[layer] for layer in explorer.layers])
-    noisy, guess, *of_layers = film.several(np.concatenate([seen, layers]))
-    first, last = now.first + 1, now.first + pages.shape[1]
-    words = {"layer": now.layer, "first": first, "last": last, "t": film.STOP}
+def choose(layer: str, t: int) -> None:
+    """A cell of the grid was clicked: its layer and its t are those of the page."""
+    st.session_state.update({LAYER: layer, TIMELINE: t})
+
+
+def first_screen(
+    explorer: DDPMExplorer,
+    grid: Probed | None,
+    looks: list[Prediction],
+    levels: list[int],
+    maps: Maps,
+    now: Chosen,
+    pages: Pictures,
+) -> int:
+    """Grid and timeline, next to them what moves with it; the t of the timeline."""
+    usual = levels_of(explorer)
+    first = usual[min(2, len(usual) - 1)] + 1 if grid is None else grid.best[1]
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        above = st.container()
+        t = timeline("t", [level + 1 for level in levels], TIMELINE, default=first)
+        with above:
+            if grid is None:
+                layer_grid.absent()
+            else:
+                layer_grid.show(explorer.bundle, grid, now.layer, t, choose)
+        if grid is not None:
+            st.markdown(layer_grid.verdict(grid))
+    with right:
+        chosen_layer(looks, maps, now, pages)
+    all_layers(explorer, maps)
+    return t
+
+
+def chosen_layer(looks: list[Prediction], maps: Maps, now: Chosen, pages: Pictures) -> None:
+    """What the network is given and guesses, and what one layer holds.
+
+    ``pages``: channels, uint8 (stops, channels, 32, 32, 3).
+    """
+    seen = [np.stack([getattr(look, kind) for look in looks]) for kind in ("x_t", "x0_hat")]
+    shown = maps.shown[now.layer]
+    colours = [one_colour(shown, index) for index in range(3)] if maps.shares else []
+    noisy, guess, whole, *alone = film.several(np.stack([*seen, shown, *colours]))
+    words = {
+        "layer": now.layer,
+        "first": now.first + 1,
+        "last": now.first + pages.shape[1],
+        "t": film.STOP,
+    }
+    parts = (
+        [
+            film.Cell(
+                source,
+                _(label).format(share=percent(float(share))),
+                _("Component {index} of the layer {layer} at t = {t}").format(
+                    index=index + 1, **words
+                ),
+            )
+            for index, (source, label, share) in enumerate(
+                zip(alone, COMPONENTS, maps.shares[now.layer], strict=True)
+            )
+        ]
+        if alone
+        else []
+    )
     film.show(
         "inside_film",
         TIMELINE,
@@ -197,20 +258,14 @@ def moving(
                         _("predicted x₀"),
                         _("What the network sees at once in noise of level {t}"),
                     ),
-                ],
-                widest=FILM_WIDTH,
-            ),
-            film.Row(
-                [
                     film.Cell(
-                        source,
-                        layer,
-                        _("The layer {layer} at t = {t}").format(layer=layer, t=film.STOP),
-                    )
-                    for layer, source in zip(explorer.layers, of_layers, strict=True)
-                ],
-                "strip",
+                        whole,
+                        now.layer,
+                        _("The chosen layer, {layer}, at t = {t}").format(**words),
+                    ),
+                ]
             ),
+            *([film.Row(parts)] if parts else []),
             film.Row(
                 [
                     film.Cell(
@@ -224,6 +279,38 @@ def moving(
             ),
         ],
     )
+
+
+def all_layers(explorer: DDPMExplorer, maps: Maps) -> None:
+    """All layers at the t of the timeline, from input to output, and how to read their colours."""
+    sources = film.several(np.stack([maps.shown[layer] for layer in explorer.layers]))
+    film.show(
+        "inside_strip",
+        TIMELINE,
+        [
+            film.Row(
+                [
+                    film.Cell(
+                        source,
+                        layer,
+                        _("The layer {layer} at t = {t}").format(layer=layer, t=film.STOP),
+                    )
+                    for layer, source in zip(explorer.layers, sources, strict=True)
+                ],
+                "strip",
+            )
+        ],
+    )
+    if maps.shares:
+        st.markdown(
+            _(
+                "**How to read the colours.** A layer has dozens of channels; its three strongest "
+                "directions are shown as red, green and blue. Two places of one colour hold nearly the "
+                "same. Ask: has the stroke one colour from end to end, and the wall another? Colours of "
+                "different layers have nothing to do with each other. The number in a name is the side of the "
+                "layer in pixels: at 4 a square stands for 8 × 8 pixels."
+            )
+        )
 
 
 def channels(
@@ -271,11 +358,11 @@ def grid_of_layers(
     seed: int,
     found: Timed[dict[str, np.ndarray]],
     levels: list[int],
+    columns: list[int],
     now: Chosen,
     maps: Maps,
 ) -> None:
-    """One row a layer, one column a level."""
-    columns = levels_of(explorer)
+    """One row a layer, one column a level of ``columns``."""
     places = [levels.index(level) for level in columns]
     rows = {layer: f"{layer} ({found.value[layer].shape[1]})" for layer in explorer.layers}
     sheet = figures.matrix(
@@ -295,7 +382,7 @@ def grid_of_layers(
                 "channels": values.shape[1],
                 "mean": float(values[i].mean()),
                 "std": float(values[i].std()),
-                "share_of_three_components": maps.shares.get(layer, float("nan")),
+                "share_of_three_components": float(np.sum(maps.shares.get(layer, np.nan))),
             }
             for layer, values in found.value.items()
             for i, level in enumerate(levels)
@@ -310,85 +397,10 @@ def grid_of_layers(
                 "row. They hold {first} of the variance of {first_layer} and {last} of that of "
                 "{last_layer}."
             ).format(
-                first=percent(maps.shares[first]),
+                first=percent(float(maps.shares[first].sum())),
                 first_layer=f"`{first}`",
-                last=percent(maps.shares[last]),
+                last=percent(float(maps.shares[last].sum())),
                 last_layer=f"`{last}`",
-            )
-        )
-
-
-# ---------------------------------------------------------------- segments
-
-
-@st.fragment
-def segmentation(name: str, picked: Picked, seed: int) -> None:
-    """k-means over the places of one picture, from chosen layers and levels."""
-    with plain_errors():
-        st.subheader(_("Segments without a single label"), anchor=False)
-        st.markdown(
-            _(
-                "Every place of the picture is described by what chosen layers hold there; "
-                "places with similar descriptions get one colour. **Do digit and wall come "
-                "apart?**"
-            )
-        )
-        explorer = loaders.ddpm(name)
-        levels = levels_of(explorer, STOP_SHARES)
-        found = loaders.features(name, picked.picture, levels, seed)
-        left, middle, right = st.columns(3, gap="large")
-        with left:
-            usual = explorer.layers[-2:]
-            layers = controls.several(
-                _("Layers"), controls.same(explorer.layers), "inside_layers", usual
-            )
-        with middle:
-            ts = [level + 1 for level in levels_of(explorer)]
-            usual = [str(level + 1) for level in levels_of(explorer, SEGMENT_SHARES)]
-            some = controls.several(_("Levels t"), controls.same(ts), "inside_levels", usual)
-        with right:
-            k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, 3, "inside_k")
-        if not layers or not some:
-            st.info(_("Choose at least one layer and one level."))
-            return
-        rows = [levels.index(int(t) - 1) for t in some]
-        map_, clusters = segments(found.value, layers, rows, k)
-        pixels = picked.picture.reshape(-1, 3).astype(float)
-        plain = PALETTE[k_means(pixels, k).labels].reshape(picked.picture.shape)
-        tiles = [
-            (picked.picture, _("the picture"), _("The picture")),
-            (map_, _("segments from features"), _("Segments by k-means on activations")),
-            (
-                overlay(picked.picture, map_),
-                _("segments over the picture"),
-                _("The segments laid over the picture"),
-            ),
-            (
-                plain,
-                _("segments from colours alone"),
-                _("Segments by k-means on the colours of the pixels"),
-            ),
-        ]
-        figures.pairs(tiles)
-        figures.about(
-            provenance(
-                explorer,
-                picked,
-                seed,
-                found.seconds,
-                **{_("layers"): ", ".join(layers), "t": ", ".join(map(str, some)), "k": k},
-            ),
-            "unet_segments",
-            png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
-            rows=lambda: [
-                {"row": i // 32, "column": i % 32, "segment": int(label) + 1}
-                for i, label in enumerate(clusters.labels)
-            ],
-        )
-        sizes = np.bincount(clusters.labels, minlength=k) / clusters.labels.size
-        st.markdown(
-            _("Shares of the picture, largest first: {shares}.").format(
-                shares=", ".join(percent(float(size)) for size in sizes)
             )
         )
 
@@ -397,8 +409,8 @@ def main() -> None:
     head(
         _("Inside the U-Net"),
         _(
-            "To guess the noise, the network has to know what is **not** noise. Look at what its "
-            "layers hold on the way, and see whether a digit can be cut out with it."
+            "The network learnt to guess noise and never saw a label. **Which layer, at which level of "
+            "noise, holds what it takes to name the digit?** Click a cell to see that layer at that t."
         ),
     )
     with plain_errors():
@@ -422,48 +434,66 @@ def main() -> None:
         else:
             with above:
                 by_level(name, picked, seed)
-            segmentation(name, picked, seed)
-        with st.expander(_("Does this carry over to other tasks?"), icon=":material/help:"):
-            st.markdown(
-                _(
-                    "**Where it carries over.** On large photographs Baranchuk et al. 2022 read off "
-                    "parts of faces and cars with a small classifier on such features and a few "
-                    "dozen labelled pictures; others found correspondences, depth and edges. Layers "
-                    "in the middle of the way up and small t served best: enough noise that texture "
-                    "does not matter, enough picture that shape is still there.\n\n**Where it does not "
-                    "carry over.** These pictures have 32 × 32 pixels, and the network is small and "
-                    "saw digits alone: it has no reason to know what it never needed for guessing "
-                    "noise. k-means finds what varies most, not what has a name; often that is light "
-                    "and dark, as in the fourth picture, made from the colours alone. Where both "
-                    "agree, the network adds nothing. And features depend on t and on the noise "
-                    "drawn: change the seed and look again before you believe a segment. A segment "
-                    "along the edge is the padding of the convolutions, not the picture."
-                )
-            )
-        mechanism(
+            unet_segments.show(name, picked, seed)
+        explanations()
+
+
+def explanations() -> None:
+    """What stands closed at the end of the page."""
+    with st.expander(_("Does this carry over to other tasks?"), icon=":material/help:"):
+        st.markdown(
             _(
-                "The U-Net goes down from fine to coarse, through a middle, and up again; each "
-                "layer of the way up also sees what its partner on the way down held. Shown are "
-                "the activations after each layer for the same picture and the same noise, at "
-                "rising t.\n\n"
-                "A layer has dozens of channels. **Principal components** turn them into three "
-                "colours; **k-means** groups places by all of them."
+                "**Where it carries over.** Xiang et al. 2023 read the class of photographs off one layer of a "
+                "diffusion model nearly as well as off networks trained to represent pictures; "
+                "Baranchuk et al. 2022 "
+                "found parts of faces and cars with a small classifier and a few dozen labelled "
+                "pictures. Layers in "
+                "the middle of the way up and small t served best: enough noise that texture does not matter, "
+                "enough picture that shape is still there. The grid above asks the same of this network.\n\n"
+                "**Where it does not carry over.** These pictures have 32 × 32 pixels, and the "
+                "network is small and "
+                "saw digits alone: it has no reason to know what it never needed for guessing "
+                "noise. Activations "
+                "depend on t and on the noise: change the seed and look again before you believe "
+                "a segment. A segment along the "
+                "edge is the padding of the convolutions, not the picture."
             )
         )
-        x_t, eps = coloured("x_t"), coloured("eps", r"\varepsilon_\theta")
-        formula(
-            [
-                rf"h_\ell({x_t}, t) \in \mathbb R^{{C_\ell \times H_\ell \times W_\ell}},\qquad "
-                rf"{eps} = \mathrm{{head}}(h_L)",
-                r"\min_{c, m} \sum_{i} \big\| f_i - m_{c(i)} \big\|^2,\qquad "
-                r"f_i = \big(h_\ell[i]\big)_{\ell,\,t}",
-            ],
-            _(
-                "Ronneberger, Fischer & Brox 2015; Baranchuk et al. 2022, *Label-Efficient Semantic "
-                "Segmentation with Diffusion Models*; Lloyd 1982."
-            ),
-            UNet.forward,
-            component_colours,
-            segments,
-            k_means,
+    mechanism(
+        _(
+            "The U-Net goes down from fine to coarse, through a middle, and up again; each layer "
+            "on the way up also "
+            "sees what its partner on the way down held. Shown are the activations after each layer for the "
+            "same picture and the same noise, at rising t.\n\n"
+            "**The grid.** For each layer and each t, activations of training digits are "
+            "averaged over the quarters "
+            "of the picture; a linear classifier learns the digit from these averages and is "
+            "asked about test digits. "
+            "The U-Net itself learns nothing more. What a linear classifier cannot read may "
+            "still be there, in a form "
+            "that is harder to read."
         )
+    )
+    x_t, eps = coloured("x_t"), coloured("eps", r"\varepsilon_\theta")
+    formula(
+        [
+            rf"h_\ell({x_t}, t) \in \mathbb R^{{C_\ell \times H_\ell \times W_\ell}},\qquad "
+            rf"{eps} = \mathrm{{head}}(h_L)",
+            r"p(c \mid x_t) = \mathrm{softmax}_c"
+            r"\big(W_{\ell,t}\, \mathrm{pool}(h_\ell(x_t, t)) + b_{\ell,t}\big)",
+            r"\min_{c, m} \sum_{i} \big\| f_i - m_{c(i)} \big\|^2,\qquad "
+            r"f_i = \big(h_\ell[i]\big)_{\ell,\,t}",
+        ],
+        _(
+            "Ronneberger, Fischer & Brox 2015; Xiang et al. 2023, *Denoising Diffusion "
+            "Autoencoders are Unified "
+            "Self-supervised Learners*; Baranchuk et al. 2022, *Label-Efficient Semantic Segmentation with "
+            "Diffusion Models*; Lloyd 1982."
+        ),
+        UNet.forward,
+        pooled_features,
+        probe_layers,
+        component_colours,
+        segments,
+        read_out,
+    )

@@ -11,7 +11,7 @@ from core.errors import AtelierError
 from core.families import family_of, open_bundle
 from train.__main__ import main
 from train.ddpm import bundle as ddpm_bundle
-from train.ddpm import way
+from train.ddpm import layer_probe, way
 from train.families import TRAINED, trained_family_of
 from train.judge import judged
 from train.release import verify
@@ -61,6 +61,9 @@ def small(few_ddpm_figures, judge_at_hand):
         few_ddpm_figures(patch)
         patch.setattr(judged, "CHECKPOINTS", judge_at_hand)
         patch.setattr(way, "SEEDS", 12)
+        patch.setattr(layer_probe, "SHARES", (0.1,))
+        patch.setattr(layer_probe, "TRAIN_PICTURES", 20)
+        patch.setattr(layer_probe, "TEST_PICTURES", 10)
         for name, value in FEW.items():
             patch.setattr(judged, name, value)
 
@@ -178,8 +181,9 @@ def test_all_that_was_known_stays_and_what_the_judge_says_is_added(pair, tiny_ju
     plain, measured = pair
     metrics = dict(measured.metrics)
     found = metrics.pop("judged")
-    assert ("way" in metrics) is (plain.family == "ddpm")
-    metrics.pop("way", None)
+    for name in ("way", "layer_probe"):
+        assert (name in metrics) is (plain.family == "ddpm")
+        metrics.pop(name, None)
     assert metrics == plain.metrics
     assert found["samples"]["judge"] == open_bundle(tiny_judge_bundle).digest
     assert found["samples"]["samples"] == 7
@@ -283,13 +287,50 @@ def test_a_way_back_of_which_no_figure_tells_does_not_stay(
     assert run("measure", folder) == 0
     left, plain = open_bundle(folder), open_bundle(abacus_ddpm)
     assert set(left.sha256) == set(plain.sha256)
+    said = left.metrics.pop("layer_probe")  # needs no judge
     assert left.metrics == plain.metrics
-    assert left.card == plain.card
+    assert left.card == plain.card + layer_probe.card_section(said)
 
 
-def test_seconds_and_the_way_back_are_not_asked_for_at_once(abacus_ddpm):
+@pytest.mark.parametrize("other", ["--way", "--layers"])
+def test_seconds_and_other_figures_are_not_asked_for_at_once(abacus_ddpm, other):
     with pytest.raises(SystemExit):
-        run("measure", abacus_ddpm, "--seconds", "--way")
+        run("measure", abacus_ddpm, "--seconds", other)
+
+
+def test_what_is_read_from_layers_alone_is_measured_where_it_is_asked_for(
+    abacus_ddpm, tmp_path, capsys
+):
+    """And verify finds it again, or finds that somebody altered it."""
+    folder = shutil.copytree(abacus_ddpm, tmp_path / "ddpm")
+    before = open_bundle(folder)
+    assert run("measure", folder, "--layers") == 0
+    after = open_bundle(folder)
+    found = after.metrics["layer_probe"]
+    assert {**after.metrics, "layer_probe": 0} == {**before.metrics, "layer_probe": 0}
+    assert (found["train_pictures"], found["test_pictures"]) == (20, 10)
+    assert all(len(shares) == len(found["t"]) == 1 for shares in found["accuracy"].values())
+    changed = {file for file, value in before.sha256.items() if after.sha256[file] != value}
+    assert changed == {"metrics.json", "README.md"}
+    assert set(after.sha256) == set(before.sha256)
+    assert after.card.removeprefix(before.card) == layer_probe.card_section(found)
+    assert run("verify", folder) == 0
+    assert "layer_probe.accuracy.stem.0" in names(capsys.readouterr().out.splitlines())
+
+    def falsify(metrics):
+        metrics["layer_probe"]["accuracy"]["middle"][0] += 0.1
+
+    edit_json(folder / "metrics.json", falsify)
+    assert run("verify", folder) == 1
+    assert "layer_probe.accuracy.middle.0" in differing(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("family", ["vae", "judge"])
+def test_layers_of_a_family_that_has_none_to_read_are_refused(family, capsys, request, tmp_path):
+    name = {"vae": "tiny_bundle"}.get(family, f"tiny_{family}_bundle")
+    folder = shutil.copytree(request.getfixturevalue(name), tmp_path / family)
+    assert run("measure", folder, "--layers") == 1
+    assert f"the family {family}" in capsys.readouterr().err
 
 
 def test_the_card_goes_on_with_what_the_judge_says(pair):

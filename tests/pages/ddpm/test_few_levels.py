@@ -8,7 +8,7 @@ import torch
 from core.ddpm.model import DDPMConfig, ScheduleConfig
 from core.ddpm.unet import UNetConfig
 from core.families import read_manifest
-from pages.ddpm import inside_the_unet
+from pages.ddpm.parts import unet_levels
 from pages.shared import loaders
 from tests.narrow import without_onednn
 from tests.pages.opening import opened
@@ -57,7 +57,7 @@ def test_the_levels_of_the_grid_are_levels_of_the_model(few, monkeypatch):
     T, checkpoints = few
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(checkpoints))
     explorer = loaders.ddpm("ddpm-svhn-1000")
-    levels = inside_the_unet.levels_of(explorer)
+    levels = unet_levels.levels_of(explorer)
     assert levels == sorted(set(levels))
     assert 0 <= levels[0] <= levels[-1] < T == explorer.T
-    assert set(inside_the_unet.levels_of(explorer, inside_the_unet.SEGMENT_SHARES)) <= set(levels)
+    assert set(unet_levels.levels_of(explorer, unet_levels.SEGMENT_SHARES)) <= set(levels)

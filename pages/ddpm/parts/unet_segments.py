@@ -1,0 +1,320 @@
+"""Which places of a picture are the digit: by k-means without labels, and by a few labelled places."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from core.ddpm.clustering import k_means
+from core.ddpm.explorer import DDPMExplorer
+from core.ddpm.feature_views import PALETTE, best_overlap, overlap, overlay, segments
+from core.ddpm.labelled_places import (
+    Labelled,
+    digit_of,
+    of_colours,
+    of_network,
+    read_out,
+    shaded,
+)
+from core.pictures.house_number import HouseNumber, draw
+from pages.ddpm.parts.unet_levels import (
+    SEGMENT_SHARES,
+    STOP_SHARES,
+    levels_of,
+    provenance,
+)
+from pages.shared import controls, figures, library, loaders
+from pages.shared.figures import Provenance
+from pages.shared.library import Timed
+from pages.shared.picking import Picked
+from pages.shared.text import _, percent, plain_errors
+
+MOST_SEGMENTS = len(PALETTE)
+KEPT = 8
+ACROSS = 740
+CLEARLY = 0.05
+"""Two ways of cutting out differ clearly where one agrees with the digit by so much more."""
+
+CREAM, BLACK, RED, YELLOW = "#f2efe6", "#1d2733", "#b3261e", "#e8b923"
+BLUE, BRICK, GREEN, STONE, SLATE = "#38588a", "#8a4b38", "#5c6b4a", "#d8d2c4", "#22262e"
+LEARNT_FROM = (
+    ("1", CREAM, BLUE),
+    ("2", BLACK, STONE),
+    ("3", YELLOW, SLATE),
+    ("5", CREAM, GREEN),
+    ("8", BLACK, BLUE),
+    ("0", RED, STONE),
+    ("6", YELLOW, BRICK),
+    ("4", CREAM, SLATE),
+)
+ASKED_ABOUT = (
+    ("7", CREAM, BRICK),
+    ("9", BLACK, BRICK),
+    ("7", YELLOW, GREEN),
+    ("9", RED, SLATE),
+    ("7", BLACK, GREEN),
+    ("9", YELLOW, BLUE),
+)
+"""Digits, inks on walls: none of these digits or pairs of colours is among those learnt from."""
+SHADOW = 0.5
+
+
+def _drawn(of: tuple[str, str, str], from_left: bool) -> Labelled:
+    number_ = HouseNumber(text=of[0], ink=of[1], wall=of[2])
+    return Labelled(shaded(draw(number_), SHADOW, from_left=from_left), digit_of(number_))
+
+
+def labelled() -> list[Labelled]:
+    """The drawn digits that the classifiers learn from, in a shadow from either side."""
+    return [_drawn(one, index % 2 == 1) for index, one in enumerate(LEARNT_FROM)]
+
+
+def asked() -> list[Labelled]:
+    """The drawn digits that they are asked about."""
+    return [_drawn(one, index % 2 == 1) for index, one in enumerate(ASKED_ABOUT)]
+
+
+# ---------------------------------------------------------------- without a label
+
+
+@st.fragment
+def show(name: str, picked: Picked, seed: int) -> None:
+    """k-means on one picture, and a read-out of labelled places, from chosen layers and levels."""
+    with plain_errors():
+        st.subheader(_("Which places are the digit?"), anchor=False)
+        explorer = loaders.ddpm(name)
+        levels = levels_of(explorer, STOP_SHARES)
+        left, middle = st.columns(2, gap="large")
+        with left:
+            usual = explorer.layers[-2:]
+            layers = controls.several(
+                _("Layers"), controls.same(explorer.layers), "inside_layers", usual
+            )
+        with middle:
+            ts = [level + 1 for level in levels]
+            usual = [str(level + 1) for level in levels_of(explorer, SEGMENT_SHARES)]
+            some = controls.several(_("Levels t"), controls.same(ts), "inside_levels", usual)
+        if not layers or not some:
+            st.info(_("Choose at least one layer and one level."))
+            return
+        chosen = [int(t) - 1 for t in some]
+        labels_shown(explorer, layers, chosen, seed)
+        without_labels(explorer, name, picked, seed, layers, chosen)
+
+
+def without_labels(
+    explorer: DDPMExplorer,
+    name: str,
+    picked: Picked,
+    seed: int,
+    layers: Sequence[str],
+    chosen: Sequence[int],
+) -> None:
+    """k-means groups the places of one picture by activations, and by colours."""
+    st.markdown(f"**{_('Without a single label: k-means')}**")
+    k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, 3, "inside_k")
+    found = loaders.features(name, picked.picture, list(chosen), seed)
+    map_, clusters = segments(found.value, layers, range(len(chosen)), k)
+    by_colour = k_means(picked.picture.reshape(-1, 3).astype(float), k).labels
+    shape = picked.picture.shape
+    tiles = [
+        (picked.picture, _("the picture"), _("The picture")),
+        (map_, _("segments from activations"), _("Segments by k-means on activations")),
+        (
+            overlay(picked.picture, map_),
+            _("segments over the picture"),
+            _("The segments laid over the picture"),
+        ),
+        (
+            PALETTE[by_colour].reshape(shape),
+            _("segments from colours alone"),
+            _("Segments by k-means on the colours of the pixels"),
+        ),
+    ]
+    figures.row(tiles, width=ACROSS)
+    figures.about(
+        provenance(
+            explorer,
+            picked,
+            seed,
+            found.seconds,
+            **{
+                _("layers"): ", ".join(layers),
+                "t": ", ".join(str(level + 1) for level in chosen),
+                "k": k,
+            },
+        ),
+        "unet_segments",
+        png=lambda: figures.grid(np.stack([pixels for pixels, *_words in tiles]), len(tiles)),
+        rows=lambda: [
+            {"row": i // 32, "column": i % 32, "segment": int(label) + 1}
+            for i, label in enumerate(clusters.labels)
+        ],
+    )
+    if picked.house_number is None:
+        sizes = np.bincount(clusters.labels, minlength=k) / clusters.labels.size
+        st.markdown(
+            _("Shares of the picture, largest first: {shares}.").format(
+                shares=", ".join(percent(float(size)) for size in sizes)
+            )
+        )
+        return
+    digit = digit_of(picked.house_number).reshape(-1)
+    of_layers, of_pixels = (best_overlap(one, digit)[0] for one in (clusters.labels, by_colour))
+    st.markdown(k_means_verdict(of_layers, of_pixels))
+
+
+def k_means_verdict(of_layers: float, of_pixels: float) -> str:
+    """What k-means did for one drawn digit, given the overlaps of the best segments."""
+    words = _(
+        "The segment that fits the drawn digit best overlaps it by {layers} from activations, by {pixels} from "
+        "colours."
+    ).format(layers=percent(of_layers), pixels=percent(of_pixels))
+    if of_layers - of_pixels >= CLEARLY:
+        means = _("**Here the activations cut the digit out better than its colours do.**")
+    elif of_pixels - of_layers >= CLEARLY:
+        means = _(
+            "**Here k-means on activations does not help**: the digit was drawn in one colour, and colours "
+            "alone cut it out better. k-means finds what varies most, not what has a name."
+        )
+    else:
+        means = _("**Here the activations are no better than the colours.**")
+    return f"{words} {means}"
+
+
+# ---------------------------------------------------------------- with a few labels
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """Where each of three ways sees the digit, bool (6, 32, 32) each, and how far they overlap with it."""
+
+    activations: np.ndarray
+    colours: np.ndarray
+    segments: np.ndarray
+    overlaps: dict[str, list[float]]
+
+    def mean(self, way: str) -> float:
+        return float(np.mean(self.overlaps[way]))
+
+
+def computed(
+    explorer: DDPMExplorer, layers: Sequence[str], levels: Sequence[int], count: int, seed: int
+) -> Timed[ReadOut]:
+    """Classifiers learn from ``count`` places of digit and of wall in each labelled picture."""
+    begun = time.perf_counter()
+    known, others = labelled(), asked()
+
+    def held(of: Sequence[Labelled]) -> list:
+        return [of_network(explorer, one.picture, layers, levels, seed) for one in of]
+
+    def coloured(of: Sequence[Labelled]) -> list:
+        return [of_colours(one.picture) for one in of]
+
+    ways = {
+        "activations": read_out(held(known), known, held(others), count),
+        "colours": read_out(coloured(known), known, coloured(others), count),
+        "segments": [best_segment(one) for one in others],
+    }
+    overlaps = {
+        way: [overlap(seen, one.digit) for seen, one in zip(masks, others, strict=True)]
+        for way, masks in ways.items()
+    }
+    arrays = {way: np.stack(masks) for way, masks in ways.items()}
+    return Timed(ReadOut(**arrays, overlaps=overlaps), time.perf_counter() - begun)
+
+
+def best_segment(of: Labelled) -> np.ndarray:
+    """Of two segments by colour the one that fits the digit better, chosen by who knows the digit."""
+    labels = k_means(of.picture.reshape(-1, 3).astype(float), 2).labels.reshape(of.digit.shape)
+    return labels == best_overlap(labels, of.digit)[1]
+
+
+def labels_shown(
+    explorer: DDPMExplorer, layers: Sequence[str], levels: Sequence[int], seed: int
+) -> None:
+    """Digits that no classifier has seen, and where each way sees them."""
+    title = _("With a few labelled pixels: a linear classifier")
+    st.markdown(f"**{title}**")
+    count = controls.whole(
+        _("Labelled pixels of digit and of wall, in each of {count} drawn digits").format(
+            count=len(LEARNT_FROM)
+        ),
+        1,
+        60,
+        20,
+        "inside_labelled",
+    )
+    request = (explorer.bundle.digest, tuple(layers), tuple(levels), count, seed)
+    timed = library.kept("unet_read_out", KEPT).ask(
+        request, lambda: computed(explorer, layers, levels, count, seed)
+    )
+    found, others = timed.value, asked()
+    masks = [np.stack([one.digit for one in others]), found.activations, found.colours]
+    pictures = np.stack([one.picture for one in others])
+    as_pictures = [mask[..., None].repeat(3, -1).astype(np.uint8) * 255 for mask in masks]
+    rows = [_("picture"), _("the digit"), _("from activations"), _("from colours")]
+    columns = [
+        f"{percent(a)} · {percent(c)}"
+        for a, c in zip(found.overlaps["activations"], found.overlaps["colours"], strict=True)
+    ]
+    sheet = figures.matrix(
+        np.stack([pictures, *as_pictures]),
+        rows,
+        columns,
+        alt=_(
+            "Drawn digits in shadow, where the digit is, and where a classifier of activations and one of "
+            "colours see it"
+        ),
+    )
+    figures.about(
+        Provenance(
+            explorer.bundle,
+            True,
+            timed.seconds,
+            {
+                _("seed of the noise"): seed,
+                _("layers"): ", ".join(layers),
+                "t": ", ".join(str(level + 1) for level in levels),
+                _("labelled pixels"): 2 * count * len(LEARNT_FROM),
+            },
+        ),
+        "unet_read_out",
+        png=lambda: sheet,
+        rows=lambda: [
+            {"digit": of[0], "ink": of[1], "wall": of[2], "way": way, "overlap": shares[i]}
+            for way, shares in found.overlaps.items()
+            for i, of in enumerate(ASKED_ABOUT)
+        ],
+    )
+    st.markdown(read_out_verdict(found))
+
+
+def read_out_verdict(found: ReadOut) -> str:
+    """What the labelled pixels were good for, as far as the overlaps say so."""
+    words = _(
+        "Above each digit: how far what is seen overlaps with the drawn digit (intersection over union), from "
+        "activations and from colours; on average {activations} and {colours}. The digits, their colours "
+        "and the shadow on them are new to both classifiers."
+    ).format(activations=percent(found.mean("activations")), colours=percent(found.mean("colours")))
+    gain = found.mean("activations") - found.mean("colours")
+    if gain >= CLEARLY:
+        means = _(
+            "**On average activations tell digit from wall better than colours do**: which tone "
+            "is the ink changes "
+            "from picture to picture, and a colour alone does not say."
+        )
+    elif gain <= -CLEARLY:
+        means = _("**With these layers and levels, colours serve better than activations.**")
+    else:
+        means = _("**With these layers and levels, activations serve no better than colours.**")
+    apart = _(
+        "Two segments by k-means on the colours of each picture overlap by {segments}, if "
+        "someone who knows the digit "
+        "says which of the two it is: cutting a picture apart and knowing what is what are two tasks."
+    ).format(segments=percent(found.mean("segments")))
+    return f"{words} {means} {apart}"
