@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
-from plotly.subplots import make_subplots
 
 from core.simsiam import simsiam
 from core.simsiam.representation import effective_rank, std_of_outputs
@@ -19,21 +16,18 @@ from core.simsiam.toy import (
     Predictor,
     Run,
     State,
-    Together,
     ToyConfig,
     correlation,
     gains_along,
     sample,
-    side_by_side,
     stops,
     train,
     two_views,
 )
 from pages.browser.curves import Level
 from pages.browser.timeline import timeline
-from pages.shared import figures, library, live
+from pages.shared import controls, figures
 from pages.shared.colours import GREY
-from pages.shared.questions import question
 from pages.shared.text import (
     N_,
     _,
@@ -45,11 +39,12 @@ from pages.shared.text import (
     percent,
     plain_errors,
 )
-from pages.simsiam.parts import run_charts, runs
+from pages.simsiam.parts import run_charts, runs, toy_questions, toy_steps
 from pages.simsiam.parts.findings import SHARE, final_epoch, value_at
 from pages.simsiam.parts.toy_charts import (
     CURVES,
     SIDES,
+    SQUARE,
     STEP,
     class_traces,
     cloud,
@@ -58,73 +53,21 @@ from pages.simsiam.parts.toy_charts import (
     spectrum,
 )
 from pages.simsiam.parts.toy_settings import (
+    IN_VIEW,
     PRESETS,
     baseline,
+    keep_alive,
     presets,
     provenance,
     said_of,
     switches,
-    take,
 )
+from pages.simsiam.parts.toy_training import REACH, Holders, runs_of, trained
+from pages.simsiam.parts.toy_verdicts import strip
 
-# Both runs of at most so many steps are trained without being asked: about a second.
-AT_ONCE = 400
-KEPT = 64
-
-QUESTIONS: dict[str, tuple[str, str]] = {
-    "no-stop": (
-        N_("What will happen without stop-gradient?"),
-        N_(
-            "The target may now come to meet the prediction. Both move to where every point has the same "
-            "z: the loss reaches its best value, and nothing is left to tell points apart."
-        ),
-    ),
-    "no-predictor": (
-        N_("What will happen without the predictor, with the gradient still stopped?"),
-        N_(
-            "z is then its own prediction, and stopping the gradient only halves it: each of the two terms "
-            "still pulls the views together. The predictor is as necessary as the stop-gradient."
-        ),
-    ),
-    "neither": (
-        N_("And without both?"),
-        N_(
-            "It falls as without the predictor alone, at twice the gradient: with half the learning rate and "
-            "twice the weight decay it is the very same run."
-        ),
-    ),
-    "fixed": (
-        N_("What will happen with a predictor that keeps its random weights?"),
-        N_(
-            "It cannot adapt to z, so the loss stays far from −1. There is no collapse to a point, but "
-            "little is learnt either. How much differs from seed to seed: try a few. The predictor must "
-            "be **trained**, not just be there."
-        ),
-    ),
-    "linear": (
-        N_("Is a linear predictor enough?"),
-        N_(
-            "It is, but watch the beginning: the spread falls first, nearly to a collapse, and "
-            "comes back as the predictor learns. Weight decay helps it: set it to 0 and the way back is "
-            "far longer."
-        ),
-    ),
-    "norm": (
-        N_("No stop-gradient, but z is normalised over the batch: can the std still fall?"),
-        N_(
-            "It cannot: batch normalisation keeps every channel of z at variance 1. Collapse shows "
-            "elsewhere: all channels say the same, and the **effective rank** falls. The large networks "
-            "on the page *Collapse* have this layer. Here two directions are enough for "
-            "five classes, so neighbours may still tell them."
-        ),
-    ),
-}
-
+SHOWN: dict[str, str] = {"train": N_("Training"), "step": N_("Slow motion")}
 SUFFIXES = ("", "_own")
 PAIRS_SHOWN = 30
-# Below so much of 1/sqrt(d), or of d, or above this loss, a run is said to have collapsed to a point, to a
-# few directions, or not to have converged.
-POINT, FEW_DIRECTIONS, UNCONVERGED, TOLD = 0.2, 0.55, -0.8, 0.9
 # Stop-gradient and predictor to the recipe of a real run that has them so.
 REAL_RUNS: dict[tuple[bool, Predictor], str] = {
     (True, "mlp"): "baseline",
@@ -135,70 +78,26 @@ REAL_RUNS: dict[tuple[bool, Predictor], str] = {
 }
 
 
-# ---------------------------------------------------------------- runs
-
-
-def runs_of(*configs: ToyConfig) -> tuple[Run, ...]:
-    """The runs of these settings, shared by all visitors, trained as far as anybody asked."""
-    runs = library.kept("toy", KEPT)
-    return tuple(runs.ask(config, lambda config=config: Run(config)) for config in configs)
-
-
-def to_the_end(runs: Sequence[Run], show: Callable[[Together], None] | None = None) -> None:
-    """Trains runs; ``show`` is called with their beginning, to look at while they do."""
-    steps = side_by_side(runs)
-    if show is not None:
-        show(next(steps))
-    with st.spinner(_("Training …")):
-        for _now in steps:
-            st.session_state.get("toy_stop")  # a run of the page that was asked to end does so here
-
-
-def trained(runs: Sequence[Run], place: live.Place) -> bool:
-    """Trains at once what is short, long runs when asked; whether both are at their end."""
-    if all(run.finished for run in runs):
-        return True
-    steps = runs[0].config.steps
-    if steps <= AT_ONCE:
-        with place.container():
-            to_the_end(runs, newest)
-        place.empty()
-        return True
-    behind = min(runs, key=lambda run: len(run.states)).states
-    if behind:
-        going = live.stopped(behind[-1], place, "toy")
-        if not going:
-            newest(Together(tuple(run.states[len(behind) - 1] for run in runs)))
-    else:
-        going = place.button(
-            _("Train both for {steps} steps").format(steps=number(steps, 0)),
-            key="toy_go",
-            type="primary",
-            icon=":material/play_arrow:",
-        )
-    if going:
-        live.watch(side_by_side(runs), place, "toy", newest)
-    return going
-
-
-def newest(now: Together) -> None:
-    """Both clouds as they are now."""
-    figure = make_subplots(cols=2, subplot_titles=[_(side) for side in SIDES])
-    for column, state in enumerate(now.states, start=1):
-        for trace in class_traces(state.plane, state.labels):
-            figure.add_trace(trace, row=1, col=column)
-    figure.update_xaxes(range=[-1.3, 1.3], visible=False)
-    figure.update_yaxes(range=[-1.3, 1.3], visible=False)
-    figure.update_layout(height=320, margin={"l": 0, "r": 0, "t": 40, "b": 0})
-    st.plotly_chart(
-        figure,
-        key=f"toy_live_{now.done}",
-        alt=_("The representations of both runs now"),
-        config={"displayModeBar": False},
-    )
-
-
 # ---------------------------------------------------------------- the result
+
+
+def clouds(pair: Sequence[Run], own: ToyConfig, holders: Holders) -> None:
+    """Both clouds, in the places where they were trained."""
+    reach = max(np.abs(state.plane).max() for run in pair for state in run.states)
+    limit = max(REACH, 1.05 * float(reach))
+    for holder, run, side, suffix in zip(holders, pair, SIDES, SUFFIXES, strict=True):
+        key = f"toy_cloud{suffix}"
+        with holder.container():
+            cloud(run, _(side), limit, key)
+            figures.about(
+                provenance(pair, own),
+                key,
+                rows=lambda run=run: [
+                    {"step": state.step, "class": int(c) + 1, "x": float(x), "y": float(y)}
+                    for state in run.states
+                    for c, (x, y) in zip(state.labels, state.plane, strict=True)
+                ],
+            )
 
 
 def figures_of(state: State, d: int) -> None:
@@ -217,26 +116,11 @@ def moving(pair: Sequence[Run], own: ToyConfig) -> None:
     """The timeline and all that moves with it: runs again by itself."""
     with plain_errors(), st.container():
         whole = stops(own.steps)
-        step = timeline(_("Step"), whole, STEP, sticky=True)
-        at = whole.index(step)
-        reach = max(np.abs(state.plane).max() for run in pair for state in run.states)
-        limit = max(1.1, 1.05 * float(reach))
-        columns = st.columns(2, gap="medium")
-        for column, run, side, suffix in zip(columns, pair, SIDES, SUFFIXES, strict=True):
-            state, key = run.states[at], f"toy_cloud{suffix}"
+        at = whole.index(timeline(_("Step"), whole, STEP, sticky=True))
+        for column, run in zip(st.columns(2, gap="medium"), pair, strict=True):
             with column:
-                st.markdown(f"#### {_(side)}")
-                st.caption(said_of(run.config, _("with stop-gradient and a predictor that learns")))
-                cloud(run, _(side), limit, key)
-                figures.about(
-                    provenance(pair, own),
-                    key,
-                    rows=lambda state=state: [
-                        {"class": int(c) + 1, "x": float(x), "y": float(y)}
-                        for c, (x, y) in zip(state.labels, state.plane, strict=True)
-                    ],
-                )
-                figures_of(state, own.dim)
+                figures_of(run.states[at], own.dim)
+        toy_questions.learnt(pair, own)
         columns = st.columns(2, gap="medium") + st.columns(2, gap="medium")
         for column, code in zip(columns, CURVES, strict=True):
             with column:
@@ -281,90 +165,7 @@ def spectra(pair: Sequence[Run], own: ToyConfig) -> None:
         )
 
 
-# ---------------------------------------------------------------- questions
-
-
-def verdict(last: State, d: int) -> str:
-    """What has become of a run, by stated rules."""
-    if last.std * sqrt(d) < POINT:
-        return _("collapse to a point: every z points the same way")
-    if last.loss > UNCONVERGED:
-        return _("no collapse, but no convergence either: the loss stays high")
-    if last.rank < FEW_DIRECTIONS * d:
-        return _("collapse to a few directions: channels repeat each other")
-    if last.accuracy >= TOLD:
-        return _("learnt: z is spread out, and neighbours tell the classes")
-    return _("spread out, but the classes are not told apart")
-
-
-def said(name: str, last: State, d: int) -> str:
-    return _(
-        "{run}: loss {loss}, std {std} of 1/√d, effective rank {rank} of {d}, kNN accuracy {share}. "
-        "**Verdict: {verdict}.**"
-    ).format(
-        run=name,
-        loss=number(last.loss, 2),
-        std=number(last.std * sqrt(d), 2),
-        rank=number(last.rank),
-        d=d,
-        share=percent(last.accuracy),
-        verdict=verdict(last, d),
-    )
-
-
-def answer(runs: Sequence[Run], own: ToyConfig) -> None:
-    """Which run has learnt more: asked first, then read from the figures."""
-    first, second = (run.states[-1] for run in runs)
-    if runs[0].config == own:
-        st.info(_("Both sides are the same now: flip a switch on the left, or take a preset."))
-        return
-
-    def of_the_figures() -> None:
-        for side, last in zip(SIDES, (first, second), strict=True):
-            st.markdown("- " + said(_(side), last, own.dim))
-        if second.loss < first.loss and second.accuracy < first.accuracy:
-            st.markdown(
-                _(
-                    "The loss is **lower on the right, and the representation worse**: the loss alone "
-                    "cannot tell learning from collapse. Look at the spread and the rank."
-                )
-            )
-
-    question(
-        _("Which of the two has learnt more? Is it the one with the lower loss?"),
-        "toy_learnt",
-        of_the_figures,
-        options={
-            "left": N_("the left one"),
-            "right": N_("the right one"),
-            "alike": N_("both as much"),
-        },
-    )
-
-
-def questions(own: ToyConfig) -> None:
-    """Each asked before it is answered; the answer is trained when it is opened."""
-    st.subheader(_("Ask before you switch"), anchor=False)
-    base = replace(baseline(own), steps=min(own.steps, AT_ONCE))
-    for code, (words, _why) in QUESTIONS.items():
-        question(_(words), f"toy_ask_{code}", partial(trained_answer, base, code))
-
-
-def trained_answer(base: ToyConfig, code: str) -> None:
-    """Both runs of a question, trained now, and what they say."""
-    title, changes = PRESETS[code]
-    runs = runs_of(base, replace(base, **changes))
-    to_the_end(runs)
-    for name, run in zip((SIDES[0], title), runs, strict=True):
-        st.markdown("- " + said(_(name), run.states[-1], base.dim))
-    st.markdown(_(QUESTIONS[code][1]))
-    st.button(
-        _("Show it on the right"),
-        key=f"toy_show_{code}",
-        icon=":material/arrow_upward:",
-        on_click=take,
-        args=(changes,),
-    )
+# ---------------------------------------------------------------- data and real runs
 
 
 def real_runs(own: ToyConfig) -> None:
@@ -382,9 +183,7 @@ def real_runs(own: ToyConfig) -> None:
             {
                 _("run"): runs.name(record),
                 _("state"): _(
-                    run_charts.STATES[
-                        run_charts.state(record, found.get("baseline"), final_epoch(record), SHARE)
-                    ]
+                    run_charts.STATES[run_charts.state(record, final_epoch(record), SHARE)]
                 ),
                 _("loss"): number(value_at(record, "train_loss"), 2),
                 "std · √d": number(run_charts.spread_of(record, final_epoch(record)), 2),
@@ -465,32 +264,55 @@ def data(own: ToyConfig) -> None:
 # ---------------------------------------------------------------- the page
 
 
+def training(place: st.delta_generator.DeltaGenerator) -> None:
+    """The first view: SimSiam next to the same network without a part, trained in view."""
+    with place:
+        row = st.container(horizontal=True, gap="small")
+    with row:
+        buttons = st.container(horizontal=True, gap="small", width="content")
+        with st.popover(_("Switches"), icon=":material/tune:"):
+            others = st.container(horizontal=True, gap="small")
+            own = switches()
+    with buttons:
+        presets(own, IN_VIEW)
+    with others:
+        presets(own, [code for code in PRESETS if code not in IN_VIEW])
+    pair = runs_of(baseline(own), own)
+    holders = []
+    for column, run, side in zip(st.columns(2, gap="small", wrap=False), pair, SIDES, strict=True):
+        with column, st.container(width=SQUARE, gap="small"):
+            st.markdown(f"**{_(side)}**")
+            holders.append(st.empty())
+            st.caption(said_of(run.config, _("with stop-gradient and predictor")))
+    below = st.empty()
+    if trained(pair, holders, below):
+        clouds(pair, own, holders)
+        st.fragment(moving)(pair, own)
+    strip(own)
+    toy_questions.ask(own)
+    data(own)
+    real_runs(own)
+    explained()
+
+
 def main() -> None:
     head(
         _("Collapse, live"),
         _(
-            "A SimSiam of a few hundred parameters learns on this page within a second. On the left as "
-            "it is, on the right **as you switch it**: same points, same first weights, same noise. "
-            "See it collapse, and see what prevents it."
+            "A SimSiam of a few hundred parameters learns on this page in seconds: take a part away, and "
+            "see it collapse."
         ),
     )
     with plain_errors():
-        above = st.container()
-        left, right = st.columns([3, 8], gap="large")
-        with left:
-            own = switches()
-        with above:
-            presets(own)
-        runs = runs_of(baseline(own), own)
-        with right:
-            place = st.empty()
-            if trained(runs, place):
-                answer(runs, own)
-                st.fragment(moving)(runs, own)
-        questions(own)
-        data(own)
-        real_runs(own)
-        explained()
+        with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+            with st.container(width="content"):
+                shown = controls.choice(_("Show"), SHOWN, "toy_view")
+            place = st.container(width="content")
+        if shown == "train":
+            training(place)
+        else:
+            keep_alive()
+            toy_steps.show(place)
 
 
 def explained() -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import plotly.graph_objects as go
 
-from core.simsiam.toy import CLASSES, Run
+from core.simsiam.toy import CLASSES, Run, State
 from pages.browser import curves
 from pages.browser.curves import Axis, Level, Series
 from pages.browser.film import STOP
@@ -26,6 +26,19 @@ CURVES: dict[Curve, str] = {
 STEP = "toy_step"
 """The key of the timeline."""
 SIDES = (N_("SimSiam"), N_("Your switches"))
+SQUARE = 340
+"""Pixels of the width of a cloud, and of its height."""
+DIRECTIONS = (
+    N_("1st direction"),
+    N_("2nd direction"),
+    N_("3rd direction"),
+    N_("4th direction"),
+    N_("5th direction"),
+    N_("6th direction"),
+    N_("7th direction"),
+    N_("8th direction"),
+)
+"""As many as z can have."""
 COLOURS, DASHES = (SYMBOL_COLOURS["x"], SYMBOL_COLOURS["z"]), ("solid", "dash")
 CLASS_COLOURS = (*(SYMBOL_COLOURS[s] for s in ("x", "z", "x_hat", "eps")), AMBER)
 CLASS_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
@@ -65,7 +78,7 @@ def cloud(run: Run, side: str, limit: float, key: str) -> None:
             Series("", np.cos(angle), np.sin(angle), GREY, dash="dot", width=1),
             *(
                 Series(
-                    _("class {c}").format(c=c + 1),
+                    "",  # five names for each cloud would take its place
                     planes[:, labels == c, 0],
                     planes[:, labels == c, 1],
                     CLASS_COLOURS[c],
@@ -83,6 +96,25 @@ def cloud(run: Run, side: str, limit: float, key: str) -> None:
         now=_step_now(),
         along=False,
         square=True,
+    )
+
+
+def drawn_cloud(state: State, words: str, limit: float) -> str:
+    """One state of a cloud as SVG, with words above it: where and as large as ``cloud`` will draw it."""
+    side, edge = SQUARE - 22, 8  # as ``curves.js`` lays out a square without axes
+    above = SQUARE - side + 28
+    scale = side / (2 * limit)
+    middle = edge + side / 2, above + side / 2
+    dots = "".join(
+        f'<circle cx="{middle[0] + scale * x:.1f}" cy="{middle[1] - scale * y:.1f}" r="4.5" '
+        f'fill="{CLASS_COLOURS[c]}" fill-opacity="0.8"/>'
+        for (x, y), c in zip(state.plane, state.labels, strict=True)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SQUARE} {above + side + edge}">'
+        f'<text x="0" y="21" font-family="sans-serif" font-size="15" fill="{GREY}">{words}</text>'
+        f'<circle cx="{middle[0]}" cy="{middle[1]}" r="{scale:.1f}" fill="none" stroke="{GREY}" '
+        f'stroke-dasharray="2 5"/>{dots}</svg>'
     )
 
 
@@ -133,7 +165,8 @@ def spectrum(
     for j in range(values.shape[1]):
         shade = int(40 + 150 * j / values.shape[1])
         colour = f"rgb({shade // 3},{shade},{min(255, shade + 60)})"
-        drawn.append(Series(f"j = {j + 1}", np.array(_steps(run)), values[:, j], colour))
+        name = _(DIRECTIONS[j])
+        drawn.append(Series(name, np.array(_steps(run)), values[:, j], colour))
     curves.chart(
         key,
         STEP,

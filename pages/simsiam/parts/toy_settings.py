@@ -40,8 +40,13 @@ WIDGETS: dict[str, str] = {
     "weight_decay": "toy_decay",
 }
 
+SHARED = ("toy_seed", "toy_steps", "toy_dim")
+"""Keys of what is the same on both sides."""
+
+IN_VIEW = ("no-stop", "no-predictor", "neither")
+"""Presets that are buttons of their own; the others stand with the switches."""
 PRESETS: dict[str, tuple[str, Mapping[str, object]]] = {
-    "nothing": (N_("SimSiam as it is"), {}),
+    "nothing": (N_("Plain SimSiam"), {}),
     "no-stop": (N_("No stop-gradient"), {"stop_gradient": False}),
     "no-predictor": (N_("No predictor"), {"predictor": "identity"}),
     "neither": (N_("Neither"), {"stop_gradient": False, "predictor": "identity"}),
@@ -66,17 +71,26 @@ def take(changes: Mapping[str, object]) -> None:
         st.session_state[key] = getattr(wanted, name)
 
 
-def presets(own: ToyConfig) -> None:
-    st.markdown(_("**One click:** what shall be different on the right?"))
-    with st.container(horizontal=True, gap="small"):
-        for code, (title, changes) in PRESETS.items():
-            st.button(
-                _(title),
-                key=f"toy_preset_{code}",
-                type="primary" if own == replace(baseline(own), **changes) else "secondary",
-                on_click=take,
-                args=(changes,),
-            )
+def presets(own: ToyConfig, codes: Sequence[str]) -> None:
+    """Buttons that set every switch at once; that of the switches as they are is marked."""
+    for code in codes:
+        title, changes = PRESETS[code]
+        st.button(
+            _(title),
+            key=f"toy_preset_{code}",
+            type="primary" if own == replace(baseline(own), **changes) else "secondary",
+            on_click=take,
+            args=(changes,),
+        )
+
+
+def keep_alive() -> None:
+    """To be called where no switch is shown: a widget's value is forgotten with the widget, unless the
+    page takes it up.
+    """
+    for key in (*WIDGETS.values(), *SHARED):
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
 
 
 def switches() -> ToyConfig:
@@ -88,34 +102,33 @@ def switches() -> ToyConfig:
         help=_("The target z is held constant: no gradient flows through it."),
     )
     predictor = controls.choice(_("Predictor"), PREDICTORS, "toy_predictor")
-    with st.expander(_("More switches"), icon=":material/tune:"):
-        norm = controls.choice(_("Batch normalisation"), NORMS, "toy_norm")
-        augmentation = controls.real(
-            _("Strength of augmentation"),
-            0.0,
-            2.0,
-            START.augmentation,
-            "toy_augmentation",
-            step=0.1,
-            help=_("Standard deviation of the fresh noise in every view; points have 1."),
+    norm = controls.choice(_("Batch normalisation"), NORMS, "toy_norm")
+    augmentation = controls.real(
+        _("Strength of augmentation"),
+        0.0,
+        2.0,
+        START.augmentation,
+        "toy_augmentation",
+        step=0.1,
+        help=_("Standard deviation of the fresh noise in every view; points have 1."),
+    )
+    rate, predictor_rate, decay = (
+        float(controls.stop(label, options, getattr(START, name), key))
+        for label, options, name, key in (
+            (_("Learning rate"), RATES, "learning_rate", "toy_rate"),
+            (
+                _("Predictor's rate, times the encoder's"),
+                PREDICTOR_RATES,
+                "predictor_rate",
+                "toy_predictor_rate",
+            ),
+            (_("Weight decay"), DECAYS, "weight_decay", "toy_decay"),
         )
-        rate, predictor_rate, decay = (
-            float(controls.stop(label, options, getattr(START, name), key))
-            for label, options, name, key in (
-                (_("Learning rate"), RATES, "learning_rate", "toy_rate"),
-                (
-                    _("Predictor's rate, times the encoder's"),
-                    PREDICTOR_RATES,
-                    "predictor_rate",
-                    "toy_predictor_rate",
-                ),
-                (_("Weight decay"), DECAYS, "weight_decay", "toy_decay"),
-            )
-        )
-    with st.expander(_("The same on both sides"), icon=":material/balance:"):
-        seed = controls.seed("toy_seed")
-        steps = controls.stop(_("Steps"), STEPS, START.steps, "toy_steps")
-        dim = controls.whole(_("Dimensions of z"), 2, MOST_DIM, START.dim, "toy_dim")
+    )
+    st.markdown(_("**The same on both sides**"))
+    seed = controls.seed("toy_seed")
+    steps = controls.stop(_("Steps"), STEPS, START.steps, "toy_steps")
+    dim = controls.whole(_("Dimensions of z"), 2, MOST_DIM, START.dim, "toy_dim")
     return ToyConfig(
         stop_gradient=stop,
         predictor=predictor,

@@ -4,15 +4,18 @@ import base64
 import json
 from dataclasses import replace
 from functools import lru_cache
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from core.simsiam.slow_motion import slow_motion
 from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, stops, train
 from pages.shared import library
-from pages.simsiam import collapse_live
+from pages.simsiam.parts import toy_steps, toy_training, toy_verdicts
+from pages.simsiam.parts.toy_charts import SIDES, drawn_cloud
 from tests.pages.drawn import charts
-from tests.pages.opening import answered, moved
+from tests.pages.opening import answered, bytes_at, components, moved
 
 PAGE = "collapse_live"
 SHORT = {"toy_steps": "100"}
@@ -71,7 +74,7 @@ def own(at):
 
 
 def shared_runs():
-    return library.kept("toy", collapse_live.KEPT)
+    return library.kept("toy", toy_training.KEPT)
 
 
 def marked(at):
@@ -203,15 +206,15 @@ def test_curves_are_those_of_the_runs(open_page):
     found = charts(open_page(PAGE, **SHORT))
     for side, config in enumerate((BASE, replace(BASE, stop_gradient=False))):
         states = states_of(config)
-        name = collapse_live.SIDES[side]
+        name = SIDES[side]
         for code in ("loss", "std", "rank", "accuracy"):
             y = found[f"toy_{code}"].y[name]
             same(y, [getattr(state, code) for state in states])
-        cloud = found[("toy_cloud", "toy_cloud_own")[side]]
-        classes = cloud.spec["series"][1:]
-        assert len(classes) == len({one["symbol"] for one in classes}) == 5
+        _circle, *classes = found[("toy_cloud", "toy_cloud_own")[side]].series()
+        assert len(classes) == len({one["symbol"] for one, _x, _y in classes}) == 5
+        _third, x, y = classes[2]
         for j, state in enumerate(states):
-            same(cloud.points["class 3"][j], state.plane[state.labels == 2])
+            same(np.stack([x[j], y[j]], -1), state.plane[state.labels == 2])
         eigenvalues = found[("toy_spectrum", "toy_spectrum_own")[side]].y
         same(list(eigenvalues.values()), np.stack([state.eigenvalues for state in states], 1))
 
@@ -227,20 +230,19 @@ def values(stored):
     return np.array(stored, dtype=float)
 
 
-def test_a_question_is_answered_when_it_is_opened(open_page):
+def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
     at = open_page(PAGE, **SHORT)
-    for code, words in (
-        ("no-predictor", "stopping the gradient only halves it"),
-        ("neither", "the very same run"),
-        ("fixed", "must be **trained**"),
-        ("linear", "the spread falls first"),
-        ("norm", "keeps every channel of z at variance 1"),
-        ("no-stop", "nothing is left to tell points apart"),
+    for code, words, own_answer in (
+        ("no-predictor", "stopping the gradient only halves it", "point"),
+        ("neither", "the very same run", "learns"),
+        ("fixed", "must be **trained**", "neither"),
+        ("linear", "the spread falls first", "back"),
+        ("norm", "keeps every channel of z at variance 1", "rank"),
+        ("no-stop", "nothing is left to tell points apart", "unknown"),
     ):
+        answered(at, f"toy_ask_{code}")
         assert not said(at, words)
-        at.session_state[f"toy_ask_{code}"] = True
-        at.run()
-        assert not at.exception
+        answered(at, f"toy_ask_{code}", own_answer)
         assert said(at, words)
         assert said(at, f"loss {expected(end_of(replace(BASE, **CHANGES[code])))[0]}, std")
     at.button(key="toy_show_linear").click().run()
@@ -272,14 +274,54 @@ def test_a_stopped_run_goes_on_where_it_stood(open_page):
         shared_runs().put(config, run)
     at.run()
     assert said(at, f"{now.done} of 1,000 steps are done")
-    both = plots(at)[f"toy_live_{now.done}"]["data"]
-    np.testing.assert_allclose(values(both[5]["x"]), now.states[1].plane[:40, 0])
     assert not at.metric
+    assert "toy_go" not in [button.key for button in at.button]
     at.button(key="toy_on").click().run(timeout=PATIENCE)
     assert not at.exception
     assert shared_runs().get(configs[1]) is runs[1]
     assert metrics(at)[1] == expected(runs[1].states[-1])
     assert runs[1].finished
+
+
+def test_a_cloud_in_training_is_drawn_where_it_will_stand():
+    state = end_of(BASE)
+    drawn = ElementTree.fromstring(drawn_cloud(state, "step 100", 1.25))
+    circle, *dots = drawn.findall("{http://www.w3.org/2000/svg}circle")
+    middle = np.array([float(circle.get("cx")), float(circle.get("cy"))])
+    unit = float(circle.get("r"))
+    places = np.array([[float(dot.get("cx")), float(dot.get("cy"))] for dot in dots])
+    found = (places - middle) / (unit, -unit)
+    np.testing.assert_allclose(found, state.plane, atol=0.1 / unit)
+    assert len({dot.get("fill") for dot in dots}) == 5
+    _x, _y, width, height = map(float, drawn.get("viewBox").split())
+    assert 2 * 1.25 * unit == pytest.approx(width - 22, abs=0.1)
+    assert middle[1] + 1.25 * unit <= height
+
+
+# ---------------------------------------------------------------- several seeds
+
+
+def test_seeds_are_trained_on_a_click_and_once_for_all_visitors(open_page, monkeypatch):
+    monkeypatch.setattr(toy_verdicts, "SEEDS", range(2))
+    monkeypatch.setattr(toy_verdicts.Seeds, "total", 4)
+    short = {"toy_steps": "100"}
+    at = open_page(PAGE, **short)
+    assert not said(at, " of 2 ")
+    at.button(key="toy_seeds_go").click().run(timeout=PATIENCE)
+    assert not at.exception
+    ends = [end_of(replace(BASE, seed=seed, stop_gradient=False)) for seed in range(2)]
+    found = [toy_verdicts.verdict(end, 4) for end in ends]
+    assert found == ["point", "point"]
+    assert said(at, "**Your switches:** 2 of 2 collapse to a point.")
+    again = open_page(PAGE, **short, run="1")
+    assert said(again, "**Your switches:** 2 of 2 collapse to a point.")
+
+
+def test_fates_are_counted_the_most_frequent_one_first():
+    healthy, fallen = end_of(ToyConfig()), end_of(replace(BASE, stop_gradient=False))
+    assert toy_verdicts.verdict(healthy, 4) == "learnt"
+    words = toy_verdicts.counted([fallen, healthy, fallen], 4)
+    assert words == "2 of 3 collapse to a point, 1 of 3 learn"
 
 
 def test_points_are_drawn_with_pairs_of_views(open_page):
@@ -333,3 +375,93 @@ def test_without_runs_the_toy_still_trains(open_page, monkeypatch, tmp_path):
     at = open_page(PAGE)
     assert any("No bundle of the family simsiam" in error.value for error in at.error)
     assert len(at.metric) == 8
+
+
+# ---------------------------------------------------------------- slow motion
+
+SLOW = {"toy_view": "step"}
+PARTS = ("z", "p", "asked", "predicts", "target")
+
+
+@lru_cache
+def moments(code, seed=0):
+    return tuple(slow_motion(toy_steps.config_of(code, seed)))
+
+
+def slow_figure(at):
+    """What the figure was given: its spec, and (networks, stops, parts of two views, pairs)."""
+    spec = components(at)["toy_slow"]
+    numbers = np.frombuffer(bytes_at(spec["address"]), "<f4")
+    shape = (len(spec["networks"]), len(spec["stops"]), 2 * len(PARTS), spec["pairs"])
+    return spec, numbers.reshape(shape)
+
+
+@pytest.mark.parametrize("compared", toy_steps.CODES)
+def test_arrows_of_the_slow_motion_are_those_of_core(open_page, compared):
+    spec, numbers = slow_figure(open_page(PAGE, toy_compare=compared, **SLOW))
+    codes = toy_steps.CODES[compared]
+    assert [one["code"] for one in spec["networks"]] == list(codes)
+    assert spec["stops"] == list(range(61))
+    points = toy_steps.points_shown()
+    for place, code in enumerate(codes):
+        run = moments(code)
+        panel = spec["networks"][place]
+        assert panel["stopped"] is toy_steps.config_of(code).stop_gradient
+        assert panel["predictor"] is (toy_steps.config_of(code).predictor == "mlp")
+        np.testing.assert_allclose(panel["spread"], [one.spread for one in run], rtol=1e-5)
+        np.testing.assert_allclose(panel["towards"], [one.towards for one in run])
+        for step in (0, 7, 60):
+            wanted = np.concatenate([getattr(run[step], part)[:, points] for part in PARTS])
+            np.testing.assert_allclose(numbers[place, step], wanted, atol=1e-5)
+
+
+def test_slow_motion_says_what_its_networks_do_at_this_step(open_page):
+    at = open_page(PAGE, toy_slow_step="12", **SLOW)
+    plain, other = (f"{moments(code)[12].spread:.2f}" for code in ("plain", "no-stop"))
+    assert float(other) < 0.5 < float(plain)
+    words = f"Spread after 12 steps: {plain} with stop-gradient, {other} without"
+    assert said(at, words)
+    moved(at, "toy_slow_step", 0)
+    assert not said(at, words)
+    assert said(at, "Spread after 0 steps")
+    at.button_group(key="toy_compare").set_value("predictor").run()
+    assert said(at, f"{100 * moments('plain')[0].towards:.0f}%; without a predictor: 100%")
+
+
+def test_another_seed_and_another_pair_are_others(open_page):
+    at = open_page(PAGE, toy_pair="3", **SLOW)
+    spec, numbers = slow_figure(at)
+    assert spec["value"] == 3
+    at.number_input(key="toy_slow_seed").set_value(1).run()
+    assert not at.exception
+    assert not np.allclose(slow_figure(at)[1], numbers)
+
+
+def test_switches_are_kept_while_the_slow_motion_is_shown(open_page):
+    at = open_page(PAGE, toy_decay="0.001", **SHORT)
+    before = own(at)
+    at.button_group(key="toy_view").set_value("step").run()
+    assert not at.metric
+    at.button_group(key="toy_view").set_value("train").run()
+    assert not at.exception
+    assert own(at) == before
+    assert before.weight_decay == 0.001
+
+
+def test_a_question_follows_the_slow_motion(open_page):
+    at = open_page(PAGE, **SLOW)
+    answered(at, "toy_slow_ask")
+    assert not said(at, "neither is invited")
+    answered(at, "toy_slow_ask", "not-led")
+    assert said(at, "neither is invited")
+
+
+def test_the_arrows_of_the_cosine_are_restored_and_kept(open_page):
+    at = open_page(PAGE, toy_cosine_p_angle="-30", toy_cosine_z_length="1.5", **SLOW)
+    spec = components(at)["toy_cosine_hand"]
+    assert spec["value"] == [-30.0, 1.2, 20.0, 1.5]
+    assert spec["pull"]
+    at.session_state["toy_cosine_z_angle"] = 90.0
+    at.run()
+    assert components(at)["toy_cosine_hand"]["value"] == [-30.0, 1.2, 90.0, 1.5]
+    assert "".join(at.query_params["toy_cosine_z_angle"]) == "90"

@@ -1,0 +1,144 @@
+"""Questions about the toy: asked before they are answered; what an answer needs is trained when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import streamlit as st
+
+from core.simsiam.toy import Run, ToyConfig
+from pages.shared.questions import question
+from pages.shared.text import N_, _
+from pages.simsiam.parts.toy_charts import SIDES
+from pages.simsiam.parts.toy_settings import PRESETS, baseline, take
+from pages.simsiam.parts.toy_training import AT_ONCE, runs_of, to_the_end
+from pages.simsiam.parts.toy_verdicts import said
+
+FATES: Mapping[str, str] = {
+    "point": N_("it collapses to a point"),
+    "learns": N_("it learns as before"),
+    "neither": N_("it stays spread out, but learns little"),
+}
+OPTIONS: dict[str, Mapping[str, str]] = {
+    "linear": {
+        "learns": N_("it learns as before"),
+        "back": N_("it nearly collapses, and comes back"),
+        "point": N_("it collapses, and stays so"),
+    },
+    "norm": {
+        "point": N_("the std falls all the same"),
+        "nothing": N_("the std stays, and nothing is lost"),
+        "rank": N_("the std stays, but the rank falls"),
+    },
+}
+"""Answers to choose from where they are not the ``FATES``."""
+QUESTIONS: dict[str, tuple[str, str]] = {
+    "no-stop": (
+        N_("What will happen without stop-gradient?"),
+        N_(
+            "The target may now come to meet the prediction. Both move to where every point has the same "
+            "z: the loss reaches its best value, and nothing is left to tell points apart."
+        ),
+    ),
+    "no-predictor": (
+        N_("What will happen without the predictor, with the gradient still stopped?"),
+        N_(
+            "z is then its own prediction, and stopping the gradient only halves it: each of the two terms "
+            "still pulls the views together. The predictor is as necessary as the stop-gradient."
+        ),
+    ),
+    "neither": (
+        N_("And without both?"),
+        N_(
+            "It falls as without the predictor alone, at twice the gradient: with half the learning rate and "
+            "twice the weight decay it is the very same run."
+        ),
+    ),
+    "fixed": (
+        N_("What will happen with a predictor that keeps its random weights?"),
+        N_(
+            "It cannot adapt to z, so the loss stays far from −1. There is no collapse to a point, but "
+            "little is learnt either. How much differs from seed to seed: try a few. The predictor must "
+            "be **trained**, not just be there."
+        ),
+    ),
+    "linear": (
+        N_("Is a linear predictor enough?"),
+        N_(
+            "It is, but watch the beginning: the spread falls first, nearly to a collapse, and "
+            "comes back as the predictor learns. Weight decay helps it: set it to 0 and the way back is "
+            "far longer."
+        ),
+    ),
+    "norm": (
+        N_("No stop-gradient, but z is normalised over the batch: can the std still fall?"),
+        N_(
+            "It cannot: batch normalisation keeps every channel of z at variance 1. Collapse shows "
+            "elsewhere: all channels say the same, and the **effective rank** falls. The large networks "
+            "on the page *Collapse* have this layer. Here two directions are enough for "
+            "five classes, so neighbours may still tell them."
+        ),
+    ),
+}
+
+
+def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
+    """Which run has learnt more: asked first, then read from the figures."""
+    first, second = (run.states[-1] for run in runs)
+    if runs[0].config == own:
+        st.info(_("Both sides are the same now: flip a switch, or take a preset."))
+        return
+
+    def of_the_figures() -> None:
+        for side, last in zip(SIDES, (first, second), strict=True):
+            st.markdown("- " + said(_(side), last, own.dim))
+        if second.loss < first.loss and second.accuracy < first.accuracy:
+            st.markdown(
+                _(
+                    "The loss is **lower on the right, and the representation worse**: the loss alone "
+                    "cannot tell learning from collapse. Look at the spread and the rank."
+                )
+            )
+
+    question(
+        _("Which of the two has learnt more? Is it the one with the lower loss?"),
+        "toy_learnt",
+        of_the_figures,
+        options={
+            "left": N_("the left one"),
+            "right": N_("the right one"),
+            "alike": N_("both as much"),
+        },
+    )
+
+
+def ask(own: ToyConfig) -> None:
+    """Each asked before it is answered; the answer is trained when it is opened."""
+    st.subheader(_("Predict, then switch"), anchor=False)
+    base = replace(baseline(own), steps=min(own.steps, AT_ONCE))
+    for code, (words, _why) in QUESTIONS.items():
+        question(
+            _(words),
+            f"toy_ask_{code}",
+            partial(trained_answer, base, code),
+            options=OPTIONS.get(code, FATES),
+        )
+
+
+def trained_answer(base: ToyConfig, code: str) -> None:
+    """Both runs of a question, trained now, and what they say."""
+    title, changes = PRESETS[code]
+    runs = runs_of(base, replace(base, **changes))
+    to_the_end(runs)
+    for name, run in zip((SIDES[0], title), runs, strict=True):
+        st.markdown("- " + said(_(name), run.states[-1], base.dim))
+    st.markdown(_(QUESTIONS[code][1]))
+    st.button(
+        _("Show it on the right"),
+        key=f"toy_show_{code}",
+        icon=":material/arrow_upward:",
+        on_click=take,
+        args=(changes,),
+    )
