@@ -226,6 +226,7 @@ def interval_bars(rows: Sequence[Sampling]) -> dict[str, object]:
         "array": [row.interval[1] - row.sure for row in rows],
         "arrayminus": [row.sure - row.interval[0] for row in rows],
         "symmetric": False,
+        "color": GREY,
     }
 
 
