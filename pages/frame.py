@@ -25,7 +25,7 @@ from pages.shared import (  # noqa: E402
     share,
     site,
 )
-from pages.shared.text import _  # noqa: E402
+from pages.shared.text import _, turned_to  # noqa: E402
 
 CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 4rem; }</style>"
 """A page begins right below Streamlit's header, so that its figure stands on the first screen."""
@@ -66,7 +66,9 @@ def navigate() -> Callable[[], None]:
     """The menu, and the page that the address names."""
     menu = {_(section): [page.page() for page in pages] for section, pages in site.SECTIONS.items()}
     menu[""].append(site.home_by_name())
-    return st.navigation(menu, expanded=True).run
+    page = st.navigation(menu, expanded=True)
+    turned_to(page.url_path)
+    return page.run
 
 
 if __name__ == "__main__":  # as Streamlit runs it, for every visitor and every change

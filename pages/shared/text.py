@@ -107,9 +107,21 @@ def head(title: str, claim: str) -> None:
     st.markdown(claim)
 
 
+STAYS = "stays"
+"""In the visit: the page it is on, and the pages that it has been to before."""
+
+
+def turned_to(page: str) -> None:
+    """To be called with the page that is about to be shown."""
+    now, before = st.session_state.get(STAYS, (page, frozenset()))
+    st.session_state[STAYS] = page, (before if now == page else before | {now})
+
+
 def mechanism(words: str) -> None:
-    """The second depth: how it works, in words, opened in place."""
-    with st.expander(_("How it works"), icon=":material/settings:"):
+    """The second depth: how it works, in words; open on the first visit to a page, later opened in place."""
+    now, before = st.session_state.get(STAYS, ("", frozenset()))
+    opened = now not in before
+    with st.expander(_("How it works"), opened, icon=":material/settings:"):
         st.markdown(words)
 
 

@@ -4,13 +4,14 @@ import re
 
 import numpy as np
 import pytest
+import streamlit as st
 
 from core.pictures import data, house_number, images
 from pages.browser import serving
 from pages.browser.timeline import HAND
-from pages.shared import library, loaders, site
+from pages.shared import library, loaders, site, text
 from pages.shared.picking import INKS, WALLS
-from tests.pages.opening import components, frames, moved, source_of
+from tests.pages.opening import checked, components, frames, moved, source_of
 
 NAME = "vae-svhn"
 WITHOUT_EFFECT = {
@@ -100,7 +101,7 @@ def test_every_control_changes_what_one_sees(open_page, page):
         before = visible(at)
         moved(at, key, next(stop for stop in stops if stop != now))
         assert visible(at) != before, key
-    assert changed or page.name in CHOICES or page is site.CHECKPOINTS
+    assert changed or page.name in CHOICES
 
 
 def put_back(at, kind, key, old):
@@ -157,6 +158,8 @@ CHOICES = {
         "lengths_from": ["gallery"],
         "lengths_align": ["share", "t"],
         "lengths_axis": ["share"],
+        "lengths_sampler": ["ancestral"],
+        "lengths_quality": ["frechet"],
     },
     "inside_the_unet": {
         "inside_from": ["gallery"],
@@ -174,6 +177,7 @@ CHOICES = {
         "toy_predictor": ["linear", "identity", "fixed"],
         "toy_norm": ["all", "none"],
     },
+    "checkpoints": {"checkpoints_family": ["vae", "ddpm", "judge"]},
     "siblings": {
         "siblings_method": ["byol", "barlow_twins", "vicreg", "dssl"],
         "siblings_question": ["5c", "6", "7", "8"],
@@ -404,3 +408,23 @@ def test_the_golden_output_is_recomputed(open_page):
     at = open_page("checkpoints", checkpoints_bundle=NAME)
     at.button(key=f"checkpoints_golden_{NAME}").click().run()
     assert ["Largest deviation" in success.value for success in at.success] == [True]
+
+
+def test_how_it_works_is_open_on_the_first_visit_to_a_page(open_page):
+    def opened(at):
+        return {box.proto.expanded for box in at.expander if box.label == "How it works"}
+
+    at = open_page("denoising")
+    state = at.session_state
+    state["stays"] = ("denoising", frozenset())
+    assert opened(checked(at.run())) == {True}
+    state["stays"] = ("denoising", frozenset({"denoising", "home"}))
+    assert opened(checked(at.run())) == {False}
+
+
+def test_a_page_that_is_left_is_no_first_visit_any_more(monkeypatch):
+    state = {}
+    monkeypatch.setattr(st, "session_state", state)
+    for page, before in (("a", set()), ("a", set()), ("b", {"a"}), ("a", {"a", "b"})):
+        text.turned_to(page)
+        assert state[text.STAYS] == (page, frozenset(before))
