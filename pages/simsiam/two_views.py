@@ -16,7 +16,7 @@ from core.simsiam.neighbours import nearer
 from core.simsiam.run_record import RunRecord
 from core.simsiam.simsiam import SimSiam
 from core.simsiam.views import HARDER, STANDARD, Views, apply, stages
-from pages.browser import film
+from pages.browser import cosine, film
 from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library, picking
 from pages.shared.colours import BLUE, VERMILION
@@ -285,6 +285,19 @@ def at_work(pair: Pair, picked: Picked, others: Pictures, seed: int) -> None:
     chosen.pin("views", SETTINGS)
 
 
+def cosine_to_feel() -> None:
+    """Two arrows to drag, and their cosine."""
+    st.subheader(_("What does a cosine measure?"), anchor=False)
+    st.markdown(
+        _(
+            "A network turns a view into a long list of numbers; think of it as an arrow. **The cosine says "
+            "how far two arrows point the same way**, whatever their lengths: 1 for the same direction, 0 for "
+            "a right angle, −1 for opposite directions. Drag the tips."
+        )
+    )
+    cosine.show("views_cosine")
+
+
 def show() -> None:
     above = st.container()
     left, right = st.columns([4, 1], gap="small", vertical_alignment="top")
@@ -300,6 +313,7 @@ def show() -> None:
         st.info(_("Choose a picture to start from."))
     else:
         st.fragment(at_work)(pair, picked, other_pictures(picked, pair.chosen), seed)
+    cosine_to_feel()
     runs.what_they_are(pair.both)
 
 
