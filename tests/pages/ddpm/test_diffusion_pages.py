@@ -9,13 +9,14 @@ import torch
 
 from core.bundles.manifest import register
 from core.ddpm.explorer import SamplerSettings
-from core.ddpm.feature_views import component_colours, grey_grid, strength
 from core.ddpm.schedule import NoiseSchedule
 from core.families import open_bundle, read_manifest
 from core.pictures.house_number import HouseNumber, draw
 from core.resumable import Resumable
 from pages.browser import networks
 from pages.ddpm import ddpm_lengths
+from pages.ddpm.denoising import endings
+from pages.ddpm.parts import example
 from pages.shared import library, live, loaders
 from tests.pages.drawn import charts
 from tests.pages.opening import bytes_at, components, frames, moved, source_of
@@ -117,7 +118,7 @@ def test_long_ways_wait_for_the_click(open_page):
 
 def test_a_stopped_way_goes_on_to_the_same_pictures(open_page):
     way, seeds = SamplerSettings("ddim", 100), (0, 1, 2, 3)
-    at = open_page("denoising", denoise_steps="100")
+    at = open_page("denoising", denoise_steps="100", denoise_noise="own")
     explorer = loaders.ddpm(NAME)
     work = Resumable(explorer.denoise_steps(way, seeds))
     for path in work.advance():
@@ -137,7 +138,7 @@ def test_a_stopped_way_goes_on_to_the_same_pictures(open_page):
 
 
 def test_the_film_is_the_way_that_was_gone(open_page):
-    at = open_page("denoising", denoise_t="1000")
+    at = open_page("denoising", denoise_t="1000", denoise_noise="own")
     assert at.session_state["denoise_t"] == 1000
     explorer = loaders.ddpm(NAME)
     whole = explorer.denoise(SamplerSettings("ddim", 20), range(4))
@@ -151,6 +152,120 @@ def test_the_film_is_the_way_that_was_gone(open_page):
             shown = frames(at, "denoise_film", alt)
             np.testing.assert_array_equal(shown, wanted[:, which - 1])
     np.testing.assert_array_equal(whole.x_t[-1], whole.x0_hat[-1])  # the clean end
+    shown = frames(at, "denoise_film", "Where the step from level {t} ends")
+    np.testing.assert_array_equal(shown, whole.x_t[1:, 3])  # every step is kept
+    terms = components(at)["denoise_film"]["rows"][1]["cells"]
+    assert [cell["sign"] for cell in terms] == ["", "−", "="]
+    first = whole.moves[0]
+    assert terms[0]["label"][0] == f"{first.of_x_t:,.3f} · xₜ"
+    assert terms[1]["label"][0] == f"{first.of_eps:,.3f} · predicted noise"
+    assert terms[0]["label"][-1] == ""  # no step begins at the end
+
+
+@pytest.mark.parametrize(
+    ("link", "term"),
+    [
+        ({"denoise_eta": "1.0"}, "The fresh noise that is added at level {t}"),
+        ({"denoise_sampler": "dpm"}, "The correction from the step before at level {t}"),
+    ],
+)
+def test_what_a_sampler_adds_is_a_term_of_its_step(open_page, link, term):
+    at = open_page("denoising", denoise_noise="own", denoise_count="1", denoise_seed="3", **link)
+    sampler = link.get("denoise_sampler", "ddim")
+    way = SamplerSettings(sampler, 20, eta=float(link.get("denoise_eta", 0)))
+    whole = loaders.ddpm(NAME).denoise(way, [3])
+    shown = frames(at, "denoise_film", term)
+    wanted = np.stack([move.added[0] for move in whole.moves])
+    np.testing.assert_array_equal(shown[: len(wanted)], wanted)
+
+
+def test_noise_that_becomes_a_digit_is_that_of_the_chosen_seed(open_page):
+    bundle = library.bundle(NAME)
+    stored = bundle.metrics["way"]
+    chosen = endings(bundle)
+    assert chosen  # or the test shows nothing
+    surest = max(
+        (sure, digit)
+        for place, (sure, digit) in enumerate(
+            zip(stored["confidence"], stored["digit"], strict=True)
+        )
+        if digit == place
+    )[1]
+    assert next(iter(chosen)) == str(surest)
+    at = open_page("denoising")
+    seed = stored["seeds"][surest]
+    assert said(at, f"seeds: {seed} ·")
+    whole = loaders.ddpm(NAME).denoise(SamplerSettings("ddim", 20), [seed])
+    shown = frames(at, "denoise_film", "The noisy picture at level {t}")
+    np.testing.assert_array_equal(shown, whole.x_t[:, 0])
+    assert said(at, f"of the first {stored['of']}")
+    linked = open_page("denoising", denoise_seed="5")
+    assert said(linked, "seeds: 5 – 8")  # a link with a seed asks for that one
+    assert not said(linked, "These seeds are **chosen**")
+
+
+def test_a_bundle_without_chosen_seeds_begins_with_any(open_page, monkeypatch):
+    monkeypatch.delitem(library.bundle(NAME).metrics, "way")
+    at = open_page("denoising")
+    assert not at.exception
+    assert said(at, "seeds: 0 – 3")
+
+
+def test_a_result_stays_while_settings_change(open_page):
+    at = open_page("denoising", denoise_noise="own", denoise_count="4")
+    before = components(at)["denoise_film"]
+    at.slider(key="denoise_steps").set_value(100).run()
+    assert not at.exception
+    assert said(at, "You have changed the settings")
+    assert components(at)["denoise_film"]["rows"][0] == before["rows"][0]
+    at.button(key="denoise_go").click().run()
+    assert not said(at, "You have changed the settings")
+    assert said(at, "DDIM, 100 steps")
+
+
+# ---------------------------------------------------------------- one training example
+
+
+def test_an_example_is_what_the_network_guesses(open_page):
+    at = open_page("ddpm_training", ddpm_example_of="drawn", ddpm_example_seed="7")
+    explorer = loaders.ddpm(NAME)
+    digit, _words = example.drawn_digit(7)
+    drawn = explorer.draw_level(7) + 1
+    assert at.session_state["ddpm_example_t"] == drawn
+    stops = components(at)["ddpm_example_t_hand"]["stops"]
+    looks = explorer.predict(digit, [stop - 1 for stop in stops], 7)
+    for alt, part in (
+        ("The noisy picture of the example at level {t}", "x_t"),
+        ("The noise that the network guesses at level {t}", "eps_hat"),
+        ("Noise less guess at level {t}: grey where the guess is right", "off"),
+    ):
+        shown = frames(at, "ddpm_example_film", alt)
+        np.testing.assert_array_equal(shown, [getattr(look, part) for look in looks])
+    rows = components(at)["ddpm_example_film"]["rows"]
+    assert rows[1]["cells"][2]["label"] == [f"loss {look.loss:.4f}" for look in looks]
+    now = looks[stops.index(drawn)]
+    assert said(at, f"here **{now.loss:.4f}**")
+
+
+def test_to_draw_again_draws_picture_noise_and_level(open_page):
+    at = open_page("ddpm_training", ddpm_example_of="drawn")
+    before = components(at)["ddpm_example_film"]
+    moved(at, "ddpm_example_t", components(at)["ddpm_example_t_hand"]["stops"][0])
+    at.button(key="ddpm_example_seed_draw").click().run()
+    assert not at.exception
+    seed = at.session_state["ddpm_example_seed"]
+    assert at.session_state["ddpm_example_t"] == loaders.ddpm(NAME).draw_level(seed) + 1
+    assert components(at)["ddpm_example_film"] != before
+
+
+def test_an_example_is_a_test_digit_where_those_are_at_hand(open_page, monkeypatch, svhn_folder):
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
+    at = open_page("ddpm_training", ddpm_example_seed="3")
+    count = loaders.picture_count("svhn", "test")
+    row = int(np.random.default_rng(3).integers(count))
+    (wanted,) = loaders.some_pictures("svhn", "test", [row]).pictures
+    shown = frames(at, "ddpm_example_film", "The clean picture of the example")
+    np.testing.assert_array_equal(shown[0], wanted)
 
 
 def test_the_browser_is_given_all_that_it_takes_to_go_the_way(open_page, monkeypatch):
@@ -319,67 +434,6 @@ def test_the_table_follows_when_the_timeline_is_let_go(open_page):
     table = at.dataframe[0].value
     for T, t in zip(table["T"], table["t"], strict=True):
         assert int(t) - 1 == loaders.ddpm(f"ddpm-svhn-{T}").schedule.nearest_t(-3)
-
-
-# ---------------------------------------------------------------- inside the U-Net
-
-
-def test_segments_need_a_layer_and_a_level(open_page):
-    at = open_page("inside_the_unet")
-    before = source(at, "Segments by k-means on activations")
-    at.multiselect(key="inside_layers").set_value(["down 16"]).run()
-    assert source(at, "Segments by k-means on activations") != before
-    at.multiselect(key="inside_levels").set_value([]).run()
-    assert not at.exception
-    assert said(at, "at least one layer")
-
-
-def test_every_layer_can_be_looked_at(open_page):
-    seen = set()
-    for layer in loaders.ddpm(NAME).layers:
-        at = open_page("inside_the_unet", inside_layer=layer)
-        (channels,) = components(at)["inside_film"]["rows"][-1]["cells"]
-        assert channels["label"].startswith(f"{layer}, channels 1 – ")
-        seen.add(frames(at, "inside_film", channels["alt"]).tobytes())
-    assert len(seen) == len(loaders.ddpm(NAME).layers)
-
-
-def test_what_moves_with_t_is_what_the_network_holds_there(open_page):
-    explorer = loaders.ddpm(NAME)
-    at = open_page("inside_the_unet", inside_t="250")
-    control, told = (components(at)[key] for key in ("inside_t_hand", "inside_film"))
-    assert (control["value"], at.session_state["inside_t"]) == (250, 250)
-    levels = [stop - 1 for stop in control["stops"]]
-    looks = explorer.predict(PICTURE, levels, 0)
-    shown, _shares = component_colours(explorer.features(PICTURE, levels, 0), "cell")
-    wanted = [
-        np.stack([look.x_t for look in looks]),
-        np.stack([look.x0_hat for look in looks]),
-        *(shown[layer] for layer in explorer.layers),
-    ]
-    cells = [*told["rows"][0]["cells"], *told["rows"][1]["cells"]]
-    for cell, pictures in zip(cells, wanted, strict=True):
-        np.testing.assert_array_equal(frames(at, "inside_film", cell["alt"]), pictures)
-    moved(at, "inside_t", 500)
-    assert at.query_params["inside_t"] == "500"
-    assert said(at, "t: 500")
-    assert components(at)["inside_film"] == told  # all of it was there before
-
-
-def test_a_t_at_which_the_timeline_does_not_stop_gives_way(open_page):
-    at = open_page("inside_the_unet", inside_t="123")
-    assert components(at)["inside_t_hand"]["value"] == 150
-    assert at.session_state["links"].refused["inside_t"].wanted == "123"
-
-
-def test_the_view_is_that_of_the_pictures_that_move(open_page):
-    at = open_page("inside_the_unet", inside_view="strength", inside_scope="layer")
-    levels = [stop - 1 for stop in components(at)["inside_t_hand"]["stops"]]
-    activations = loaders.ddpm(NAME).features(PICTURE, levels, 0)
-    stem = components(at)["inside_film"]["rows"][1]["cells"][0]
-    np.testing.assert_array_equal(
-        frames(at, "inside_film", stem["alt"]), grey_grid(strength(activations), "layer")["stem"]
-    )
 
 
 # ---------------------------------------------------------------- training
