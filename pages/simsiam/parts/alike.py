@@ -19,7 +19,7 @@ from core.simsiam.views import Views
 from pages.browser import curves, film
 from pages.browser.curves import Axis, Level, Series
 from pages.shared import controls, figures, live
-from pages.shared.colours import AMBER, BLUE, GREY, LABEL
+from pages.shared.colours import AMBER, BLUE, GREY
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
 from pages.shared.text import N_, _, number, percent
@@ -327,7 +327,7 @@ def drawn_bars(
         "symmetric": False,
         "array": values[:, 1:].max(axis=1) - mean,
         "arrayminus": mean - values[:, 1:].min(axis=1),
-        "color": LABEL,
+        "color": GREY,
     }
     for name, height, colour, whiskers in (
         (_("the two views"), values[:, 0], SAME, None),
