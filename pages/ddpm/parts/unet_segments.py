@@ -298,8 +298,8 @@ def read_out_verdict(found: ReadOut) -> str:
     """What the labelled pixels were good for, as far as the overlaps say so."""
     words = _(
         "Above each digit: how far what is seen overlaps with the drawn digit (intersection over union), from "
-        "activations and from colours; on average {activations} and {colours}. The digits, their colours "
-        "and the shadow on them are new to both classifiers."
+        "activations and from colours; on average {activations} and {colours}. These digits and these pairs "
+        "of colours are new to both classifiers."
     ).format(activations=percent(found.mean("activations")), colours=percent(found.mean("colours")))
     gain = found.mean("activations") - found.mean("colours")
     if gain >= CLEARLY:
