@@ -283,14 +283,19 @@ def desk(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
             "which each run has of its own; the scale is one for all runs and epochs."
         ).format(layer=layer)
     )
-    if len({int(record.updates[epoch]) for record in records}) > 1:
-        counts = [number(record.updates[epoch], 0) for record in records]
-        st.markdown(
-            _(
-                "**Equal epochs are not equal updates here.** After epoch {epoch} the weights were "
-                "updated {counts} times ({runs})."
-            ).format(epoch=epoch, counts=" / ".join(counts), runs=names(records))
-        )
+    if told := updates_in_words(records, epoch):
+        st.markdown(told)
+
+
+def updates_in_words(records: Sequence[RunRecord], epoch: int) -> str:
+    """How often each run had updated its weights; nothing where they did so equally often."""
+    counts = [number(record.updates[epoch], 0) for record in records]
+    if len(set(counts)) < 2:
+        return ""
+    return _(
+        "**Equal epochs are not equal updates here.** After epoch {epoch} the weights were "
+        "updated {counts} times ({runs})."
+    ).format(epoch=epoch, counts=" / ".join(counts), runs=names(records))
 
 
 def epochs(found: Mapping[str, RunRecord], records: Sequence[RunRecord], layer: Layer) -> None:

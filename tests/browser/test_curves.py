@@ -12,6 +12,7 @@ from core.families import read_manifest
 from core.simsiam.run_record import read_run
 from pages.browser import serving
 from pages.shared.text import in_language
+from pages.simsiam.parts.run_charts import FEW
 from tests.browser.conftest import NARROW, ROOT
 from tests.browser.test_in_a_browser import about, go, ready
 
@@ -39,6 +40,7 @@ def control(tab, label=LABEL):
 
 def opened(tab, **query):
     go(tab, "collapse", **query)
+    tab.locator(".st-key-collapse_more summary").click()
     chart(tab, "collapse_uniformity").locator(".dot").first.wait_for()
     chart(tab, "collapse_plane_2").locator("path.points").last.wait_for()
     return control(tab, in_language(LABEL, query.get("lang", "en")))
@@ -73,7 +75,12 @@ def shown(tab):
         key: chart(tab, key)
         .locator("svg.plot path:not(.ghost)")
         .evaluate_all("(all) => all.map((one) => one.getAttribute('d'))")
-        for key in ("collapse_spectrum", "collapse_plane_1", "collapse_plane_2")
+        for key in (
+            "collapse_spectrum",
+            "collapse_clouds",
+            "collapse_plane_1",
+            "collapse_plane_2",
+        )
     }
     return words, paths
 
@@ -112,6 +119,8 @@ def test_the_charts_follow_the_hand_and_the_server_hears_of_it_on_release(tab, r
         spectrum = first.spectra["z"][epoch]
         singular = np.stack([np.arange(1, 257), np.log10(spectrum)], 1)[spectrum > 0]
         lie_alike(pen_downs(paths["collapse_spectrum"][0]), singular)
+        cloud, _dot = map(pen_downs, paths["collapse_clouds"])
+        lie_alike(cloud, first.maps["z"][epoch][:FEW])
         for c, path in enumerate(paths["collapse_plane_1"]):
             lie_alike(pen_downs(path), first.maps["z"][epoch][first.labels == c])
     last, words, paths = seen[-1]
@@ -131,7 +140,7 @@ def test_the_charts_follow_the_hand_and_the_server_hears_of_it_on_release(tab, r
     tab.wait_for_selector("h1:has-text('Likelihood')")
     ready(tab)
     tab.get_by_role("link", name="Collapse", exact=True).first.click()
-    chart(tab, "collapse_uniformity").locator(".dot").first.wait_for()
+    chart(tab, "collapse_knn").locator(".dot").first.wait_for()
     assert value(control(tab)) == epoch
 
 

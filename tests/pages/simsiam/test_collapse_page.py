@@ -15,6 +15,7 @@ from core.simsiam.byol import BYOLConfig
 from core.simsiam.run_record import read_run
 from pages.shared import site
 from pages.shared.text import in_language
+from pages.simsiam import collapse
 from pages.simsiam.parts import dim_and_batch, run_charts, runs, verdicts
 from tests import library
 from tests.narrow import without_onednn
@@ -481,6 +482,14 @@ def test_updates_that_were_not_counted_are_whole_batches(records):
     pictures = record.bundle.config["data"]["pictures"]
     assert of_old.updates.tolist() == [e * (pictures // 16) for e in range(EPOCHS + 1)]
     assert counted.tolist() == of_old.updates.tolist()
+
+
+def test_updates_are_named_where_they_differ(batches):
+    usual, large = batches
+    told = collapse.updates_in_words([large, usual], 2)
+    assert "24 / 60 times (batch of 4096; SimSiam (baseline))" in told
+    assert collapse.updates_in_words([usual, usual], 2) == ""
+    assert collapse.updates_in_words([large, usual], 0) == ""
 
 
 def test_a_batch_is_compared_at_equal_epochs_and_at_equal_updates(batches):
