@@ -4,7 +4,7 @@ import { DEGREE, arrow, polar, wayTo, words } from "./arrows.js";
 import { drawn, element } from "./elements.js";
 import { writer } from "./numbers.js";
 
-const [SIZE, UNIT] = [320, 80]; // of the picture, and of length 1 in it
+const [SIZE, UNIT] = [340, 75]; // of the picture, and of length 1 in it
 const [SHORTEST, LONGEST, STEP] = [0.4, 1.8, 0.05];
 const [PULL, REST] = [50, 300]; // pixels of a pull of 1; milliseconds after a key until the server is told
 const round = (value, step) => Math.round(value / step) * step;
@@ -60,7 +60,7 @@ export const open = (root) => {
       const [right, down] = polar(one.angle * DEGREE, one.length * UNIT);
       one.line.setAttribute("d", arrow([0, 0], [right, down]));
       one.handle.setAttribute("transform", `translate(${right} ${down})`);
-      const away = polar(one.angle * DEGREE, one.length * UNIT + 24);
+      const away = polar(one.angle * DEGREE, one.length * UNIT + 32);
       one.label.setAttribute("x", away[0]);
       one.label.setAttribute("y", away[1]);
       // -dD/dp = (u(z) - cos u(p)) / |p|: at right angles to p, of length sin / |p|

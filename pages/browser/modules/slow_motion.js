@@ -207,7 +207,7 @@ export const open = (root) => {
         element("h4", { textContent: panel.title }),
         panel.svg,
         row(data.words.spread, element("span", { className: "bar" }, panel.bar), panel.said.spread),
-        row("cos(p₁, z₂)", panel.said.cosine),
+        row(panel.predictor ? "cos(p₁, z₂)" : "cos(z₁, z₂)", panel.said.cosine),
         row(data.words.towards, panel.said.towards)
       );
     }

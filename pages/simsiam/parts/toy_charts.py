@@ -27,7 +27,9 @@ STEP = "toy_step"
 """The key of the timeline."""
 SIDES = (N_("SimSiam"), N_("Your switches"))
 SQUARE = 340
-"""Pixels of the width of a cloud, and of its height."""
+"""Pixels of the width of a cloud, and of its height, where there is room."""
+LEAST = 200
+"""Pixels that are kept free for a cloud before its numbers are here: as high as it is on a phone."""
 DIRECTIONS = (
     N_("1st direction"),
     N_("2nd direction"),
@@ -96,6 +98,7 @@ def cloud(run: Run, side: str, limit: float, key: str) -> None:
         now=_step_now(),
         along=False,
         square=True,
+        height=LEAST,
     )
 
 

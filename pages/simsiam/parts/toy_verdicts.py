@@ -76,7 +76,10 @@ class Seeds:
     plain: tuple[State, ...]
     own: tuple[State, ...]
     seconds: float
-    total: int = 2 * len(SEEDS)
+
+    @property
+    def total(self) -> int:
+        return 2 * len(SEEDS)
 
     @property
     def done(self) -> int:

@@ -303,7 +303,6 @@ def test_a_cloud_in_training_is_drawn_where_it_will_stand():
 
 def test_seeds_are_trained_on_a_click_and_once_for_all_visitors(open_page, monkeypatch):
     monkeypatch.setattr(toy_verdicts, "SEEDS", range(2))
-    monkeypatch.setattr(toy_verdicts.Seeds, "total", 4)
     short = {"toy_steps": "100"}
     at = open_page(PAGE, **short)
     assert not said(at, " of 2 ")
