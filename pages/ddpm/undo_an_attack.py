@@ -109,27 +109,29 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
         )
         fooled = judge.judge(attacked[None])
         names = judge.class_names
-        with st.container(width=figures.ROW):
-            figures.pairs(
-                [
-                    (
-                        one.picture,
-                        answer(names, clean.digit[0], clean.confidence[0]),
-                        _("The picture"),
-                    ),
-                    (
-                        louder(one.picture, attacked),
-                        _("the change, {times} times as strong").format(times=LOUDER),
-                        _("The change that the attack makes"),
-                    ),
-                    (
-                        attacked,
-                        answer(names, fooled.digit[0], fooled.confidence[0]),
-                        _("The attacked picture"),
-                    ),
-                ],
-                across=3,
-            )
+        wanted = [max(0, round(share * explorer.T) - 1) for share in SHARES]
+        stops = [int(level) + 1 for level in explorer.snapped(WAY, wanted)]
+        timeline("t′", stops, "purify_t", default=stops[len(stops) // 2])
+        cells = [
+            film.Cell(
+                film.still(one.picture),
+                answer(names, clean.digit[0], clean.confidence[0]),
+                _("The picture"),
+            ),
+            film.Cell(
+                film.still(louder(one.picture, attacked)),
+                _("the change, {times} times as strong").format(times=LOUDER),
+                _("The change that the attack makes"),
+                sign="+",
+            ),
+            film.Cell(
+                film.still(attacked),
+                answer(names, fooled.digit[0], fooled.confidence[0]),
+                _("The attacked picture"),
+                sign="=",
+            ),
+        ]
+        film.show("attack_film", "purify_t", [film.Row(cells, widest=figures.ROW)])
         settings = {
             _("picture"): one.words,
             _("attack"): f"{ATTACKS[kind]} {levels}/255",
@@ -151,7 +153,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
                     digit=names[label]
                 )
             )
-        purified(explorer, judge, one, attacked, label, seed, settings)
+        purified(explorer, judge, attacked, label, seed, stops, settings)
 
 
 def answer(names: tuple[str, ...], digit: int, p: float) -> str:
@@ -161,14 +163,14 @@ def answer(names: tuple[str, ...], digit: int, p: float) -> str:
 def purified(
     explorer: DDPMExplorer,
     judge: JudgeExplorer,
-    one: Picked,
     attacked: Pictures,
     label: int,
     seed: int,
+    stops: list[int],
     settings: dict[str, object],
 ) -> None:
     """The attacked picture noised to rising levels and denoised, and what the judge says of it."""
-    wanted = [max(0, round(share * explorer.T) - 1) for share in SHARES]
+    wanted = [level - 1 for level in stops]
     back = loaders.restored(explorer.bundle.name, WAY, attacked[None], wanted, DRAWS, seed)
     seen = judge.judge(back.now[0])  # (L, D)
     t = back.t + 1
@@ -185,9 +187,7 @@ def denoised(
     judge: JudgeExplorer, back: Restoration, seen: Verdicts, label: int, provenance: Provenance
 ) -> None:
     """What comes back from t', draw by draw, under the hand."""
-    stops = [int(level) + 1 for level in back.t]
     sources = film.several(np.moveaxis(back.now[0], 1, 0))
-    timeline("t′", stops, "purify_t", default=stops[len(stops) // 2])
     cells = [
         film.Cell(
             source,
@@ -201,7 +201,8 @@ def denoised(
         )
         for draw, source in enumerate(sources)
     ]
-    film.show("purify_film", "purify_t", [film.Row(cells, widest=figures.ROW)])
+    words = _("What came back, draw by draw")
+    film.show("purify_film", "purify_t", [film.Row(cells, words=words, widest=figures.ROW)])
     figures.about(
         provenance,
         "purified",

@@ -36,12 +36,11 @@ Tile = tuple[Pictures, str, str]
 """A 32 x 32 picture, its caption, its alt text."""
 
 
-def pairs(tiles: Sequence[Tile], *, across: int = 2) -> None:
-    """Pictures two by two, or so many ``across``, as large as there is room, enlarged without smoothing."""
-    for index in range(0, len(tiles), across):
-        columns = st.columns(across, gap="small", wrap=False)
-        row_ = tiles[index : index + across]
-        for column, (pixels, caption_, alt) in zip(columns, row_, strict=False):
+def pairs(tiles: Sequence[Tile]) -> None:
+    """Pictures two by two as large as there is room, enlarged without smoothing."""
+    for index in range(0, len(tiles), 2):
+        columns = st.columns(2, gap="small", wrap=False)
+        for column, (pixels, caption_, alt) in zip(columns, tiles[index : index + 2], strict=False):
             large = enlarge(pixels, LARGE // pixels.shape[0])
             column.image(large, caption=caption_, alt=alt, width="stretch", output_format="PNG")
 

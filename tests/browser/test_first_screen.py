@@ -15,7 +15,20 @@ FIRST = {
     "interpolation": (".st-key-interpolation_film", ".st-key-interpolation_w_hand"),
     "latent-profiles": (".st-key-profiles_one", ".st-key-profiles_class"),
     "likelihood": ("img[alt^='The picture, what the VAE']", "summary:has-text('Another picture')"),
+    "two-views": (".st-key-views_film", ".st-key-views_strength_hand"),
+    "neighbours": (".near .tiles", "summary:has-text('Another picture')"),
     "vae-training": (".st-key-training_epoch_film", ".st-key-training_epoch_hand"),
+    "adding-noise": (".st-key-noise_film .row", ".st-key-noise_t_hand"),
+    "denoising": (".st-key-denoise_film .row", ".st-key-denoise_t_hand"),
+    "t-star": (".st-key-tstar_film .row", ".st-key-tstar_t_hand"),
+    "undo-an-attack": (".st-key-attack_film", ".st-key-purify_levels"),
+    "vae-and-ddpm": ("img[alt='Samples of VAE']", "button:has-text('Models, sampler, seed')"),
+    "ddpm-lengths": (".st-key-lengths_columns", ".st-key-lengths_sampler"),
+    "ddpm-training": (".st-key-ddpm_example_film", ".st-key-ddpm_example_t_hand"),
+    "checkpoints": (
+        ".st-key-checkpoints_card_vae-svhn img",
+        ".st-key-checkpoints_more_vae-svhn",
+    ),
 }
 
 SEEN = """(element) => {
