@@ -146,6 +146,17 @@ def of_ddpm(manifest: Manifest) -> str:
     return table(head.split(", "), rows)
 
 
+def of_layer_probe(manifest: Manifest) -> str:
+    """From which layer, at which level, a linear classifier reads the digit."""
+    found = manifest.open("ddpm-svhn-1000").metrics["layer_probe"]
+    rows = [
+        [f"`{layer}`", *(f"{share:.1%}" for share in shares)]
+        for layer, shares in found["accuracy"].items()
+    ]
+    head = f"layer, a linear classifier on {found['parts']} × {found['parts']} averages"
+    return table([head, *(f"t = {t}" for t in found["t"])], rows)
+
+
 def of_judged(manifest: Manifest) -> str:
     """What the judge says of samples, and of real digits."""
 
@@ -366,6 +377,7 @@ TABLES: dict[str, Callable[[Manifest], str]] = {
     "vae": of_vae,
     "readouts": of_readouts,
     "ddpm": of_ddpm,
+    "layers": of_layer_probe,
     "judge": of_judge,
     "judged": of_judged,
     "t-star": of_t_star,

@@ -76,16 +76,20 @@ def epochs_of(training: dict) -> list[int]:
 def length_in_words(config: dict, history: list[dict]) -> str:
     """For a model card: how long it was trained on what machine, and what it began with."""
     minutes = history[-1]["seconds_total"] / 60 if history else 0.0
-    own = f"{_epochs(len(history))} in {minutes:.0f} minutes on {config['training']['device']}."
+    own = f"{_epochs(len(history))} in {_minutes(minutes)} on {config['training']['device']}."
     before = config["training"].get("ancestors", ())
     if not before:
         return own
     steps = ", then from ".join(
         f"{one['name']} ({one['title']}, {one['digest']}: {_epochs(one['epochs'])} in "
-        f"{one['minutes']:.0f} minutes; trained on {one['data']})"
+        f"{_minutes(one['minutes'])}; trained on {one['data']})"
         for one in before
     )
     return f"Went on from {steps}, then {own}"
+
+
+def _minutes(count: float) -> str:
+    return f"{count:.0f} minute{'' if round(count) == 1 else 's'}"
 
 
 def _epochs(count: int) -> str:
