@@ -130,9 +130,11 @@ def strip(own: ToyConfig) -> None:
     )
     place = st.empty()
     begin = lambda: over_seeds(own)  # noqa: E731
-    shown = live.answer(own, begin, "toy_seeds", place, lambda now: ends(now, own), wanted=wanted)
+    shown = live.answer(
+        own, begin, "toy_seeds", place, lambda now: ends(now, own, "live"), wanted=wanted
+    )
     if shown is not None and shown.finished:
-        ends(shown, own)
+        ends(shown, own, "all")
         rows = [
             {
                 "run": side,
@@ -152,12 +154,15 @@ def strip(own: ToyConfig) -> None:
         figures.about(source, "toy_seeds", rows=lambda: rows)
 
 
-def ends(now: Seeds, own: ToyConfig) -> None:
-    """The last cloud of every run that is at its end, small, and how many came to which end."""
+def ends(now: Seeds, own: ToyConfig, name: str) -> None:
+    """The last cloud of every run that is at its end, small, and how many came to which end.
+
+    ``name``: of the figure, which may be shown on the way and at the end in one run of the page.
+    """
     names = [f"**{_(side)}:** " for side in SIDES]
-    for name, states in zip(names, (now.plain, now.own), strict=True):
+    for side, states in zip(names, (now.plain, now.own), strict=True):
         if states:
-            st.markdown(name + counted(states, own.dim) + ".")
+            st.markdown(side + counted(states, own.dim) + ".")
     count = len(SEEDS)
     figure = make_subplots(rows=2, cols=count, horizontal_spacing=0.01, vertical_spacing=0.04)
     for row, states in enumerate((now.plain, now.own), start=1):
@@ -172,7 +177,7 @@ def ends(now: Seeds, own: ToyConfig) -> None:
     figure.update_layout(height=230, margin={"l": 0, "r": 0, "t": 4, "b": 0})
     st.plotly_chart(
         figure,
-        key=f"toy_seeds_{now.done}",
+        key=f"toy_seeds_{name}_{now.done}",
         alt=_("z at the end from every seed: SimSiam above, your switches below"),
         config={"displayModeBar": False},
     )
