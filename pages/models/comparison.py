@@ -261,7 +261,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
         Quantity(
             "sure",
             N_("certain"),
-            N_("Test digits of which it is 90% certain or more"),
+            N_("Test digits that it is certain of (p of 0.9 or more)"),
             75,
             tenths,
             measured("test.sure"),

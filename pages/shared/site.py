@@ -224,7 +224,7 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
             "3.1",
             N_("**forward**, with the gradient stopped"),
             COLLAPSE_LIVE,
-            {"toy_stopgrad": "false"},
+            {"toy_view": "step"},
         ),
         Item("3.2", N_("**Cosine similarity** of two views"), TWO_VIEWS, {"views_layer": "z"}),
         Item("3.3", N_("**loss**: symmetric, from -1 to 1"), COLLAPSE, {"collapse_layer": "z"}),

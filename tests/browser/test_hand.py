@@ -92,8 +92,7 @@ def test_noise_is_added_as_core_adds_it(tab):
             off = np.abs(shown[words].astype(int) - picture.astype(int))
             assert off.max() <= 1, words
         (difference,) = (shown[words] for words in shown if words.startswith("The difference"))
-        assert np.ptp(difference) == 0  # of 256 levels
-        assert abs(int(difference[0, 0, 0]) - 127.5) < 1
+        assert np.abs(difference - 127.5).max() < 1  # zero lies between two levels
         jumped = tab.locator(f".strip img[alt^='The picture with noise of level {1000}']").first
         jumped.wait_for()
 

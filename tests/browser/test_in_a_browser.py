@@ -200,7 +200,7 @@ def test_a_sweep_runs_live_stops_and_goes_on(tab):
 def test_an_attack_is_undone_by_a_link(tab):
     go(tab, "t-star", tstar_view="Undo an attack", purify_levels=12, purify_attack="FGSM")
     tab.wait_for_url("**/undo-an-attack?*")  # where the view of this link is now
-    tab.get_by_role("img", name="The attacked picture").wait_for()
+    tab.get_by_role("img", name="The attacked picture", exact=True).wait_for()
     about(tab)
     tab.wait_for_selector("text=attack: FGSM 12/255")
     tab.keyboard.press("Escape")

@@ -174,6 +174,7 @@ CHOICES = {
     "two_views": {"views_layer": ["h"]},
     "collapse": {"collapse_layer": ["h"]},
     "collapse_live": {
+        "toy_view": ["step"],
         "toy_predictor": ["linear", "identity", "fixed"],
         "toy_norm": ["all", "none"],
     },

@@ -30,7 +30,7 @@ from pages.ddpm.parts.unet_levels import (
 from pages.shared import controls, figures, library, loaders
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
-from pages.shared.picking import Picked
+from pages.shared.picking import INKS, WALLS, Picked
 from pages.shared.text import _, percent, plain_errors
 
 MOST_SEGMENTS = len(PALETTE)
@@ -39,8 +39,8 @@ ACROSS = 740
 CLEARLY = 0.05
 """Two ways of cutting out differ clearly where one agrees with the digit by so much more."""
 
-CREAM, BLACK, RED, YELLOW = "#f2efe6", "#1d2733", "#b3261e", "#e8b923"
-BLUE, BRICK, GREEN, STONE, SLATE = "#38588a", "#8a4b38", "#5c6b4a", "#d8d2c4", "#22262e"
+CREAM, BLACK, RED, YELLOW = INKS
+BLUE, BRICK, GREEN, STONE, SLATE = WALLS
 LEARNT_FROM = (
     ("1", CREAM, BLUE),
     ("2", BLACK, STONE),

@@ -300,7 +300,11 @@ def test_of_k_means_is_said_what_its_overlaps_say(layers, colours, words):
 
 @pytest.mark.parametrize(
     ("layers", "colours", "words"),
-    [(0.6, 0.3, "better than colours do"), (0.3, 0.6, "colours serve better"), (0.5, 0.5, "no better")],
+    [
+        (0.6, 0.3, "better than colours do"),
+        (0.3, 0.6, "colours serve better"),
+        (0.5, 0.5, "no better"),
+    ],
 )
 def test_of_labelled_pixels_is_said_what_their_overlaps_say(layers, colours, words):
     empty = np.zeros((1, 32, 32), bool)
