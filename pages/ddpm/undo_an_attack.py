@@ -137,55 +137,37 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
             _("attack"): f"{ATTACKS[kind]} {levels}/255",
             _("seed"): seed,
         }
-        tiles = np.stack([one.picture, louder(one.picture, attacked), attacked])
-        figures.about(
-            Provenance(judge.bundle, True, settings=settings),
-            "attacked",
-            png=lambda: figures.grid(tiles, len(tiles)),
-            rows=lambda: [
-                {"picture": name, "digit": int(seen.digit[0]), "p": float(seen.confidence[0])}
-                for name, seen in (("clean", clean), ("attacked", fooled))
-            ],
-        )
         if fooled.digit[0] == label:
             st.markdown(
                 _("The classifier still reads {digit}: try a larger change, or PGD.").format(
                     digit=names[label]
                 )
             )
-        purified(explorer, judge, attacked, label, seed, stops, settings)
+        back = loaders.restored(
+            explorer.bundle.name, WAY, attacked[None], [stop - 1 for stop in stops], DRAWS, seed
+        )
+        seen = judge.judge(back.now[0])  # (L, D)
+        way = _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
+        denoised(judge, back, seen, label)
+        provenance = Provenance(
+            explorer.bundle, True, back.seconds, settings | {_("sampler"): way}, [judge.bundle]
+        )
+        opened = figures.about(
+            provenance,
+            "purified",
+            png=lambda: figures.grid(back.now[0].reshape(-1, *back.now.shape[3:]), DRAWS),
+        )
+        tiles = np.stack([one.picture, louder(one.picture, attacked), attacked])
+        with opened:
+            figures.downloads("attacked", png=lambda: figures.grid(tiles, len(tiles)))
+        share_of_draws(judge, stops, seen, label, provenance)
 
 
 def answer(names: tuple[str, ...], digit: int, p: float) -> str:
     return _("read as {digit}, p = {p}").format(digit=names[digit], p=number(float(p), 2))
 
 
-def purified(
-    explorer: DDPMExplorer,
-    judge: JudgeExplorer,
-    attacked: Pictures,
-    label: int,
-    seed: int,
-    stops: list[int],
-    settings: dict[str, object],
-) -> None:
-    """The attacked picture noised to rising levels and denoised, and what the judge says of it."""
-    wanted = [level - 1 for level in stops]
-    back = loaders.restored(explorer.bundle.name, WAY, attacked[None], wanted, DRAWS, seed)
-    seen = judge.judge(back.now[0])  # (L, D)
-    t = back.t + 1
-    right = (seen.digit == label).mean(axis=1)
-    settings = settings | {
-        _("sampler"): _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
-    }
-    provenance = Provenance(explorer.bundle, True, back.seconds, settings)
-    denoised(judge, back, seen, label, provenance)
-    share_of_draws(judge, t, seen, right, label, provenance)
-
-
-def denoised(
-    judge: JudgeExplorer, back: Restoration, seen: Verdicts, label: int, provenance: Provenance
-) -> None:
+def denoised(judge: JudgeExplorer, back: Restoration, seen: Verdicts, label: int) -> None:
     """What comes back from t', draw by draw, under the hand."""
     sources = film.several(np.moveaxis(back.now[0], 1, 0))
     cells = [
@@ -203,22 +185,13 @@ def denoised(
     ]
     words = _("What came back, draw by draw")
     film.show("purify_film", "purify_t", [film.Row(cells, words=words, widest=figures.ROW)])
-    figures.about(
-        provenance,
-        "purified",
-        png=lambda: figures.grid(back.now[0].reshape(-1, *back.now.shape[3:]), DRAWS),
-    )
 
 
 def share_of_draws(
-    judge: JudgeExplorer,
-    t: np.ndarray,
-    seen: Verdicts,
-    right: np.ndarray,
-    label: int,
-    provenance: Provenance,
+    judge: JudgeExplorer, stops: list[int], seen: Verdicts, label: int, provenance: Provenance
 ) -> None:
     """How many draws are read as before the attack, by level."""
+    t, right = np.array(stops), (seen.digit == label).mean(axis=1)
     low, high = wilson(right, DRAWS)
     figure = go.Figure()
     interval = _("Wilson interval (90%)")

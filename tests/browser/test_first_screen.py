@@ -25,6 +25,7 @@ FIRST = {
     "vae-and-ddpm": ("img[alt='Samples of VAE']", "button:has-text('Models, sampler, seed')"),
     "ddpm-lengths": (".st-key-lengths_columns", ".st-key-lengths_sampler"),
     "ddpm-training": (".st-key-ddpm_example_film", ".st-key-ddpm_example_t_hand"),
+    "inside-the-unet": (".st-key-unet_probe", ".st-key-inside_t_hand"),
     "collapse": (".st-key-collapse_loss", ".st-key-collapse_epoch_hand"),
     "collapse-live": (".st-key-toy_cloud", ".st-key-toy_preset_no-stop"),
     "siblings": (".st-key-siblings_diagram", ".st-key-siblings_method"),
