@@ -20,7 +20,8 @@ from pages.shared.text import _, head, mechanism, plain_errors, sentence
 def opener() -> None:
     """A field for anyone's model on the Hub, as the last card."""
     with st.container(border=True, height="stretch", key="checkpoints_own"):
-        st.markdown(f":material/cloud_download: **{_('Your own model, or a teammate’s')}**")
+        words = _("Your own model, or a teammate's")
+        st.markdown(f":material/cloud_download: **{words}**")
         st.caption(
             _(
                 "Trained with this code and put on the Hub by `python -m train publish`? All pages of its "

@@ -115,7 +115,8 @@ def without_labels(
     chosen: Sequence[int],
 ) -> None:
     """k-means groups the places of one picture by activations, and by colours."""
-    st.markdown(f"**{_('Without a single label: k-means')}**")
+    words = _("Without a single label: k-means")
+    st.markdown(f"**{words}**")
     k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, 3, "inside_k")
     found = loaders.features(name, picked.picture, list(chosen), seed)
     map_, clusters = segments(found.value, layers, range(len(chosen)), k)
