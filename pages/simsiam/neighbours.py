@@ -249,7 +249,7 @@ def twelve(pair: networks.Pair, picked: Picked) -> list[Voter]:
     place = st.empty()
     if not networks.is_untrained_bank_ready(pair.chosen):
         with place.container(key="near_nearest"):
-            nearest.grid(picked, groups, names, [nearest.before(pair.chosen)])
+            nearest.grid(picked, groups, names, [nearest.before()])
     if (bank := networks.untrained_bank(pair.chosen)) is not None:
         voters.append(Voter(pair.chosen, bank))
         groups.append(nearest.group(voters[-1], picked))
@@ -301,7 +301,7 @@ def over_the_test_set(pair: networks.Pair) -> None:
         accuracy = record.figures["test_knn_accuracy"]
         lines.append((runs.name(record), float(accuracy[-1])))
     before = float(pair.chosen.figures["test_knn_accuracy"][0])
-    lines.append((nearest.before(pair.chosen), before))
+    lines.append((nearest.before(), before))
     said = "; ".join(
         _("{name}: **{share}**").format(name=name, share=percent(share)) for name, share in lines
     )

@@ -235,7 +235,7 @@ def kept_by_chance(explorer: DDPMExplorer) -> None:
     st.markdown(
         _(
             "**Kept by chance**: at t′ = {last} nothing is left of the picture (ᾱ is below {limit}), and yet "
-            "the judge gives {share} of the draws the answer that it gave to the original, and of "
+            "the classifier gives {share} of the draws the answer that it gave to the original, and of "
             "the draws of digit {digit} even {most}; guessing would be {guessed}. That raises the t\\* "
             "of that digit by this measure."
         ).format(

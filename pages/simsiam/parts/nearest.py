@@ -44,8 +44,9 @@ STYLE = """<style>
 </style>"""
 
 
-def before(record: RunRecord) -> str:
-    return _("{name}, before training").format(name=runs.name(record))
+def before() -> str:
+    """The name of the network before training: its column stands next to that of the same one after it."""
+    return _("Before training")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Voter:
 
     @property
     def title(self) -> str:
-        return runs.name(self.record) if self.bank is None else before(self.record)
+        return runs.name(self.record) if self.bank is None else before()
 
     @property
     def key(self) -> str:

@@ -256,7 +256,7 @@ def test_with_the_data_set_the_nearest_pictures_of_all_networks_are_shown(open_p
     wanted = {
         "SimSiam (baseline)": vote(k=12),
         "no stop-gradient": vote(OTHER_NAME, k=12),
-        "SimSiam (baseline), before training": before,
+        "Before training": before,
     }
     shown, pictures = groups(at), sent_pictures(at)
     assert list(shown) == list(pictures) == list(wanted)
@@ -281,7 +281,7 @@ def test_the_untrained_network_votes_with_its_own_features(open_page, with_data)
     assert at.metric[2].value == CLASSES[scores.argmax()]
     line = chart(at, 3)["data"][2]
     np.testing.assert_allclose(numbers(line["y"]), cosines[nearest], atol=1e-5)
-    cell = at.dataframe[0].value["SimSiam (baseline), before training"][4]  # k = 20
+    cell = at.dataframe[0].value["Before training"][4]  # k = 20
     assert cell == f"{CLASSES[scores.argmax()]}, {100 * scores.max():.0f}%"
 
 
@@ -329,7 +329,7 @@ def test_the_accuracy_over_the_test_set_stands_below(open_page):
         accuracy = loaders.run(name).figures["test_knn_accuracy"]
         assert f"**{100 * accuracy[-1]:.0f}%**" in words
     before = 100 * loaders.run(NAME).figures["test_knn_accuracy"][0]
-    assert f"before training: **{before:.0f}%**" in words
+    assert f"Before training: **{before:.0f}%**" in words
 
 
 def test_another_training_set_is_not_taken_for_the_runs_own(
