@@ -31,10 +31,14 @@ ROUNDS, CLICKS = 15, 5
 LIVE = "img[alt^='The noisy pictures, and below them']"
 MADE = "img[alt='Pictures made from noise']"
 ROWS = "img[alt^='The noisy picture at every level']"
-SWEPT = "text=/sampler: DDIM 50 ·/"
-SWITCHED = "text=/on the right predictor: None/"
-FIRST = "[data-testid=stImage] img, .js-plotly-plot, [data-testid=stDataFrame]"
+FIRST = "[data-testid=stImage] img, .js-plotly-plot, [data-testid=stDataFrame], canvas[aria-label]"
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
+# In JavaScript: the address says that a result is shown, or that the switch was moved and all is drawn.
+SWEPT = "() => location.search.includes('run=1')"
+SWITCHED = (
+    "() => location.search.includes('toy_predictor=identity') && "
+    f"document.querySelector('{QUIET}') !== null"
+)
 PAGES = (
     "",
     "latent-space",
@@ -45,6 +49,7 @@ PAGES = (
     "adding-noise",
     "denoising",
     "t-star",
+    "undo-an-attack",
     "vae-and-ddpm",
     "ddpm-lengths",
     "inside-the-unet",
@@ -81,7 +86,7 @@ def first_page(page: Page) -> float:
         except OSError:
             time.sleep(0.05)
     page.goto(URL)
-    page.wait_for_selector("[data-testid=stImage] img", timeout=60_000)
+    page.wait_for_selector(FIRST, timeout=60_000)
     return time.perf_counter() - start
 
 
@@ -119,7 +124,10 @@ def clicks(page: Page, link: str, button: str, shown: str, first_seed: int) -> l
         page.wait_for_timeout(500)
         start = time.perf_counter()
         page.locator(f".st-key-{button} button").click()
-        page.wait_for_selector(shown, timeout=60_000)
+        if shown.startswith("() =>"):
+            page.wait_for_function(shown, timeout=60_000)
+        else:
+            page.wait_for_selector(shown, timeout=60_000)
         seconds.append(time.perf_counter() - start)
         page.wait_for_selector(QUIET, timeout=60_000)
     return seconds
