@@ -182,10 +182,9 @@ def chart(
         )
     if measure == "sure":
         figure.update_yaxes(tickformat=".0%", range=[0, 1], col=2)
-        real = stored_figures(bundles[0])["sure_of_test"]
-    else:
-        real = stored_figures(bundles[0])["frechet_real_against_real"]
-    figure.add_hline(real, line_dash="dot", line_color=GREY, row=1, col=2)
+    of_real = "sure_of_test" if measure == "sure" else "frechet_real_against_real"
+    if stored := next(filter(None, map(stored_figures, bundles)), None):
+        figure.add_hline(stored[of_real], line_dash="dot", line_color=GREY, row=1, col=2)
     slowest = max(row.seconds for row in rows)
     figure.update_yaxes(title=_("seconds per picture"), range=[0, 1.15 * slowest], col=1)
     figure.update_yaxes(title=_(MEASURES[measure]), col=2)
