@@ -44,7 +44,8 @@ def opener() -> None:
                 name = guests.open_(place, library.own_commits)
                 preferred.use(name)
                 guests.keep_in_link()
-                st.session_state[cards.USED] = name
+                if library.visible_manifest().entry(name).family in preferred.FAMILIES:
+                    st.session_state[cards.USED] = name
                 st.rerun()
 
 

@@ -33,7 +33,10 @@ SAMPLERS = {"ddim": "DDIM", "dpm": "DPM-Solver++", "ddpm": "DDPM"}
 COUNTS = (1, 4, 16)
 OWN = "own"
 """The seed is the visitor's, and not one that was chosen."""
+CHOSEN_WITH = SamplerSettings("ddim", 50)
+"""How the samples were made from which the seeds were chosen."""
 STALE = "denoise_stale"
+"""In the visit: which result it saw last."""
 COMPUTED_BY = {"server": N_("The server"), "browser": N_("Your browser")}
 BROWSER_STEPS = 50
 # Ways of at most so many network calls times pictures are gone without being asked: about 0.3 s.
@@ -84,13 +87,17 @@ def noise(bundle: Bundle) -> int | None:
     return chosen.get(code)
 
 
-def chosen_said(bundle: Bundle) -> str:
-    """That the seeds are chosen, and how well the model does unchosen."""
+def chosen_said(bundle: Bundle, way: SamplerSettings) -> str:
+    """That the seeds are chosen, for which sampler, and how well the model does unchosen."""
     of = bundle.metrics["way"]["of"]
     words = _(
         "These seeds are **chosen**: of the first {count}, the one of each digit that a digit classifier is "
         "surest of, with DDIM 50. Take *any seed* for what the model makes unchosen."
     ).format(count=number(of, 0))
+    if way != CHOSEN_WITH:
+        words += " " + _(
+            "Your sampler is another one: it may make another picture of the same noise."
+        )
     sure = bundle.metrics.get("judged", {}).get("samples", {}).get("sure")
     if sure is None:
         return words
@@ -264,6 +271,8 @@ def step_of_server(
 ) -> list[film.Cell]:
     """The step from every level of a way, as a sum of pictures: nothing at the last, where none begins."""
     moves = path.moves
+    if not moves:  # another visitor watches this way begin
+        return []
     places = [*range(len(moves)), None]
     ends = film.levels(np.stack([move.x_s[index] for move in moves]), places=places)
     added = None
@@ -340,8 +349,10 @@ def show_way(
         )
         for cell in (now[0], now[2])
     ]
-    sum_of = film.Row(step, words=_("One step"), widest=SUM_WIDTH)
-    film.show("denoise_film", "denoise_t", [film.Row(now, widest=figures.WIDE), sum_of, *strips])
+    rows = [film.Row(now, widest=figures.WIDE), *strips]
+    if step:
+        rows.insert(1, film.Row(step, words=_("One step"), widest=SUM_WIDTH))
+    film.show("denoise_film", "denoise_t", rows)
     return t
 
 
@@ -493,7 +504,7 @@ def main() -> None:
                 st.info(_("This architecture is not made for browsers: the server computes."))
             on_the_server(name, explorer, way, seeds, line)
         if chosen is not None:
-            st.markdown(chosen_said(bundle))
+            st.markdown(chosen_said(bundle, way))
         with plain_errors():
             comparison(name, explorer)
         explained()
@@ -536,21 +547,35 @@ def on_the_server(
     asks = links.wants_result("denoise", request)
     if path is not None:
         if path.finished:
-            st.session_state[STALE] = explorer, path, way, seeds[0]
+            st.session_state[STALE] = request, name
         with place.container() if path.finished else st.container():
             st.fragment(along)(explorer, path, way, seeds[0])
             results(explorer, path, way, seeds[0])
-    elif STALE in st.session_state and not asks:
+    elif not asks and (before := result_of_before()) is not None:
         with place.container():
             st.info(
                 _("You have changed the settings: press the button. Below is the result of before.")
             )
             st.html("<style>.st-key-denoise_before { opacity: 0.45; }</style>")
             with st.container(key="denoise_before"):
-                st.fragment(along)(*st.session_state[STALE])
-                results(*st.session_state[STALE])
+                st.fragment(along)(*before)
+                results(*before)
     elif not asks:  # which has said so already
         place.info(_("This takes a moment: press the button."))
+
+
+def result_of_before() -> tuple[DDPMExplorer, Trajectory, SamplerSettings, int] | None:
+    """The result that this visit saw last, as long as it is kept for all visitors."""
+    request, name = st.session_state.get(STALE, (None, ""))
+    if request is None:
+        return None
+    _digest, way, seeds = request
+    work = library.kept("denoise", live.MOST_KEPT).get(request)
+    path = work.newest if work is not None and work.finished else None
+    explorer = loaders.ddpm(name)
+    if path is None and (len(way.grid(explorer.T)) - 1) * len(seeds) <= AT_ONCE:
+        path = loaders.trajectory(name, way, seeds)
+    return None if path is None else (explorer, path, way, seeds[0])
 
 
 def explained() -> None:

@@ -178,7 +178,7 @@ def find(
             st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
             return
         found = restored.SweepResult(explorer, loaders.judge(), picked, back, compared, way, seed)
-        guess = prediction.made(explorer.T, request.pictures)
+        guess = prediction.made(explorer.T, (request.bundle, request.pictures[index]))
         revealed = guess != prediction.NONE
         with above.container():
             restored.at_level(found, index, revealed=revealed)
@@ -222,9 +222,10 @@ def moved_away() -> None:
         return
     kept = [
         LANGUAGE_PARAMETER,
-        *(f"purify_{name}" for name in ("attack", "levels", "steps", "seed")),
+        *(f"purify_{name}" for name in ("attack", "levels", "steps", "seed", "share")),
     ]
     said = {name: links.values(name) for name in kept}
+    said["purify_bundle"] = links.values("tstar_bundle")
     said |= {f"attack_{name}": links.values(f"tstar_{name}") for name in picking.DIGIT}
     st.switch_page(
         site.UNDO_AN_ATTACK.page(), query_params={name: one for name, one in said.items() if one}

@@ -16,7 +16,7 @@ from pages.shared.text import _, sentence
 
 CHOSEN, USED = "checkpoints_bundle", "checkpoints_used"
 ACROSS = 4
-CAN_BE_CHOSEN = ("vae", "ddpm", "simsiam")
+CAN_BE_CHOSEN = preferred.FAMILIES
 """Families whose pages begin with a model that the visitor may choose."""
 
 
@@ -69,7 +69,8 @@ def look_at(name: str | None) -> None:
 def use(entry: ManifestEntry, found: Bundle, *, prefix: str = "checkpoints_use") -> None:
     """One press makes all pages of the family begin with the model; or says that they do, and undoes it."""
     if entry.family not in CAN_BE_CHOSEN:
-        st.caption(_("Every page that reads digits asks it."))
+        if entry.name == preferred.usual(entry.family):
+            st.caption(_("Every page that reads digits asks it."))
         return
     usual = preferred.usual(entry.family)
     if entry.name != preferred.in_use(entry.family):

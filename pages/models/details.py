@@ -52,10 +52,11 @@ def in_short(entry: ManifestEntry, found: Bundle) -> None:
     """What it was trained on, how, how long and how good it is, in the visitor's language."""
     config, rate = found.config, facts.learning_rate(found)
     lines = [
-        _("**Trained on** {trained}, on {device}.").format(
-            trained=facts.trained(found), device=config["training"].get("device", "–")
-        ),
-        _("**Last run**: batch {batch}, {updates} updates, learning rate {rate}.").format(
+        _("**Trained on** {trained}.").format(trained=facts.trained(found)),
+        _(
+            "**Last run**: on {device}, batch {batch}, {updates} updates, learning rate {rate}."
+        ).format(
+            device=config["training"].get("device", "–"),
             batch=written(facts.batch_size(found)),
             updates=written(facts.updates(found)),
             rate="–" if rate is None else f"{rate:.10g}".replace(".", number(0.5)[1]),

@@ -133,7 +133,12 @@ def data_name(of: Bundle) -> str:
 def trained(of: Bundle) -> str:
     """What it was trained on, and how long."""
     spent = minutes(of)
-    words = _("{pictures} pictures of {data}, {epochs} epochs").format(
+    sentence = (
+        _("{pictures} pictures of {data} in the last run, {epochs} epochs")
+        if of.ancestors
+        else _("{pictures} pictures of {data}, {epochs} epochs")
+    )
+    words = sentence.format(
         pictures=number(of.config["data"]["pictures"], 0),
         data=data_name(of),
         epochs=training.epochs_in_words(of),

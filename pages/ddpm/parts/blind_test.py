@@ -27,7 +27,7 @@ from pages.shared.text import N_, _, number, percent, plain_errors
 KINDS = {"vae": "VAE", "ddpm": "DDPM", "real": N_("real digit")}
 WAY = SamplerSettings("ddim", 50)
 LENGTH = 12
-"""Pictures of one round: as many of each kind, two kinds or three."""
+"""Pictures of one round."""
 ROUNDS = 5
 SOME = 6
 """Answers from which the visitor's own table is shown."""
@@ -55,41 +55,45 @@ class BlindTest:
 
 
 def order(seed: int, round_: int, kinds: Sequence[str]) -> list[str]:
-    """Of what kind each picture of a round is: ``LENGTH`` of them, as many of each, shuffled."""
+    """Of what kind each picture of a round is: ``LENGTH`` of them, each drawn by itself.
+
+    With as many of each, whoever counts what is left would be right more often than who guesses.
+    """
     generator = np.random.default_rng([FIRST_SEED, seed, round_])
-    return [str(kind) for kind in generator.permutation(np.repeat(kinds, LENGTH // len(kinds)))]
+    return [str(kind) for kind in generator.choice(kinds, LENGTH)]
 
 
-def seeds_of(seed: int, round_: int, count: int) -> range:
+def seeds_of(seed: int, round_: int, kinds: Sequence[str]) -> range:
     """Seeds of the samples of a round; no other round of any test has one of them."""
-    begin = FIRST_SEED + (seed * ROUNDS + round_) * LENGTH
-    return range(begin, begin + count)
+    test = 2 * seed + (len(kinds) == 2)
+    begin = FIRST_SEED + (test * ROUNDS + round_) * LENGTH
+    return range(begin, begin + LENGTH)
 
 
 def pictures_of(test: BlindTest, round_: int) -> Pictures:
     """The pictures of a round in their order, uint8 (LENGTH, 32, 32, 3): made once for all visitors."""
 
     def make() -> Pictures:
-        each = LENGTH // len(test.kinds)
-        seeds = seeds_of(test.seed, round_, each)
-        made = {
-            "vae": lambda: loaders.vae_samples(test.vae.name, seeds[0], each).value,
-            "ddpm": lambda: loaders.drawn(test.ddpm.name, WAY, seeds).value,
-            "real": lambda: real_digits(test.ddpm, seeds),
+        seeds, kinds = seeds_of(test.seed, round_, test.kinds), order(test.seed, round_, test.kinds)
+        make_of = {
+            "vae": lambda count: loaders.vae_samples(test.vae.name, seeds[0], count).value,
+            "ddpm": lambda count: loaders.drawn(test.ddpm.name, WAY, seeds[:count]).value,
+            "real": lambda count: real_digits(test, round_)[:count],
         }
-        waiting = {kind: iter(made[kind]()) for kind in test.kinds}
-        return np.stack([next(waiting[kind]) for kind in order(test.seed, round_, test.kinds)])
+        waiting = {kind: iter(make_of[kind](kinds.count(kind))) for kind in set(kinds)}
+        return np.stack([next(waiting[kind]) for kind in kinds])
 
     with st.spinner(_("Making the pictures …")):
         return library.timed("blind", ROUNDS_KEPT, (*test.request, round_), make).value
 
 
-def real_digits(of: Bundle, seeds: range) -> Pictures:
-    """As many pictures of the test set, none of them twice."""
-    about = of.config["data"]
-    found = loaders.picture_set(about["name"], about["test_split"])
-    rows = np.random.default_rng(seeds[0]).choice(len(found), len(seeds), replace=False)
-    return found.pictures[rows]
+def real_digits(test: BlindTest, round_: int) -> Pictures:
+    """``LENGTH`` pictures of the test set, none of them in another round where the set is large enough."""
+    about = test.ddpm.config["data"]
+    name, split, most = about["name"], about["test_split"], ROUNDS * LENGTH
+    there = loaders.picture_count(name, split)
+    rows = np.random.default_rng(test.seed).choice(there, most, replace=there < most)
+    return loaders.some_pictures(name, split, rows[round_ * LENGTH :][:LENGTH]).pictures
 
 
 # ---------------------------------------------------------------- what the visitor said
@@ -111,6 +115,17 @@ class Answers:
         """Whether the picture on the screen has been answered."""
         return self.at is not None and len(self.said) > self.at
 
+    # Both say which picture they mean: a second press may arrive before the page shows the next one.
+
+    def answer(self, at: int, kind: str) -> None:
+        """The answer to picture ``at``, once."""
+        if len(self.said) == at:
+            self.said.append(kind)
+
+    def go_on(self, at: int) -> None:
+        """From picture ``at`` to the one after it."""
+        self.at = at + 1
+
 
 def confusion(was: Sequence[str], said: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
     """Counts (k, k): in row i and column j the pictures of kind i that were said to be of kind j."""
@@ -127,8 +142,11 @@ def score(counts: np.ndarray) -> tuple[int, int, float, float]:
     return right, count, float(low), float(high)
 
 
-def in_words(counts: np.ndarray) -> str:
-    """How often the visitor was right, and whether that is more than guessing."""
+def in_words(counts: np.ndarray, *, ended: bool = True) -> str:
+    """How often the visitor was right; where a round has ended, whether that is more than guessing.
+
+    Not after every answer: of many looks at a 90% interval one would be wrong before long.
+    """
     right, count, low, high = score(counts)
     chance = 1 / len(counts)
     words = _(
@@ -141,6 +159,8 @@ def in_words(counts: np.ndarray) -> str:
         high=percent(high),
         chance=percent(chance),
     )
+    if not ended:
+        return words
     if low > chance:
         return words + " " + _("The whole interval lies above that: **you can tell them apart**.")
     if high < chance:
@@ -191,16 +211,17 @@ def before(test: BlindTest, answers: Answers) -> None:
     """What will happen, and the button that begins it."""
     st.markdown(
         _(
-            "{count} pictures, one at a time: as many from the VAE as from the DDPM, none of them shown "
-            "above. After each answer you learn what it was, and in the end how often you were right. "
-            "Everyone who opens a link with seed {seed} sees the same pictures in the same order."
+            "{count} pictures, one by one, each of the VAE or of the DDPM by the toss of a coin, none of them "
+            "shown above. After each answer you learn what it was, and in the end how often you were right. "
+            "Everyone who opens a link with seed {seed} sees the same pictures of these models in the same "
+            "order."
         ).format(count=LENGTH, seed=test.seed)
         if len(test.kinds) == 2
         else _(
-            "{count} pictures, one at a time: as many real digits as samples of the VAE and of the DDPM, "
-            "none of them shown above. After each answer you learn what it was, and in the end how often "
-            "you were right. Everyone who opens a link with seed {seed} sees the same pictures in the "
-            "same order."
+            "{count} pictures, one by one, each a real digit, a sample of the VAE or one of the DDPM by the "
+            "throw of a die, none of them shown above. After each answer you learn what it was, and in the "
+            "end how often you were right. Everyone who opens a link with seed {seed} sees the same pictures "
+            "of these models in the same order."
         ).format(count=LENGTH, seed=test.seed)
     )
     st.button(
@@ -233,8 +254,8 @@ def ask(test: BlindTest, answers: Answers) -> None:
                     st.button(
                         capital(_(KINDS[kind])),
                         key=f"against_blind_say_{kind}",
-                        on_click=answers.said.append,
-                        args=(kind,),
+                        on_click=answers.answer,
+                        args=(answers.at, kind),
                     )
     if answers.said:
         table(test, answers)
@@ -304,7 +325,8 @@ def tell(test: BlindTest, answers: Answers, picture: Pictures) -> None:
                 key="against_blind_next",
                 type="primary",
                 icon=":material/arrow_forward:",
-                on_click=lambda: setattr(answers, "at", answers.at + 1),
+                on_click=answers.go_on,
+                args=(answers.at,),
             )
         st.button(
             _("Begin anew"),
@@ -324,7 +346,7 @@ def table(test: BlindTest, answers: Answers) -> None:
         return
     was = truth(test, count)
     counts = confusion(was, answers.said, test.kinds)
-    st.markdown(in_words(counts))
+    st.markdown(in_words(counts, ended=count % LENGTH == 0))
     rows = [
         {"was": kind, "right": share}
         | {name: int(n) for name, n in zip(test.kinds, counted, strict=True)}

@@ -163,6 +163,7 @@ def verdict(found: Probed) -> str:
     layer, t, share = found.best
     last_layer, last = found.best_at(len(found.t) - 1)
     words = {
+        "cells": number(sum(map(len, found.accuracy)), 0),
         "share": percent(share),
         "layer": f"`{layer}`",
         "t": number(t, 0),
@@ -175,9 +176,9 @@ def verdict(found: Probed) -> str:
     if share - max(found.most_common, found.pixels) >= CLEARLY:
         means = _(
             "**A linear classifier on {layer} at t = {t} names {share} of the test digits; on the clean pixels "
-            "{pixels}; always answering the most common digit is right for {guess}.** The "
-            "network saw no label: "
-            "guessing noise was enough to lay out the digit so that a line can read it."
+            "{pixels}; always answering the most common digit is right for {guess}.** The network saw no "
+            "label. This is the best of {cells} cells, chosen on these very digits; how much of it a network "
+            "before training would reach was not measured."
         )
     else:
         means = _(

@@ -72,7 +72,8 @@ def show(explorers: Sequence[DDPMExplorer], colours: Sequence[str]) -> None:
     chart(lights, goal, None if real is None else brightness.of_pictures(real), colours, origin)
     if goal is not None:
         st.markdown(in_words(lights, goal))
-        why(explorers[0])
+        if lights[explorers[0].T].spread_interval[1] < goal.spread:
+            why(explorers[0])
 
 
 def why(shortest: DDPMExplorer) -> None:
@@ -229,7 +230,10 @@ def in_words(lights: Mapping[int, Light], goal: Light) -> str:
     elif wide:
         words = _("**Some of these pictures differ too much in brightness.**")
     else:
-        words = _("**In brightness these samples cannot be told from real digits.**")
+        words = _(
+            "**Beyond chance, the brightness of these samples varies no less and no more than that of real "
+            "digits.**"
+        )
     words += " " + _(
         "From picture to picture it varies by {goal} grey levels among training digits (standard "
         "deviation, the grey band), and among samples by {found}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -58,13 +59,23 @@ def step_times(bundles: Sequence[Bundle]) -> tuple[list[float], bool]:
     The same network on the same device takes the same time whatever T: then it is the median of what was
     measured, as differences come from what else the machine did.
     """
-    measured = [of.metrics["timing"]["seconds_a_step"] for of in bundles]
-    networks = [
-        (of.config["architecture"]["unet"], of.metrics["timing"]["device"]) for of in bundles
-    ]
-    if all(one == networks[0] for one in networks):
+    measured = [seconds_a_step(of) for of in bundles]
+    alike = [(of.config["architecture"]["unet"], device_of(of)) for of in bundles]
+    if all(one == alike[0] for one in alike):
         return [median(measured)] * len(bundles), True
     return measured, False
+
+
+def seconds_a_step(of: Bundle) -> float:
+    """As it was measured, else from a picture by all steps."""
+    timing = of.metrics["timing"]
+    T = of.config["architecture"]["schedule"]["T"]
+    return timing.get("seconds_a_step", timing["seconds_a_picture_all_steps"] / T)
+
+
+def device_of(of: Bundle) -> str:
+    """Where the seconds were measured."""
+    return of.metrics["timing"].get("device", "–")
 
 
 def samplings(explorers: Sequence[DDPMExplorer], step: Sequence[float]) -> list[Sampling]:
@@ -86,9 +97,10 @@ def samplings(explorers: Sequence[DDPMExplorer], step: Sequence[float]) -> list[
                     stored["frechet"],
                 )
             )
-        if of.progress("ancestral"):
-            sure = float(loaders.judge().judge(sheet_of(of, "ancestral")).sure.mean())
-            found.append(Sampling(T, "ancestral", T * seconds, STORED, sure, None))
+        with suppress(AtelierError):  # no classifier: the figures that are stored, alone
+            if of.progress("ancestral"):
+                sure = float(loaders.judge().judge(sheet_of(of, "ancestral")).sure.mean())
+                found.append(Sampling(T, "ancestral", T * seconds, STORED, sure, None))
     return found
 
 
@@ -99,7 +111,10 @@ def show(explorers: Sequence[DDPMExplorer], colours: Sequence[str]) -> None:
     step, common = step_times(bundles)
     stored = {one.T: stored_figures(one.bundle) for one in explorers}
     if None not in stored.values() and len(stored) > 1:
-        st.markdown(verdict(stored) + " " + cost([one.T for one in explorers], step))
+        words = verdict(stored)
+        if common:  # else differences of seconds are not those of T
+            words += " " + cost([one.T for one in explorers], step)
+        st.markdown(words)
         st.caption(
             _(
                 "Better: by more than {margin} in diversity or in the Frechet distance to the test digits "
@@ -113,11 +128,7 @@ def show(explorers: Sequence[DDPMExplorer], colours: Sequence[str]) -> None:
                 steps=STEPS,
             )
         )
-    try:
-        rows = samplings(explorers, step)
-    except AtelierError:  # no classifier: the figures that are stored, alone
-        rows = []
-    if rows:
+    if rows := samplings(explorers, step):
         measure = controls.choice(_("Quality"), MEASURES, "lengths_quality")
         chart(rows, measure, colours, bundles)
         how_timed(bundles, step, common)
@@ -129,12 +140,16 @@ def how_timed(bundles: Sequence[Bundle], step: Sequence[float], common: bool) ->
         "Left and right are the same sampling: {steps} steps of DDIM, or all T steps of DDPM, of which only "
         "{count} samples are stored, hence the long intervals ({coverage})."
     ).format(steps=STEPS, count=STORED, coverage=percent(COVERAGE))
-    device = bundles[0].metrics["timing"]["device"]
+    devices = {device_of(of) for of in bundles}
     if common:
         words += " " + _(
             "All models have the same network, so a step takes the same time whatever T: {milliseconds} ms, "
             "the median of what was measured ({device})."
-        ).format(milliseconds=number(1000 * step[0], 1), device=device)
+        ).format(milliseconds=number(1000 * step[0], 1), device=devices.pop())
+    elif len(devices) > 1:
+        words += " " + _(
+            "The models were timed on different machines: do not compare their seconds."
+        )
     else:
         words += " " + _("The networks differ: each was timed alone.")
     st.caption(words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable
 
 import numpy as np
 import streamlit as st
@@ -16,12 +16,11 @@ NONE, WITHOUT = 0, -1
 """No prediction yet; the answer is wanted without one."""
 
 
-def made(T: int, pictures: Sequence[bytes]) -> int:
-    """What was predicted of these pictures, 1 to T, or ``NONE``, or ``WITHOUT``; a link carries it.
+def made(T: int, of: Hashable) -> int:
+    """What was predicted, 1 to T, or ``NONE``, or ``WITHOUT``; a link carries it.
 
-    A prediction is of its pictures: with others begins another one.
+    ``of``: what was asked about, a model and a picture. Of another one begins another prediction.
     """
-    of = hash(tuple(pictures))
     if st.session_state.setdefault(OF, of) != of:
         st.session_state[OF], st.session_state[GUESS] = of, NONE
     guess = round(links.restore_real(GUESS, _("Your prediction"), WITHOUT, T, NONE))

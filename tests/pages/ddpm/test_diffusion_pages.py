@@ -223,6 +223,17 @@ def test_a_result_stays_while_settings_change(open_page):
     assert said(at, "DDIM, 100 steps")
 
 
+def test_who_joins_a_way_that_has_not_moved_yet_sees_its_noise(open_page):
+    way, seeds = SamplerSettings("ddim", 60), (5,)
+    explorer = loaders.ddpm(NAME)
+    work = Resumable(explorer.denoise_steps(way, seeds))
+    next(work.advance())
+    library.kept("denoise", live.MOST_KEPT).put((explorer.bundle.digest, way, seeds), work)
+    at = open_page("denoising", denoise_seed="5", denoise_count="1", denoise_steps="60")
+    assert said(at, "0 of 60 steps are done")
+    assert len(components(at)["denoise_film"]["rows"]) == 3  # none for a step
+
+
 # ---------------------------------------------------------------- one training example
 
 

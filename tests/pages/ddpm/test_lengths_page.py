@@ -98,7 +98,7 @@ def lights(**spreads):
             {"T500": 20, "T1000": 30, "T1500": 18},
             "**T = 1500 makes pictures that are too much alike",
         ),
-        ({"T500": 40, "T1000": 42, "T1500": 45}, "cannot be told from real digits"),
+        ({"T500": 40, "T1000": 42, "T1500": 45}, "no less and no more than that of real digits"),
         ({"T500": 40, "T1000": 42, "T1500": 90}, "differ too much"),
     ],
 )

@@ -516,6 +516,17 @@ def test_a_prediction_is_of_its_picture(open_page):
     assert not shown(at, GRID)
 
 
+def test_a_prediction_is_of_its_model_and_of_one_picture(open_page):
+    at = open_page("t_star", tstar_guess="300", tstar_count="2")
+    assert said(at, "You predicted 300")
+    at.slider(key="tstar_which").set_value(2).run()
+    assert not said(at, "You predicted")
+    assert not shown(at, GRID)
+    at = open_page("t_star", tstar_guess="300")
+    at.selectbox(key="tstar_bundle").set_value("ddpm-svhn-500").run()
+    assert not said(at, "You predicted")
+
+
 @pytest.mark.parametrize(
     ("guess", "expected"),
     [
@@ -548,12 +559,24 @@ def test_old_links_to_the_attack_open_its_page(open_page, monkeypatch):
         st, "switch_page", lambda page, query_params: asked.append((page, query_params))
     )
     at = open_page(
-        "t_star", tstar_view="Undo an attack", tstar_text="42", purify_levels="12", lang="en"
+        "t_star",
+        tstar_view="Undo an attack",
+        tstar_text="42",
+        tstar_bundle="ddpm-svhn-500",
+        purify_levels="12",
+        purify_share="0.5",
+        lang="en",
     )
     assert not at.exception
     (page, query), *_ = asked
     assert page.url_path == "undo-an-attack"
-    assert query == {"lang": ["en"], "purify_levels": ["12"], "attack_text": ["42"]}
+    assert query == {
+        "lang": ["en"],
+        "purify_levels": ["12"],
+        "purify_share": ["0.5"],
+        "purify_bundle": ["ddpm-svhn-500"],
+        "attack_text": ["42"],
+    }
 
 
 # ---------------------------------------------------------------- VAE against DDPM
