@@ -1,0 +1,1 @@
+"""Lessons, questions and sheets: what a teacher gives and a student keeps."""
