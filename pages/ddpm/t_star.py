@@ -161,6 +161,7 @@ def find(
     index = 0
     if len(picked) > 1:
         index = controls.whole(_("Picture"), 1, len(picked), 1, "tstar_which") - 1
+        st.caption(picked[index].words)
     done, below = swept(explorer, request, pictures, above)
     with below.container():
         if done is not None:

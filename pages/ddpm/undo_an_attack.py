@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -111,7 +111,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
         names = judge.class_names
         wanted = [max(0, round(share * explorer.T) - 1) for share in SHARES]
         stops = [int(level) + 1 for level in explorer.snapped(WAY, wanted)]
-        timeline("t′", stops, "purify_t", default=stops[len(stops) // 2])
+        t = timeline("t′", stops, "purify_t", default=stops[len(stops) // 2])
         cells = [
             film.Cell(
                 film.still(one.picture),
@@ -153,7 +153,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
             explorer.bundle, True, back.seconds, settings | {_("sampler"): way}, [judge.bundle]
         )
         opened = figures.about(
-            provenance,
+            replace(provenance, settings=dict(provenance.settings) | {"t′": t}),
             "purified",
             png=lambda: figures.grid(back.now[0].reshape(-1, *back.now.shape[3:]), DRAWS),
         )

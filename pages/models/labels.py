@@ -42,10 +42,14 @@ PARTS = {
     "importance_weighted": N_("importance-weighted bound"),
     "linear_model": N_("linear model"),
     "readouts": N_("the digit, read from z"),
+    "layer_probe": N_("the digit, read from the layers"),
+    "layer_probe.accuracy": N_("accuracy by layer, one number a level"),
 }
 
 WORDS = {
     "family": N_("family"),
+    "parts": N_("parts that a layer is averaged over, each way"),
+    "penalty": N_("penalty on the weights"),
     "architecture": N_("kind"),
     "method": N_("method"),
     "channels": N_("channels"),

@@ -294,6 +294,8 @@ def test_every_value_of_the_embedded_models_has_its_word():
         for path in paths:
             key = path.rpartition(".")[2]
             figure = key.removeprefix("train_").removeprefix("test_")
+            if path.startswith("layer_probe.accuracy."):
+                continue  # layers are called as the network calls them, on every page
             if key not in labels.WORDS and figure not in labels.WORDS and key != "epoch":
                 missing.add(path)
     assert not missing
