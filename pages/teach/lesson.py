@@ -41,25 +41,23 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core.errors import AtelierError
+from pages.teach import fields
+from pages.teach.fields import Place
 
 LANGUAGES = ("en", "fr")
 MOST_STEPS = 40
 MOST_MINUTES = 480
 MOST_POINTS = 100
 MOST_OPTIONS = 8
-MOST_KEYS = 24
 MOST_VALUES = 24
 LONGEST_VALUE = 200
 LONGEST = {"title": 120, "say": 600, "question": 400, "option": 200, "why": 1500, "likely": 400}
 """Characters of a text, by what it is."""
-SHOWN = 40
-"""Characters of a wrong value that an error shows."""
 RESERVED = frozenset(
     ("lesson", "step", "as", "room", "host", "keep", "figures", "hide", "at", "lang")
 )
@@ -69,13 +67,6 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 BUNDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 KEY = re.compile(r"[a-z][a-z0-9_]{0,47}")
 QUESTION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,23}")
-NUMBER = re.compile(r"\{([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)(?::\.([0-6])([fe%]))?\}")
-"""A number in a text: bundle or run, path, and how many digits of which form."""
-MARKUP = re.compile(r"<[A-Za-z/!?]|\]\(|\]:|!\[|://|www\.|mailto:|javascript:|&#|\\[A-Za-z]", re.I)
-TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that make a line read in another order than it is written."""
-
-
 # ---------------------------------------------------------------- what a lesson is
 
 
@@ -158,187 +149,12 @@ class Lesson:
         return sum(step.minutes for step in self.steps)
 
 
-# ---------------------------------------------------------------- mistakes
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where in a lesson: a step, counted from 1, None outside of all; and a field."""
-
-    step: int | None
-    field: str
-
-    def inner(self, name: object) -> Place:
-        """A field, or the n-th entry, of this one."""
-        return Place(self.step, f"{self.field}.{name}" if self.field else str(name))
-
-    def wrong(self, problem: AtelierError) -> AtelierError:
-        """The problem, said with its place."""
-        field = harmless(self.field or "…", 2 * SHOWN)
-        if self.step is None:
-            return AtelierError(
-                "lesson-field", "The lesson, field {field}: {problem}", field=field, problem=problem
-            )
-        return AtelierError(
-            "lesson-step",
-            "Step {step} of the lesson, field {field}: {problem}",
-            step=self.step,
-            field=field,
-            problem=problem,
-        )
-
-
-def harmless(value: object, longest: int = SHOWN) -> str:
-    """A value from a stranger as an error may show it: short, and without any markup."""
-    text = re.sub(r"[^\w .,:…+-]", "?", str(value)[:longest], flags=re.ASCII)
-    return re.sub(r":(?=\S)|__", "?", text) or "?"
-
-
-def _text_wanted() -> AtelierError:
-    return AtelierError("lesson-text", "it must be a text.")
-
-
-def _whole_wanted() -> AtelierError:
-    return AtelierError("lesson-whole", "it must be a whole number.")
-
-
-def _list_wanted() -> AtelierError:
-    return AtelierError("lesson-list", "it must be a list.")
-
-
-def _table_wanted() -> AtelierError:
-    return AtelierError("lesson-table", "it must be a table of fields.")
-
-
-def _no_code(value: object) -> AtelierError:
-    return AtelierError(
-        "lesson-code",
-        "“{value}” cannot stand here: only a short name of plain letters, digits and hyphens can.",
-        value=harmless(value),
-    )
-
-
-def _twice(value: str) -> AtelierError:
-    return AtelierError("lesson-twice", "“{value}” occurs twice.", value=harmless(value))
-
-
-def _too_many(count: int, most: int) -> AtelierError:
-    return AtelierError(
-        "lesson-many", "it has {count} entries, and {most} are the most.", count=count, most=most
-    )
-
-
 # ---------------------------------------------------------------- reading parts
 
 
-def _table(
-    value: object, place: Place, fields: Sequence[str], optional: Sequence[str] = ()
-) -> dict:
-    """A table that has all ``fields``, perhaps some ``optional`` ones, and nothing else."""
-    if not isinstance(value, dict):
-        raise place.wrong(_table_wanted())
-    for name in value:
-        if name not in (*fields, *optional):
-            raise place.inner(name).wrong(
-                AtelierError("lesson-unknown", "there is no field of this name.")
-            )
-    for name in fields:
-        if name not in value:
-            raise place.inner(name).wrong(AtelierError("lesson-missing", "it is missing."))
-    return value
-
-
-def _list(value: object, place: Place, most: int, *, least: int = 0) -> list:
-    if not isinstance(value, list):
-        raise place.wrong(_list_wanted())
-    if len(value) > most:
-        raise place.wrong(_too_many(len(value), most))
-    if len(value) < least:
-        raise place.wrong(AtelierError("lesson-empty", "it is empty."))
-    return value
-
-
-def _whole(value: object, place: Place, least: int, most: int) -> int:
-    if type(value) is not int:
-        raise place.wrong(_whole_wanted())
-    if not least <= value <= most:
-        raise place.wrong(
-            AtelierError(
-                "lesson-range", "it must be from {least} to {most}.", least=least, most=most
-            )
-        )
-    return value
-
-
-def _code(value: object, place: Place, pattern: re.Pattern) -> str:
-    if not isinstance(value, str):
-        raise place.wrong(_text_wanted())
-    if not pattern.fullmatch(value):
-        raise place.wrong(_no_code(value))
-    return value
-
-
-def _codes(value: object, place: Place, pattern: re.Pattern) -> tuple[str, ...]:
-    found = [
-        _code(one, place.inner(index), pattern)
-        for index, one in enumerate(_list(value, place, MOST_KEYS), 1)
-    ]
-    _all_differ(found, place)
-    return tuple(found)
-
-
-def _all_differ(found: Sequence[str], place: Place) -> None:
-    for index, one in enumerate(found):
-        if one in found[:index]:
-            raise place.wrong(_twice(one))
-
-
-def is_plain(text: str, *, lines: bool = False) -> bool:
-    """Whether every character is one to read; ``lines``: a line may end."""
-    return all(
-        (lines and sign == "\n")
-        or (
-            unicodedata.category(sign) not in ("Cc", "Cs", "Cn", "Zl", "Zp") and sign not in TURNING
-        )
-        for sign in text
-    )
-
-
-def _text(value: object, place: Place, longest: int) -> str:
-    if not isinstance(value, str):
-        raise place.wrong(_text_wanted())
-    if not value.strip():
-        raise place.wrong(AtelierError("lesson-empty", "it is empty."))
-    if len(value) > longest:
-        raise place.wrong(
-            AtelierError(
-                "lesson-long",
-                "it has {count} characters, and {most} are the most.",
-                count=len(value),
-                most=longest,
-            )
-        )
-    if MARKUP.search(value) or not is_plain(value, lines=True):
-        raise place.wrong(
-            AtelierError(
-                "lesson-markup",
-                "a text has no links, pictures, HTML, commands or hidden characters.",
-            )
-        )
-    if re.search(r"[{}]", NUMBER.sub("", value)):
-        raise place.wrong(
-            AtelierError(
-                "lesson-braces",
-                "braces hold the name of a number, as in {example}.",
-                example="{baseline.knn}",
-            )
-        )
-    return value
-
-
 def _words(value: object, place: Place, kind: str) -> Words:
-    found = _table(value, place, LANGUAGES)
-    return Words(*(_text(found[one], place.inner(one), LONGEST[kind]) for one in LANGUAGES))
+    found = fields.table(value, place, LANGUAGES)
+    return Words(*(fields.text(found[one], place.inner(one), LONGEST[kind]) for one in LANGUAGES))
 
 
 def _said(value: object, place: Place) -> str:
@@ -350,11 +166,11 @@ def _said(value: object, place: Place) -> str:
     if isinstance(value, float) and abs(value) < 10**12:
         return f"{value:.10g}"
     if not isinstance(value, str):
-        raise place.wrong(_text_wanted())
-    if len(value) > LONGEST_VALUE or not is_plain(value):
+        raise place.wrong(fields.text_wanted())
+    if len(value) > LONGEST_VALUE or not fields.is_plain(value):
         raise place.wrong(
             AtelierError(
-                "lesson-value", "“{value}” is no value of a control.", value=harmless(value)
+                "lesson-value", "“{value}” is no value of a control.", value=fields.harmless(value)
             )
         )
     return value
@@ -362,15 +178,17 @@ def _said(value: object, place: Place) -> str:
 
 def _set(value: object, place: Place) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if not isinstance(value, dict):
-        raise place.wrong(_table_wanted())
-    if len(value) > MOST_KEYS:
-        raise place.wrong(_too_many(len(value), MOST_KEYS))
+        raise place.wrong(fields.table_wanted())
+    if len(value) > fields.MOST_KEYS:
+        raise place.wrong(fields.too_many(len(value), fields.MOST_KEYS))
     found = []
     for key, said in value.items():
         inner = place.inner(key)
         if not KEY.fullmatch(key) or key in RESERVED:
             raise inner.wrong(AtelierError("lesson-control", "no control has this name."))
-        values = _list(said, inner, MOST_VALUES, least=1) if isinstance(said, list) else [said]
+        values = (
+            fields.list_of(said, inner, MOST_VALUES, least=1) if isinstance(said, list) else [said]
+        )
         found.append((key, tuple(_said(one, inner) for one in values)))
     return tuple(found)
 
@@ -380,27 +198,27 @@ def _set(value: object, place: Place) -> tuple[tuple[str, tuple[str, ...]], ...]
 
 def _ask(value: object, place: Place) -> Ask:
     optional = ("options", "right", "reveal", "why", "likely")
-    found = _table(value, place, ("id", "points", "question"), optional)
+    found = fields.table(value, place, ("id", "points", "question"), optional)
     options = []
     if "options" in found:
         of = place.inner("options")
-        for index, one in enumerate(_list(found["options"], of, MOST_OPTIONS, least=2), 1):
+        for index, one in enumerate(fields.list_of(found["options"], of, MOST_OPTIONS, least=2), 1):
             at = of.inner(index)
-            one = _table(one, at, ("id", *LANGUAGES))
-            name = _code(one["id"], at.inner("id"), NAME)
+            one = fields.table(one, at, ("id", *LANGUAGES))
+            name = fields.code(one["id"], at.inner("id"), NAME)
             options.append(Option(name, _both(one, at, "option")))
-        _all_differ([one.id for one in options], of)
+        fields.all_differ([one.id for one in options], of)
     ids = [one.id for one in options]
-    right = found.get("right")
-    if right is not None:
-        right = _option(right, place.inner("right"), ids)
+    right = None
+    if "right" in found:
+        right = _option(found["right"], place.inner("right"), ids)
     return Ask(
-        _code(found["id"], place.inner("id"), QUESTION),
-        _whole(found["points"], place.inner("points"), 0, MOST_POINTS),
+        fields.code(found["id"], place.inner("id"), QUESTION),
+        fields.whole(found["points"], place.inner("points"), 0, MOST_POINTS),
         _words(found["question"], place.inner("question"), "question"),
         tuple(options),
         right,
-        _codes(found.get("reveal", []), place.inner("reveal"), KEY),
+        fields.codes(found.get("reveal", []), place.inner("reveal"), KEY),
         _words(found["why"], place.inner("why"), "why") if "why" in found else None,
         _likely(found.get("likely", []), place.inner("likely"), ids, right),
     )
@@ -408,16 +226,16 @@ def _ask(value: object, place: Place) -> Ask:
 
 def _both(table: Mapping[str, object], place: Place, kind: str) -> Words:
     """The languages of a table that has other fields, too."""
-    return Words(*(_text(table[one], place.inner(one), LONGEST[kind]) for one in LANGUAGES))
+    return Words(*(fields.text(table[one], place.inner(one), LONGEST[kind]) for one in LANGUAGES))
 
 
 def _option(value: object, place: Place, ids: Sequence[str]) -> str:
     if not isinstance(value, str):
-        raise place.wrong(_text_wanted())
+        raise place.wrong(fields.text_wanted())
     if value not in ids:
         raise place.wrong(
             AtelierError(
-                "lesson-option", "“{value}” is none of the options.", value=harmless(value)
+                "lesson-option", "“{value}” is none of the options.", value=fields.harmless(value)
             )
         )
     return value
@@ -427,9 +245,9 @@ def _likely(
     value: object, place: Place, ids: Sequence[str], right: str | None
 ) -> tuple[Likely, ...]:
     found = []
-    for index, one in enumerate(_list(value, place, MOST_OPTIONS), 1):
+    for index, one in enumerate(fields.list_of(value, place, MOST_OPTIONS), 1):
         at = place.inner(index)
-        one = _table(one, at, ("option", *LANGUAGES) if ids else LANGUAGES)
+        one = fields.table(one, at, ("option", *LANGUAGES) if ids else LANGUAGES)
         option = _option(one["option"], at.inner("option"), ids) if ids else ""
         if ids and option == right:
             raise at.inner("option").wrong(
@@ -442,14 +260,14 @@ def _likely(
 def _step(value: object, number: int) -> Step:
     place = Place(number, "")
     optional = ("set", "keep", "figures", "ask")
-    found = _table(value, place, ("page", "minutes", "say"), optional)
+    found = fields.table(value, place, ("page", "minutes", "say"), optional)
     shown = {
-        name: _codes(found[name], place.inner(name), KEY) if name in found else None
+        name: fields.codes(found[name], place.inner(name), KEY) if name in found else None
         for name in ("keep", "figures")
     }
     return Step(
-        _code(found["page"], place.inner("page"), NAME),
-        _whole(found["minutes"], place.inner("minutes"), 1, MOST_MINUTES),
+        fields.code(found["page"], place.inner("page"), NAME),
+        fields.whole(found["minutes"], place.inner("minutes"), 1, MOST_MINUTES),
         _words(found["say"], place.inner("say"), "say"),
         _set(found.get("set", {}), place.inner("set")),
         **shown,
@@ -463,19 +281,19 @@ def lesson_of(value: object) -> Lesson:
     Raises ``AtelierError`` with one sentence, which names step and field, at the first mistake.
     """
     place = Place(None, "")
-    found = _table(value, place, ("id", "minutes", "title", "step"), ("needs",))
-    steps = _list(found["step"], place.inner("step"), MOST_STEPS, least=1)
+    found = fields.table(value, place, ("id", "minutes", "title", "step"), ("needs",))
+    steps = fields.list_of(found["step"], place.inner("step"), MOST_STEPS, least=1)
     lesson = Lesson(
-        _code(found["id"], place.inner("id"), NAME),
-        _whole(found["minutes"], place.inner("minutes"), 1, MOST_MINUTES),
+        fields.code(found["id"], place.inner("id"), NAME),
+        fields.whole(found["minutes"], place.inner("minutes"), 1, MOST_MINUTES),
         _words(found["title"], place.inner("title"), "title"),
         tuple(_step(one, number) for number, one in enumerate(steps, 1)),
-        _codes(found.get("needs", []), place.inner("needs"), BUNDLE),
+        fields.codes(found.get("needs", []), place.inner("needs"), BUNDLE),
     )
     asked: set[str] = set()
     for number, step in enumerate(lesson.steps, 1):
         if step.ask and step.ask.id in asked:
-            raise Place(number, "ask.id").wrong(_twice(step.ask.id))
+            raise Place(number, "ask.id").wrong(fields.twice(step.ask.id))
         asked |= {step.ask.id} if step.ask else set()
     return lesson
 
@@ -485,7 +303,7 @@ def read_lesson(text: str) -> Lesson:
     try:
         found = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
-        said = harmless(str(error) or type(error).__name__, 2 * SHOWN)
+        said = fields.harmless(str(error) or type(error).__name__, 2 * fields.SHOWN)
         raise AtelierError("lesson-toml", "This file is no TOML: {detail}.", detail=said) from None
     return lesson_of(found)
 

@@ -25,7 +25,8 @@ from core.bundles.bundle import Bundle
 from core.errors import AtelierError
 from pages.shared import library
 from pages.shared.text import language, number, percent, scientific
-from pages.teach.lesson import NUMBER, Lesson, Place, Words, harmless, texts
+from pages.teach.fields import NUMBER, Place, harmless
+from pages.teach.lesson import Lesson, Words, texts
 
 RUNS = "simsiam-cifar10-{}"
 """The bundle of a recipe."""

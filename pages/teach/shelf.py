@@ -11,7 +11,8 @@ from core.errors import AtelierError
 from pages.shared import site
 from pages.shared.site import PageEntry
 from pages.teach import link
-from pages.teach.lesson import NAME, Lesson, Place, harmless, read_lesson
+from pages.teach.fields import Place, harmless
+from pages.teach.lesson import NAME, Lesson, read_lesson
 
 SHIPPED = Path(__file__).parents[1] / "lessons"
 VARIABLE = "ATELIER_LESSONS"

@@ -10,6 +10,7 @@ import pytest
 
 from core.errors import AtelierError
 from pages.teach import lesson as module
+from pages.teach.fields import Place, harmless
 from pages.teach.lesson import (
     LONGEST,
     MOST_STEPS,
@@ -17,10 +18,8 @@ from pages.teach.lesson import (
     Lesson,
     Likely,
     Option,
-    Place,
     Step,
     Words,
-    harmless,
     lesson_of,
     read_lesson,
     texts,

@@ -5,7 +5,8 @@ import pytest
 from core.errors import AtelierError
 from pages.shared import text
 from pages.teach import numbers
-from pages.teach.lesson import Lesson, Place, Step, Words
+from pages.teach.fields import Place
+from pages.teach.lesson import Lesson, Step, Words
 from pages.teach.numbers import Figures, check_numbers, fill, filled, value_at
 
 FOUND = Figures(

@@ -9,7 +9,8 @@ import pytest
 
 from pages.shared import picking, site, text
 from pages.teach import numbers, shelf
-from pages.teach.lesson import NUMBER, read_lesson, texts, write_lesson
+from pages.teach.fields import NUMBER
+from pages.teach.lesson import read_lesson, texts, write_lesson
 from pages.teach.link import packed
 from pages.teach.numbers import RUNS, Figures, check_numbers, fill
 
