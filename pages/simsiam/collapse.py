@@ -127,7 +127,7 @@ def losses(records: Sequence[RunRecord], epoch: int) -> None:
 
 
 def accuracies(records: Sequence[RunRecord], epoch: int) -> None:
-    """kNN accuracy beside that of the initial weights."""
+    """kNN accuracy next to that of the initial weights."""
     before = sorted({float(record.figures["test_knn_accuracy"][0]) for record in records})
     said = " – ".join(dict.fromkeys(percent(value, 1) for value in (before[0], before[-1])))
     labels = [""] * (len(before) - 1) + [_("random weights: {value}").format(value=said)]
@@ -361,7 +361,7 @@ def explained() -> None:
         _(
             "**Why the loss cannot tell.** It rewards two views of a picture for having the same "
             "direction. A network that answers every picture alike earns the whole reward without "
-            "having looked. So one measures beside the loss how far the answers of *different* "
+            "having looked. So one measures along with the loss how far the answers of *different* "
             "pictures lie apart (std of the normalised z), in how many directions (effective "
             "rank), and whether pictures of one class are neighbours (kNN accuracy).\n\n"
             "**Why the fall is gradual.** The projector ends in a batch normalisation: every "

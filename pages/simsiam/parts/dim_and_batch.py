@@ -193,8 +193,9 @@ def answer(found: Runs) -> None:
     st.caption(chance_in_words(usual, Chance.of(found)))
     st.markdown(
         _(
-            "**d** says how long z is; the loss looks at its direction alone, so that more channels "
-            "need not change much. **The batch** acts in three ways: through batch normalisation, "
+            "**d** is the number of channels of z. The cosine compares two directions in whatever space "
+            "they lie, and nothing in it asks channels to differ, so that more channels need not change "
+            "much. **The batch** acts in three ways: through batch normalisation, "
             "through the learning rate, which grows with it, and through the number of updates, which "
             "falls as it grows. At equal updates the last one plays no part."
         )

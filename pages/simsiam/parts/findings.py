@@ -10,7 +10,7 @@ from core.simsiam.run_record import RunRecord
 from pages.shared.text import N_, _, number, percent, scientific
 from pages.simsiam.parts import runs
 from pages.simsiam.parts.evidence import Runs
-from pages.simsiam.parts.run_charts import STATES, has_learnt, spread_of, state
+from pages.simsiam.parts.run_charts import STATES, above_random, spread_of, state
 
 SHARE = 0.2
 """Collapsed: below this share of what it was at epoch 0, unless a visitor moves it."""
@@ -27,7 +27,7 @@ def value_at(record: RunRecord, column: str, epoch: int = -1) -> float:
 
 
 def states_said(records: Sequence[RunRecord]) -> list[str]:
-    """Who collapsed and who learnt something, by name."""
+    """Who collapsed, and who is not above random weights by more than chance, by name."""
     templates = {
         "collapsed": N_("**Collapsed:** {runs}."),
         "partly": N_("**Partly collapsed** (spread or rank is low, not both): {runs}."),
@@ -38,13 +38,16 @@ def states_said(records: Sequence[RunRecord]) -> list[str]:
         mine = [r for r in records if state(r, final_epoch(r), SHARE) == code]
         if mine:
             lines.append(_(template).format(runs=names(mine)))
-    idle = [r for r in records if not has_learnt(r, final_epoch(r))]
-    if idle:
-        lines.append(
-            _("**No better than before training**, by kNN accuracy: {runs}.").format(
-                runs=names(idle)
-            )
-        )
+    accuracies = {
+        "chance": N_(
+            "**Above random weights by no more than chance**, in the kNN accuracy by epoch: {runs}."
+        ),
+        "not above": N_("**Not above random weights**, in the kNN accuracy by epoch: {runs}."),
+    }
+    for code, template in accuracies.items():
+        mine = [r for r in records if above_random(r, final_epoch(r)) == code]
+        if mine:
+            lines.append(_(template).format(runs=names(mine)))
     return lines
 
 
@@ -85,20 +88,19 @@ def without(found: Runs, recipe: str, part: str, of: str) -> list[str]:
 def what_it_shows(record: RunRecord) -> str:
     """What a run without a part says of that part."""
     end = final_epoch(record)
-    found, learnt = state(record, end, SHARE), has_learnt(record, end)
+    found, learnt = state(record, end, SHARE), above_random(record, end)
     if found == "collapsed":
         return _("It collapses: the part is needed here.")
-    if found == "partly":
-        return (
-            _("It collapses in part, and still learns.")
-            if learnt
-            else _("It collapses in part, and does not learn: the part is needed here.")
-        )
-    return (
-        _("It does not collapse: **this run does not show that the part is needed.**")
-        if learnt
-        else _("It does not collapse, and does not learn either.")
-    )
+    if found == "partly" and learnt == "above":
+        return _("It collapses in part, and still learns.")
+    if learnt == "above":
+        return _("It does not collapse: **this run does not show that the part is needed.**")
+    fate = _("It collapses in part.") if found == "partly" else _("It does not collapse.")
+    accuracy = {
+        "chance": _("Its kNN accuracy ends above that of random weights by no more than chance."),
+        "not above": _("Its kNN accuracy does not end above that of random weights."),
+    }[learnt]
+    return f"{fate} {accuracy}"
 
 
 def figures_of(record: RunRecord) -> str:
@@ -147,4 +149,12 @@ def short(value: float) -> str:
 
 def largest_fall(record: RunRecord) -> float:
     """How far the kNN accuracy fell in the worst epoch, 0 where it never did."""
-    return max(0.0, float(-np.diff(record.figures["test_knn_accuracy"]).min()))
+    before, after = around_largest_fall(record)
+    return max(0.0, before - after)
+
+
+def around_largest_fall(record: RunRecord) -> tuple[float, float]:
+    """The kNN accuracies before and after the epoch in which it fell most."""
+    accuracy = record.figures["test_knn_accuracy"]
+    at = int(np.diff(accuracy).argmin())
+    return float(accuracy[at]), float(accuracy[at + 1])

@@ -347,13 +347,26 @@ def state(record: RunRecord, epoch: int, share: float) -> State:
     return "collapsed" if all(low) else "partly" if any(low) else "spread"
 
 
-def has_learnt(record: RunRecord, epoch: int) -> bool:
-    """Whether neighbours name the class more often than before the first step.
+def above_random(record: RunRecord, epoch: int) -> Literal["above", "chance", "not above"]:
+    """The kNN accuracy of an epoch next to that before the first step.
 
-    By more than two standard errors of the difference of both shares, as that much is chance.
+    ``above``: by more than two standard errors of the difference of both shares; ``chance``: by no more
+    than that. Both shares are by epoch, of the same pictures and the same bank: the final figures have a
+    larger bank, which alone raises them, and nothing of before training to stand next to.
     """
     before, now = (float(record.figures["test_knn_accuracy"][at]) for at in (0, epoch))
-    return now - before > 2 * standard_error((before, record.queries), (now, record.queries))
+    if now <= before:
+        return "not above"
+    error = standard_error((before, record.queries), (now, record.queries))
+    return "above" if now - before > 2 * error else "chance"
+
+
+def has_learnt(record: RunRecord, epoch: int) -> bool:
+    """Whether neighbours name the class more often than before the first step, by more than chance.
+
+    False says that this many pictures do not show it, not that nothing was learnt.
+    """
+    return above_random(record, epoch) == "above"
 
 
 # ---------------------------------------------------------------- inside

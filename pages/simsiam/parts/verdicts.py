@@ -14,7 +14,14 @@ from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts import run_charts, runs
 from pages.simsiam.parts.evidence import Runs
 from pages.simsiam.parts.findings import SHARE, final_epoch, value_at
-from pages.simsiam.parts.run_charts import STATES, has_learnt, spread_of, state, tests
+from pages.simsiam.parts.run_charts import (
+    STATES,
+    above_random,
+    has_learnt,
+    spread_of,
+    state,
+    tests,
+)
 
 # Methods whose loss is a mean of negative cosines, from -1 to 1; others have other losses.
 NEGATIVE_COSINE = ("simsiam", "dssl")
@@ -22,6 +29,17 @@ STATE_WORDS = {
     "collapsed": N_("**{run}** has **collapsed**: {spread}, {rank}."),
     "partly": N_("**{run}** is **partly collapsed**: {spread}, {rank}."),
     "spread": N_("**{run}** has **not collapsed**: {spread}, {rank}."),
+}
+KNN_WORDS = {
+    "above": N_(
+        "Its kNN accuracy, {accuracy}, is above that of random weights, {before}, by more than chance."
+    ),
+    "chance": N_(
+        "Its kNN accuracy, {accuracy}, is above that of random weights, {before}, by no more than the "
+        "chance of {pictures} test pictures."
+    ),
+    "below": N_("Its kNN accuracy, {accuracy}, is below that of random weights, {before}."),
+    "equal": N_("Its kNN accuracy, {accuracy}, is that of random weights."),
 }
 TICKS = {True: "✓", False: figures.NOTHING}
 
@@ -94,7 +112,7 @@ def _rule(share: float) -> str:
 
 
 def in_words(record: RunRecord, epoch: int, share: float) -> str:
-    """State of a run with both tests, and whether it knows more than before its first step."""
+    """State of a run with both tests, and its kNN accuracy next to that before its first step."""
     ticks = [f" {TICKS[True]}" if low else "" for low in tests(record, epoch, share)]
     rank = record.figures["test_rank_z"]
     words = _(STATE_WORDS[state(record, epoch, share)]).format(
@@ -110,14 +128,12 @@ def in_words(record: RunRecord, epoch: int, share: float) -> str:
     )
     if epoch == 0:
         return words
-    knn = (
-        _("Its kNN accuracy, {accuracy}, is above that of random weights, {before}.")
-        if has_learnt(record, epoch)
-        else _("Its kNN accuracy, {accuracy}, is no better than that of random weights, {before}.")
-    )
-    accuracy = record.figures["test_knn_accuracy"]
-    return f"{words} " + knn.format(
-        accuracy=percent(float(accuracy[epoch]), 1), before=percent(float(accuracy[0]), 1)
+    before, now = (value_at(record, "test_knn_accuracy", at) for at in (0, epoch))
+    found = above_random(record, epoch)
+    if found == "not above":
+        found = "below" if now < before else "equal"
+    return f"{words} " + _(KNN_WORDS[found]).format(
+        accuracy=percent(now, 1), before=percent(before, 1), pictures=number(record.queries, 0)
     )
 
 

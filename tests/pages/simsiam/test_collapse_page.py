@@ -16,7 +16,7 @@ from core.simsiam.run_record import read_run
 from pages.shared import site
 from pages.shared.text import in_language
 from pages.simsiam import collapse
-from pages.simsiam.parts import dim_and_batch, run_charts, runs, verdicts
+from pages.simsiam.parts import dim_and_batch, findings, run_charts, runs, verdicts
 from tests import library
 from tests.narrow import without_onednn
 from tests.pages.drawn import charts
@@ -367,7 +367,7 @@ def test_the_rule_and_its_threshold(open_collapse, records):
     start = records["no-predictor"].figures["test_rank_z"][0]
     words = said(at, "has **collapsed**")
     assert f"→ 0.04 ✓, effective rank {start:.1f} → 1.5 ✓" in words
-    assert "5.0%, is no better than that of random weights, 25.0%" in words
+    assert "5.0%, is below that of random weights, 25.0%" in words
     at.slider(key="collapse_share").set_value(0.05).run()
     assert 0.05 * start < 1.5
     assert rows(at)["state"].tolist() == ["spread out", "partly collapsed"]
@@ -407,6 +407,25 @@ def test_why_a_low_loss_says_little_follows_the_visitors_answer(open_collapse):
     assert said(at, "has a loss of exactly −1")
 
 
+@pytest.fixture
+def misleading(tiny_runs, monkeypatch, tmp_path):
+    """A set in which the run that learnt has the higher loss."""
+    (tmp_path / "manifest.json").write_text('{"format": 1, "bundles": []}')
+    first = bundles.read_bundle(tiny_runs / "run-baseline")
+    learnt = {"train_loss": -0.7, "test_knn_accuracy": 0.9}
+    derive(first, tmp_path, "baseline", figures=learnt)
+    derive(first, tmp_path, "no-predictor", figures=COLLAPSED)
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
+
+
+def test_the_answer_names_the_pair_whose_losses_mislead(misleading, open_page):
+    at = answered(open_page(PAGE), "collapse_low_loss", "lower")
+    words = said(at, "The lower loss is not the better network")
+    assert "**SimSiam (baseline)**: loss −0.70, kNN accuracy 90.0%" in words
+    assert "**no predictor**: loss −0.99, kNN accuracy 5.0%" in words
+    assert words.index("SimSiam (baseline)") < words.index("no predictor")
+
+
 def altered(record, **figures):
     changed = {name: np.array(values, dtype=float) for name, values in figures.items()}
     return replace(record, figures={**record.figures, **changed})
@@ -439,6 +458,27 @@ def test_learnt_is_more_than_two_standard_errors(records):
         accuracy = [0.25, now, 0.25, 0.25]
         record = altered(records["baseline"], test_knn_accuracy=accuracy)
         assert run_charts.has_learnt(record, 1) is learnt
+
+
+@pytest.mark.parametrize(
+    ("end", "found", "words"),
+    [
+        (0.6, "above", "is above that of random weights, 25.0%, by more than chance"),
+        (0.3, "chance", "is above that of random weights, 25.0%, by no more than the chance of 36"),
+        (0.2, "not above", "is below that of random weights, 25.0%"),
+        (0.25, "not above", "is that of random weights"),
+    ],
+)
+def test_an_accuracy_that_is_not_beyond_chance_is_not_called_worse(records, end, found, words):
+    record = altered(records["baseline"], test_knn_accuracy=[0.25, 0.25, 0.25, end])
+    assert run_charts.above_random(record, EPOCHS) == found
+    assert f"{100 * end:.1f}%, {words}" in verdicts.in_words(record, EPOCHS, 0.2)
+    named = " ".join(findings.states_said([record]))
+    assert ("no more than chance" in named) is (found == "chance")
+    assert ("Not above random weights" in named) is (found == "not above")
+    shows = findings.what_it_shows(record)
+    assert ("does not show that the part is needed" in shows) is (found == "above")
+    assert ("by no more than chance" in shows) is (found == "chance")
 
 
 # ---------------------------------------------------------------- d and batch
@@ -505,6 +545,28 @@ def test_a_batch_is_compared_at_equal_epochs_and_at_equal_updates(batches):
     _at_epochs, at_updates = dim_and_batch.of_the_batch(found, dim_and_batch.PAIRS[0], chance)
     assert at_updates.startswith("At equal updates, 36 / 36: **batch of 4096** ends below")
     assert [cut.record.recipe for cut in dim_and_batch.lines(found)] == list(found)
+
+
+@pytest.mark.parametrize(
+    ("knn", "words"),
+    [
+        (0.9, "has the higher kNN accuracy, 90.0% against 30.0% of"),
+        (0.02, "has the lower kNN accuracy, 2.0% against 30.0% of"),
+        (0.35, "differ by no more than chance"),
+    ],
+)
+def test_a_whole_run_next_to_one_that_is_cut(batches, knn, words):
+    usual, large = batches
+    large = altered(large, test_knn_accuracy=[0.2, 0.3, 0.3, knn])
+    shortened, whole = dim_and_batch.at_equal_updates(usual, large)
+    told = dim_and_batch.of_a_cut(shortened, whole, dim_and_batch.Chance())
+    assert told.startswith("At equal updates, 36 / 30: **batch of 4096**")
+    assert words in told
+    assert "after epoch 1" in told
+    assert told.endswith("planned for more updates.")
+    seeds = [altered(usual, test_knn_accuracy=[0.2, share, 0.5, 0.6]) for share in (0, 0.5, 1)]
+    by_seeds = dim_and_batch.of_a_cut(shortened, whole, dim_and_batch.Chance(seeds))
+    assert "differ by no more than chance" in by_seeds  # seeds lie further apart than pictures tell
 
 
 def test_d_and_batch_answer_after_an_answer(open_collapse):
