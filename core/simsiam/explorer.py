@@ -104,7 +104,7 @@ class SimSiamExplorer:
         *,
         trained: bool = True,
     ) -> dict[str, np.ndarray]:
-        """How alike ``count`` pairs of views of a picture are, beside pairs with other pictures.
+        """How alike ``count`` pairs of views of a picture are, next to pairs with other pictures.
 
         ``same`` (count,): cos(z1, z2) of two views of ``picture``; ``other`` (count,): of a view
         of it and a view of one of ``others`` (N, 32, 32, 3), in turn.

@@ -84,6 +84,7 @@ def from_pretrained(folder_or_repo: str | Path, *, revision: str | None = None) 
 def untrained(bundle: Bundle) -> JointEmbedding:
     """The network of a bundle before its first step: weights from its seed, eval mode.
 
+    Of a bundle with ``ancestors`` it is not where the run began, which was another bundle's weights.
     Batch statistics are those that the run measured of its initial weights, which a record does
     not keep. Raises ``AtelierError`` as ``from_bundle`` does.
     """

@@ -108,7 +108,7 @@ def answer(found: Vote, names: list[str], picked: Picked) -> None:
 
 
 def ballot(found: Vote, names: list[str], frequency: np.ndarray, most: float) -> go.Figure:
-    """The share of every class in the vote, beside its share of the bank; the axis ends at ``most``."""
+    """The share of every class in the vote, next to its share of the bank; the axis ends at ``most``."""
     labels = [f"{name}  {percent(float(s))}" for name, s in zip(names, found.scores, strict=True)]
     figure = go.Figure(
         go.Bar(
@@ -280,35 +280,51 @@ def pictures_said(pair: networks.Pair, voters: Sequence[Voter]) -> None:
     if untrained:
         return
     if networks.training_set_at_hand(pair.chosen):
-        st.caption(_("The training set at hand is not the one that this network was trained on."))
-        return
+        if networks.are_other_pictures(pair.chosen):
+            words = _("The training set at hand is not the one that this network was trained on.")
+            st.caption(words)
+        return  # or an error has been said
     settings = pair.chosen.bundle.config["data"]
-    st.caption(
-        _(
-            "A frame has the colour of its class. The model stores features and classes, and no picture: with "
-            "the training pictures this page also shows the pictures themselves, and the same network before "
-            "training."
-        )
+    words = _(
+        "A frame has the colour of its class. The model stores features and classes, and no picture: with "
+        "the training pictures this page also shows the pictures themselves, and the same network before "
+        "training."
     )
+    if not networks.has_untrained(pair.chosen):
+        words = _(
+            "A frame has the colour of its class. The model stores features and classes, and no picture: with "
+            "the training pictures this page also shows the pictures themselves."
+        )
+    st.caption(words)
     words = _("Download the training pictures to see them ({megabytes} MB)")
     data_sets.offer(settings["name"], settings["split"], words, "near_training_download")
 
 
 def over_the_test_set(pair: networks.Pair) -> None:
-    """How often the vote is right: one picture is no measure."""
+    """How often the vote is right, as every run counted it by epoch: one picture is no measure."""
     lines = []
     for record in pair.both:
         accuracy = record.figures["test_knn_accuracy"]
         lines.append((runs.name(record), float(accuracy[-1])))
-    before = float(pair.chosen.figures["test_knn_accuracy"][0])
-    lines.append((nearest.before(), before))
+    if networks.has_untrained(pair.chosen):
+        before = float(pair.chosen.figures["test_knn_accuracy"][0])
+        lines.append((nearest.before(), before))
     said = "; ".join(
         _("{name}: **{share}**").format(name=name, share=percent(share)) for name, share in lines
     )
+    config = pair.chosen.bundle.config
+    protocol = config["training"]["protocol"]
     st.markdown(
         _(
-            "One picture proves nothing. Over the test pictures the vote is right for: {said}."
-        ).format(said=said)
+            "One picture proves nothing. Over {pictures} test pictures, with k = {k}, τ = {temperature} and "
+            "a bank of {bank}, the vote is right for: {said}."
+        ).format(
+            pictures=number(pair.chosen.queries, 0),
+            k=number(protocol["k"], 0),
+            temperature=number(protocol["temperature"], 2),
+            bank=number(min(protocol["bank"], config["data"]["pictures"]), 0),
+            said=said,
+        )
     )
 
 

@@ -45,8 +45,12 @@ class Question:
 
     @property
     def asked(self) -> list[tuple[RunRecord, bool]]:
-        """The chosen network before and after training, and the one next to it after training."""
-        rows = [(self.pair.chosen, False), (self.pair.chosen, True)]
+        """The chosen network before and after training, and the one next to it after training.
+
+        Not before where it began with the weights of another bundle, as those are not here.
+        """
+        states = (False, True) if networks.has_untrained(self.pair.chosen) else (True,)
+        rows = [(self.pair.chosen, trained) for trained in states]
         return rows if self.pair.beside is None else [*rows, (self.pair.beside, True)]
 
     @property

@@ -1,4 +1,4 @@
-"""Self-supervised networks whose weights are here: which one is asked, and which stands beside it."""
+"""Self-supervised networks whose weights are here: which one is asked, and which stands next to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pages.shared.text import _, plain_errors
 from pages.simsiam.parts import runs
 
 BESIDE = ("no-stop-gradient", "baseline")
-"""What a network is shown beside, in order of preference: who collapses, then who does not."""
+"""What a network is shown next to, in order of preference: who collapses, then who does not."""
 STRENGTHS = np.linspace(0, 2, 9)
 DRAWS = 24
 KEPT = 32
@@ -63,7 +63,7 @@ def with_weights() -> list[list[RunRecord]]:
 
 
 def pair(key: str) -> Pair:
-    """The network to ask, chosen where there is more than one, and who stands beside it."""
+    """The network to ask, chosen where there is more than one, and who stands next to it."""
     found = with_weights()
     records = {run.bundle.name: run for one in found for run in one}
     names = [runs.look(run).name for run in records.values()]
@@ -174,19 +174,41 @@ def _untrained_request(record: RunRecord) -> tuple:
     return (record.bundle.digest, loaders.files_of(settings["name"], settings["split"]))
 
 
+def has_untrained(record: RunRecord) -> bool:
+    """Whether the network before this run's training is that of its seed.
+
+    One that began with the weights of another bundle was trained before, and where it began is not stored.
+    """
+    return not record.bundle.ancestors
+
+
 def is_untrained_bank_ready(record: RunRecord) -> bool:
     """Whether ``untrained_bank`` has its answer, or has none to give."""
-    kept_ = library.kept("untrained_banks", UNTRAINED_KEPT)
-    known = kept_.get(_untrained_request(record)) is not None
-    return known or not training_set_at_hand(record)
+    if not has_untrained(record) or not training_set_at_hand(record):
+        return True
+    return _known_untrained_bank(record) is not None
+
+
+def are_other_pictures(record: RunRecord) -> bool:
+    """Whether ``untrained_bank`` found that the pictures at hand are not the ones of this run.
+
+    False where it was not asked, and where an error kept it from an answer.
+    """
+    known = _known_untrained_bank(record) if training_set_at_hand(record) else None
+    return known is not None and isinstance(known.value, str)
+
+
+def _known_untrained_bank(record: RunRecord) -> Timed[np.ndarray | str] | None:
+    return library.kept("untrained_banks", UNTRAINED_KEPT).get(_untrained_request(record))
 
 
 def untrained_bank(record: RunRecord) -> np.ndarray | None:
-    """What the network made of its bank's pictures before training, (N, 8w); None where they are not here.
+    """What the network made of its bank's pictures before training, (N, 8w); None where they are not here,
+    or where its start was another bundle's weights.
 
     It is not stored: computed once for all visitors from the training pictures, in a few seconds.
     """
-    if not training_set_at_hand(record):
+    if not has_untrained(record) or not training_set_at_hand(record):
         return None
 
     def compute() -> np.ndarray | str:

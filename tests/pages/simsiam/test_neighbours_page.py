@@ -4,12 +4,16 @@ import base64
 import io
 import json
 import re
+import shutil
 from html import unescape
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from core.bundles.bundle import read_bundle
+from core.bundles.manifest import register
+from core.errors import AtelierError
 from core.pictures import data, images, shapes
 from core.pictures.data import SOURCES
 from pages.shared import library, loaders, picking
@@ -328,6 +332,7 @@ def test_the_accuracy_over_the_test_set_stands_below(open_page):
     for name in (NAME, OTHER_NAME):
         accuracy = loaders.run(name).figures["test_knn_accuracy"]
         assert f"**{100 * accuracy[-1]:.0f}%**" in words
+    assert "Over 36 test pictures, with k = 5, τ = 0.10 and a bank of 40, " in words
     before = 100 * loaders.run(NAME).figures["test_knn_accuracy"][0]
     assert f"Before training: **{before:.0f}%**" in words
 
@@ -342,6 +347,36 @@ def test_another_training_set_is_not_taken_for_the_runs_own(
     assert not sent_pictures(at)
     assert said(at, "The training set at hand is not the one")
     assert groups(at)["SimSiam (baseline)"] == tiles(vote(k=12))
+
+
+def test_an_error_is_not_taken_for_another_training_set(open_page, with_data, monkeypatch):
+    def broken(*asked):
+        raise AtelierError("data-damaged", "The file is damaged.")
+
+    monkeypatch.setattr(networks, "_of_bank", broken)
+    at = open_page(PAGE)
+    assert at.error
+    assert not said(at, "The training set at hand is not the one")
+
+
+def test_a_run_that_began_with_other_weights_has_no_untrained_network(
+    open_page, with_data, monkeypatch, tmp_path, networks_folder
+):
+    (tmp_path / "manifest.json").write_text('{"format": 1, "bundles": []}')
+    for name in (NAME, OTHER_NAME):
+        shutil.copytree(networks_folder / name, tmp_path / name)
+        file = tmp_path / name / "config.json"
+        config = json.loads(file.read_text())
+        config["training"]["ancestors"] = [{"name": "the-first", "epochs": 7}]
+        file.write_text(json.dumps(config))
+        written = read_bundle(tmp_path / name)
+        register(tmp_path / "manifest.json", written, name=name, title=name)
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
+    at = open_page(PAGE)
+    assert list(groups(at)) == ["SimSiam (baseline)", "no stop-gradient"]
+    assert len(sent_pictures(at)) == 2
+    assert not said(at, "Before training")
+    assert not said(at, "The training set at hand is not the one")
 
 
 def test_a_longer_training_set_that_begins_with_the_runs_own_is_taken(
