@@ -15,10 +15,10 @@ from pages.shared import colours
 from pages.teach.sheet_plot import Axis, Mark, Panel, Plot, Scale, Series
 
 WIDTH = 760
-LEFT, RIGHT, BELOW, ABOVE = 64.0, 14.0, 52.0, 12.0
+LEFT, RIGHT, BELOW, ABOVE = 74.0, 14.0, 52.0, 12.0
 LINE, SCALE, LEFT_MOST = 20.0, 74.0, 240.0
-FONT, LETTER = 14, 7.4
-"""Size of letters in pixels, and how wide one is on average."""
+FONT, LETTER = 14, 8.6
+"""Size of letters in pixels, and how wide one is in a wide font."""
 DASHES = {
     "dash": "9 6",
     "dot": "2 5",
@@ -242,8 +242,8 @@ def _axes(panel: Panel, at: _Place, language: str) -> Iterator[str]:
     wide, high = at.x1 - at.x0, at.y0 - at.y1
     grid = f'stroke="{colours.STILL}"'
     last = -math.inf
-    for value, words in _ticks(panel.x, at.xs, max(2, int(wide / 90)), language):
-        x = at.x(value)
+    ticks = _ticks(panel.x, at.xs, max(2, int(wide / 90)), language)
+    for x, words in sorted((at.x(value), words) for value, words in ticks):
         yield f'<path d="M{_n(x)} {_n(at.y0)}V{_n(at.y1)}" {grid}/>'
         half = LETTER * len(words) / 2
         if x - half > last:
@@ -260,7 +260,7 @@ def _axes(panel: Panel, at: _Place, language: str) -> Iterator[str]:
     if panel.x.title:
         yield _text((at.x0 + at.x1) / 2, at.y0 + 40, panel.x.title, "middle", size=15)
     if panel.y.title:
-        x = max(14.0, at.x0 - reach - 14)
+        x = max(14.0, at.x0 - reach - 18)
         yield _text(x, (at.y0 + at.y1) / 2, panel.y.title, "middle", size=15, turned=True)
 
 

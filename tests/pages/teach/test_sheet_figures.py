@@ -167,6 +167,13 @@ def test_one_unit_is_as_long_both_ways_where_the_figure_asks():
     assert abs(b - a)[0] == pytest.approx(abs(c - b)[1], abs=0.03)
 
 
+def test_an_axis_that_runs_backwards_names_its_places_too():
+    figure = go.Figure(go.Scatter(x=[0, 10], y=[0, 1], name=""))
+    forth = set(words(drawn(figure)))
+    assert set(words(drawn(figure.update_xaxes(autorange="reversed")))) == forth
+    assert {"0", "10"} < forth
+
+
 def test_numbers_are_written_as_the_language_does():
     figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 0.5])).update_yaxes(tickformat=".0%")
     assert {"0.2", "20%"} <= set(words(drawn(figure)))
