@@ -68,11 +68,11 @@ CONTROLS: dict[str, tuple[str, ...]] = {
     "denoising": ("denoise_t_hand", "denoise_noise"),
     "t-star": ("tstar_t_hand", "tstar_set_class"),
     "undo-an-attack": ("purify_t_hand", "purify_share"),
-    "vae-and-ddpm": ("against_sure",),
+    "vae-and-ddpm": ("against_marks",),
     "ddpm-lengths": ("lengths_at_noise_hand", "lengths_quality"),
     "inside-the-unet": ("inside_t_hand", "inside_view"),
     "ddpm-training": ("ddpm_example_t_hand", "ddpm_epoch_hand"),
-    "two-views": ("views_strength_hand", "views_flip"),
+    "two-views": ("views_strength_hand", "views_crop"),
     "collapse": ("collapse_epoch_hand", "collapse_layer"),
     "collapse-live": ("toy_step_hand",),
     "neighbours": ("near_k", "near_temperature"),
@@ -174,7 +174,8 @@ async def moves(
         if number and due > until:
             return
         await asyncio.sleep(due - time.perf_counter())
-        tally.note("move", await visitor.move(keys[number % len(keys)]))
+        key = keys[number % len(keys)]
+        tally.note("move", await visitor.move(key), key)
         due += every
 
 
@@ -212,7 +213,7 @@ async def pages(bench: Bench, count: int) -> None:
         names = bench.pace.pages
         for turn in itertools.count() if count > 1 else range(len(names)):
             path = names[(number + turn) % len(names)]
-            tally.note("open", await visitor.open(path, "lang=en"))
+            tally.note("open", await visitor.open(path, "lang=en"), path)
             last = until if count > 1 else math.inf
             await moves(bench, visitor, tally, CONTROLS[path], last, MOVES_A_PAGE)
             if time.perf_counter() > last:
@@ -224,6 +225,8 @@ async def pages(bench: Bench, count: int) -> None:
         report.times("to the first picture", tally.seconds("open", "first"), FIRST_PICTURE)
         report.times("to the whole page", tally.seconds("open"))
         report.times("a move", tally.seconds("move"), MOVED)
+        report.slowest(tally, "open")
+        report.slowest(tally, "move")
         report.rates(tally)
 
 
@@ -386,10 +389,11 @@ async def soak(bench: Bench, count: int, minutes: float) -> None:
             path = bench.chance.choice(names)
             language = bench.chance.choice(("en", "fr"))
             try:
-                tally.note("open", await visitor.open(path, f"lang={language}"))
+                tally.note("open", await visitor.open(path, f"lang={language}"), path)
                 await moves(bench, visitor, tally, CONTROLS[path], end, MOVES_A_PAGE)
                 if path in BUTTONS:
-                    tally.note("click", await visitor.click(BUTTONS[path]))
+                    button = BUTTONS[path]
+                    tally.note("click", await visitor.click(button), button)
                 if bench.chance.random() < 0.2:
                     tally.note("return", await visitor.reconnect())
             except (Failed, OSError, TimeoutError) as error:
@@ -401,6 +405,7 @@ async def soak(bench: Bench, count: int, minutes: float) -> None:
         watching.cancel()
         for kind in tally.answers:
             bench.report.times(f"{kind}s", tally.seconds(kind))
+            bench.report.slowest(tally, kind)
         bench.report.rates(tally)
         grown(bench.report, samples)
         bench.report.figure("memory at most", bench.server.peak(), "MiB", MEMORY, digits=0)
@@ -436,7 +441,7 @@ async def run(bench: Bench, arguments: argparse.Namespace) -> None:
         await soak(bench, arguments.visitors, arguments.minutes)
     usual = () if arguments.minutes else USUAL_SHORT if arguments.short else USUAL
     for name in arguments.mix or usual:
-        for count in (1, arguments.visitors) if name in TWICE else (arguments.visitors,):
+        for count in sorted({1, arguments.visitors} if name in TWICE else {arguments.visitors}):
             await MIXES[name](bench, count)
 
 

@@ -69,10 +69,21 @@ class Tally:
     begun: float = field(default_factory=time.perf_counter)
     ended: float = math.nan
 
-    def note(self, kind: str, answer: Answer) -> Answer:
+    names: dict[str, list[str]] = field(default_factory=dict)
+    """Of every answer of a kind: of which page or control."""
+
+    def note(self, kind: str, answer: Answer, name: str = "") -> None:
         self.answers.setdefault(kind, []).append(answer)
+        self.names.setdefault(kind, []).append(name)
         self.errors += answer.errors
-        return answer
+
+    def by_name(self, kind: str) -> dict[str, float]:
+        """The median time to the end by page or control, the slowest first."""
+        found: dict[str, list[float]] = {}
+        for name, answer in zip(self.names.get(kind, []), self.answers.get(kind, []), strict=True):
+            found.setdefault(name or "home", []).append(answer.done)
+        medians = {name: statistics.median(seconds) for name, seconds in found.items()}
+        return dict(sorted(medians.items(), key=lambda one: -one[1]))
 
     def seconds(self, kind: str, part: str = "done") -> list[float]:
         """Of every answer of a kind: to its first figure, or to its end."""
@@ -139,6 +150,14 @@ class Report:
             if not met:
                 self.missed.append(f"{self._of}: {what}")
         self.say(words)
+
+    def slowest(self, tally: Tally, kind: str, most: int = 4) -> None:
+        """The pages or controls that take longest."""
+        found = [
+            f"{name} {1000 * seconds:,.0f} ms"
+            for name, seconds in list(tally.by_name(kind).items())[:most]
+        ]
+        self.say(f"  slowest of {kind}s, by median: {', '.join(found) or 'none'}")
 
     def rates(self, tally: Tally) -> None:
         """How many of what there was in a second, what went through the websocket, and errors."""
