@@ -61,9 +61,11 @@ class Browser:
     """What the tabs of one browser share: connections, cookies, and what they need not fetch again."""
 
     def __init__(self) -> None:
-        self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE))
+        jar = aiohttp.CookieJar(unsafe=True)  # of a server without a name, too
+        connections = aiohttp.TCPConnector(limit=AT_ONCE)
+        self.http = aiohttp.ClientSession(connector=connections, cookie_jar=jar)
         self.sockets = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), cookie_jar=self.http.cookie_jar
+            connector=aiohttp.TCPConnector(limit=0), cookie_jar=jar
         )
         self.kept: set[str] = set()
 
@@ -116,13 +118,16 @@ class Visitor:
         jar = self.browser.http.cookie_jar
         token = next((c.value for c in jar if c.key == "_streamlit_xsrf"), "")
         parts = urlparse(self.base)
-        self._socket = await self.browser.sockets.ws_connect(
-            f"{self.base}/_stcore/stream",
-            protocols=["streamlit", token or NO_TOKEN, *filter(None, [session])],
-            origin=f"{parts.scheme}://{parts.netloc}",
-            compress=15,
-            max_msg_size=0,
-        )
+        try:
+            self._socket = await self.browser.sockets.ws_connect(
+                f"{self.base}/_stcore/stream",
+                protocols=["streamlit", token or NO_TOKEN, *filter(None, [session])],
+                origin=f"{parts.scheme}://{parts.netloc}",
+                compress=15,
+                max_msg_size=0,
+            )
+        except aiohttp.ClientError as error:
+            raise Failed(f"no connection to {self.base}: {error}") from error
         self._reading = asyncio.create_task(self._read(self._socket))
 
     async def reconnect(self) -> Answer:
@@ -177,8 +182,11 @@ class Visitor:
         node = self._control(key)
         if value is None:
             self.turn += 1
-            state = self.page.states.get(node.message.id)
-            value = another(node, state, self.turn, time.time_ns() // 10**6)
+            state, now = self.page.states.get(node.message.id), time.time_ns() // 10**6
+            try:
+                value = another(node, state, self.turn, now)
+            except ValueError as error:
+                raise Failed(f"{self.page.url}: {error}") from error
         begun = time.perf_counter()
         self._expect(begun)
         self.page.set(key, value)
@@ -233,22 +241,29 @@ class Visitor:
         return answer
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for frame in socket:
-            if frame.type != aiohttp.WSMsgType.BINARY:
-                break
-            message = ForwardMsg.FromString(frame.data)
-            self._answer.messages += 1
-            self._answer.sent += len(frame.data)
-            node = self.page.take(message)
-            kind = message.WhichOneof("type")
-            if kind == "new_session":
-                self._began = True
-            elif node is not None:
-                self._show(tuple(message.metadata.delta_path), node)
-            elif kind == "script_finished" and self._ends(message):
-                self._finished.set_result(None)
-        if self._finished is not None and not self._finished.done():
-            self._finished.set_exception(Failed(f"the server hung up on {self.page.url}"))
+        outcome: Exception = Failed(f"the server hung up on {self.page.url}")
+        try:
+            async for frame in socket:
+                if frame.type != aiohttp.WSMsgType.BINARY:
+                    break
+                self._take(frame.data)
+        except Exception as error:  # or whoever asked would wait for an answer until it is given up
+            outcome = error
+        if not self._finished.done():
+            self._finished.set_exception(outcome)
+
+    def _take(self, data: bytes) -> None:
+        message = ForwardMsg.FromString(data)
+        self._answer.messages += 1
+        self._answer.sent += len(data)
+        node = self.page.take(message)
+        kind = message.WhichOneof("type")
+        if kind == "new_session":
+            self._began = True
+        elif node is not None:
+            self._show(tuple(message.metadata.delta_path), node)
+        elif kind == "script_finished" and self._ends(message):
+            self._finished.set_result(None)
 
     def _ends(self, message: ForwardMsg) -> bool:
         """Whether a run ends with this message that began after the visitor asked."""
