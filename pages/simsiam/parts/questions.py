@@ -21,6 +21,7 @@ from pages.simsiam.parts.evidence import (
     standard_error,
 )
 from pages.simsiam.parts.findings import (
+    around_largest_fall,
     from_to,
     largest_fall,
     listed,
@@ -116,8 +117,13 @@ def heavy_views(found: Runs) -> list[str]:
 def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> str:
     """Whether the accuracy by epoch falls further under heavy augmentation than without, beyond chance."""
     falls = [largest_fall(baseline), largest_fall(heavy)]
-    value = value_at(heavy, "test_knn_accuracy")
-    by_chance = 2 * standard_error(*[(value, heavy.queries)] * 2)
+    # Each fall is a difference of two shares, so four of them have their error in what is compared.
+    shares = [
+        (share, record.queries)
+        for record in (baseline, heavy)
+        for share in around_largest_fall(record)
+    ]
+    by_chance = 2 * standard_error(*shares)
     words = (
         _("**The heavy run is unstable**: its kNN accuracy falls by more than the baseline's.")
         if falls[1] - falls[0] > by_chance
@@ -126,7 +132,10 @@ def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> st
             "next than the baseline's, but for chance."
         )
     )
-    return f"{words} " + _(
+    many = _(
+        "Each fall is the largest of {epochs} changes, which chance makes larger than one change alone."
+    ).format(epochs=len(heavy.epochs) - 1)
+    return f"{words} {many} " + _(
         "Largest fall of the kNN accuracy from one epoch to the next, in points: {runs}."
     ).format(runs=listed(here, lambda record: number(100 * largest_fall(record), 1)))
 
@@ -308,9 +317,10 @@ QUESTIONS = {
         ),
         barlow_alike,
         N_(
-            "SimSiam's loss looks at one picture at a time: d only says how long z is, and the "
-            "batch matters through batch normalisation, through the number of updates, and "
-            "through the learning rate that grows with it. The loss of Barlow Twins is a sum over "
+            "SimSiam's loss looks at one picture at a time: it compares two directions in whatever space "
+            "they lie, and nothing in it asks the d channels of z to differ. The batch matters through "
+            "batch normalisation, through the number of updates, and through the learning rate that "
+            "grows with it. The loss of Barlow Twins is a sum over "
             "d × d correlations, each estimated from one batch. More channels are more "
             "decorrelated directions to fill: in its authors' runs it keeps improving well beyond "
             "d = 2,048, where other methods do not (figure 4 of the paper). A larger batch "

@@ -19,7 +19,7 @@ from core.simsiam import methods
 from core.simsiam.run_record import read_run
 from pages.shared import site
 from pages.shared.text import percent
-from pages.simsiam.parts import runs
+from pages.simsiam.parts import questions, runs
 from pages.simsiam.parts.questions import PASSES
 from tests.narrow import without_onednn
 from tests.pages.opening import answered
@@ -465,7 +465,7 @@ def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
         "**Partly collapsed** (spread or rank is low, not both): fixed random predictor." in words
     )
     assert "**Not collapsed:** SimSiam (baseline)." in words
-    assert "by kNN accuracy: no stop-gradient." in words
+    assert "**Not above random weights**, in the kNN accuracy by epoch: no stop-gradient." in words
     table = at.dataframe[0].value.set_index("run")
     assert table.loc["no stop-gradient", "state"] == "collapsed"
     assert table.loc["SimSiam (baseline)", "state"] == "spread out"
@@ -474,7 +474,9 @@ def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
 def test_nobody_is_named_where_all_have_learnt(open_siblings, rewritten):
     for recipe in ("baseline", "fixed-predictor", "no-stop-gradient"):
         rewritten(recipe, before={"test_knn_accuracy": 0.1}, test_knn_accuracy=[0.3, 0.9])
-    assert "No better than before training" not in answer_to(open_siblings(), "9")
+    words = answer_to(open_siblings(), "9")
+    assert "ot above random weights" not in words
+    assert "no more than chance" not in words
 
 
 @pytest.mark.parametrize(("barlow", "verdict"), [(0.52, "no difference"), (0.1, "differently")])
@@ -574,6 +576,26 @@ def test_unstable_runs_are_told_by_their_largest_fall(
     ]
     assert ("**The heavy run is unstable**" in words) is unstable
     assert ("**No instability shows in this run**" in words) is not unstable
+
+
+def test_a_fall_has_the_error_of_four_shares(records):
+    """Two falls, each a difference of two: just beyond two errors of four shares, and just within."""
+
+    def unstable(accuracy):
+        heavy = replace(records["heavy"], figures={"test_knn_accuracy": np.array(accuracy)})
+        words = questions.unstable(baseline, heavy, [baseline, heavy])
+        return "**The heavy run is unstable**" in words
+
+    baseline = replace(
+        records["baseline"], figures={"test_knn_accuracy": np.array([0.3, 0.5, 0.5])}
+    )
+    count, low = baseline.queries, 0.5
+    for _round in range(50):  # the baseline never falls: its smallest change is from 0.5 to 0.5
+        shares = [0.5, 0.5, 0.5, low]
+        low = 0.5 - 2 * sum(share * (1 - share) / count for share in shares) ** 0.5
+    assert 0 < low < 0.5
+    assert unstable([0.3, 0.5, low - 0.005])
+    assert not unstable([0.3, 0.5, low + 0.005])
 
 
 def test_augmentation_is_told_as_the_run_was_configured(open_siblings, records):
