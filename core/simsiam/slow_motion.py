@@ -12,6 +12,9 @@ turns counterclockwise.
 | ``target`` | -N dL/dz not through h | (2, N, 2) | what the loss asks of z as target: ``detach`` takes |
 |            |                        |           | this away, and nothing else                         |
 
+h has batch normalisation, which mixes the points of a view: ``predicts`` at one z holds what that z does
+to the losses of all N pairs, not of its own alone. ``asked`` and ``target`` are of one pair.
+
 Closed forms, with u the unit vector of v and N points: asked of p_1 is (u(z_2) - cos u(p_1)) / 2|p_1|,
 asked of the target z_2 is (u(p_1) - cos u(z_2)) / 2|z_2|; both are orthogonal to the vector that they
 move. Without a predictor p = z, and ``predicts`` equals ``target``: stopping the gradient halves the
@@ -69,7 +72,8 @@ def angle(v: Tensor) -> Tensor:
 def turning(v: Tensor, pull: Tensor) -> Tensor:
     """Pulls (..., 2) at vectors v (..., 2) as derivatives by their angles (...,): v_1 g_2 - v_2 g_1.
 
-    What would only stretch v is left out: the loss does not see it.
+    What would stretch v is left out. At p and at a target there is no such part, as the loss sees their
+    directions alone; at a z that goes through h there is one, as h sees how long z is.
     """
     return v[..., 0] * pull[..., 1] - v[..., 1] * pull[..., 0]
 

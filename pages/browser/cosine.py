@@ -18,7 +18,7 @@ LIMITS = {"angle": (-180.0, 180.0), "length": (0.4, 1.8)}
 def show(key: str, *, pull: bool = False) -> None:
     """Two arrows p and z in the plane: mouse, finger and arrow keys move their tips.
 
-    ``pull``: how the loss would turn each of them is drawn at its tip; that of the target z is dashed, as
+    ``pull``: how the loss would turn each of them is drawn at its tip; that of the target z is dotted, as
     a stop-gradient takes it away. The arrows are restored by a link; only this figure runs again when a
     hand lets go.
     """

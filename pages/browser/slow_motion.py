@@ -37,12 +37,14 @@ def show(
     panels: Sequence[Panel],
     points: Sequence[int],
     pair: int,
+    halves: bool,
     taken: Callable[[], None],
 ) -> None:
     """Mounts panels that follow the timeline of that key; ``points`` are those whose two views are shown,
-    and ``pair`` is the place among them of the one with arrows.
+    and ``pair`` is the place among them of the one with arrows; ``halves``: those of both halves of the
+    loss.
 
-    When the visitor wants another pair, ``taken`` is called, which finds it by ``said``.
+    When the visitor wants another pair, or other halves, ``taken`` is called, which finds them by ``said``.
     """
     numbers = np.stack([numbers_of(panel.moments, points) for panel in panels])
     _SLOW_MOTION(
@@ -50,6 +52,7 @@ def show(
         {
             "timeline": timeline,
             "value": pair,
+            "halves": halves,
             "pairs": len(points),
             "stops": [moment.step for moment in panels[0].moments],
             "address": serving.offer(numbers.tobytes(), "moments"),
@@ -68,7 +71,7 @@ def show(
             "colours": {"p": SYMBOL_COLOURS["x_hat"], "z": SYMBOL_COLOURS["z"]},
             "words": {
                 "spread": _("spread"),
-                "towards": _("solid arrows on z that point to the other view"),
+                "towards": _("arrows on the predicting side that point to the other view"),
                 "both": _("Both halves of the loss"),
                 "another": _("Another pair"),
                 "which": _("pair {pair} of {pairs}"),
@@ -94,7 +97,7 @@ def numbers_of(moments: Sequence[Moment], points: Sequence[int]) -> np.ndarray:
     ).astype("<f4")
 
 
-def said(key: str) -> object:
-    """The pair that a visitor wants to see; a browser can send what it likes."""
+def said(key: str) -> tuple[object, object]:
+    """The pair that a visitor wants to see, and whether with both halves; a browser can send what it likes."""
     sent = st.session_state[key].value
-    return sent[0] if isinstance(sent, list) and sent else None
+    return (sent[0], sent[1]) if isinstance(sent, list) and len(sent) > 1 else (None, None)

@@ -41,6 +41,23 @@ def shown(tab, code):
     return step, pulls, panel(tab, code).locator("b").first.inner_text()
 
 
+def stands(place):
+    """Waits until nothing on the page moves it any more."""
+    place.evaluate(
+        """(one) => new Promise((done) => {
+            let [before, frames] = ["", 0];
+            const look = () => {
+                const { x, y } = one.getBoundingClientRect();
+                frames = `${x} ${y}` === before ? frames + 1 : 0;
+                before = `${x} ${y}`;
+                if (frames > 10) done();
+                else requestAnimationFrame(look);
+            };
+            look();
+        })"""
+    )
+
+
 def until(tab, step):
     tab.locator(f".panel[data-network=plain] svg[data-at='{step}']").wait_for()
 
@@ -50,8 +67,10 @@ def test_steps_follow_the_hand_and_the_arrows_are_the_gradients(tab, runs):
     on = tab.get_by_role("button", name="One step on")
     for step in (0, 1, 2, 3):
         until(tab, step)
-        tab.wait_for_timeout(600)  # it glides there
         for code, run in runs.items():
+            # It glides there, the spread with it.
+            spread = panel(tab, code).locator("b").first
+            spread.filter(has_text=f"{run[step].spread:.2f}").wait_for()
             now, pulls, spread = shown(tab, code)
             assert now == step
             moment = run[step]
@@ -75,6 +94,10 @@ def test_the_target_is_pulled_where_nothing_stops_it(tab, runs):
     dotted = ".target.stopped"
     assert panel(tab, "plain").locator(dotted).count() == 2
     assert panel(tab, "no-stop").locator(dotted).count() == 0
+    dashes = "(one) => getComputedStyle(one).strokeDasharray"
+    looks = [panel(tab, code).locator(".target").first.evaluate(dashes) for code in runs]
+    predicts = panel(tab, "no-stop").locator(".predicts").first.evaluate(dashes)
+    assert len({*looks, predicts}) == 3  # a target looks like no side that predicts
     slider = tab.get_by_role("slider", name="Step", exact=True)
     box = slider.bounding_box()
     height = box["y"] + box["height"] / 2
@@ -108,6 +131,16 @@ def test_both_halves_and_another_pair(tab, runs):
     _step, pulls, _spread = shown(tab, "plain")
     assert float(pulls["target"][0]) == pytest.approx(runs["plain"][0].target[0, point], abs=2e-4)
     tab.wait_for_function(f"location.search.includes('toy_pair={toy_steps.START_PAIR + 1}')")
+    tab.wait_for_function("location.search.includes('toy_halves=1')")
+    tab.goto(tab.url)
+    ready(tab)
+    panel(tab, "plain").locator("svg[data-at]").wait_for()
+    assert shown(tab, "plain")[1] == pulls
+    both = tab.get_by_role("button", name="Both halves of the loss")
+    assert both.get_attribute("aria-pressed") == "true"
+    both.click()
+    tab.wait_for_function("!location.search.includes('toy_halves')")
+    assert shown(tab, "plain")[1]["predicts"][1] == ""
 
 
 # ---------------------------------------------------------------- the cosine
@@ -128,7 +161,7 @@ def test_a_dragged_arrow_has_the_cosine_of_its_angle(tab):
     at_the_steps(tab)
     plane = tab.locator(".cosine svg.plane")
     plane.scroll_into_view_if_needed()
-    tab.wait_for_timeout(500)
+    stands(plane)
     box = plane.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     grip = tab.locator(".handle[data-name=p] .grip").bounding_box()
@@ -171,11 +204,13 @@ def test_keys_turn_and_stretch_an_arrow_and_only_turning_changes_the_cosine(tab)
     tab.wait_for_function("location.search.includes('toy_cosine_z_length=1')")
 
 
-def test_the_pull_is_the_sine_over_the_length_at_right_angles(tab):
+def test_the_pull_is_the_sine_at_right_angles_however_long_the_arrow_is(tab):
     at_the_steps(tab)
     p, z = angles(tab)
     size = float(tab.locator(".cosine .pull").first.get_attribute("data-size"))
-    assert size == pytest.approx(np.sin((z - p) * pi / 180) / 1.2, abs=1e-3)
+    assert size == pytest.approx(np.sin((z - p) * pi / 180), abs=1e-3)
+    tab.locator(".handle[data-name=p]").press("ArrowUp")
+    assert float(tab.locator(".cosine .pull").first.get_attribute("data-size")) == size
     path = tab.locator(".cosine .pull").first.get_attribute("d")
     (x0, y0), (x1, y1) = (
         tuple(map(float, part.split())) for part in path[1:].split("M")[0].split("L")
@@ -183,6 +218,17 @@ def test_the_pull_is_the_sine_over_the_length_at_right_angles(tab):
     assert (x1 - x0) * cos(p * pi / 180) - (y1 - y0) * np.sin(p * pi / 180) == pytest.approx(
         0, abs=1e-6
     )
+
+
+def test_the_name_of_the_longest_arrow_is_in_the_picture(tab):
+    query = {"toy_cosine_p_angle": "90", "toy_cosine_p_length": "1.8"}
+    at_the_steps(tab, **query, toy_cosine_z_angle="-90", toy_cosine_z_length="1.8")
+    plane = tab.locator(".cosine svg.plane")
+    box = plane.bounding_box()
+    for name in plane.locator("text").all():
+        one = name.bounding_box()
+        assert box["y"] <= one["y"]
+        assert one["y"] + one["height"] <= box["y"] + box["height"]
 
 
 def test_a_finger_drags_an_arrow(browser, server):
@@ -195,7 +241,7 @@ def test_a_finger_drags_an_arrow(browser, server):
     at_the_steps(tab)
     grip = tab.locator(".handle[data-name=z] .grip")
     grip.scroll_into_view_if_needed()
-    tab.wait_for_timeout(500)
+    stands(grip)
     box, before = grip.bounding_box(), cosine(tab)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     fingers = context.new_cdp_session(tab)

@@ -4,7 +4,7 @@ import { DEGREE, arrow, polar, wayTo, words } from "./arrows.js";
 import { drawn, element } from "./elements.js";
 import { writer } from "./numbers.js";
 
-const [SIZE, UNIT] = [340, 75]; // of the picture, and of length 1 in it
+const [SIZE, UNIT] = [364, 75]; // of the picture, and of length 1 in it: the longest has its name in it
 const [SHORTEST, LONGEST, STEP] = [0.4, 1.8, 0.05];
 const [PULL, REST] = [50, 300]; // pixels of a pull of 1; milliseconds after a key until the server is told
 const round = (value, step) => Math.round(value / step) * step;
@@ -63,8 +63,8 @@ export const open = (root) => {
       const away = polar(one.angle * DEGREE, one.length * UNIT + 32);
       one.label.setAttribute("x", away[0]);
       one.label.setAttribute("y", away[1]);
-      // -dD/dp = (u(z) - cos u(p)) / |p|: at right angles to p, of length sin / |p|
-      const size = Math.sin(wayTo(one.angle * DEGREE, other.angle * DEGREE)) / one.length;
+      // By its angle alone, as the cosine sees no length: -dD/d(angle) = sin of the way to the other.
+      const size = Math.sin(wayTo(one.angle * DEGREE, other.angle * DEGREE));
       const pull = polar(one.angle * DEGREE + Math.PI / 2, size * PULL);
       one.pull.setAttribute("d", data.pull ? arrow([right, down], pull) : "");
       one.pull.dataset.size = size.toFixed(4);

@@ -10,7 +10,7 @@ const [SIZE, R] = [330, 114]; // of the picture, and of the circle in it
 const [PULL, LONGEST] = [190, 125]; // pixels of a pull of 1, and the longest arrow
 const INNER = 0.84 * R; // where the predictions of all points lie
 const [OUT, LABEL, APART] = [9, 26, 0.34]; // pixels off the circle; radians between two names
-const GLIDE = 260; // milliseconds from one step to the next
+const [GLIDE, BLINK] = [260, 60]; // milliseconds from one step to the next, and too few to see it glide
 const PARTS = ["z1", "z2", "p1", "p2", "asked1", "asked2", "predicts1", "predicts2", "target1", "target2"];
 const ANGLES = 4; // of the parts are angles, the others pulls
 const DIAMOND = "m0 -9l9 9l-9 9l-9 -9z";
@@ -62,15 +62,15 @@ const panelOf = (spec) => {
 
 export const open = (root) => {
   const panels = element("div", { className: "panels" });
-  const both = element("button", { type: "button" });
-  const another = element("button", { type: "button" });
+  const both = element("button", { type: "button", disabled: true }); // until there is something to show
+  const another = element("button", { type: "button", disabled: true });
   const which = element("span", { className: "which" });
   const figure = element("div", { className: "slow words" }, panels, element("div", { className: "line" }, both, another, which));
   root.replaceChildren(figure);
 
   let [known, held, latest, stopFollowing] = ["", undefined, 0, () => {}];
   let [data, values, line, write, send, shown] = [];
-  let [pair, python, halves, at, gliding] = [0, undefined, false, undefined, 0];
+  let [pair, python, halves, at, gliding, moved] = [0, undefined, false, undefined, 0, -Infinity];
 
   const count = () => data.pairs;
   const read = (network, stop, part, one) =>
@@ -157,16 +157,19 @@ export const open = (root) => {
     which.textContent = data.words.which.replace("{pair}", pair + 1).replace("{pairs}", count());
   };
 
-  // To where the timeline stands: step by step it glides there, so that one sees who moves.
+  // To where the timeline stands: step by step it glides there, so that one sees who moves. When it is
+  // played, a step takes no longer than the one before left room for, or the next one would cut it short.
   const move = () => {
     const [from, to] = [at ?? line.at, line.at];
     at = to;
     cancelAnimationFrame(gliding);
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    if (Math.abs(to - from) !== 1 || still) return paintAll(to, to, 1);
     const begun = performance.now();
+    const span = Math.min(GLIDE, begun - moved);
+    moved = begun;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (Math.abs(to - from) !== 1 || span < BLINK || still) return paintAll(to, to, 1);
     const frame = (time) => {
-      const share = Math.min(Math.max(time - begun, 0) / GLIDE, 1);
+      const share = Math.min(Math.max(time - begun, 0) / span, 1);
       paintAll(from, to, share * (2 - share));
       if (share < 1) gliding = requestAnimationFrame(frame);
     };
@@ -178,16 +181,20 @@ export const open = (root) => {
     paintAll(line.at, line.at, 1);
   };
 
-  both.onclick = () => {
-    halves = !halves;
+  const stand = () => JSON.stringify([pair, halves]);
+  const tell = () => {
+    python = stand();
     both.setAttribute("aria-pressed", String(halves));
     again();
+    send("value", [pair, halves, Date.now()]);
+  };
+  both.onclick = () => {
+    halves = !halves;
+    tell();
   };
   another.onclick = () => {
     pair = (pair + 1) % count();
-    python = pair;
-    again();
-    send("value", [pair, Date.now()]);
+    tell();
   };
 
   const build = async (wanted) => {
@@ -216,6 +223,7 @@ export const open = (root) => {
     both.textContent = data.words.both;
     both.setAttribute("aria-pressed", String(halves));
     another.textContent = data.words.another;
+    both.disabled = another.disabled = false;
     stopFollowing();
     stopFollowing = follow(line, move);
   };
@@ -223,10 +231,12 @@ export const open = (root) => {
   return {
     async update(wanted, sender) {
       send = sender;
-      if (wanted.value !== python) pair = python = wanted.value;
-      const { module, value, ...rest } = wanted;
+      const { module, value, halves: whole, ...rest } = wanted;
+      const said = JSON.stringify([value, whole]);
+      if (said !== python) [pair, halves, python] = [value, whole, said];
       const key = JSON.stringify(rest);
       if (key === known) {
+        both.setAttribute("aria-pressed", String(halves));
         if (shown) again();
         return;
       }

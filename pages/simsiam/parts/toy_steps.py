@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import streamlit as st
@@ -23,7 +24,13 @@ from pages.shared.text import N_, _, coloured, formula, mechanism, number, perce
 STEPS, RATE = 60, 0.02
 """So low a learning rate that a collapse takes some twenty steps."""
 KEPT = 32
-STEP, FIGURE, PAIR = "toy_slow_step", "toy_slow", "toy_pair"
+STEP, FIGURE, PAIR, HALVES = "toy_slow_step", "toy_slow", "toy_pair", "toy_halves"
+COMPARE, SEED = "toy_compare", "toy_slow_seed"
+ANSWERED_WITH = 0
+"""The seed whose networks the answer is told of."""
+STAYS, SHRINKS = 0.8, 0.2
+"""Shares of the spread that a cloud began with: one that never falls to the first stays, and one that ends
+below the second has shrunk."""
 A_CLASS_SHOWN = 6
 START_PAIR = 24
 NETWORKS: dict[str, tuple[str, Mapping[str, object]]] = {
@@ -51,6 +58,16 @@ CODES: dict[str, tuple[str, ...]] = {
     "predictor": ("plain", "no-predictor"),
     "all": tuple(NETWORKS),
 }
+RULES: dict[tuple[str, ...], str] = {
+    CODES["stop"]: N_(
+        "**With stop-gradient the cloud stays; without it, it shrinks to one place.**"
+    ),
+    CODES["predictor"]: N_(
+        "**With a predictor the cloud stays; without one, it shrinks to one place.**"
+    ),
+    CODES["all"]: N_("**Only with both parts does the cloud stay.**"),
+}
+"""What is said of the networks compared, where those of this seed show it."""
 
 
 def config_of(code: str, seed: int = 0) -> ToyConfig:
@@ -78,7 +95,7 @@ def slow(compared: str) -> None:
     with plain_errors(), st.container():
         figure = st.container()
         with st.popover(_("Seed"), icon=":material/casino:"):
-            seed = controls.seed("toy_slow_seed")
+            seed = controls.seed(SEED)
         with figure:
             found, point = moving(CODES[compared], seed)
         step = st.session_state[STEP]
@@ -86,7 +103,7 @@ def slow(compared: str) -> None:
             "toy SimSiam in the plane, {count} parameters at most · seed: {seed} · learning rate: {rate}"
         ).format(count=parameters(config_of("plain")), seed=seed, rate=number(RATE, 2))
         st.markdown(read_as())
-        st.markdown(told(compared, {code: found[code][step] for code in found}))
+        st.markdown(told(compared, found, step))
         spreads(found)
         figures.about(source, FIGURE, rows=lambda: rows_of(found, point))
 
@@ -99,10 +116,12 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
     points = points_shown()
     pair = links.restore_number(PAIR, _("Another pair"), range(len(points)), START_PAIR)
 
+    halves = links.restore_number(HALVES, _("Both halves of the loss"), (0, 1), 0)
+
     def taken() -> None:
-        sent = drawn.said(FIGURE)
-        if sent in range(len(points)):
-            st.session_state[PAIR] = sent
+        other, whole = drawn.said(FIGURE)
+        if other in range(len(points)) and whole in (False, True):
+            st.session_state[PAIR], st.session_state[HALVES] = other, int(whole)
 
     drawn.show(
         FIGURE,
@@ -119,59 +138,91 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
         ],
         points,
         pair,
+        bool(halves),
         taken,
     )
-    links.keep_number(PAIR, pair, START_PAIR)
+    links.keep_numbers({PAIR: (pair, START_PAIR), HALVES: (halves, 0)})
     return found, points[pair]
 
 
 def read_as() -> str:
-    """What every mark of the figure means."""
+    """What every mark of the figure means: places, the wedge, the four kinds of arrow, dots and lines."""
     return _(
         "**How to read it.** The loss sees directions alone, so every output is a place on a circle: "
-        "z₁ and z₂ are two views of one point, p₁ is the prediction that is made of z₁. "
-        "The **solid arrow** at z₁ shows how the loss turns the side that predicts; the arrow at z₂ shows "
-        "how it turns the target, and is **dotted where the stop-gradient takes it away**. Grey dots are "
-        "views of other points, green dots all predictions; grey lines show where the next step takes them."
+        "z₁ and z₂ are two views of one point, p₁ is the prediction that is made of z₁; the grey wedge is "
+        "the angle between p₁ and its target z₂. The green arrow at p₁ shows how the loss turns the "
+        "prediction. The **solid arrow** at z₁ shows how it turns the side that predicts. The arrow at z₂ "
+        "shows how it turns the target: it is **dashed where it acts, and dotted where the stop-gradient "
+        "takes it away**. Grey dots are views of other points, green dots all predictions; lines along the "
+        "circle show where the next step takes them."
     )
 
 
-def told(compared: str, now: Mapping[str, Moment]) -> str:
-    """What the networks show at a step, in numbers of theirs."""
-    spread = {code: number(one.spread, 2) for code, one in now.items()}
+def told(compared: str, found: Mapping[str, Sequence[Moment]], step: int) -> str:
+    """What the networks show at a step and at the last one, in numbers of theirs."""
+    now = {code: run[step] for code, run in found.items()}
     share = {code: percent(one.towards) for code, one in now.items()}
-    step = number(now["plain"].step, 0)
     if compared == "stop":
-        return _(
-            "**With stop-gradient, only the side that predicts moves.** Without it the target comes to meet "
-            "the prediction as well: both walk towards each other, and so does every pair, because one set "
-            "of weights moves them all. The cloud shrinks. Spread after {step} steps: {plain} with "
-            "stop-gradient, {other} without."
-        ).format(step=step, plain=spread["plain"], other=spread["no-stop"])
-    if compared == "predictor":
-        return _(
+        words = _(
+            "**With stop-gradient, the loss turns only the side that predicts.** z₂ still moves, because "
+            "one set of weights moves all, and because it is the side that predicts in the other half of "
+            "the loss. Without it the target is turned towards the prediction as well: the two sides walk "
+            "towards each other."
+        )
+    elif compared == "predictor":
+        words = _(
             "**Without a predictor, the stop-gradient takes away the twin of what it leaves:** z₁ is its own "
             "prediction, and both arrows turn a view towards the other one (press *Both halves of the "
-            "loss*). Half the pull in the same direction still shrinks the cloud. **A predictor bends the "
-            "arrow that is left.** Views that it turns towards the other one, after {step} steps: {share}; "
-            "without a predictor: {all}. Spread: {plain} with a predictor, {other} without."
-        ).format(
-            step=step,
-            share=share["plain"],
-            all=share["no-predictor"],
-            plain=spread["plain"],
-            other=spread["no-predictor"],
+            "loss*). **A predictor bends the arrow that is left.** Views that it turns towards the other "
+            "one, after {step} steps: {share}; without a predictor: {all}."
+        ).format(step=number(now["plain"].step, 0), share=share["plain"], all=share["no-predictor"])
+    else:
+        words = ""
+    return f"{words}\n\n{fates(found)} {spreads_said(found, step)}".strip()
+
+
+def fate(run: Sequence[Moment]) -> Literal["stays", "returns", "shrinks", "between"]:
+    """What becomes of a cloud, by its spread on the way and at the last step."""
+    shares = [one.spread / run[0].spread for one in run]
+    if min(shares) > STAYS:
+        return "stays"
+    end = shares[-1]
+    return "returns" if end > STAYS else "shrinks" if end < SHRINKS else "between"
+
+
+def fates(found: Mapping[str, Sequence[Moment]]) -> str:
+    """Which clouds stay and which shrink; in one sentence where only that of ``plain`` stays."""
+    seen = {code: fate(run) for code, run in found.items()}
+    if all(one == ("stays" if code == "plain" else "shrinks") for code, one in seen.items()):
+        return _(RULES[tuple(found)])
+    told = {
+        "stays": N_("the cloud stays: {names}"),
+        "returns": N_("it shrinks and comes back: {names}"),
+        "shrinks": N_("it shrinks to one place: {names}"),
+        "between": N_("it ends smaller than it was: {names}"),
+    }
+    parts = [
+        _(words).format(names=", ".join(_(NETWORKS[c][0]) for c in found if seen[c] == one))
+        for one, words in told.items()
+        if one in seen.values()
+    ]
+    return _("**With this seed:** {parts}.").format(parts="; ".join(parts))
+
+
+def spreads_said(found: Mapping[str, Sequence[Moment]], step: int) -> str:
+    """The spread of every network at a step, and at the last one."""
+
+    def at(place: int) -> str:
+        return ", ".join(
+            " ".join([_(NETWORKS[code][0]), number(run[place].spread, 2)])
+            for code, run in found.items()
         )
-    return _(
-        "**Only with both parts does the cloud stay.** Spread after {step} steps: {plain} with both, "
-        "{stop} without stop-gradient, {predictor} without predictor, {neither} without either."
-    ).format(
-        step=step,
-        plain=spread["plain"],
-        stop=spread["no-stop"],
-        predictor=spread["no-predictor"],
-        neither=spread["neither"],
-    )
+
+    first = _("Spread after {step} steps: {spreads}.")
+    said = [first.format(step=number(found["plain"][step].step, 0), spreads=at(step))]
+    if step != STEPS:
+        said.append(first.format(step=number(STEPS, 0), spreads=at(-1)))
+    return " ".join(said)
 
 
 def spreads(found: Mapping[str, Sequence[Moment]]) -> None:
@@ -225,13 +276,20 @@ def asked() -> None:
     """Whether the picture was understood."""
 
     def answer() -> None:
+        found = {code: moments(code, ANSWERED_WITH) for code in NETWORKS}
         st.markdown(
             _(
-                "With stop-gradient, and with a predictor that learns, p₁ goes to z₂ while z₂ stays where it "
-                "is. In the next half of the loss the roles are swapped. So each side chases the other, and "
-                "neither is invited to meet halfway: one shared place for all is still a perfect answer, but "
-                "no arrow of the target leads there."
+                "**It takes two parts.** With stop-gradient **no arrow leads the target** to the prediction: "
+                "the loss turns only the side that predicts, in either half. That is not enough: without a "
+                "predictor the arrow of the target is taken away, too, and the one that is left points "
+                "straight at the other view. **A predictor bends that arrow**, so that the two views are no "
+                "longer drawn straight together. One shared place for all is still a perfect answer; the "
+                "arrows that are left do not lead there."
             )
+        )
+        st.markdown(
+            _("Seed {seed}:").format(seed=ANSWERED_WITH)
+            + f" {fates(found)} {spreads_said(found, STEPS)}"
         )
 
     question(
@@ -253,10 +311,13 @@ def explained() -> None:
         _(
             "**Two dimensions, so that nothing is projected.** The networks are those of the other view of "
             "this page with d = 2 and a learning rate of {rate}. Of {count} points, {shown} are drawn.\n\n"
-            "**Arrows are gradients.** An arrow is as long as the loss of this pair falls per radian, when "
-            "only this output turns. The cosine does not change when a vector is stretched, so its gradient "
-            "is at right angles to the vector: along the circle. An arrow with two heads is longer than "
-            "drawn.\n\n"
+            "**Arrows are gradients.** An arrow is as long as the loss falls per radian, when only this "
+            "output turns. At p₁ and at the target that is the loss of this pair. The cosine does not change "
+            "when a vector is stretched, so the gradient there is at right angles to the vector: along the "
+            "circle. The solid arrow at z₁ has come back through h, whose batch normalisation mixes all "
+            "points: turning z₁ changes the losses of all {count} pairs, and the arrow holds them all. "
+            "And h sees how long z₁ is, so this gradient has a part that would stretch z₁; only the part "
+            "that turns it is drawn. An arrow with two heads is longer than drawn.\n\n"
             "**Steps are steps of training.** They move weights, not outputs: all points at once, from fresh "
             "views, with momentum and weight decay. A view therefore does not go exactly where its own arrow "
             "points.\n\n"
@@ -273,8 +334,8 @@ def explained() -> None:
             rf"\left(\frac{{{z}_2}}{{\|{z}_2\|}} - \cos({p}_1, {z}_2)\,\frac{{{p}_1}}{{\|{p}_1\|}}\right)"
             rf"\;\perp\; {p}_1",
             rf"-\frac{{\partial L}}{{\partial {z}_1}} = "
-            rf"-\left(\frac{{\partial h}}{{\partial {z}_1}}\right)^{{\!\top}}"
-            rf"\frac{{\partial L}}{{\partial {p}_1}},\qquad "
+            rf"-\sum_{{n=1}}^N\left(\frac{{\partial {p}_1^{{(n)}}}}{{\partial {z}_1}}\right)^{{\!\top}}"
+            rf"\frac{{\partial L}}{{\partial {p}_1^{{(n)}}}},\qquad "
             rf"-\frac{{\partial L}}{{\partial {z}_2}} = 0 \;\text{{ with sg}}",
         ],
         _(
@@ -292,15 +353,15 @@ def explained() -> None:
 def show(place: st.delta_generator.DeltaGenerator) -> None:
     """The second view of the page; what is compared is chosen at ``place``."""
     with place:
-        compared = controls.choice(_("With and without"), COMPARED, "toy_compare")
+        compared = controls.choice(_("With and without"), COMPARED, COMPARE)
     st.fragment(slow)(compared)
     asked()
     st.subheader(_("What the loss sees: an angle"), anchor=False)
     st.markdown(
         _(
-            "Turn an arrow, and the cosine changes; stretch it, and nothing does. The small arrows show how "
-            "the loss turns each of the two; that of the target z is dotted, as the stop-gradient takes it "
-            "away."
+            "Turn an arrow, and the cosine changes; stretch it, and it does not. The small arrows show how "
+            "the loss turns each of the two, per radian, however long it is; that of the target z is "
+            "dotted, as the stop-gradient takes it away."
         )
     )
     cosine.show("toy_cosine", pull=True)

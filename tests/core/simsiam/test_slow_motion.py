@@ -111,6 +111,21 @@ def test_without_a_predictor_the_pull_that_stays_is_twin_to_the_one_that_is_stop
     torch.testing.assert_close(pull.predicts, pull.asked)
 
 
+def test_batch_normalisation_in_the_predictor_mixes_the_pairs_and_sees_lengths():
+    """The pull that comes back through h is of all losses, and would stretch z as well."""
+    for predictor, mixes in (("mlp", True), ("identity", False)):
+        networks = doubled(replace(PLAIN, predictor=predictor))
+        z = networks.f(views(PLAIN)).detach()
+        _p, pull = pulls(networks, z)
+        source = z.clone().requires_grad_()
+        own = -torch.cosine_similarity(networks.h(source)[0, 7], z[1, 7], dim=0) / 2
+        (of_its_own,) = torch.autograd.grad(own, source)
+        assert torch.allclose(-of_its_own[0, 7], pull.predicts[0, 7]) is not mixes
+        assert of_its_own[0, 8].any().item() is mixes
+        stretches = (z * pull.predicts).sum(-1).abs().max()
+        assert bool(stretches > 1e-3) is mixes
+
+
 def test_the_target_of_a_half_moves_through_the_target_alone():
     """View 1 predicts view 2: nothing of it reaches z2 through the predictor."""
     networks = doubled(PLAIN)
