@@ -266,6 +266,7 @@ def data(own: ToyConfig) -> None:
 
 def training(place: st.delta_generator.DeltaGenerator) -> None:
     """The first view: SimSiam next to the same network without a part, trained in view."""
+    keep_alive((toy_steps.COMPARE, toy_steps.SEED))
     with place:
         row = st.container(horizontal=True, gap="small")
     with row:
@@ -285,11 +286,12 @@ def training(place: st.delta_generator.DeltaGenerator) -> None:
             holders.append(st.empty())
             st.caption(said_of(run.config, _("with stop-gradient and predictor")))
     below = st.empty()
-    if trained(pair, holders, below):
+    ended = trained(pair, holders, below)
+    if ended:
         clouds(pair, own, holders)
         st.fragment(moving)(pair, own)
     strip(own)
-    toy_questions.ask(own)
+    toy_questions.ask(own, answered=ended)
     data(own)
     real_runs(own)
     explained()

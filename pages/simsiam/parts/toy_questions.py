@@ -10,11 +10,15 @@ import streamlit as st
 
 from core.simsiam.toy import Run, ToyConfig
 from pages.shared.questions import question
-from pages.shared.text import N_, _
+from pages.shared.text import N_, _, number
 from pages.simsiam.parts.toy_charts import SIDES
 from pages.simsiam.parts.toy_settings import PRESETS, baseline, take
-from pages.simsiam.parts.toy_training import AT_ONCE, runs_of, to_the_end
+from pages.simsiam.parts.toy_training import runs_of, to_the_end
 from pages.simsiam.parts.toy_verdicts import said
+
+BASE = ToyConfig()
+"""What the questions are answered with: SimSiam as it stands."""
+LEARNT_OF = "toy_learnt_of"
 
 FATES: Mapping[str, str] = {
     "point": N_("it collapses to a point"),
@@ -86,6 +90,7 @@ QUESTIONS: dict[str, tuple[str, str]] = {
 
 def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
     """Which run has learnt more: asked first, then read from the figures."""
+    _forget_of_another(own)
     first, second = (run.states[-1] for run in runs)
     if runs[0].config == own:
         st.info(_("Both sides are the same now: flip a switch, or take a preset."))
@@ -114,26 +119,45 @@ def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
     )
 
 
-def ask(own: ToyConfig) -> None:
-    """Each asked before it is answered; the answer is trained when it is opened."""
+def _forget_of_another(own: ToyConfig) -> None:
+    """An answer of the visitor is about the runs on the screen: other runs are asked about anew."""
+    if st.session_state.get(LEARNT_OF, own) != own:
+        st.session_state.pop("toy_learnt_own", None)
+    st.session_state[LEARNT_OF] = own
+
+
+def ask(own: ToyConfig, *, answered: bool) -> None:
+    """Each asked before it is answered; the answer is trained when it is opened.
+
+    ``answered``: both runs stand above at their end, so that a question about them is none any more.
+    """
     st.subheader(_("Predict, then switch"), anchor=False)
-    base = replace(baseline(own), steps=min(own.steps, AT_ONCE))
     for code, (words, _why) in QUESTIONS.items():
+        if answered and own == replace(baseline(own), **PRESETS[code][1]):
+            continue
         question(
             _(words),
             f"toy_ask_{code}",
-            partial(trained_answer, base, code),
+            partial(trained_answer, code),
             options=OPTIONS.get(code, FATES),
         )
 
 
-def trained_answer(base: ToyConfig, code: str) -> None:
-    """Both runs of a question, trained now, and what they say."""
+def trained_answer(code: str) -> None:
+    """Both runs of a question, trained now, and what they say.
+
+    With the settings that the words were written for, whatever the switches say.
+    """
     title, changes = PRESETS[code]
-    runs = runs_of(base, replace(base, **changes))
+    runs = runs_of(BASE, replace(BASE, **changes))
     to_the_end(runs)
     for name, run in zip((SIDES[0], title), runs, strict=True):
-        st.markdown("- " + said(_(name), run.states[-1], base.dim))
+        st.markdown("- " + said(_(name), run.states[-1], BASE.dim))
+    st.caption(
+        _("Both with seed {seed}, d = {d}, {steps} steps, whatever the switches say.").format(
+            seed=BASE.seed, d=BASE.dim, steps=number(BASE.steps, 0)
+        )
+    )
     st.markdown(_(QUESTIONS[code][1]))
     st.button(
         _("Show it on the right"),

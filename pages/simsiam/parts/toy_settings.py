@@ -84,11 +84,11 @@ def presets(own: ToyConfig, codes: Sequence[str]) -> None:
         )
 
 
-def keep_alive() -> None:
-    """To be called where no switch is shown: a widget's value is forgotten with the widget, unless the
-    page takes it up.
+def keep_alive(keys: Sequence[str] = (*WIDGETS.values(), *SHARED)) -> None:
+    """To be called where widgets of another view are not shown, the switches unless told otherwise: a
+    widget's value is forgotten with the widget, unless the page takes it up.
     """
-    for key in (*WIDGETS.values(), *SHARED):
+    for key in keys:
         if key in st.session_state:
             st.session_state[key] = st.session_state[key]
 

@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from core.resumable import Resumable
 from core.simsiam.slow_motion import slow_motion
 from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, stops, train
-from pages.shared import library
-from pages.simsiam.parts import toy_steps, toy_training, toy_verdicts
+from pages.shared import library, live
+from pages.simsiam.parts import toy_settings, toy_steps, toy_training, toy_verdicts
 from pages.simsiam.parts.toy_charts import SIDES, drawn_cloud
 from tests.pages.drawn import charts
 from tests.pages.opening import answered, bytes_at, components, moved
@@ -230,8 +231,38 @@ def values(stored):
     return np.array(stored, dtype=float)
 
 
-def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
+def test_an_answer_is_about_the_runs_on_the_screen(open_page):
+    at = answered(open_page(PAGE, **SHORT), "toy_learnt", "right")
+    assert said(at, "Your switches: loss")
+    at.button(key="toy_preset_no-predictor").click().run()
+    assert not at.exception
+    assert at.button_group(key="toy_learnt_own").value is None
+    assert not said(at, "Your switches: loss")
+    moved(answered(at, "toy_learnt", "left"), "toy_step", 0)
+    assert said(at, "Your switches: loss")  # the same runs at another step
+
+
+def test_what_stands_above_is_not_asked_below(open_page):
     at = open_page(PAGE, **SHORT)
+    asked = {key for key in CHANGES if f"toy_ask_{key}" in at.session_state}
+    assert asked == CHANGES.keys() - {"no-stop", "nothing"}
+    waiting = open_page(PAGE, toy_steps="1000")  # not trained yet
+    assert "toy_ask_no-stop" in waiting.session_state
+
+
+DEFAULTS = {
+    "no-stop": "collapse to a point",
+    "no-predictor": "collapse to a point",
+    "neither": "collapse to a point",
+    "fixed": "no collapse, but no convergence",
+    "linear": "learnt",
+    "norm": "collapse to a few directions",
+}
+"""What the words of every answer say."""
+
+
+def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
+    at = open_page(PAGE, toy_stopgrad="true", toy_seed="4", toy_dim="6", **SHORT)
     for code, words, own_answer in (
         ("no-predictor", "stopping the gradient only halves it", "point"),
         ("neither", "the very same run", "learns"),
@@ -244,10 +275,14 @@ def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
         assert not said(at, words)
         answered(at, f"toy_ask_{code}", own_answer)
         assert said(at, words)
-        assert said(at, f"loss {expected(end_of(replace(BASE, **CHANGES[code])))[0]}, std")
+        end = end_of(ToyConfig(**CHANGES[code]))  # whatever the switches say
+        told = said(at, toy_verdicts.said(toy_settings.PRESETS[code][0], end, 4))
+        assert f"Verdict: {DEFAULTS[code]}" in told
+        assert said(at, "Both with seed 0, d = 4, 400 steps")
     at.button(key="toy_show_linear").click().run()
     assert not at.exception
-    assert metrics(at)[1] == expected(end_of(replace(BASE, predictor="linear")))
+    shared = replace(BASE, seed=4, dim=6)
+    assert metrics(at)[1] == expected(end_of(replace(shared, predictor="linear")))
     assert marked(at) == ["toy_preset_linear"]
 
 
@@ -314,6 +349,28 @@ def test_seeds_are_trained_on_a_click_and_once_for_all_visitors(open_page, monke
     assert said(at, "**Your switches:** 2 of 2 collapse to a point.")
     again = open_page(PAGE, **short, run="1")
     assert said(again, "**Your switches:** 2 of 2 collapse to a point.")
+
+
+def test_seeds_that_were_stopped_stay_and_count_their_work_alone(open_page, monkeypatch):
+    monkeypatch.setattr(toy_verdicts, "SEEDS", range(2))
+    own_config = replace(BASE, stop_gradient=False)
+    at = open_page(PAGE, **SHORT)
+    work = Resumable(toy_verdicts.over_seeds(own_config))
+    steps = work.advance()
+    for _run in range(3):
+        now = next(steps)
+    steps.close()
+    ends = [end_of(replace(c, seed=s)) for c, s in ((BASE, 0), (own_config, 0), (BASE, 1))]
+    assert (len(now.plain), len(now.own)) == (2, 1)
+    assert now.seconds == sum(state.seconds for state in (*now.plain, *now.own))
+    library.kept("toy_seeds", live.MOST_KEPT).put(own_config, work)
+    at.run()
+    assert not at.exception
+    counts = toy_verdicts.counted([ends[0], ends[2]], 4)
+    assert said(at, f"**SimSiam:** {counts}.")
+    assert said(at, "**Your switches:** 1 of 1 collapse to a point.")
+    at.button(key="toy_seeds_on").click().run(timeout=PATIENCE)
+    assert said(at, "**Your switches:** 2 of 2 collapse to a point.")
 
 
 def test_fates_are_counted_the_most_frequent_one_first():
@@ -418,13 +475,47 @@ def test_slow_motion_says_what_its_networks_do_at_this_step(open_page):
     at = open_page(PAGE, toy_slow_step="12", **SLOW)
     plain, other = (f"{moments(code)[12].spread:.2f}" for code in ("plain", "no-stop"))
     assert float(other) < 0.5 < float(plain)
-    words = f"Spread after 12 steps: {plain} with stop-gradient, {other} without"
+    ends = [f"{moments(code)[-1].spread:.2f}" for code in ("plain", "no-stop")]
+    of = "Spread after {} steps: stop-gradient and predictor {}, no stop-gradient {}."
+    words = of.format(12, plain, other)
+    assert said(at, of.format(60, *ends)) == said(at, words)
     assert said(at, words)
     moved(at, "toy_slow_step", 0)
     assert not said(at, words)
     assert said(at, "Spread after 0 steps")
     at.button_group(key="toy_compare").set_value("predictor").run()
     assert said(at, f"{100 * moments('plain')[0].towards:.0f}%; without a predictor: 100%")
+
+
+@pytest.mark.parametrize("compared", toy_steps.CODES)
+def test_the_rule_is_told_only_where_the_clouds_obey_it(compared):
+    found = {code: moments(code) for code in toy_steps.CODES[compared]}
+    rule = toy_steps.RULES[tuple(found)]
+    assert rule in toy_steps.told(compared, found, 12)
+    for at, factor, words in (
+        (slice(None), 0.05, "it shrinks to one place: stop-gradient and predictor"),
+        (slice(20, 40), 0.5, "it shrinks and comes back: stop-gradient and predictor"),
+        (slice(40, None), 0.5, "it ends smaller than it was: stop-gradient and predictor"),
+    ):
+        spreads = np.array([one.spread for one in found["plain"]])
+        spreads[at] *= factor
+        spreads[0] = found["plain"][0].spread
+        other = tuple(
+            replace(one, spread=float(spread))
+            for one, spread in zip(found["plain"], spreads, strict=True)
+        )
+        told = toy_steps.told(compared, {**found, "plain": other}, 12)
+        assert words in told
+        assert rule not in told
+
+
+def test_both_halves_come_with_the_link(open_page):
+    assert slow_figure(open_page(PAGE, **SLOW))[0]["halves"] is False
+    at = open_page(PAGE, toy_halves="1", **SLOW)
+    assert slow_figure(at)[0]["halves"] is True
+    assert "".join(at.query_params["toy_halves"]) == "1"
+    wrong = open_page(PAGE, toy_halves="2", **SLOW)
+    assert slow_figure(wrong)[0]["halves"] is False
 
 
 def test_another_seed_and_another_pair_are_others(open_page):
@@ -447,12 +538,31 @@ def test_switches_are_kept_while_the_slow_motion_is_shown(open_page):
     assert before.weight_decay == 0.001
 
 
+def test_what_is_compared_is_kept_while_the_training_is_shown(open_page):
+    at = open_page(PAGE, toy_compare="predictor", toy_slow_seed="3", toy_pair="5", **SLOW, **SHORT)
+    before = slow_figure(at)
+    at.button_group(key="toy_view").set_value("train").run()
+    assert at.metric
+    at.run()
+    at.button_group(key="toy_view").set_value("step").run()
+    assert not at.exception
+    after = slow_figure(at)
+    assert [one["code"] for one in after[0]["networks"]] == ["plain", "no-predictor"]
+    assert after[0]["value"] == before[0]["value"] == 5
+    np.testing.assert_array_equal(after[1], before[1])
+
+
 def test_a_question_follows_the_slow_motion(open_page):
-    at = open_page(PAGE, **SLOW)
+    at = open_page(PAGE, toy_slow_seed="5", **SLOW)
     answered(at, "toy_slow_ask")
-    assert not said(at, "neither is invited")
+    assert not said(at, "It takes two parts")
     answered(at, "toy_slow_ask", "not-led")
-    assert said(at, "neither is invited")
+    words = said(at, "It takes two parts")
+    assert "no arrow leads the target" in words
+    assert "A predictor bends that arrow" in words
+    numbers = said(at, "Seed 0:")
+    for code in toy_steps.NETWORKS:
+        assert f"{moments(code)[-1].spread:.2f}" in numbers
 
 
 def test_the_arrows_of_the_cosine_are_restored_and_kept(open_page):
