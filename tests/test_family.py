@@ -197,8 +197,10 @@ def test_a_new_family_is_listed(bundle, tmp_path, monkeypatch, capsys):
     manifest = bundle.parents[1] / "manifest.json"
     register(manifest, bundles.read_bundle(bundle), name="tint", title="Tints")
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(manifest.parent))
-    table = opened("checkpoints").dataframe[0].value
-    assert list(table["name"]) == ["tint"]
+    at = opened("checkpoints")
+    assert "**Tints**" in [words.value for words in at.markdown]
+    assert "checkpoints_more_tint" in [button.key for button in at.button]
+    assert not [words.value for words in at.markdown if "None" in words.value]
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "learn the mean colour" in capsys.readouterr().out

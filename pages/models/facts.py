@@ -179,4 +179,6 @@ def how_good(of: Bundle) -> str:
             probe=share["test.linear_accuracy"],
             chance=percent(1 / classes),
         )
+    if share["test.accuracy"] is None:
+        return ""
     return _("Right on **{accuracy}** of the test digits.").format(accuracy=share["test.accuracy"])
