@@ -197,6 +197,7 @@ def test_measure_asks_what_verify_asks_and_how_many_pictures_for_t_star():
     assert found[0].pop("t_star") is None
     assert found[0].pop("seconds") is False
     assert found[0].pop("way") is False
+    assert found[0].pop("layers") is False
     assert found[0] == found[1]
     assert parser.parse_args(["measure", *given, "--t-star", "0"]).t_star == 0
 
