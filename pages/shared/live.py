@@ -43,7 +43,7 @@ def answer(
 
     The work is the same for all visitors: whoever asks for what another has computed gets it at once,
     and whoever joins while another watches goes on together with that one. ``wanted``: this visitor
-    wants it now; work that is at its end begins anew then. A link whose sender saw the result wants it,
+    wants it now, and gets the result of work that is at its end. A link whose sender saw the result wants it,
     too, where the whole work takes ``AT_ONCE`` seconds at most; ``seconds`` is about what it takes.
     Otherwise unfinished work is shown at ``place`` with a button to go on.
     """
@@ -52,7 +52,7 @@ def answer(
     work: Resumable[State] | None = works.get(request)
     if asked and seconds <= AT_ONCE and not (work and work.finished):
         wanted = True
-    if wanted and (work is None or work.finished or work.failed):
+    if wanted and (work is None or work.failed):
         work = works.put(request, Resumable(begin()))
     if work is None or work.failed:
         if asked:
@@ -63,7 +63,7 @@ def answer(
         else:
             links.keep_result(False)
         return None
-    going = wanted
+    going = wanted and not work.finished
     if work.newest is not None and not (work.finished or wanted):
         going = stopped(work.newest, place, prefix)
     if going:

@@ -94,6 +94,15 @@ def test_a_result_is_said_in_the_address_while_it_is_shown():
     assert BEGUN == [0]
 
 
+def test_many_presses_are_one_computation():
+    for _visitor in range(3):
+        at = opened()
+        for _press in range(2):
+            checked(at.button(key="w_go").click().run())
+            assert (result(at), asks(at)) == ("3", True)
+    assert BEGUN == [0]
+
+
 def test_a_link_begins_short_work_by_itself_and_once_for_all_visitors():
     assert result(opened(run="1")) == "3"
     again = opened(run="1")
