@@ -125,9 +125,25 @@ def test_the_port_is_that_of_the_dockerfile():
     assert f"EXPOSE {about['app_port']}\n" in (ROOT / "Dockerfile").read_text()
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not in a git repository")
-def test_links_of_the_readme_lead_into_the_space():
-    files = space.space_files(ROOT)
+@pytest.fixture
+def own_repository(tmp_path):
+    """This project's repository; where its files came without one, a new one of the parts of a Space."""
+    if (ROOT / ".git").exists():
+        return ROOT
+    made = tmp_path / "of the same files"
+    made.mkdir()
+    shutil.copy(ROOT / ".gitignore", made)
+    for part in space.PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        (made / part).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / part, made / part)
+    git(tmp_path, "init", "-q", str(made))
+    git(made, "add", "--all")
+    return made
+
+
+def test_links_of_the_readme_lead_into_the_space(own_repository):
+    files = space.space_files(own_repository)
     text = files["README.md"].decode()
     links = set(re.findall(r"\]\((?!http)([^)#]+)\)", text))
     assert links
