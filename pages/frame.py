@@ -1,4 +1,4 @@
-"""The frame around every page: page settings, language, navigation."""
+"""The frame around every page: page settings, language, navigation; or a lesson in their place."""
 
 from __future__ import annotations
 
@@ -21,21 +21,28 @@ from pages.shared import (  # noqa: E402
     guests,
     library,
     links,
+    pins,
     preferred,
+    shape,
     share,
     site,
 )
-from pages.shared.text import _, turned_to  # noqa: E402
+from pages.shared.text import _, sentence, turned_to  # noqa: E402
+from pages.teach import attending, keeping, link_panel, on_paper, playing  # noqa: E402
+from pages.teach.attending import Now  # noqa: E402
 
 CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 4rem; }</style>"
 """A page begins right below Streamlit's header, so that its figure stands on the first screen."""
 
 SIDEBAR = 300
 """Pixels: the rest of a lecture hall's screen is the figure's."""
+SHAPE = ("keep", "figures", "hide")
+"""Parameters of an address that leave out parts of its page."""
+Page = Callable[[], None]
 
 
-def show(navigate: Callable[[], Callable[[], None]]) -> None:
-    """The frame and in it the page that ``navigate`` chooses."""
+def show(navigate: Callable[[], Page]) -> None:
+    """The frame and in it the page that ``navigate`` chooses, or the step of a lesson."""
     st.set_page_config(
         page_title="Latent Atelier",
         page_icon=Image.fromarray(library.icon()),
@@ -43,12 +50,61 @@ def show(navigate: Callable[[], Callable[[], None]]) -> None:
         initial_sidebar_state=SIDEBAR,
     )
     st.html(CLOSER_TO_THE_TOP)
+    pins.kept_by(keeping.keep)
+    problem = now = None
+    try:
+        now = attending.read()
+    except AtelierError as error:
+        problem = error
+    if now is None:
+        ordinary(navigate, problem)
+    else:
+        navigate()  # Streamlit wants to be told its pages by every run
+        lesson(now)
+
+
+def ordinary(navigate: Callable[[], Page], problem: AtelierError | None) -> None:
+    """The page of the address, with the menu; ``problem``: why there is no lesson."""
     with st.sidebar:
         controls.choose_language()
         share.copy_link()
+        panel = st.container()
         models = st.container()
         picture = st.container()
+        keeping.mirror()
     page = navigate()
+    around_a_page(models)
+    if problem is not None:
+        st.error(sentence(problem), icon=":material/error:")
+    above = st.empty()
+    run = shaped()
+    with shape.applied(run):
+        page()
+    made_with(run)
+    carried.show(picture)
+    link_panel.show(panel, run)
+    links.settle(above)
+
+
+def lesson(now: Now) -> None:
+    """A step of a lesson in place of the page of the address."""
+    body, foot = st.container(), st.container(key="lesson_foot")
+    with foot:
+        controls.choose_language()
+        share.copy_link()
+        keeping.mirror()
+    around_a_page(foot)
+    with body:
+        if now.look in ("paper", "guide"):
+            on_paper.show(now)
+            return
+        above = st.empty()
+        playing.show(now)
+        links.settle(above)
+
+
+def around_a_page(models: st.delta_generator.DeltaGenerator) -> None:
+    """What the address says of bundles; at ``models`` how to go back on a choice of them."""
     links.begin()
     guests.from_link(library.own_commits)
     guests.keep_in_link()
@@ -56,17 +112,40 @@ def show(navigate: Callable[[], Callable[[], None]]) -> None:
         preferred.from_link()
         preferred.keep_in_link()
         preferred.show(models)
-    above = st.empty()
-    page()
-    carried.show(picture)
-    links.settle(above)
 
 
-def navigate() -> Callable[[], None]:
+def shaped() -> shape.Run:
+    """The run of a page that the address may have left some parts of."""
+    wanted = shape.read(*(links.values(name) for name in SHAPE))
+    if wanted != shape.WHOLE:
+        st.button(
+            _("Open the whole page"),
+            key="frame_whole",
+            icon=":material/open_in_full:",
+            type="tertiary",
+            on_click=lambda: links.write_all({name: [] for name in SHAPE}),
+        )
+    if wanted.figures is None:
+        return shape.Run(wanted)
+    return shape.laid_out(wanted, st.container(), st.container(key="chosen_figures"))
+
+
+def made_with(run: shape.Run) -> None:
+    """Says so where a link was made with other weights than those of now."""
+    made = shape.listed(links.values("at"))
+    if any(not any(now.startswith(one) for now in run.made_of) for one in made if one):
+        st.info(
+            _("This link was made with other weights: the pictures may differ from its sender's."),
+            icon=":material/model_training:",
+        )
+
+
+def navigate() -> Page:
     """The menu, and the page that the address names."""
     menu = {_(section): [page.page() for page in pages] for section, pages in site.SECTIONS.items()}
     menu[""].append(site.home_by_name())
-    page = st.navigation(menu, expanded=True)
+    playing_now = bool(links.values(attending.LESSON))
+    page = st.navigation(menu, expanded=True, position="hidden" if playing_now else "sidebar")
     turned_to(page.url_path)
     return page.run
 

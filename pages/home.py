@@ -101,7 +101,7 @@ def card(model: Model) -> None:
         elif of is not None and of.progress(model.sheet):
             shown = library.sheet(of, model.sheet, max(of.progress(model.sheet)), SAMPLES)
             alt = _("The first {count} samples of this model").format(count=SAMPLES)
-            figures.sheet(shown, columns=SAMPLES, alt=alt)
+            figures.sheet(shown, f"home_{model.family}", columns=SAMPLES, alt=alt)
         if of is not None:
             st.markdown(model.how_well(of))
     st.page_link(model.first.page(), label=f"**{_(model.first.title)}**", icon=model.first.icon)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.browser.component import Component
-from pages.shared import links
+from pages.shared import links, shape
 from pages.shared.colours import SYMBOL_COLOURS
 from pages.shared.text import _
 
@@ -37,22 +37,23 @@ def _shown(key: str, pull: bool) -> None:
         arrow, kind = part.split("_")
         label, limits = f"{arrow}: {names[kind]}", LIMITS[kind]
         places[part] = links.restore_real(f"{key}_{part}", label, *limits, first)
-    _COSINE(
-        f"{key}_hand",
-        {
-            "value": list(places.values()),
-            "pull": pull,
-            "colours": {"p": SYMBOL_COLOURS["x_hat"], "z": SYMBOL_COLOURS["z"]},
-            "words": {
-                "alt": _("Two arrows, p and z, and the cosine of the angle between them"),
-                "turn": _("Arrow {name}: left and right turn it, up and down stretch it"),
-                "place": _("{angle} degrees, length {length}"),
-                "loss": _("loss: D(p, z) = −cos"),
-                "angle": _("angle"),
+    with shape.figure(key, _("Two arrows, p and z, and the cosine of the angle between them")):
+        _COSINE(
+            f"{key}_hand",
+            {
+                "value": list(places.values()),
+                "pull": pull,
+                "colours": {"p": SYMBOL_COLOURS["x_hat"], "z": SYMBOL_COLOURS["z"]},
+                "words": {
+                    "alt": _("Two arrows, p and z, and the cosine of the angle between them"),
+                    "turn": _("Arrow {name}: left and right turn it, up and down stretch it"),
+                    "place": _("{angle} degrees, length {length}"),
+                    "loss": _("loss: D(p, z) = −cos"),
+                    "angle": _("angle"),
+                },
             },
-        },
-        taken,
-    )
+            taken,
+        )
     links.keep_numbers({f"{key}_{part}": (places[part], START[part]) for part in START})
 
 

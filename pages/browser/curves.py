@@ -13,9 +13,12 @@ from math import floor, log10
 from typing import Literal
 
 import numpy as np
+import streamlit as st
 
 from pages.browser import serving
 from pages.browser.component import Component
+from pages.browser.film import STOP
+from pages.shared import shape
 from pages.shared.colours import GREY
 from pages.shared.text import _
 
@@ -128,45 +131,46 @@ def chart(
         for part in (one.x, one.y, *(one.band or ()))
     ]
     flat = np.concatenate(parts) if parts else np.empty(0, dtype="<f4")
-    _CHART(
-        key,
-        {
-            "timeline": timeline,
-            "alt": alt,
-            "now": now,
-            "name": key,
-            "along": along,
-            "square": square,
-            "height": height,
-            "address": serving.offer(flat.tobytes(), "curves"),
-            "x": _spec(x, x.span or _span([one.x for one in series], x.log)),
-            "y": _spec(y, y.span or _roomy(series, levels, y.log)),
-            "series": [
-                {
-                    "name": one.name,
-                    "colour": one.colour,
-                    "dash": one.dash,
-                    "width": one.width,
-                    "symbol": one.symbol,
-                    "stops": None if one.stops is None else list(one.stops),
-                    "count": int(np.shape(one.y)[-1]),
-                    "x_moves": np.ndim(one.x) == 2,
-                    "band": one.band is not None,
-                }
-                for one in series
-            ],
-            "levels": [
-                {
-                    "value": level.value,
-                    "name": level.name,
-                    "colour": level.colour,
-                    "dash": level.dash,
-                }
-                for level in levels
-            ],
-            "words": {"save": _("Picture (SVG)"), "nothing": "–"},
-        },
-    )
+    with shape.figure(key, alt.replace(STOP, str(st.session_state.get(timeline, "")))):
+        _CHART(
+            key,
+            {
+                "timeline": timeline,
+                "alt": alt,
+                "now": now,
+                "name": key,
+                "along": along,
+                "square": square,
+                "height": shape.height(height),
+                "address": serving.offer(flat.tobytes(), "curves"),
+                "x": _spec(x, x.span or _span([one.x for one in series], x.log)),
+                "y": _spec(y, y.span or _roomy(series, levels, y.log)),
+                "series": [
+                    {
+                        "name": one.name,
+                        "colour": one.colour,
+                        "dash": one.dash,
+                        "width": one.width,
+                        "symbol": one.symbol,
+                        "stops": None if one.stops is None else list(one.stops),
+                        "count": int(np.shape(one.y)[-1]),
+                        "x_moves": np.ndim(one.x) == 2,
+                        "band": one.band is not None,
+                    }
+                    for one in series
+                ],
+                "levels": [
+                    {
+                        "value": level.value,
+                        "name": level.name,
+                        "colour": level.colour,
+                        "dash": level.dash,
+                    }
+                    for level in levels
+                ],
+                "words": {"save": _("Picture (SVG)"), "nothing": "–"},
+            },
+        )
 
 
 def _spec(axis: Axis, span: tuple[float, float]) -> dict[str, object]:

@@ -12,6 +12,7 @@ from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures
 from pages.browser import networks, serving
 from pages.browser.component import Component
+from pages.shared import shape
 from pages.shared.text import _, number
 
 _DESK = Component("desk")
@@ -77,32 +78,33 @@ def show(
         small.append((_("the picture"), _("The picture that was encoded"), start.picture))
     stills = np.stack([pixels for *_words, pixels in small])
     frames = np.concatenate([stand.now[None], stand.strip])
-    _DESK(
-        key,
-        {
-            "network": networks.network(of, "decoder"),
-            "order": [int(unit) for unit in units.order],
-            "first": units.in_view,
-            "kl": [number(float(one), 2) for one in units.kl],
-            "start": [float(one) for one in start.z],
-            "resting": list(start.resting),
-            "values": list(stand.values),
-            "unit": stand.unit,
-            "limit": limit,
-            "stops": list(stops),
-            "labels": [number(value, 1) for value in stops],
-            "pictures": [[label, alt] for label, alt, _pixels in small],
-            "menus": [
-                [title, [[label, list(values)] for label, values in places]]
-                for title, places in menus
-            ],
-            "draws": [[label, list(values)] for label, values in draws],
-            "stills": serving.offer(stills.tobytes(), "stills"),
-            "frames": serving.offer(frames.tobytes(), "frames"),
-            "words": _words(len(units.order) - units.in_view),
-        },
-        taken,
-    )
+    with shape.figure(key, _("What the decoder makes of z as the sliders say")):
+        _DESK(
+            key,
+            {
+                "network": networks.network(of, "decoder"),
+                "order": [int(unit) for unit in units.order],
+                "first": units.in_view,
+                "kl": [number(float(one), 2) for one in units.kl],
+                "start": [float(one) for one in start.z],
+                "resting": list(start.resting),
+                "values": list(stand.values),
+                "unit": stand.unit,
+                "limit": limit,
+                "stops": list(stops),
+                "labels": [number(value, 1) for value in stops],
+                "pictures": [[label, alt] for label, alt, _pixels in small],
+                "menus": [
+                    [title, [[label, list(values)] for label, values in places]]
+                    for title, places in menus
+                ],
+                "draws": [[label, list(values)] for label, values in draws],
+                "stills": serving.offer(stills.tobytes(), "stills"),
+                "frames": serving.offer(frames.tobytes(), "frames"),
+                "words": _words(len(units.order) - units.in_view),
+            },
+            taken,
+        )
 
 
 def said(key: str) -> tuple[object, object]:

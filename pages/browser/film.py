@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import streamlit as st
 
 from core.bundles.bundle import Bundle
 from core.pictures.images import SIZE, Pictures
 from pages.browser import serving
 from pages.browser.component import Component
+from pages.shared import shape
 
 _FILM = Component("film")
 NOISE_SPAN = 3.0
@@ -67,33 +69,41 @@ def show(
     """Mounts pictures that follow the timeline of that key; ``stops`` are its stops in words."""
     sources = list({id(cell.source): cell.source for row in rows for cell in row.cells}.values())
     place = {id(source): index for index, source in enumerate(sources)}
-    _FILM(
-        key,
-        {
-            "timeline": timeline,
-            "stops": None if stops is None else list(stops),
-            "sources": [source.spec for source in sources],
-            "rows": [
-                {
-                    "kind": row.kind,
-                    "words": row.words,
-                    "widest": row.widest,
-                    "cells": [
-                        {
-                            "source": place[id(cell.source)],
-                            "label": _texts(cell.label),
-                            "alt": _texts(cell.alt),
-                            "at": cell.at,
-                            "frame": cell.at if cell.frame is None else cell.frame,
-                            "sign": cell.sign,
-                        }
-                        for cell in row.cells
-                    ],
-                }
-                for row in rows
-            ],
-        },
-    )
+    with shape.figure(key, _now(timeline, rows[0])):
+        _FILM(
+            key,
+            {
+                "timeline": timeline,
+                "stops": None if stops is None else list(stops),
+                "sources": [source.spec for source in sources],
+                "rows": [
+                    {
+                        "kind": row.kind,
+                        "words": row.words,
+                        "widest": row.widest,
+                        "cells": [
+                            {
+                                "source": place[id(cell.source)],
+                                "label": _texts(cell.label),
+                                "alt": _texts(cell.alt),
+                                "at": cell.at,
+                                "frame": cell.at if cell.frame is None else cell.frame,
+                                "sign": cell.sign,
+                            }
+                            for cell in row.cells
+                        ],
+                    }
+                    for row in rows
+                ],
+            },
+        )
+
+
+def _now(timeline: str, row: Row) -> str:
+    """What the pictures of a row show now, in words."""
+    now = str(st.session_state.get(timeline, ""))
+    said = [cell.alt for cell in row.cells if isinstance(cell.alt, str)]
+    return "; ".join(one.replace(STOP, now) for one in said)
 
 
 def _texts(of: str | Sequence[str]) -> str | list[str]:

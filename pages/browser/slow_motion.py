@@ -11,6 +11,7 @@ import streamlit as st
 from core.simsiam.slow_motion import Moment
 from pages.browser import serving
 from pages.browser.component import Component
+from pages.shared import shape
 from pages.shared.colours import SYMBOL_COLOURS
 from pages.shared.text import _
 
@@ -47,39 +48,42 @@ def show(
     When the visitor wants another pair, or other halves, ``taken`` is called, which finds them by ``said``.
     """
     numbers = np.stack([numbers_of(panel.moments, points) for panel in panels])
-    _SLOW_MOTION(
-        key,
-        {
-            "timeline": timeline,
-            "value": pair,
-            "halves": halves,
-            "pairs": len(points),
-            "stops": [moment.step for moment in panels[0].moments],
-            "address": serving.offer(numbers.tobytes(), "moments"),
-            "networks": [
-                {
-                    "code": panel.code,
-                    "place": place,
-                    "title": panel.title,
-                    "stopped": panel.stopped,
-                    "predictor": panel.predictor,
-                    "spread": [moment.spread for moment in panel.moments],
-                    "towards": [moment.towards for moment in panel.moments],
-                }
-                for place, panel in enumerate(panels)
-            ],
-            "colours": {"p": SYMBOL_COLOURS["x_hat"], "z": SYMBOL_COLOURS["z"]},
-            "words": {
-                "spread": _("spread"),
-                "towards": _("arrows on the predicting side that point to the other view"),
-                "both": _("Both halves of the loss"),
-                "another": _("Another pair"),
-                "which": _("pair {pair} of {pairs}"),
-                "alt": _("{title}: two views of a point after {step} steps; spread {spread}"),
+    with shape.figure(
+        key, _("Two views of a point, and how the loss turns what the networks make of them")
+    ):
+        _SLOW_MOTION(
+            key,
+            {
+                "timeline": timeline,
+                "value": pair,
+                "halves": halves,
+                "pairs": len(points),
+                "stops": [moment.step for moment in panels[0].moments],
+                "address": serving.offer(numbers.tobytes(), "moments"),
+                "networks": [
+                    {
+                        "code": panel.code,
+                        "place": place,
+                        "title": panel.title,
+                        "stopped": panel.stopped,
+                        "predictor": panel.predictor,
+                        "spread": [moment.spread for moment in panel.moments],
+                        "towards": [moment.towards for moment in panel.moments],
+                    }
+                    for place, panel in enumerate(panels)
+                ],
+                "colours": {"p": SYMBOL_COLOURS["x_hat"], "z": SYMBOL_COLOURS["z"]},
+                "words": {
+                    "spread": _("spread"),
+                    "towards": _("arrows on the predicting side that point to the other view"),
+                    "both": _("Both halves of the loss"),
+                    "another": _("Another pair"),
+                    "which": _("pair {pair} of {pairs}"),
+                    "alt": _("{title}: two views of a point after {step} steps; spread {spread}"),
+                },
             },
-        },
-        taken,
-    )
+            taken,
+        )
 
 
 def numbers_of(moments: Sequence[Moment], points: Sequence[int]) -> np.ndarray:

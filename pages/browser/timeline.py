@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import streamlit as st
 
 from pages.browser.component import Component
-from pages.shared import links
+from pages.shared import links, shape
 from pages.shared.text import _
 
 _CONTROL = Component("timeline")
@@ -41,7 +41,7 @@ def timeline(
         if sent:
             st.session_state[key] = sent[0]
 
-    with _sticking(key) if sticky else nullcontext():
+    with shape.control(key, label), _sticking(key) if sticky else nullcontext():
         _CONTROL(
             f"{key}{HAND}",
             {

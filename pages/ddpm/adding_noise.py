@@ -278,7 +278,7 @@ def coefficients(name: str, config: ScheduleConfig, t: int) -> None:
 
 def table(schedule: NoiseSchedule, t: int) -> None:
     """All coefficients at t, with what each one does."""
-    st.dataframe(
+    figures.words_of(
         [
             {
                 _("coefficient"): symbol,
@@ -288,8 +288,7 @@ def table(schedule: NoiseSchedule, t: int) -> None:
             }
             for key, (symbol, _latex, words) in COEFFICIENTS.items()
         ],
-        hide_index=True,
-        width="stretch",
+        "noise_table",
     )
 
 

@@ -244,6 +244,7 @@ def looks(
             Column("eps_mse", _("squared error of the noise"), digits(4)),
             Column("x0_mse", _("squared error of x̂₀"), digits(4)),
         ],
+        "ddpm_lengths",
     )
     figures.about(
         [

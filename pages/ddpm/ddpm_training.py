@@ -70,7 +70,7 @@ def final_samples(bundle: Bundle) -> None:
     kind = controls.choice(_("Made by"), SHEETS, "ddpm_sheet")
     shown = library.sheet(bundle, kind, max(bundle.progress(kind)), SHEET)
     alt = _("{count} pictures that the diffusion model generated").format(count=SHEET)
-    figures.sheet(shown, columns=8, alt=alt)
+    figures.sheet(shown, "ddpm_samples", columns=8, alt=alt)
     settings = {_("seeds"): f"0 – {SHEET - 1}", _("sampler"): _(SHEETS[kind])}
     figures.about(
         Provenance(bundle, live=False, settings=settings),
@@ -123,7 +123,9 @@ def epochs(name: str) -> None:
         film.show("ddpm_epoch_film", "ddpm_epoch", [film.Row([cell], "sheets")])
         if bundle.ancestors:
             st.caption(training.before_epoch_0(bundle))
-        with figures.about(Provenance(bundle, live=False, settings={_("epoch"): epoch})):
+        with figures.about(
+            Provenance(bundle, live=False, settings={_("epoch"): epoch}), "ddpm_epoch_film"
+        ):
             training.saved(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
 
 

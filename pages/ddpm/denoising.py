@@ -197,6 +197,7 @@ def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed
     made = path.result
     sheet = figures.sheet(
         made,
+        "denoised",
         columns=COLUMNS[count],
         alt=_("Pictures made from noise"),
         width="stretch" if count > 1 else 320,
@@ -376,7 +377,7 @@ def in_the_browser(
         )
         step = step_as_sum(sources, sources["x_s"], None, list(moved))
         t = show_way(sources, [level + 1 for level in grid.tolist()], step)
-        figures.about(provenance(explorer, None, way, seed, 1, t=t))
+        figures.about(provenance(explorer, None, way, seed, 1, t=t), "denoise_film")
         what_comes_first()
 
 
@@ -427,7 +428,7 @@ def comparison(name: str, explorer: DDPMExplorer) -> None:
     slow = "ddpm" in chosen
     if slow and not loaders.is_drawn(name, COMPARED["ddpm"][1], seeds):
         seconds = explorer.seconds_a_step(COMPARED_PICTURES) * explorer.T
-        if not st.button(
+        if not controls.act(
             _("Take every step: about {seconds} s").format(seconds=number(seconds, 0)),
             key="compare_go",
             icon=":material/play_arrow:",
@@ -456,12 +457,13 @@ def comparison(name: str, explorer: DDPMExplorer) -> None:
         )
         figures.sheet(
             drawn.value,
+            "denoising_compared",
             columns=COMPARED_PICTURES,
             alt=_("Pictures by {way}").format(way=_(title)),
         )
     if not rows:
         return
-    figures.table(rows, compared_columns())
+    figures.table(rows, compared_columns(), "denoising_compared")
     settings = {_("seeds"): f"{seeds[0]} – {seeds[-1]}", _("clipped"): _("no")}
     figures.about(
         Provenance(explorer.bundle, True, settings=settings),
@@ -524,12 +526,13 @@ def on_the_server(
         if len(seeds) == 1
         else _("Denoise {count} pictures in {calls} steps")
     )
-    clicked = line.button(
-        words.format(count=len(seeds), calls=number(calls, 0)),
-        key="denoise_go",
-        type="primary",
-        icon=":material/play_arrow:",
-    )
+    with line:
+        clicked = controls.act(
+            words.format(count=len(seeds), calls=number(calls, 0)),
+            "denoise_go",
+            type="primary",
+            icon=":material/play_arrow:",
+        )
     # One place for the work and for its result: what grows stands where it will stay.
     place = st.container(key="denoise_place").empty()
     request = (explorer.bundle.digest, way, tuple(seeds))

@@ -369,6 +369,7 @@ def grid_of_layers(
         np.stack([maps.shown[layer][places] for layer in rows]),
         list(rows.values()),
         [f"t = {level + 1}" for level in columns],
+        "inside_the_unet",
         alt=_("Activations of the U-Net: one row a layer, one column a level of noise"),
     )
     figures.about(

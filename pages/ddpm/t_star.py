@@ -110,7 +110,7 @@ def swept(
     steps = [(grid <= level).sum() - 1 for level in explorer.snapped(request.way, zero_based)]
     each = request.draws * len(pictures)
     seconds = sum(steps) * each * loaders.seconds_a_picture(explorer.bundle.name)
-    clicked = st.button(
+    clicked = controls.act(
         _("Noise and restore {count} pictures: about {seconds} s").format(
             count=number(len(steps) * each, 0), seconds=number(seconds, 0)
         ),

@@ -129,6 +129,7 @@ def values(nested: dict, key: str) -> None:
             figures.Column("what", _("what")),
             figures.Column("value", _("value"), written),
         ],
+        key,
     )
     figures.about(
         (), key, rows=lambda: [{"key": row["key"], "value": row["value"]} for row in rows]
@@ -257,5 +258,6 @@ def what_differs(pair: Sequence[Bundle]) -> None:
             figures.Column("first", f"1. {names[0]}", written),
             figures.Column("second", f"2. {names[1]}", written),
         ],
+        "checkpoints_differences",
     )
     figures.about((), "checkpoints_differences", rows=lambda: differences(pair))

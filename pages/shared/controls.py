@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import streamlit as st
 
-from pages.shared import library, links, preferred
+from pages.shared import library, links, preferred, shape
 from pages.shared.text import LANGUAGE, LANGUAGES, N_, _, language
 
 LANGUAGE_WIDGET, LANGUAGE_PARAMETER = "language_widget", "lang"
 MAX_SEED = 9999
+LONGEST_WORDS = 2000
+"""Characters of what a visitor writes."""
 
 
 # ---------------------------------------------------------------- language
@@ -83,15 +85,16 @@ def choice(
     """
     default = default or next(iter(options))
     links.restore(key, label, options, default)
-    chosen = st.segmented_control(
-        label,
-        list(options),
-        required=True,
-        format_func=_words(options),
-        key=key,
-        help=help,
-        wrap=True,
-    )
+    with shape.control(key, label):
+        chosen = st.segmented_control(
+            label,
+            list(options),
+            required=True,
+            format_func=_words(options),
+            key=key,
+            help=help,
+            wrap=True,
+        )
     links.keep(key, options, chosen, None if said else default)
     return chosen
 
@@ -112,15 +115,16 @@ def option(
     """
     default = default if optional else default or next(iter(options))
     links.restore(key, label, options, default)
-    chosen = st.selectbox(
-        label,
-        list(options),
-        None if optional else 0,
-        format_func=_words(options),
-        key=key,
-        help=help,
-        width=width,
-    )
+    with shape.control(key, label):
+        chosen = st.selectbox(
+            label,
+            list(options),
+            None if optional else 0,
+            format_func=_words(options),
+            key=key,
+            help=help,
+            width=width,
+        )
     links.keep(key, options, chosen, default)
     return chosen
 
@@ -130,7 +134,10 @@ def several(
 ) -> list[Code]:
     """Some of many options, in their order; ``options`` maps codes to English words."""
     links.restore(key, label, options, list(default))
-    chosen = st.multiselect(label, list(options), format_func=_words(options), key=key, wrap=True)
+    with shape.control(key, label):
+        chosen = st.multiselect(
+            label, list(options), format_func=_words(options), key=key, wrap=True
+        )
     links.keep(key, options, chosen, default)
     return [code for code in options if code in chosen]
 
@@ -147,13 +154,14 @@ def shortcut(
     It shows ``now``. No link carries it, as one carries what it sets.
     """
     st.session_state[key] = now
-    st.selectbox(
-        label,
-        list(options),
-        format_func=_words(options),
-        key=key,
-        on_change=lambda: taken(st.session_state[key]),
-    )
+    with shape.control(key, label):
+        st.selectbox(
+            label,
+            list(options),
+            format_func=_words(options),
+            key=key,
+            on_change=lambda: taken(st.session_state[key]),
+        )
 
 
 def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None:
@@ -165,6 +173,28 @@ def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None
     return st.segmented_control(
         label, list(offered), format_func=_words(offered), key=key, wrap=True
     )
+
+
+def own_words(label: str, key: str, *, long: bool = False) -> str:
+    """What a visitor writes, in one line or in several; no link carries it."""
+    field = st.text_area if long else st.text_input
+    return field(label, key=key, max_chars=LONGEST_WORDS)
+
+
+def code(label: str, key: str, *, longest: int) -> str:
+    """A few characters that no link carries."""
+    return st.text_input(label, key=key, max_chars=longest, width=200)
+
+
+def secret(label: str, key: str) -> str:
+    """Words that nobody is to read over one's shoulder; no link carries them."""
+    return st.text_input(label, key=key, type="password", max_chars=LONGEST_WORDS, width=320)
+
+
+def act(label: str, key: str, **look: Any) -> bool:
+    """A button that begins something; ``look`` as ``st.button`` takes it. Whether it was pressed just now."""
+    with shape.control(key, label):
+        return st.button(label, key=key, **look)
 
 
 def same(words: Iterable[object]) -> dict[str, str]:
@@ -185,6 +215,17 @@ def _within(low: float, high: float, kind: type[int | float]) -> Callable[[str],
     return fits
 
 
+def _last(read: Callable[[str], object]) -> Callable[[list[str]], object]:
+    """The value that a link says last."""
+    return lambda said: read(said[-1])
+
+
+def _ends(said: list[str]) -> tuple[int, int]:
+    """Both ends of a span, whichever of them a link says first."""
+    numbers = [int(one) for one in said]
+    return min(numbers), max(numbers)
+
+
 def whole(
     label: str,
     low: int,
@@ -196,8 +237,9 @@ def whole(
     help: str | None = None,
 ) -> int:
     """A whole number on a slider."""
-    links.check(key, label, _within(low, high, int))
-    value = st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
+    links.check(key, label, _within(low, high, int), default, _last(int))
+    with shape.control(key, label):
+        value = st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
     links.answer(key, value)
     return int(value)
 
@@ -213,17 +255,19 @@ def real(
     help: str | None = None,
 ) -> float:
     """A number on a slider."""
-    links.check(key, label, _within(low, high, float))
-    value = st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
+    links.check(key, label, _within(low, high, float), default, _last(float))
+    with shape.control(key, label):
+        value = st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
     links.answer(key, value)
     return float(value)
 
 
 def span(label: str, low: int, high: int, default: tuple[int, int], key: str) -> tuple[int, int]:
     """From one whole number to another, on one slider."""
-    links.check(key, label, _within(low, high, int))
-    first, last = st.slider(label, low, high, default, key=key, bind="query-params")
-    links.answer(key, f"{first} – {last}")
+    links.check(key, label, _within(low, high, int), default, _ends)
+    with shape.control(key, label):
+        first, last = st.slider(label, low, high, default, key=key, bind="query-params")
+    links.answer(key, f"{first} – {last}", [str(first), str(last)])
     return int(first), int(last)
 
 
@@ -236,8 +280,10 @@ def stop(
     help: str | None = None,
 ) -> Number:
     """One of a few numbers, on a slider that rests on them alone."""
-    links.check(key, label, {str(one) for one in stops}.__contains__)
-    value = st.select_slider(label, stops, default, key=key, help=help, bind="query-params")
+    known = {str(one): one for one in stops}
+    links.check(key, label, known.__contains__, default, _last(known.get))
+    with shape.control(key, label):
+        value = st.select_slider(label, stops, default, key=key, help=help, bind="query-params")
     links.answer(key, value)
     return value
 
@@ -253,35 +299,42 @@ def count(
     width: int | Literal["stretch"] = "stretch",
 ) -> int:
     """A whole number in a field."""
-    links.check(key, label, _within(low, high, int))
-    value = st.number_input(
-        label, low, high, default, key=key, help=help, width=width, bind="query-params"
-    )
+    links.check(key, label, _within(low, high, int), default, _last(int))
+    with shape.control(key, label):
+        value = st.number_input(
+            label, low, high, default, key=key, help=help, width=width, bind="query-params"
+        )
     links.answer(key, value)
     return int(value)
 
 
 def switch(label: str, key: str, *, default: bool = False, help: str | None = None) -> bool:
     """On or off."""
-    links.check(key, label, {"true", "false"}.__contains__)
-    value = st.toggle(label, default, key=key, help=help, bind="query-params")
+    known = {"true": True, "false": False}
+    links.check(key, label, known.__contains__, default, _last(known.get))
+    with shape.control(key, label):
+        value = st.toggle(label, default, key=key, help=help, bind="query-params")
     links.answer(key, value)
     return value
 
 
 def line(label: str, default: str, key: str, *, longest: int, width: int) -> str:
     """A few characters in a field."""
-    links.check(key, label, lambda value: len(value) <= longest)
-    value = st.text_input(
-        label, default, max_chars=longest, key=key, width=width, bind="query-params"
-    )
+    links.check(key, label, lambda value: len(value) <= longest, default, _last(str))
+    with shape.control(key, label):
+        value = st.text_input(
+            label, default, max_chars=longest, key=key, width=width, bind="query-params"
+        )
     links.answer(key, value)
     return value
 
 
 def seed(key: str) -> int:
     """A visible seed with a button that draws another one."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with (
+        shape.control(key, _("Seed")),
+        st.container(horizontal=True, vertical_alignment="bottom"),
+    ):
         value = count(
             _("Seed"),
             0,
@@ -308,14 +361,15 @@ def _draw_seed(key: str) -> None:
 
 def again(label: str, key: str) -> None:
     """A button that draws another seed for the control ``seed`` of this key."""
-    st.button(
-        label,
-        key=f"{key}_draw",
-        icon=":material/casino:",
-        type="primary",
-        on_click=_draw_seed,
-        args=(key,),
-    )
+    with shape.control(f"{key}_draw", label):
+        st.button(
+            label,
+            key=f"{key}_draw",
+            icon=":material/casino:",
+            type="primary",
+            on_click=_draw_seed,
+            args=(key,),
+        )
 
 
 # ---------------------------------------------------------------- models
@@ -340,3 +394,44 @@ def bundle_name(family: str, key: str) -> str:
         return first
     wanted = preferred.begin_with(family, key, list(titles))
     return option(_("Model"), titles, key, default=wanted or first)
+
+
+# ---------------------------------------------------------------- what no link carries
+
+
+def held_words(
+    label: str,
+    held: str,
+    key: str,
+    taken: Callable[[str], None],
+    *,
+    longest: int,
+    long: bool = False,
+    placeholder: str = "",
+) -> None:
+    """A field for words that are kept elsewhere: it shows ``held``, and ``taken`` is told what the visitor
+    writes. No link carries them.
+    """
+    if (
+        st.session_state.get(key) != held
+    ):  # set to what it is, it would take away what is being typed
+        st.session_state[key] = held
+    field = st.text_area if long else st.text_input
+    field(
+        label,
+        key=key,
+        max_chars=longest,
+        placeholder=placeholder,
+        on_change=lambda: taken(st.session_state[key]),
+    )
+
+
+def pick(label: str, options: Mapping[Code, str], key: str) -> Code | None:
+    """One of many options, which are words as they stand, in a list to open: the first one at first, None
+    where there are none. No link carries it.
+    """
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = next(iter(options), None)
+    return st.selectbox(
+        label, list(options), format_func=lambda code: options.get(code, code), key=key
+    )

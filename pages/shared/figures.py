@@ -17,7 +17,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures, enlarge, gif_bytes, grid, jpeg_bytes, png_bytes
-from pages.shared import colours
+from pages.shared import colours, pins, shape
 from pages.shared.text import _, language, number
 
 LARGE = 256
@@ -36,25 +36,17 @@ Tile = tuple[Pictures, str, str]
 """A 32 x 32 picture, its caption, its alt text."""
 
 
-def pairs(tiles: Sequence[Tile]) -> None:
-    """Pictures two by two as large as there is room, enlarged without smoothing."""
-    for index in range(0, len(tiles), 2):
-        columns = st.columns(2, gap="small", wrap=False)
-        for column, (pixels, caption_, alt) in zip(columns, tiles[index : index + 2], strict=False):
-            large = enlarge(pixels, LARGE // pixels.shape[0])
-            column.image(large, caption=caption_, alt=alt, width="stretch", output_format="PNG")
-
-
-def row(tiles: Sequence[Tile], *, width: int = ROW) -> None:
+def row(tiles: Sequence[Tile], key: str, *, width: int = ROW) -> None:
     """Pictures side by side, ``width`` pixels in all, enlarged without smoothing."""
     pixels, captions, alts = zip(*tiles, strict=True)
-    st.image(
-        [with_gap(enlarge(picture, LARGE // picture.shape[0])) for picture in pixels],
-        caption=list(captions),
-        alt=list(alts),
-        width=width // len(tiles),
-        output_format="PNG",
-    )
+    with shape.figure(key, "; ".join(alts)):
+        st.image(
+            [with_gap(enlarge(picture, LARGE // picture.shape[0])) for picture in pixels],
+            caption=list(captions),
+            alt=list(alts),
+            width=width // len(tiles),
+            output_format="PNG",
+        )
 
 
 def with_gap(large: Pictures) -> Pictures:
@@ -68,6 +60,7 @@ def with_gap(large: Pictures) -> Pictures:
 
 def sheet(
     pictures: Pictures,
+    key: str,
     *,
     columns: int,
     alt: str,
@@ -81,7 +74,8 @@ def sheet(
         large = large.copy()
         frame(large[marked], factor)
     made = grid(large, columns, gap=factor)
-    st.image(made, alt=alt, width=width, output_format="PNG")
+    with shape.figure(key, alt):
+        st.image(made, alt=alt, width=width, output_format="PNG")
     return made
 
 
@@ -109,6 +103,7 @@ def frame(large: Pictures, width: int) -> None:
 def strip(
     pictures: Pictures,
     labels: Sequence[str],
+    key: str,
     *,
     alt: str,
     columns: int = 6,
@@ -132,7 +127,8 @@ def strip(
         )
         cells[index] = np.asarray(drawn)
     made = grid(cells, columns, gap=factor)
-    st.image(made, alt=alt, width=width, output_format="PNG")
+    with shape.figure(key, alt):
+        st.image(made, alt=alt, width=width, output_format="PNG")
     return made
 
 
@@ -140,6 +136,7 @@ def matrix(
     pictures: np.ndarray,
     rows: Sequence[str],
     columns: Sequence[str],
+    key: str,
     *,
     alt: str,
     factor: int = STRIP_FACTOR,
@@ -151,9 +148,23 @@ def matrix(
     table is shown in parts, two side by side, which stand below one another on a narrow screen.
     """
     whole = draw_table(pictures, rows, columns, factor, divided)
-    if len(columns) <= PART:
-        st.image(whole, alt=alt, width="stretch", output_format="PNG")
-        return whole
+    with shape.figure(key, alt):
+        if len(columns) <= PART:
+            st.image(whole, alt=alt, width="stretch", output_format="PNG")
+        else:
+            _in_parts(pictures, rows, columns, alt, factor, divided)
+    return whole
+
+
+def _in_parts(
+    pictures: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    alt: str,
+    factor: int,
+    divided: int | None,
+) -> None:
+    """A wide table of pictures, two parts of it next to one another."""
     parts = np.array_split(np.arange(len(columns)), -(-len(columns) // PART))
     for index, part in enumerate(parts):
         if index % 2 == 0:
@@ -169,7 +180,6 @@ def matrix(
         made = np.pad(made, ((0, 0), (0, missing), (0, 0)), constant_values=255)
         words = f"{alt} ({names[0]} – {names[-1]})"
         beside[index % 2].image(made, alt=words, width="stretch", output_format="PNG")
-    return whole
 
 
 def draw_table(
@@ -240,14 +250,16 @@ def chart(
     The camera in its corner saves it as SVG. ``picked`` is told which point, counted from 0, a click
     chose.
     """
-    _drawn(figure, key, alt, height, picked)
-    about(provenance, key, rows=rows)
+    with shape.figure(key, alt):
+        _drawn(figure, key, alt, height, picked)
+        about(provenance, key, alt, rows=rows, plot=lambda: figure)
 
 
 def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: int = HEIGHT) -> None:
     """A figure of a formula alone: nothing of a model is in it, so no bundle stands under it."""
-    _drawn(figure, key, alt, height)
-    about((), key, rows=rows)
+    with shape.figure(key, alt):
+        _drawn(figure, key, alt, height)
+        about((), key, alt, rows=rows, plot=lambda: figure)
 
 
 OF_A_TRACE = ("name", "x", "y", "text", "hovertext", "customdata")
@@ -301,7 +313,7 @@ def _drawn(
     named = [trace for trace in figure.data if trace.showlegend is not False and trace.name]
     crowned = len(named) > 1 or figure.layout.annotations or figure.layout.title.text
     figure.update_layout(
-        height=height,
+        height=shape.height(height),
         font_size=15,
         xaxis_title_font_size=16,
         yaxis_title_font_size=16,
@@ -390,21 +402,22 @@ def digits(count: int) -> Callable[[float], str]:
     return lambda value: number(value, count)
 
 
-def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
+def table(rows: Sequence[Row], columns: Sequence[Column], key: str) -> None:
     """Rows as the visitor reads them; ``downloads`` is given the same rows, raw."""
-    st.dataframe(
-        [
-            {
-                column.title: NOTHING
-                if row.get(column.key) is None
-                else column.form(row[column.key])
-                for column in columns
-            }
-            for row in rows
-        ],
-        hide_index=True,
-        width="stretch",
-    )
+    shown = [
+        {
+            column.title: NOTHING if row.get(column.key) is None else column.form(row[column.key])
+            for column in columns
+        }
+        for row in rows
+    ]
+    words_of(shown, key)
+
+
+def words_of(rows: Sequence[Row] | Mapping[str, Sequence[object]], key: str, **layout: Any) -> None:
+    """A table of what the visitor reads."""
+    with shape.figure(key):
+        st.dataframe(rows, hide_index=True, width="stretch", **layout)
 
 
 # ---------------------------------------------------------------- where it comes from, downloads
@@ -412,26 +425,47 @@ def table(rows: Sequence[Row], columns: Sequence[Column]) -> None:
 
 def about(
     origin: Origin | Sequence[Origin],
-    key: str = "",
+    key: str,
+    alt: str = "",
     *,
     rows: Rows | None = None,
     png: Callable[[], Pictures] | None = None,
     gif: Callable[[], Pictures] | None = None,
+    plot: Callable[[], go.Figure] | None = None,
 ) -> DeltaGenerator:
-    """The one button under a figure: where it comes from, and the figure and its data as files.
+    """Two buttons under the figure of that key: one says where it comes from and gives it and its data as
+    files, the other keeps it.
 
-    Returns what the button opens, for a figure with files of several keys. A figure of a formula
-    alone comes from no bundle: ``()``.
+    Returns what the first one opens, for a figure with files of several keys. A figure of a formula
+    alone comes from no bundle: ``()``. ``alt`` says what the figure shows, as the last picture did where it is
+    empty; ``plot`` is its chart.
     """
-    of = (origin,) if isinstance(origin, Provenance | str) else origin
+    of = (origin,) if isinstance(origin, Provenance | str) else tuple(origin)
+    said = tuple(one if isinstance(one, str) else in_words(one) for one in of)
+    for one in of:
+        if isinstance(one, Provenance):
+            shape.run().made_of.update(bundle.digest for bundle in (one.of, *one.also))
     words = _("Source and data") if of else _("Data")
-    opened = st.popover(words, icon=":material/info:", type="tertiary")
-    with opened:
-        for one in of:
-            st.caption(one if isinstance(one, str) else in_words(one))
-        if key:
-            downloads(key, rows=rows, png=png, gif=gif)
+    with shape.figure(key, alt):
+        if not shape.sources():
+            return shape.nowhere()
+        with st.container(horizontal=True, gap="small"):
+            opened = st.popover(words, icon=":material/info:", type="tertiary")
+            pins.button(
+                pins.Pin(key, alt or shape.run().words, said, _settings(of), rows, png, plot)
+            )
+        with opened:
+            for one in said:
+                st.caption(one)
+            if rows or png or gif:
+                downloads(key, rows=rows, png=png, gif=gif)
     return opened
+
+
+def _settings(of: Sequence[Origin]) -> tuple[tuple[str, str], ...]:
+    """Names and values that a figure was made with, each name once."""
+    found = [one.settings for one in of if isinstance(one, Provenance)]
+    return tuple({str(name): str(value) for one in found for name, value in one.items()}.items())
 
 
 def in_words(provenance: Provenance) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -25,6 +26,25 @@ RUN = "run"
 LONGEST = 40
 """Characters of a value from a link that are shown to the visitor."""
 MOST_SAID = 3
+FRAME = frozenset(
+    (
+        "lang",
+        "lesson",
+        "step",
+        "as",
+        "room",
+        "host",
+        "keep",
+        "figures",
+        "hide",
+        "at",
+        "bundle",
+        "model",
+    )
+)
+"""Parameters that belong to no page: the frame around it reads them."""
+OF_A_LESSON = frozenset(("lesson", "step", "as", "room", "host"))
+"""Those that say where a visitor is in a lesson, one of them the secret of whoever leads it."""
 
 
 @dataclass
@@ -45,6 +65,8 @@ class Visit:
     ``shown``: parameters of the controls of this run of the page; ``before``: of the last run that came to
     its end.
     ``written``: parameters that this module wrote, and so has to take away when their control is gone.
+    ``stands``: what the controls of this run of the page stand at, as an address says it.
+    ``following``: what this run's controls are set to, in place of what they stand at and of the address.
     """
 
     began: dict[str, Hashable] = field(default_factory=dict)
@@ -52,6 +74,8 @@ class Visit:
     before: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     refused: dict[str, Refusal] = field(default_factory=dict)
+    following: Mapping[str, Sequence[str]] | None = None
+    stands: dict[str, list[str]] = field(default_factory=dict)
 
 
 def _visit() -> Visit:
@@ -62,8 +86,61 @@ def _visit() -> Visit:
 
 
 def values(parameter: str) -> list[str]:
-    """What the address says of a parameter; empty where it says nothing."""
+    """What the address says of a parameter, or a step that is followed; empty where it says nothing."""
+    followed = _visit().following
+    if followed is not None and parameter not in FRAME:
+        return list(followed.get(parameter, ()))
     return st.query_params.get_all(parameter)
+
+
+def follow(query: Mapping[str, Sequence[str]], *, anew: bool) -> None:
+    """Sets the controls of this run of the page as ``query`` says, all others to their defaults.
+
+    ``anew``: the visit begins here, and what its address says goes ahead of ``query``.
+    """
+    said = st.query_params
+    own = {name: said.get_all(name) for name in said if name not in FRAME} if anew else {}
+    visit = _visit()
+    visit.following = {**query, **own}
+    visit.refused.clear()
+    visit.began.clear()
+
+
+def _stands(key: str) -> bool:
+    """Whether a control has a value of the visit, which goes ahead of what a link says."""
+    return key in st.session_state and _visit().following is None
+
+
+def stands() -> dict[str, list[str]]:
+    """What every control of the page stands at, as an address says it; that of a default, too."""
+    return dict(_visit().stands)
+
+
+def said() -> dict[str, list[str]]:
+    """All that the address says."""
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def address(names: Collection[str] = ()) -> str:
+    """What the address says, encoded as it stands there, but for the lesson and its secrets.
+
+    ``names``: controls that a step of a lesson has set; what they stand at is said where the address does not.
+    """
+    told, state = said(), st.session_state
+    pairs = [(name, one) for name, of in told.items() if name not in OF_A_LESSON for one in of]
+    for name in names:
+        if name in state and name not in told:
+            held = state[name]
+            several = held if isinstance(held, list | tuple) else [held]
+            pairs += [(name, _as_said(one)) for one in several]
+    return urlencode(pairs)
+
+
+def _as_said(value: object) -> str:
+    """The value of a control as an address says it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def speaks_of(parameters: Collection[str]) -> bool:
@@ -73,7 +150,7 @@ def speaks_of(parameters: Collection[str]) -> bool:
 
 def write(parameter: str, wanted: Sequence[str]) -> None:
     """Makes the address say ``wanted`` of a parameter; nothing at all where that is empty."""
-    if values(parameter) == list(wanted):
+    if st.query_params.get_all(parameter) == list(wanted):
         return
     if wanted:
         st.query_params[parameter] = list(wanted)
@@ -83,7 +160,8 @@ def write(parameter: str, wanted: Sequence[str]) -> None:
 
 def write_all(wanted: Mapping[str, Sequence[str]]) -> None:
     """The same for several parameters at once, which is one entry in the browser's history."""
-    others = {key: list(said) for key, said in wanted.items() if values(key) != list(said)}
+    now = st.query_params
+    others = {key: list(said) for key, said in wanted.items() if now.get_all(key) != list(said)}
     if others:
         st.query_params.update(others)
 
@@ -94,6 +172,7 @@ def write_all(wanted: Mapping[str, Sequence[str]]) -> None:
 def begin() -> None:
     """To be called before the page is run: no control has been shown yet."""
     _visit().shown.clear()
+    _visit().stands.clear()
 
 
 def settle(place: st.delta_generator.DeltaGenerator) -> None:
@@ -101,6 +180,7 @@ def settle(place: st.delta_generator.DeltaGenerator) -> None:
     ``place`` what the link asked for in vain.
     """
     visit = _visit()
+    visit.following = None
     visit.before = set(visit.shown)
     for parameter in visit.written - visit.shown:
         write(parameter, [])
@@ -118,10 +198,13 @@ def _sentence(refusal: Refusal) -> str:
     ).format(wanted=wanted, label=refusal.label, shown=refusal.shown)
 
 
-def answer(key: str, shown: object) -> None:
-    """To be called by every control with what it shows, in words or as a number."""
+def answer(key: str, shown: object, said: Sequence[str] | None = None) -> None:
+    """To be called by every control with what it shows, in words or as a number; ``said``: as an address says
+    it, where that is something else.
+    """
     visit = _visit()
     visit.shown.add(key)
+    visit.stands[key] = [_as_said(shown)] if said is None else list(said)
     refusal = visit.refused.get(key)
     if refusal is None:
         return
@@ -152,13 +235,25 @@ def keep_result(shown: bool) -> None:
 # ---------------------------------------------------------------- controls that Streamlit binds
 
 
-def check(key: str, label: str, fits: Callable[[str], bool]) -> None:
-    """To be called before a bound control: notes a value of the link that it will not take."""
-    if key in st.session_state:
+def check(
+    key: str,
+    label: str,
+    fits: Callable[[str], bool],
+    default: object = None,
+    read: Callable[[list[str]], object] | None = None,
+) -> None:
+    """To be called before a bound control: notes a value of the link that it will not take.
+
+    Where a step is followed the control is given the value of that, by ``read``, or its ``default``: Streamlit
+    looks at the address for the first run of a visit alone.
+    """
+    if _stands(key):
         return
     wrong = [value for value in values(key) if not fits(value)]
     if wrong:
         _visit().refused[key] = Refusal(label, wrong[0])
+    if read and _visit().following is not None:
+        st.session_state[key] = default if wrong or not values(key) else read(values(key))
 
 
 # ---------------------------------------------------------------- choices
@@ -176,7 +271,7 @@ def restore(
     A value that is no longer among the options gives way to the default.
     """
     state, several = st.session_state, not (default is None or isinstance(default, str))
-    if key not in state:
+    if not _stands(key):
         asked = values(key)
         codes, wrong = _codes_of(asked, options)
         if several:  # an empty value says: none of them
@@ -219,7 +314,7 @@ def restore_number(key: str, label: str, stops: Collection[int], default: int) -
     the nearest one. A value of the link that was none of them is taken as soon as it is one.
     """
     state, refused = st.session_state, _visit().refused
-    if key in state and _followed(key):
+    if key in state and (_followed(key) or not _stands(key)):
         del state[key]
     again = next(
         (stop for stop in stops if key in refused and str(stop) == refused[key].wanted), None
@@ -243,7 +338,7 @@ def restore_number(key: str, label: str, stops: Collection[int], default: int) -
 def restore_real(key: str, label: str, low: float, high: float, default: float) -> float:
     """The same for any number from ``low`` to ``high``."""
     state = st.session_state
-    if key in state and _followed(key):
+    if key in state and (_followed(key) or not _stands(key)):
         del state[key]
     if key not in state:
         asked = [(value, _real(value)) for value in values(key)]
@@ -304,7 +399,8 @@ def keep(
     """
     several = not (chosen is None or isinstance(chosen, str))
     codes = [code for code in options if code in chosen] if several else [chosen or ""]
-    answer(key, ", ".join(_(options[code]) for code in codes if code in options))
+    words = ", ".join(_(options[code]) for code in codes if code in options)
+    answer(key, words, codes or [""])
     visit = _visit()
     if key in visit.refused:
         return

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 import streamlit as st
 
 from core.resumable import Resumable, State
-from pages.shared import library, links
+from pages.shared import library, links, shape
 from pages.shared.text import _, number
 
 Place = st.delta_generator.DeltaGenerator
@@ -47,6 +47,7 @@ def answer(
     too, where the whole work takes ``AT_ONCE`` seconds at most; ``seconds`` is about what it takes.
     Otherwise unfinished work is shown at ``place`` with a button to go on.
     """
+    place = shape.work(place)
     asked = links.wants_result(prefix, request)
     works = library.kept(prefix, MOST_KEPT)
     work: Resumable[State] | None = works.get(request)
@@ -108,7 +109,7 @@ def watch(
                 done=number(now.done, 0), total=number(now.total, 0), left=number(left, 0)
             )
         bar.progress(share, text=words)
-        with live.container():
+        with live.container(), shape.growing():
             show(now)
         time.sleep(pause)
         pause = SECONDS_TO_SEND

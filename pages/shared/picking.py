@@ -363,6 +363,7 @@ def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
     index = controls.whole(_("Picture"), 1, len(shown.pictures), first, f"{prefix}_gallery") - 1
     figures.sheet(
         shown.pictures,
+        f"{prefix}_gallery_sheet",
         columns=8,
         marked=index,
         alt=_("Gallery of pictures that a model generated"),

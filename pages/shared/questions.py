@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from pages.shared import controls
+from pages.shared import controls, shape
 from pages.shared.text import _
 
 Answer = TypeVar("Answer")
@@ -26,7 +26,10 @@ def question(
 
     ``first``: what to do before the answer. ``options`` maps codes to English words: with them the
     visitor answers first, or asks for the answer without.
+    A link may leave the answers out: then there is no question, either.
     """
+    if not shape.tells("answers"):
+        return None
     asked = st.expander(words, key=key, on_change="rerun", icon=":material/help:")
     if not asked.open:
         return None

@@ -113,6 +113,7 @@ export default ({ data, parentElement }) => {
   button.onclick = async () => {
     const address = new URL(window.location.href);
     address.searchParams.set("lang", data.language);
+    address.searchParams.delete("host"); // who has it leads the room
     const link = address.href;
     clearTimeout(timer);
     forget();

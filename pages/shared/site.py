@@ -46,6 +46,15 @@ class PageEntry:
         )
 
 
+def address() -> str:
+    """Where the app is, as the visitor's browser says it, with no slash at its end; empty where it does not."""
+    url = st.context.url or ""
+    scheme, found, rest = url.partition("://")
+    under = (st.get_option("server.baseUrlPath") or "").strip("/")
+    host = rest.partition("/")[0]
+    return "/".join(filter(None, (f"{scheme}://{host}", under))) if found else ""
+
+
 def home_by_name() -> StreamlitPage:
     """Home under its own name: Streamlit serves the default page at the root of the address alone."""
     return st.Page(HOME.show, url_path=HOME.path, visibility="hidden")
@@ -106,6 +115,10 @@ CHECKPOINTS = PageEntry(
     "pages.checkpoints", N_("Checkpoints"), ":material/database:", "checkpoints"
 )
 
+TEACH = PageEntry("pages.teach.overview", N_("Teach"), ":material/school:", "teach")
+SHEET = PageEntry("pages.teach.my_sheet", N_("My sheet"), ":material/keep:", "sheet")
+MARKING = PageEntry("pages.teach.mark_sheets", N_("Marking"), ":material/grading:", "marking")
+
 SECTIONS: dict[str, tuple[PageEntry, ...]] = {
     "": (HOME,),
     "VAE": (LATENT_SPACE, INTERPOLATION, LATENT_PROFILES, LIKELIHOOD, VAE_TRAINING),
@@ -120,6 +133,7 @@ SECTIONS: dict[str, tuple[PageEntry, ...]] = {
         DDPM_TRAINING,
     ),
     "SimSiam": (TWO_VIEWS, COLLAPSE, COLLAPSE_LIVE, NEIGHBOURS, SIBLINGS),
+    N_("Classroom"): (TEACH, SHEET, MARKING),
     N_("Models"): (CHECKPOINTS,),
 }
 """The navigation."""

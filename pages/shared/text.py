@@ -18,6 +18,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import AtelierError
+from pages.shared import shape
 from pages.shared.colours import SYMBOL_COLOURS
 
 DOMAIN = "atelier"
@@ -117,8 +118,15 @@ def turned_to(page: str) -> None:
     st.session_state[STAYS] = page, (before if now == page else before | {now})
 
 
+def here() -> str:
+    """The last part of the address of the page that is shown; empty before there is one."""
+    return st.session_state.get(STAYS, ("", frozenset()))[0]
+
+
 def mechanism(words: str) -> None:
     """The second depth: how it works, in words; open on the first visit to a page, later opened in place."""
+    if not shape.tells("why"):
+        return
     now, before = st.session_state.get(STAYS, ("", frozenset()))
     opened = now not in before
     with st.expander(_("How it works"), opened, icon=":material/settings:"):
@@ -127,6 +135,8 @@ def mechanism(words: str) -> None:
 
 def formula(latex: Sequence[str], words: str, *functions: Callable) -> None:
     """The third depth: the formula, and the very functions that computed the figure."""
+    if not shape.tells("code"):
+        return
     with st.expander(_("Formula and code"), icon=":material/function:"):
         for line in latex:
             st.latex(line)
@@ -167,4 +177,5 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except AtelierError as error:
-        st.error(sentence(error), icon=":material/error:")
+        with shape.notice():
+            st.error(sentence(error), icon=":material/error:")

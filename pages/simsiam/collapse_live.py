@@ -196,9 +196,10 @@ def real_runs(own: ToyConfig) -> None:
             for record in shown
         ]
         if rows:
-            st.dataframe(rows, hide_index=True, width="stretch")
+            figures.words_of(rows, "toy_real_runs")
             figures.about(
-                run_charts.provenance(shown, None, run_charts.over(shown[0], "test_knn_accuracy"))
+                run_charts.provenance(shown, None, run_charts.over(shown[0], "test_knn_accuracy")),
+                "toy_real_runs",
             )
             runs.what_they_are(shown)
     st.markdown(

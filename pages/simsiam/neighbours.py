@@ -349,7 +349,7 @@ def against_k(voters: Sequence[Voter], picked: Picked, temperature: float) -> No
             {"network": voter.title, **row, "class": class_names[words.index(row["class"])]}
             for row in found
         ]
-    st.dataframe(columns, hide_index=True, width="stretch", height="content")
+    figures.words_of(columns, "near_by_k", height="content")
     st.markdown(
         _(
             "One neighbour is always sure of itself. With more of them the share falls and the "

@@ -396,6 +396,7 @@ def table(records: Sequence[RunRecord]) -> None:
             Column("rank_z", _("rank of z"), figures.digits(1)),
             Column("std_root_d", _("std(z) √d"), figures.digits(2)),
         ],
+        "siblings_table",
     )
     figures.about(
         run_charts.provenance(records, None, run_charts.over(records[0], "test_knn_accuracy")),

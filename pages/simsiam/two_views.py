@@ -84,7 +84,7 @@ def presets() -> None:
         ("standard", STANDARD, _("Standard views")),
         ("heavy", HEAVY, _("Heavy views")),
     ):
-        st.button(label, key=f"views_{name}", on_click=preset, args=(recipe,))
+        controls.act(label, key=f"views_{name}", on_click=preset, args=(recipe,))
 
 
 def slider(label: str, name: str, low: float, high: float, step: float, help: str = "") -> float:
@@ -214,7 +214,7 @@ def steps(picked: Picked, views: list[View], provenance: Provenance) -> None:
     for index, view in enumerate(views):
         st.markdown(_("**View {index}**, from left to right").format(index=index + 1))
         tiles = [(picked.picture, _("the picture"), _("The picture")), *stage_tiles(view)]
-        figures.row(tiles, width=STAGE * len(tiles))
+        figures.row(tiles, "two_views", width=STAGE * len(tiles))
     size = picked.picture.shape[0]
     columns = 1 + max(len(view.stages) for view in views)
     blank = np.full((size, size, 3), 255, dtype=np.uint8)

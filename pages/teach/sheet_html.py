@@ -74,6 +74,13 @@ class Block:
     link_words: str = ""
 
 
+@dataclass(frozen=True)
+class Made:
+    """One thing on paper as its maker wrote it: HTML in which every word is escaped and nothing is fetched."""
+
+    html: str
+
+
 def to_html(sheet: Sheet, language: str, base: str = "") -> str:
     """The sheet as one file in a language. ``base``: address of the app, which links lead back to; where
     there is none they stand as text.
@@ -113,18 +120,31 @@ def block(kept: Kept, place: int, language: str, base: str = "") -> Block:
     )
 
 
-def document(title: str, language: str, blocks: Sequence[Block], *, below: str = "") -> str:
-    """Blocks as one HTML file that requests nothing; ``below`` stands under its title."""
+def document(
+    title: str,
+    language: str,
+    blocks: Sequence[Block | Made],
+    *,
+    below: str = "",
+    style: str = "",
+) -> str:
+    """Blocks as one HTML file that requests nothing; ``below`` stands under its title.
+
+    ``style``: CSS of what was made elsewhere, after that of blocks.
+    """
     if language not in LANGUAGES:
         raise ValueError(f"no language of the app: {language}")
     head = (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="referrer" content="no-referrer">'
-        f"<title>{escape(' · '.join(filter(None, (title, below))))}</title><style>{_CSS}</style>"
+        f"<title>{escape(' · '.join(filter(None, (title, below))))}</title><style>{_CSS}{style}</style>"
     )
     parts = [f"<h1>{escape(title)}</h1>", _paragraph(below, "from")]
-    parts += [_section(one, language) for one in blocks]
+    parts += [
+        f"<section>{one.html}</section>" if isinstance(one, Made) else _section(one, language)
+        for one in blocks
+    ]
     body = "\n".join(filter(None, parts))
     return f'<!doctype html>\n<html lang="{language}">\n<head>{head}</head>\n<body>\n{body}\n</body>\n</html>\n'
 

@@ -237,7 +237,7 @@ def travel(name: str, first: Start, second: Start) -> None:
     with above:
         show_ways(found, n_samples)
         here = {**settings, _("way"): percent(share / STOPS[-1])}
-        with figures.about(replace(provenance, settings=here)):
+        with figures.about(replace(provenance, settings=here), "interpolation_film"):
             for walk in walks:
                 st.markdown(_(KINDS[walk.kind]))
                 figures.downloads(

@@ -40,6 +40,7 @@ def reconstructions(explorer: VAEExplorer, start: Start, found: Timed[Evidence])
     evidence = found.value
     sheet = figures.sheet(
         np.stack([start.picture, evidence.reconstruction, evidence.linear_reconstruction]),
+        "likelihood_pictures",
         columns=3,
         alt=_("The picture, what the VAE makes of it, what probabilistic PCA makes of it"),
         factor=8,
@@ -215,7 +216,7 @@ def extremes(explorer: VAEExplorer, real: PictureSet | None, kind: str, title: s
         ]
         shown = np.concatenate(pairs)
         st.caption(_("In pairs of rows: test digits, and below each its reconstruction."))
-    figures.sheet(shown, columns=8, alt=title)
+    figures.sheet(shown, f"likelihood_{kind}", columns=8, alt=title)
     mse = explorer.bundle.profiles["test_mode_mse"][rows]
     settings = {
         _("mean squared error, values in [−1, 1]"): (

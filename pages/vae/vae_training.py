@@ -95,7 +95,10 @@ def draw(explorer: VAEExplorer) -> None:
     pictures = explorer.sample(seed, count, temperature)
     seconds = time.perf_counter() - begun
     sheet = figures.sheet(
-        pictures, columns=8, alt=_("{count} pictures that the VAE generated").format(count=count)
+        pictures,
+        "vae_samples",
+        columns=8,
+        alt=_("{count} pictures that the VAE generated").format(count=count),
     )
     settings = {_("seed"): seed, _("temperature"): number(temperature, 2)}
     figures.about(
@@ -167,7 +170,9 @@ def show_epoch(explorer: VAEExplorer) -> None:
         frames = None if real is None else pairs_by_epoch(bundle, real)
         cells = [samples_by_epoch, reconstructions(bundle, frames)]
         film.show("training_epoch_film", "training_epoch", [film.Row(cells, "sheets")])
-        with figures.about(Provenance(bundle, live=False, settings={_("epoch"): epoch})):
+        with figures.about(
+            Provenance(bundle, live=False, settings={_("epoch"): epoch}), "training_epoch_film"
+        ):
             st.markdown(_("Samples"))
             training.saved(bundle, "samples", epoch, "vae_samples_by_epoch")
             st.markdown(_("Reconstructions"))

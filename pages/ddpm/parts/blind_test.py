@@ -224,7 +224,7 @@ def before(test: BlindTest, answers: Answers) -> None:
             "of these models in the same order."
         ).format(count=LENGTH, seed=test.seed)
     )
-    st.button(
+    controls.act(
         _("Begin"),
         key="against_blind_begin",
         type="primary",
@@ -251,7 +251,7 @@ def ask(test: BlindTest, answers: Answers) -> None:
         else:
             with st.container(horizontal=True):
                 for kind in test.kinds:
-                    st.button(
+                    controls.act(
                         capital(_(KINDS[kind])),
                         key=f"against_blind_say_{kind}",
                         on_click=answers.answer,
@@ -320,7 +320,7 @@ def tell(test: BlindTest, answers: Answers, picture: Pictures) -> None:
     last = (answers.at + 1) % LENGTH == 0
     with st.container(horizontal=True):
         if answers.at + 1 < ROUNDS * LENGTH:
-            st.button(
+            controls.act(
                 _("{count} more").format(count=LENGTH) if last else _("Next picture"),
                 key="against_blind_next",
                 type="primary",
@@ -328,7 +328,7 @@ def tell(test: BlindTest, answers: Answers, picture: Pictures) -> None:
                 on_click=answers.go_on,
                 args=(answers.at,),
             )
-        st.button(
+        controls.act(
             _("Begin anew"),
             key="against_blind_anew",
             icon=":material/restart_alt:",
@@ -365,6 +365,7 @@ def table(test: BlindTest, answers: Answers) -> None:
             ),
             Column("right", _("right"), percent),
         ],
+        "blind_test",
     )
     st.caption(
         _("In brackets the {coverage} interval (Wilson 1927).").format(coverage=percent(COVERAGE))
@@ -378,7 +379,12 @@ def table(test: BlindTest, answers: Answers) -> None:
             for true, said in zip(was[-LENGTH:], answers.said[-LENGTH:], strict=True)
         ]
         figures.strip(
-            seen[-LENGTH:], labels, columns=6, alt=_("The pictures of this round"), factor=8
+            seen[-LENGTH:],
+            labels,
+            "blind_test",
+            columns=6,
+            alt=_("The pictures of this round"),
+            factor=8,
         )
     settings = {_("seed"): test.seed, _("sampler"): "DDIM 50"}
     figures.about(

@@ -76,6 +76,7 @@ def distances(models: list[tuple[str, str, Bundle]], limit: float) -> None:
             Column("nearest_training", _("median distance to the nearest"), digits(1)),
             Column("of_real", _("share of the test digits'"), percent),
         ],
+        "distances_to_training",
     )
     st.markdown(
         "\n\n".join(
@@ -148,12 +149,14 @@ def nearest_pairs(both: list[ModelSamples], name: str, split: str) -> None:
             )
             figures.sheet(
                 ours,
+                "nearest_training",
                 columns=FEW,
                 alt=_("Samples of {model}, nearest first").format(model=drawn.title),
             )
             figures.strip(
                 theirs,
                 [number(distance, 1) for distance in found.distance[first]],
+                "nearest_training",
                 columns=FEW,
                 alt=_("The nearest training picture of each"),
             )

@@ -128,7 +128,7 @@ def across(rows: list[dict[str, object]], of: list[Column]) -> None:
         for measure in measures
     ]
     sets = [Column(str(index), str(row[name.key])) for index, row in enumerate(rows)]
-    figures.table(lines, [Column("measure", _("measure")), *sets])
+    figures.table(lines, [Column("measure", _("measure")), *sets], "final_figures")
 
 
 def columns() -> list[Column]:

@@ -111,6 +111,7 @@ def columns_of(
                 if pictures is not None:
                     figures.sheet(
                         pictures,
+                        "samples_of_lengths",
                         columns=COLUMNS,
                         alt=_("Real digits of the test set")
                         if pictures is real

@@ -337,6 +337,7 @@ def table(explorers: Sequence[DDPMExplorer]) -> None:
             Column("measure", _("measure")),
             *(Column(str(row["T"]), f"T = {row['T']}") for row in rows),
         ],
+        "lengths_figures",
     )
     samples = bundles[0].metrics["samples"]
     st.caption(

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.ddpm.restoration import TStar
-from pages.shared import links
+from pages.shared import controls, links
 from pages.shared.text import _, number
 
 GUESS, OF = "tstar_guess", "tstar_guess_of"
@@ -33,13 +33,15 @@ def ask(t: int) -> None:
     words = _("**Predict first.** Move t′ to the level from which on another picture comes back.")
     st.markdown(words)
     with st.container(horizontal=True):
-        here = st.button(
+        here = controls.act(
             _("My prediction: t* = {t}").format(t=number(t, 0)),
             key="tstar_predict",
             type="primary",
             icon=":material/push_pin:",
         )
-        without = st.button(_("Show t* without a prediction"), key="tstar_reveal", type="tertiary")
+        without = controls.act(
+            _("Show t* without a prediction"), key="tstar_reveal", type="tertiary"
+        )
     if here or without:
         st.session_state[GUESS] = t if here else WITHOUT
         st.rerun()

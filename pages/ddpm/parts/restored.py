@@ -310,6 +310,7 @@ def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) ->
         np.stack(rows),
         labels,
         [str(t) for t in found.t],
+        "t_star",
         alt=_("The picture, noised to rising levels t′ and restored; a line marks t*"),
         factor=4,
         divided=divided,
@@ -466,6 +467,7 @@ def strips(found: SweepResult, index: int, t_star: TStar) -> None:
         figures.strip(
             found.back.now[index, place],
             labels,
+            "tstar_around",
             columns=4,
             width=STRIP_TILE * min(4, len(labels)),
             alt=_("Draws restored from t′ = {t}, and what the classifier reads").format(
@@ -518,6 +520,7 @@ def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
     figures.strip(
         np.stack([one.picture for one in found.picked]),
         [f"t* {place_words(one.t, found.t)}" for one in all_found],
+        "t_star_pictures",
         columns=4,
         alt=_("The pictures with their t*"),
     )
@@ -604,6 +607,7 @@ def three_ways(found: SweepResult) -> None:
                 Column("judge_sees", _("read as")),
                 Column("p", "p", digits(2)),
             ],
+            "three_ways",
         )
         figures.about(
             replace(found.provenance(index), also=also),

@@ -11,7 +11,7 @@ from core.bundles.bundle import Bundle
 from core.ddpm.explorer import SamplerSettings, Trajectory
 from core.judge.explorer import JudgeExplorer
 from core.pictures.images import Pictures
-from pages.shared import figures, library, links, live, loaders
+from pages.shared import controls, figures, library, links, live, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent
 
@@ -97,14 +97,15 @@ def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int)
     request = request_of(explorer.bundle, way, seeds)
     button, place = st.empty(), st.empty()
     seconds = loaders.seconds_a_picture(name) * calls
-    clicked = button.button(
-        _("Draw {count} pictures: about {seconds} s").format(
-            count=len(seeds), seconds=number(seconds, 0)
-        ),
-        key="against_go",
-        type="primary",
-        icon=":material/play_arrow:",
-    )
+    with button:
+        clicked = controls.act(
+            _("Draw {count} pictures: about {seconds} s").format(
+                count=len(seeds), seconds=number(seconds, 0)
+            ),
+            "against_go",
+            type="primary",
+            icon=":material/play_arrow:",
+        )
     path = live.answer(
         request,
         lambda: explorer.denoise_steps(way, seeds),
@@ -136,14 +137,14 @@ def newest(path: Trajectory) -> None:
 
 def shown(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
     """The samples, with the classifier's answer where it is sure."""
-    alt = _("Samples of {model}").format(model=drawn.title)
+    key, alt = f"samples_{drawn.family}", _("Samples of {model}").format(model=drawn.title)
     if marks:
         seen = judge.judge(drawn.pictures)
         labels = [
             f"{judge.class_names[digit] if p >= sure_from else '?'} · {percent(p)}"
             for digit, p in zip(seen.digit, seen.confidence, strict=True)
         ]
-        sheet = figures.strip(drawn.pictures, labels, columns=COLUMNS, alt=alt)
+        sheet = figures.strip(drawn.pictures, labels, key, columns=COLUMNS, alt=alt)
     else:
-        sheet = figures.sheet(drawn.pictures, columns=COLUMNS, alt=alt)
-    figures.about(drawn.provenance, f"samples_{drawn.family}", png=lambda: sheet)
+        sheet = figures.sheet(drawn.pictures, key, columns=COLUMNS, alt=alt)
+    figures.about(drawn.provenance, key, png=lambda: sheet)

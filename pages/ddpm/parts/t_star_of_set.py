@@ -326,7 +326,7 @@ def depends(bundle: Bundle, t_star: np.ndarray, criterion: Criterion, rule: Rule
         st.markdown(words)
         return
     st.markdown(f"{words} " + _("On the **model**, by the same measure and threshold:"))
-    st.dataframe(rows, hide_index=True, width="stretch")
+    figures.words_of(rows, "tstar_by_model")
     st.caption(
         _(
             "log SNR at t\\*: log ᾱ/(1 − ᾱ), how much noise that is. The same t′ is another amount of "

@@ -136,7 +136,7 @@ def without_labels(
             _("Segments by k-means on the colours of the pixels"),
         ),
     ]
-    figures.row(tiles, width=ACROSS)
+    figures.row(tiles, "unet_segments", width=ACROSS)
     figures.about(
         provenance(
             explorer,
@@ -267,6 +267,7 @@ def labels_shown(
         np.stack([pictures, *as_pictures]),
         rows,
         columns,
+        "unet_read_out",
         alt=_(
             "Drawn digits in shadow, where the digit is, and where a classifier of activations and one of "
             "colours see it"

@@ -104,7 +104,7 @@ def answers(question: Question) -> Iterator[Answers]:
 
 def ask(question: Question) -> Answers | None:
     """The button, and what the networks answered, once somebody has asked them just this."""
-    clicked = st.button(
+    clicked = controls.act(
         _("Ask the network"), key="views_ask", type="primary", icon=":material/neurology:"
     )
     place = st.empty()

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.bundles.bundle import Bundle
 from core.pictures.shapes import KINDS
-from pages.shared import data_sets, links, loaders, picking
+from pages.shared import controls, data_sets, links, loaders, picking
 from pages.shared.picking import Picked
 from pages.shared.text import _
 
@@ -63,7 +63,7 @@ def next_button(prefix: str, of: Bundle) -> None:
     origin = st.session_state.get(f"{prefix}_from")
     if origin not in ("test", "shape"):
         return
-    st.button(
+    controls.act(
         _("Next picture"),
         key=f"{prefix}_next",
         icon=":material/skip_next:",

@@ -101,6 +101,7 @@ def table(cuts: Sequence[Cut]) -> None:
             Column("knn", _("kNN at the end, {count} pictures").format(count=many), _percent),
             Column("linear_probe", _("linear probe"), _percent),
         ],
+        "collapse_dim_batch_table",
     )
     figures.about(
         run_charts.provenance([cut.record for cut in cuts], None, {}),

@@ -9,6 +9,7 @@ from functools import partial
 import streamlit as st
 
 from core.simsiam.toy import Run, ToyConfig
+from pages.shared import controls
 from pages.shared.questions import question
 from pages.shared.text import N_, _, number
 from pages.simsiam.parts.toy_charts import SIDES
@@ -159,7 +160,7 @@ def trained_answer(code: str) -> None:
         )
     )
     st.markdown(_(QUESTIONS[code][1]))
-    st.button(
+    controls.act(
         _("Show it on the right"),
         key=f"toy_show_{code}",
         icon=":material/arrow_upward:",

@@ -75,7 +75,7 @@ def presets(own: ToyConfig, codes: Sequence[str]) -> None:
     """Buttons that set every switch at once; that of the switches as they are is marked."""
     for code in codes:
         title, changes = PRESETS[code]
-        st.button(
+        controls.act(
             _(title),
             key=f"toy_preset_{code}",
             type="primary" if own == replace(baseline(own), **changes) else "secondary",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from core.simsiam.toy import Run, State, ToyConfig, side_by_side
-from pages.shared import library, live
+from pages.shared import controls, library, live
 from pages.shared.text import _, number
 from pages.simsiam.parts.toy_charts import SIDES, drawn_cloud
 
@@ -66,14 +66,15 @@ def trained(runs: Sequence[Run], holders: Holders, place: live.Place) -> bool:
         going = live.stopped(behind[-1], place, "toy")
     else:
         going = False
-        place.button(
-            _("Train both for {steps} steps").format(steps=number(steps, 0)),
-            key="toy_go",
-            type="primary",
-            icon=":material/play_arrow:",
-            # Set before the page runs, so that the button is gone once training is on.
-            on_click=lambda: st.session_state.update({WANTED: configs}),
-        )
+        with place:
+            controls.act(
+                _("Train both for {steps} steps").format(steps=number(steps, 0)),
+                "toy_go",
+                type="primary",
+                icon=":material/play_arrow:",
+                # Set before the page runs, so that the button is gone once training is on.
+                on_click=lambda: st.session_state.update({WANTED: configs}),
+            )
     if going:
         place.empty()
         live.watch(side_by_side(runs), place, "toy", lambda now: show(now.states))

@@ -11,7 +11,7 @@ import streamlit as st
 from plotly.subplots import make_subplots
 
 from core.simsiam.toy import State, ToyConfig, train
-from pages.shared import figures, library, live
+from pages.shared import controls, figures, library, live, shape
 from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts.toy_charts import SIDES, class_traces
 from pages.simsiam.parts.toy_settings import baseline, said_of
@@ -122,7 +122,7 @@ def strip(own: ToyConfig) -> None:
     """Whether one seed was chance: the same two runs from eight others, when somebody asks."""
     own = replace(own, seed=0, steps=min(own.steps, AT_ONCE))
     st.subheader(_("Is it chance?"), anchor=False)
-    wanted = st.button(
+    wanted = controls.act(
         _("Train both from {count} seeds").format(count=len(SEEDS)),
         key="toy_seeds_go",
         icon=":material/replay:",
@@ -177,9 +177,11 @@ def ends(now: Seeds, own: ToyConfig, name: str) -> None:
     figure.update_xaxes(range=[-REACH, REACH], **shared, **frame)
     figure.update_yaxes(range=[-REACH, REACH], **shared, **frame)
     figure.update_layout(height=230, margin={"l": 0, "r": 0, "t": 4, "b": 0})
-    st.plotly_chart(
-        figure,
-        key=f"toy_seeds_{name}_{now.done}",
-        alt=_("z at the end from every seed: SimSiam above, your switches below"),
-        config={"displayModeBar": False},
-    )
+    alt = _("z at the end from every seed: SimSiam above, your switches below")
+    with shape.figure("toy_seeds", alt):
+        st.plotly_chart(
+            figure,
+            key=f"toy_seeds_{name}_{now.done}",
+            alt=alt,
+            config={"displayModeBar": False},
+        )

@@ -59,7 +59,7 @@ def verdict(records: Sequence[RunRecord], epoch: int) -> None:
             help=_("A convention, so it can be moved. Every run is compared with its own start."),
         )
     rows = [_row(record, epoch, share) for record in records]
-    figures.table(rows, _columns(records, epoch))
+    figures.table(rows, _columns(records, epoch), "collapse_state")
     figures.about(
         run_charts.provenance(records, epoch, {_("rule"): _rule(share)}),
         "collapse_state",

@@ -325,7 +325,7 @@ def asked(explorer: VAEExplorer, start: Start) -> tuple[BoundCurve | None, int]:
         seed = controls.seed("likelihood_seed")
     request = (explorer.bundle.digest, start.picture.tobytes(), most, repeats, seed)
     a_draw = weights_of(explorer, start.picture).seconds / LEVELS[-1]
-    compute = st.button(
+    compute = controls.act(
         _("Draw {count} samples of z").format(count=number(most * repeats, 0)),
         key="likelihood_go",
         type="primary",

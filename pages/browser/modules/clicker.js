@@ -1,0 +1,73 @@
+// Keys of a lecture. A clicker sends PageDown and PageUp; some send arrows, F5 or a full stop.
+//
+// The arrows belong to whatever has the focus first: a timeline, a slider, a field.
+
+const NEXT = new Set(["PageDown", "ArrowRight"]);
+const BACK = new Set(["PageUp", "ArrowLeft"]);
+const OWN = "input, textarea, select, [role=slider], [contenteditable=true], [tabindex]:not([tabindex='-1'])";
+
+// What has the focus, within the shadow trees of components as well.
+const focused = () => {
+  let found = document.activeElement;
+  while (found?.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
+  return found;
+};
+
+const isTyping = (element) =>
+  element?.matches("textarea, [contenteditable=true]") ||
+  (element?.matches("input") && !["range", "radio", "checkbox", "button"].includes(element.type));
+
+export const open = (root) => {
+  let [data, send] = [{}, () => {}];
+  let blank;
+
+  const darken = () => {
+    if (blank) {
+      blank.remove();
+      blank = undefined;
+      return;
+    }
+    blank = document.createElement("div");
+    blank.className = "latent-atelier-blank";
+    blank.setAttribute("role", "status");
+    blank.setAttribute("aria-label", data.words.blank);
+    blank.style.cssText = "position: fixed; inset: 0; background: #000; z-index: 1000000; cursor: none;";
+    blank.addEventListener("click", darken);
+    document.body.append(blank);
+  };
+
+  const wants = (event) => {
+    if (event.key === "PageDown" || event.key === "PageUp") return event.key === "PageDown" ? "next" : "back";
+    const held = focused();
+    if (held && held !== document.body && held.matches(OWN)) return undefined;
+    if (NEXT.has(event.key)) return "next";
+    if (BACK.has(event.key)) return "back";
+    return event.key === "r" || event.key === "R" ? "reveal" : undefined;
+  };
+
+  const pressed = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(focused())) return;
+    if (event.key === ".") {
+      event.preventDefault();
+      darken();
+      return;
+    }
+    const wanted = wants(event);
+    if (wanted === undefined) return;
+    event.preventDefault();
+    if (blank) darken();
+    // The moment makes two presses of one key two values.
+    send("value", [wanted, data.step, Date.now()]);
+  };
+
+  window.addEventListener("keydown", pressed, { capture: true });
+  return {
+    update: (given, sendNow) => {
+      [data, send] = [given, sendNow];
+    },
+    close: () => {
+      window.removeEventListener("keydown", pressed, { capture: true });
+      blank?.remove();
+    },
+  };
+};

@@ -1,0 +1,50 @@
+// A copy of the visit's sheet in this tab's own storage: a reload leaves it in place, and the end of the tab
+// takes it away. What is in it is decided by the visit alone: this module writes what it is given, and reads
+// what is there when it is asked.
+
+const NAME = "latent-atelier-sheet";
+
+const look = (most) => {
+  try {
+    const text = window.sessionStorage.getItem(NAME);
+    return text === null ? ["none"] : ["held", text.slice(0, most + 1)];
+  } catch {
+    return ["forbidden"]; // a browser may refuse its storage to a frame
+  }
+};
+
+const store = (text) => {
+  let storage;
+  try {
+    storage = window.sessionStorage;
+  } catch {
+    return "forbidden";
+  }
+  try {
+    if (text === "") storage.removeItem(NAME);
+    else storage.setItem(NAME, text);
+    return "stored";
+  } catch {
+    return "full"; // what was there before is still there
+  }
+};
+
+export const open = () => {
+  let said; // what was said last, and to which visit
+
+  return {
+    update({ visit, ask, version, sheet, most }, send) {
+      const say = (kind, more) => {
+        const now = [visit, kind, kind === "held" ? "" : more].join(" ");
+        if (now === said) return;
+        said = now;
+        send("value", [kind, visit, more]);
+      };
+      if (ask) say(...look(most));
+      else if (sheet !== null) say(store(sheet), version);
+      // The browser sends what was said last with every run of the page: that is not to be a whole sheet.
+      else if (said === [visit, "held", ""].join(" ")) say("done");
+    },
+    close() {},
+  };
+};

@@ -1,0 +1,131 @@
+"""The question of a step: an answer first, then the answer; nothing of it is sent before."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from pages.shared import controls
+from pages.shared.text import _
+from pages.teach import attending, keeping, numbers, room_desk
+from pages.teach.attending import Given, Now
+from pages.teach.fields import Place
+from pages.teach.lesson import Ask, Words
+
+WIDGET = "lesson_own"
+
+
+def filled(now: Now, words: Words, field: str) -> str:
+    """A text of the question in the visitor's language, with its numbers."""
+    return numbers.fill(words, Place(now.number, f"ask.{field}"))
+
+
+def show(now: Now) -> None:
+    """The question with its points, the visitor's answer, and once it is revealed the answer."""
+    ask = now.ask
+    words = f"**{filled(now, ask.question, 'question')}**"
+    if ask.points and now.look == "desk":
+        words += " " + _("({points} points)").format(points=ask.points)
+    st.markdown(words)
+    options = offered(now)
+    if now.look == "stage" and not now.room:
+        on_stage(now, options)
+    else:
+        own(now, options)
+    room_desk.show(now, options)
+    if now.revealed:
+        answer(now, options)
+    else:
+        to_reveal(now)
+
+
+def offered(now: Now) -> dict[str, str]:
+    """The options by id, in the visitor's language."""
+    return {
+        option.id: filled(now, option.words, f"options.{place}")
+        for place, option in enumerate(now.ask.options, 1)
+    }
+
+
+def on_stage(now: Now, options: dict[str, str]) -> None:
+    """The options to read aloud, each with a letter."""
+    right = now.ask.right if now.revealed else None
+    lines = [
+        f"**:material/check: {chr(ord('A') + place)} · {words}**"
+        if code == right
+        else f"{chr(ord('A') + place)} · {words}"
+        for place, (code, words) in enumerate(options.items())
+    ]
+    st.markdown("  \n".join(lines))
+
+
+def own(now: Now, options: dict[str, str]) -> None:
+    """The visitor's answer: one of the options, and a reason; or words of their own."""
+    key = f"{WIDGET}_{now.lesson.id}_{now.ask.id}".replace(".", "_")
+    before = now.given
+    option = ""
+    if options:
+        st.session_state.setdefault(key, before.option or None)
+        option = controls.own_answer(_("Your answer"), options, key) or ""
+    label = _("because …") if options else _("Your answer")
+    st.session_state.setdefault(f"{key}_words", before.words)
+    words = controls.own_words(label, f"{key}_words", long=not options)
+    given = Given(option, words)
+    if given != before:
+        attending.answer(now, given)
+        if given.whole:
+            keep(now, given, options)
+
+
+def keep(now: Now, given: Given, options: dict[str, str]) -> None:
+    """Puts the answer on the visitor's sheet."""
+    ask = now.ask
+    keeping.answer(
+        ask.id,
+        filled(now, ask.question, "question"),
+        given.option,
+        options.get(given.option, _("I do not know") if given.option else ""),
+        ask.points,
+        given.words,
+        now.page.path,
+        urlencode(attending.query_of(now)),
+    )
+
+
+def to_reveal(now: Now) -> None:
+    """The button that shows the answer, or why there is none yet."""
+    may = attending.may_reveal(now)
+    st.button(
+        _("Show the answer"),
+        key=f"lesson_reveal_{now.number}",
+        icon=":material/visibility:",
+        disabled=not may,
+        on_click=reveal,
+        args=(now,),
+    )
+    if not may:
+        st.caption(attending.why_not(now))
+
+
+def reveal(now: Now) -> None:
+    """Shows the answer; a host shows it to the room."""
+    if room_desk.reveal(now) or attending.may_reveal(now):
+        attending.reveal(now)
+
+
+def answer(now: Now, options: dict[str, str]) -> None:
+    """The right option, and why."""
+    ask: Ask = now.ask
+    if ask.right is not None and (now.look == "desk" or now.room):
+        said = _("Right: {option}").format(option=options[ask.right])
+        if now.given.option == ask.right:
+            st.success(said, icon=":material/check:")
+        else:
+            st.info(said, icon=":material/check:")
+    if ask.why:
+        st.markdown(filled(now, ask.why, "why"))
+    elif ask.right is None:
+        st.caption(
+            _("There is no one answer to this question: compare yours with your neighbour's.")
+        )

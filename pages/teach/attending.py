@@ -1,0 +1,216 @@
+"""A lesson that goes on: which step an address says, what the visitor answered, and the way to the next one.
+
+``?lesson=NAME&step=3`` is a step of a lesson at any page's address, ``as=desk`` or ``as=stage`` how it looks,
+``room=CODE`` the room whose answers are counted, ``host=SECRET`` that this visit leads it. ``as=paper`` and
+``as=guide`` are the lesson on paper, for students and for whoever teaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import streamlit as st
+
+from core.errors import AtelierError
+from pages.shared import links, shape
+from pages.shared.shape import Shape
+from pages.shared.site import PageEntry
+from pages.shared.text import _
+from pages.teach import answers, room, shelf
+from pages.teach.fields import harmless
+from pages.teach.lesson import Ask, Lesson, Step
+
+VISIT = "lessons"
+Look = Literal["desk", "stage", "paper", "guide"]
+LOOKS: tuple[Look, ...] = ("desk", "stage", "paper", "guide")
+LESSON, STEP, AS, ROOM, HOST = "lesson", "step", "as", "room", "host"
+PARAMETERS = (LESSON, STEP, AS, ROOM, HOST)
+"""Of an address: what it says of a lesson."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a visitor answered: an option, or none, and words of their own."""
+
+    option: str = ""
+    words: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is an answer."""
+        return bool(self.option or self.words.strip())
+
+
+@dataclass
+class Visit:
+    """Of one visitor: the step that was entered last, and by lesson and question what was answered, and
+    which answers were revealed.
+    """
+
+    entered: tuple[str, int] | None = None
+    given: dict[tuple[str, str], Given] = field(default_factory=dict)
+    revealed: set[tuple[str, str]] = field(default_factory=set)
+
+
+def visit() -> Visit:
+    """What is known of the visitor's lessons."""
+    return st.session_state.setdefault(VISIT, Visit())
+
+
+@dataclass(frozen=True)
+class Now:
+    """The step of a lesson that an address says; ``name`` is that of the lesson, or the lesson itself in a
+    link, ``number`` counts from 1.
+    """
+
+    name: str
+    lesson: Lesson
+    number: int
+    look: Look
+    room: str = ""
+    host: str = ""
+
+    @property
+    def step(self) -> Step:
+        return self.lesson.steps[self.number - 1]
+
+    @property
+    def page(self) -> PageEntry:
+        return shelf.page_of(self.lesson, self.number)
+
+    @property
+    def ask(self) -> Ask | None:
+        return self.step.ask
+
+    @property
+    def begun(self) -> int:
+        """Minutes before this step."""
+        return sum(step.minutes for step in self.lesson.steps[: self.number - 1])
+
+    @property
+    def question(self) -> tuple[str, str]:
+        """The lesson and the question, as a visit knows them."""
+        return self.lesson.id, self.ask.id if self.ask else ""
+
+    @property
+    def given(self) -> Given:
+        """What this visitor answered."""
+        return visit().given.get(self.question, Given())
+
+    @property
+    def revealed(self) -> bool:
+        """Whether the answer is shown to this visitor."""
+        return self.ask is not None and self.question in visit().revealed
+
+
+def _said(parameter: str) -> str:
+    return next(iter(links.values(parameter)), "")
+
+
+def read() -> Now | None:
+    """The step of the address; None where it says no lesson. Raises ``AtelierError`` in one sentence."""
+    name, code = _said(LESSON), _said(ROOM)
+    if not name and not code:
+        return None
+    if not name:
+        name = room.rooms().lesson(code)
+    lesson = shelf.lesson(name)
+    return Now(name, lesson, _number(lesson), _look(), code, _said(HOST))
+
+
+def _number(lesson: Lesson) -> int:
+    said, last = _said(STEP) or "1", len(lesson.steps)
+    if not (said.isascii() and said.isdigit() and len(said) < 4 and 1 <= int(said) <= last):
+        raise AtelierError(
+            "lesson-step",
+            "This lesson has the steps 1 to {last}, not “{step}”.",
+            last=last,
+            step=harmless(said),
+        )
+    return int(said)
+
+
+def _look() -> Look:
+    said = _said(AS) or "desk"
+    if said not in LOOKS:
+        raise AtelierError(
+            "lesson-look",
+            "A lesson is shown as {looks}, not as “{look}”.",
+            looks=", ".join(LOOKS),
+            look=harmless(said),
+        )
+    return said
+
+
+# ---------------------------------------------------------------- going through it
+
+
+def enter(now: Now) -> None:
+    """To be called before the page of a step is run: where the step is another one than in the last run, its
+    controls are set.
+    """
+    here, known = (now.name, now.number), visit()
+    if known.entered == here:
+        return
+    links.follow(now.step.query, anew=known.entered is None)
+    known.entered = here
+
+
+def go(now: Now, number: int) -> None:
+    """To another step of the lesson; beyond its ends nothing happens."""
+    if 1 <= number <= len(now.lesson.steps):
+        links.write(STEP, [str(number)])
+
+
+def leave() -> None:
+    """Out of the lesson: the address says no more of it."""
+    visit().entered = None
+    links.write_all({one: [] for one in PARAMETERS})
+
+
+def answer(now: Now, given: Given) -> None:
+    """Keeps what the visitor answered, in the visit alone."""
+    visit().given[now.question] = given
+
+
+def may_reveal(now: Now, *, in_room: bool = False) -> bool:
+    """Whether this visitor may see the answer now."""
+    if not answers.can_keep_back(now.name):
+        return True
+    return answers.may_reveal(now.given.whole, in_room=in_room)
+
+
+def why_not(now: Now) -> str:
+    """Why this visit may not see the answer yet."""
+    if answers.policy().answers == answers.AFTER_ANSWER:
+        return _("The answer follows yours.")
+    return _("Whoever teaches shows the answer.")
+
+
+def reveal(now: Now, *, in_room: bool = False) -> None:
+    """Shows the answer from now on, where the server lets this visitor see it."""
+    if now.ask and may_reveal(now, in_room=in_room):
+        visit().revealed.add(now.question)
+
+
+def shape_of(now: Now) -> Shape:
+    """What the step leaves of its page: what its question asks for is shown with the answer, not before."""
+    step, open_ = now.step, now.ask is None or now.revealed
+    figures = step.figures
+    if figures is not None and now.ask and now.revealed:
+        figures = tuple(dict.fromkeys((*figures, *now.ask.reveal)))
+    return Shape(
+        keep=step.keep,
+        figures=figures,
+        hide=frozenset() if open_ else frozenset(shape.PARTS),
+        without=frozenset() if open_ else frozenset(now.ask.reveal),
+        bare=now.look == "stage",
+    )
+
+
+def query_of(now: Now, **changed: str) -> Mapping[str, str]:
+    """Parameters of an address that opens this step, others in their place."""
+    query = {LESSON: now.name, STEP: str(now.number), AS: now.look, ROOM: now.room, **changed}
+    return {name: said for name, said in query.items() if said}

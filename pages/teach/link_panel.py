@@ -1,0 +1,237 @@
+"""A link that shapes a page, and a lesson out of several: ticked here, so that nobody types a parameter.
+
+The panel stands below *Copy link*. It offers what the page of now has shown: its controls and its figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from urllib.parse import urlencode
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.errors import AtelierError
+from pages.shared import links, shape, site
+from pages.shared.text import N_, _, here, number, plain_errors
+from pages.teach import link
+from pages.teach.lesson import (
+    LONGEST,
+    MOST_OPTIONS,
+    MOST_STEPS,
+    Ask,
+    Lesson,
+    Option,
+    Step,
+    Words,
+    data_of,
+    lesson_of,
+    write_lesson,
+)
+from pages.teach.shelf import PAGES
+
+STEPS = "panel_steps"
+"""In the visit: the steps of the lesson that is being made."""
+PARTS: dict[shape.Part, str] = {
+    "code": N_("formulas and code"),
+    "why": N_("how it works"),
+    "answers": N_("the page's own questions"),
+}
+LONGEST_NAME = 60
+
+
+def show(place: DeltaGenerator, run: shape.Run) -> None:
+    """The panel, for a page that figures are on; it runs again alone."""
+    page = here()
+    if page not in PAGES or not (run.seen_figures or run.seen_controls):
+        return
+    with place:
+        opened = st.popover(
+            _("Make a lesson link"),
+            icon=":material/school:",
+            width="stretch",
+            key="panel",
+            on_change="rerun",
+        )
+    if opened.open:
+        with opened:
+            st.fragment(_panel)(page, dict(run.seen_controls), dict(run.seen_figures))
+
+
+def _panel(page: str, known: Mapping[str, str], figures: Mapping[str, str]) -> None:
+    with plain_errors():
+        wanted = ticked(known, figures)
+        said, ask = sentence_and_question()
+        address = view_link(page, wanted)
+        st.markdown(_("**The link of this view**"))
+        st.code(address, language=None, wrap_lines=True)
+        st.link_button(_("Look at it"), address, icon=":material/open_in_new:", type="tertiary")
+        collected(page, wanted, said, ask)
+
+
+# ---------------------------------------------------------------- what stays of the page
+
+
+def named(names: Mapping[str, str]) -> dict[str, str]:
+    """Names with what a visitor reads of them, short enough for a list."""
+    found = {}
+    for name, words in names.items():
+        words = (words or name).replace("\n", " ")
+        short = words if len(words) <= LONGEST_NAME else words[: LONGEST_NAME - 1] + "…"
+        found[name] = f"{short} · {name}"
+    return found
+
+
+def ticked(known: Mapping[str, str], figures: Mapping[str, str]) -> shape.Shape:
+    """Which controls and figures stay, and what else is left out."""
+    keep = chosen(_("Only some controls"), _("Controls that stay"), named(known), "panel_keep")
+    shown = chosen(_("Only some figures"), _("Figures that stay"), named(figures), "panel_figures")
+    hide = st.multiselect(
+        _("Leave out"),
+        list(PARTS),
+        format_func=lambda part: _(PARTS[part]),
+        key="panel_hide",
+        placeholder=_("nothing"),
+    )
+    return shape.Shape(keep, shown, frozenset(hide))
+
+
+def chosen(switch: str, label: str, names: Mapping[str, str], key: str) -> tuple[str, ...] | None:
+    """Some of the names; None where all of them stay."""
+    if not st.toggle(switch, key=f"{key}_some"):
+        return None
+    return tuple(
+        st.multiselect(label, list(names), format_func=names.get, key=key, placeholder=_("none"))
+    )
+
+
+def view_link(page: str, wanted: shape.Shape) -> str:
+    """The address of the page as it stands, with what stays of it."""
+    pairs = [(name, value) for name, said in links.stands().items() for value in said]
+    for name, codes in (("keep", wanted.keep), ("figures", wanted.figures)):
+        if codes is not None:
+            pairs.append((name, ",".join(codes)))
+    if wanted.hide:
+        pairs.append(("hide", ",".join(part for part in shape.PARTS if part in wanted.hide)))
+    if links.values(links.RUN):
+        pairs.append((links.RUN, "1"))
+    if made := sorted(one[:MADE] for one in shape.run().made_of):
+        pairs.append(("at", ",".join(made)))
+    return f"{site.address()}/{page}?{urlencode(pairs, safe=',:')}"
+
+
+MADE = 6
+"""Digits of a bundle's hash in a link."""
+
+
+# ---------------------------------------------------------------- a lesson of several views
+
+
+def sentence_and_question() -> tuple[str, Ask | None]:
+    """What is said with the view, and what it asks."""
+    said = st.text_area(_("A sentence"), key="panel_say", max_chars=LONGEST["say"], height=80)
+    words = st.text_input(_("A question"), key="panel_question", max_chars=LONGEST["question"])
+    if not words.strip():
+        return said, None
+    lines = st.text_area(
+        _("Its options, one a line; none for an answer in words"), key="panel_options", height=100
+    )
+    offered = [line.strip() for line in lines.splitlines() if line.strip()][:MOST_OPTIONS]
+    options = tuple(
+        Option(chr(ord("a") + place), Words(line, line)) for place, line in enumerate(offered)
+    )
+    right = None
+    if len(options) > 1:
+        right = st.selectbox(
+            _("The right one"),
+            [option.id for option in options],
+            None,
+            format_func={option.id: option.words.en for option in options}.get,
+            key="panel_right",
+            placeholder=_("none is marked"),
+        )
+    why = st.text_area(_("Why"), key="panel_why", max_chars=LONGEST["why"], height=80).strip()
+    ask = Ask("q1", 1, Words(words, words), options, right, why=Words(why, why) if why else None)
+    return said, ask
+
+
+def collected(page: str, wanted: shape.Shape, said: str, ask: Ask | None) -> None:
+    """The lesson so far: this view as its next step, its link, its file."""
+    steps: list[Step] = st.session_state.setdefault(STEPS, [])
+    minutes = st.number_input(_("Minutes"), 1, 120, 5, key="panel_minutes")
+    with st.container(horizontal=True):
+        added = st.button(
+            _("Add this view as a step"),
+            key="panel_add",
+            icon=":material/add:",
+            type="primary",
+            disabled=len(steps) >= MOST_STEPS,
+        )
+        dropped = st.button(
+            _("Take the last one away"), key="panel_drop", disabled=not steps, type="tertiary"
+        )
+    if added:
+        step = step_of(page, wanted, said, ask, int(minutes), len(steps) + 1)
+        lesson_of(data_of(lesson_with((*steps, step))))  # or it says what is wrong with it
+        steps.append(step)
+    if dropped and steps:
+        steps.pop()
+    if steps:
+        finished(tuple(steps))
+
+
+def step_of(
+    page: str, wanted: shape.Shape, said: str, ask: Ask | None, minutes: int, place: int
+) -> Step:
+    """The view of now as a step of a lesson."""
+    said = said.strip()
+    if not said:
+        raise AtelierError("panel-say", "A step needs a sentence: write one above.")
+    values = tuple((name, tuple(value)) for name, value in links.stands().items() if any(value))
+    if links.values(links.RUN):
+        values += ((links.RUN, ("1",)),)
+    if ask is not None:
+        ask = replace(ask, id=f"q{place}")
+    return Step(page, minutes, Words(said, said), values, wanted.keep, wanted.figures, ask)
+
+
+def lesson_with(steps: Sequence[Step], title: str = "", name: str = "") -> Lesson:
+    """Steps as a lesson."""
+    title = title.strip() or _("My lesson")
+    return Lesson(
+        name or "my-lesson", sum(step.minutes for step in steps), Words(title, title), tuple(steps)
+    )
+
+
+def finished(steps: Sequence[Step]) -> None:
+    """The lesson's link and its file."""
+    st.markdown(_("**The lesson so far: {steps} steps**").format(steps=number(len(steps), 0)))
+    for place, step in enumerate(steps, 1):
+        st.caption(f"{place}. {_(PAGES[step.page].title)}: {step.say.en}")
+    title = st.text_input(_("Title"), key="panel_title", max_chars=LONGEST["title"])
+    lesson = lesson_with(steps, title)
+    with_answers = st.checkbox(
+        _("Answers travel in the link"),
+        key="panel_answers",
+        help=_("Whoever has the link can read what is inside it: a link cannot keep answers back."),
+    )
+    try:
+        packed = link.packed(lesson, answers=with_answers)
+    except AtelierError as error:
+        st.info(_(error.template).format(**error.values))
+    else:
+        st.code(
+            f"{site.address()}/?{urlencode({'lesson': packed}, safe=':')}",
+            language=None,
+            wrap_lines=True,
+        )
+    st.download_button(
+        _("Save the lesson (TOML)"),
+        write_lesson(lesson),
+        file_name=f"{lesson.id}.toml",
+        mime="application/toml",
+        icon=":material/download:",
+        key="panel_save",
+        on_click="ignore",
+    )

@@ -1,0 +1,257 @@
+"""Marking: the sheets of a class as a table of questions and students, and their figures next to one another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from core.errors import AtelierError
+from pages.shared import controls, figures
+from pages.shared.figures import Column
+from pages.shared.text import _, head, number, plain_errors, sentence
+from pages.teach import marking, my_sheet, numbers, on_paper, shelf
+from pages.teach.fields import Place
+from pages.teach.lesson import Lesson, Words
+from pages.teach.marking import Given, Key, Student, Table
+from pages.teach.sheet import Kept, Sheet, from_json
+from pages.teach.sheet_notebook import literal
+
+LARGEST = 5
+"""Megabytes of a file that a browser sends at all."""
+WORDS = 60
+"""Characters of a student's words in the table."""
+COLUMNS, AT_ONCE = 3, 12
+"""Figures next to one another, and how many before more are asked for."""
+QUESTION, TITLE = "question:", "title:"
+
+Shown = list[tuple[Student, Kept]]
+
+
+# ---------------------------------------------------------------- the lesson
+
+
+def choose_lesson() -> Lesson | None:
+    """The lesson that the sheets are marked against; None for none."""
+    found = shelf.lessons().lessons
+    titles = {name: filled(one.title) or name for name, one in found.items()}
+    chosen = controls.option(
+        _("Lesson"),
+        titles,
+        "marking_lesson",
+        optional=True,
+        help=_(
+            "What its questions are worth and which option is right: a sheet may claim anything."
+        ),
+    )
+    return None if chosen is None else found[chosen]
+
+
+def filled(words: Words) -> str:
+    """A text of a lesson in the visitor's language; empty where no model has one of its numbers."""
+    try:
+        return numbers.fill(words, Place(None, ""))
+    except AtelierError:
+        return ""
+
+
+def keys_of(lesson: Lesson | None) -> dict[str, Key]:
+    """What the questions of a lesson are worth, and what is right."""
+    asked = [step.ask for step in lesson.steps if step.ask] if lesson else []
+    return {ask.id: Key(ask.points, ask.right or "") for ask in asked}
+
+
+def words_of(lesson: Lesson | None) -> dict[tuple[str, str], str]:
+    """The options of a lesson's questions in words, by question and option."""
+    asked = [step.ask for step in lesson.steps if step.ask] if lesson else []
+    return {(ask.id, one.id): filled(one.words) for ask in asked for one in ask.options}
+
+
+# ---------------------------------------------------------------- the table
+
+
+def mark_of(given: Given | None) -> str:
+    """A cell of the table: the option and whether it is right, or the first of the student's words."""
+    if given is None:
+        return figures.NOTHING
+    if not given.option:
+        return given.words if len(given.words) <= WORDS else given.words[:WORDS] + " …"
+    if given.earned is None:
+        return given.option
+    return f"{given.option} {'✓' if given.earned else '✗'}"
+
+
+def show_table(found: Table) -> None:
+    """A row a student, a column a question; and the points as a file."""
+    columns = [Column("student", _("Student"))]
+    for question, points in found.questions.items():
+        worth = _("{question} ({points})").format(question=question, points=number(points, 0))
+        columns.append(Column(question, worth))
+    columns.append(Column("points", _("Points"), lambda value: number(value, 0)))
+    rows = [
+        {question: mark_of(student.given.get(question)) for question in found.questions}
+        | {"student": student.name, "points": student.earned}
+        for student in found.students
+    ]
+    figures.table(rows, columns, "marking_table")
+    st.caption(
+        _(
+            "In brackets: what a question is worth. Points are those of the questions that have a right "
+            "option; what is written freely is yours to mark."
+        )
+    )
+    st.download_button(
+        _("Points (CSV)"),
+        found.csv_bytes,
+        file_name="points.csv",
+        mime="text/csv",
+        key="marking_csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def show_tallies(
+    found: Table, keys: Mapping[str, Key], words: Mapping[tuple[str, str], str]
+) -> None:
+    """How many chose each option of each question."""
+    rows = [
+        {
+            "question": question,
+            "option": option or _("in their own words"),
+            "words": words.get((question, option), ""),
+            "right": "✓" if option and option == keys.get(question, Key(0)).right else "",
+            "students": count,
+        }
+        for question, tally in found.tallies.items()
+        for option, count in tally.items()
+    ]
+    if rows:
+        st.subheader(_("What was chosen"), anchor=False)
+        columns = [
+            Column("question", _("Question")),
+            Column("option", _("Option")),
+            *([Column("words", _("In words")), Column("right", _("Right"))] if words else []),
+            Column("students", _("Students"), lambda value: number(value, 0)),
+        ]
+        figures.table(rows, columns, "marking_tallies")
+
+
+def show_refused(found: Table) -> None:
+    """One sentence for every file that is no sheet."""
+    for one in found.refused:
+        words = _("{file} was left out: {reason}").format(
+            file=literal(one.file), reason=sentence(one.error)
+        )
+        st.warning(words, icon=":material/error:")
+
+
+# ---------------------------------------------------------------- figures next to one another
+
+
+def offered(sheets: Sequence[Sheet]) -> dict[str, str]:
+    """What can be compared: questions, and titles that stand on several sheets, with how many there are."""
+    count = _("{name} · {count}")
+    asked = Counter(k.answer.question for one in sheets for k in one.items if k.answer)
+    titled = Counter(title for one in sheets for title in {k.title for k in one.items})
+    found = {
+        QUESTION + name: count.format(name=_("Question {name}").format(name=name), count=times)
+        for name, times in asked.items()
+    }
+    common = titled.most_common(len(titled) if len(sheets) == 1 else None)
+    return found | {TITLE + title: count.format(name=title, count=times) for title, times in common}
+
+
+def matching(students: Sequence[Student], sheets: Sequence[Sheet], chosen: str) -> Shown:
+    """What the students kept of that question or under that title."""
+    return [
+        (student, kept)
+        for student, one in zip(students, sheets, strict=True)
+        for kept in one.items
+        if chosen == TITLE + kept.title
+        or (kept.answer and chosen == QUESTION + kept.answer.question)
+    ]
+
+
+@st.fragment
+def compare(found: Table, sheets: Sequence[Sheet]) -> None:
+    """Figures and words of one question, or of one title, of all students."""
+    options = offered(sheets)
+    if not options:
+        return
+    st.subheader(_("Next to one another"), anchor=False)
+    chosen = controls.pick(_("What to compare"), options, "marking_what")
+    shown = matching(found.students, sheets, chosen)
+    most = st.session_state.setdefault("marking_most", AT_ONCE)
+    for first in range(0, min(most, len(shown)), COLUMNS):
+        row = shown[first : min(first + COLUMNS, most)]
+        for place, (column, (student, kept)) in enumerate(
+            zip(st.columns(COLUMNS, gap="small"), row, strict=False), first
+        ):
+            with column.container(border=True, height="stretch"):
+                one(place, student, kept)
+    if len(shown) > most:
+        left = number(len(shown) - most, 0)
+        st.button(
+            _("{count} more").format(count=left),
+            key="marking_more",
+            icon=":material/expand_more:",
+            on_click=lambda: st.session_state.update(marking_most=most + AT_ONCE),
+        )
+    my_sheet.forget_drawings(max(most, len(shown)))
+
+
+def one(place: int, student: Student, kept: Kept) -> None:
+    """What one student kept: the name, what was chosen, the figure, the words."""
+    st.markdown(f"**{literal(student.name)}**")
+    if kept.answer and kept.answer.option:
+        given = student.given[kept.answer.question]
+        st.markdown(f"{literal(kept.answer.chosen)} ({literal(mark_of(given))})")
+    my_sheet.figure(kept, f"marking_{place}")
+    if kept.words:
+        st.text(kept.words)
+
+
+# ---------------------------------------------------------------- the page
+
+
+def main() -> None:
+    head(
+        _("Marking"),
+        _(
+            "The sheets of a class, side by side: **drop the files** that students saved as *Sheet (JSON)* "
+            "on the page My sheet."
+        ),
+    )
+    st.caption(
+        _(
+            "The files are read in the memory of this server, for this tab alone. Nothing of them is kept: "
+            "they are gone when the tab is closed."
+        )
+    )
+    if not on_paper.opened():
+        return
+    st.html(my_sheet.LOOK)
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        lesson = choose_lesson()
+    files = right.file_uploader(
+        _("Sheets (JSON), up to {count} files").format(count=marking.MOST_FILES),
+        type="json",
+        accept_multiple_files=True,
+        key="marking_files",
+        max_upload_size=LARGEST,
+    )
+    if not files:
+        return
+    keys = keys_of(lesson)
+    with plain_errors():
+        found = marking.table(((file.name, file.getvalue()) for file in files), keys)
+        show_refused(found)
+        if not found.students:
+            return
+        show_table(found)
+        show_tallies(found, keys, words_of(lesson))
+        refused = {one.file for one in found.refused}
+        compare(found, [from_json(f.getvalue()) for f in files if f.name not in refused])

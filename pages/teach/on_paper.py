@@ -1,0 +1,59 @@
+"""A lesson on paper: the worksheet for students, and the guide for whoever teaches."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import AtelierError
+from pages.browser import serving
+from pages.shared import controls, site
+from pages.shared.text import _, language, plain_errors, sentence
+from pages.teach import answers, lesson_paper
+from pages.teach.attending import Now
+
+HEIGHT = 720
+"""Pixels of the look at it."""
+
+
+def show(now: Now) -> None:
+    """The file as it will be printed, and to save; the guide only where the server shows answers."""
+    guide = now.look == "guide"
+    st.title(_("Guide for teachers") if guide else _("Worksheet"), anchor=False)
+    if guide and answers.can_keep_back(now.name) and not opened():
+        return
+    with plain_errors():
+        write = lesson_paper.guide if guide else lesson_paper.paper
+        file = write(now.lesson, language(), site.address(), name=now.name).encode()
+        address = serving.offer(file, f"{now.look}.html", "text/html; charset=utf-8")
+        with st.container(horizontal=True):
+            st.link_button(
+                _("Open it alone, to print"), address, icon=":material/print:", type="primary"
+            )
+            st.download_button(
+                _("Save (HTML)"),
+                file,
+                file_name=f"{now.lesson.id}-{now.look}-{language()}.html",
+                mime="text/html",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+            st.page_link(site.TEACH.page(), label=_("All lessons"), icon=site.TEACH.icon)
+        st.iframe(address, height=HEIGHT, alt=_("The file as it will be printed"))
+
+
+def opened() -> bool:
+    """Whether this visit may see answers; asks for the passphrase where that opens them."""
+    problem = answers.guide_problem()
+    if problem is None:
+        return True
+    st.info(sentence(problem), icon=":material/lock:")
+    if not answers.policy().phrase:
+        return False
+    phrase = controls.secret(_("Passphrase"), "teach_phrase")
+    if not phrase:
+        return False
+    with plain_errors():
+        if answers.give(phrase):
+            st.rerun()
+        raise AtelierError("answers-wrong", "This is not the passphrase.")
+    return False

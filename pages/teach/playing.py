@@ -1,0 +1,199 @@
+"""A step of a lesson as its students see it at a desk, and as a lecture hall sees it on a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from pages.browser import clicker
+from pages.shared import links, shape
+from pages.shared.text import _, plain_errors
+from pages.teach import asked, attending, numbers, room_desk
+from pages.teach.attending import Now
+from pages.teach.fields import Place
+from pages.teach.lesson import Words
+
+DESK = """<style>
+header[data-testid=stHeader] { display: none; }
+[data-testid=stMainBlockContainer] { max-width: 60rem; padding-top: 1rem; padding-bottom: 2rem; }
+</style>"""
+STAGE = """<style>
+header[data-testid=stHeader], .st-key-lesson_foot { display: none; }
+[data-testid=stMainBlockContainer] { max-width: none; padding: 1rem 1.5rem; zoom: 1.5; }
+</style>"""
+"""On a stage all is half as large again: 16 pixels are 24, lines of 3 are 4.5."""
+
+
+def say(now: Now, words: Words, field: str) -> str:
+    """A text of the step in the visitor's language, with its numbers."""
+    return numbers.fill(words, Place(now.number, field))
+
+
+def show(now: Now) -> None:
+    """The step: where one is, what is said, the controls and the figures, the question, the way on."""
+    attending.enter(now)
+    st.html(STAGE if now.look == "stage" else DESK)
+    wanted = attending.shape_of(now)
+    staged = now.look == "stage" and wanted.figures is not None
+    run = on_stage(now, wanted) if staged else at_desk(now, wanted)
+    if staged:
+        hints(now)
+    with shape.applied(run):
+        now.page.show()
+    missing(now, run)
+    if now.look == "stage":
+        actions = {
+            "next": lambda: attending.go(now, now.number + 1),
+            "back": lambda: attending.go(now, now.number - 1),
+            "reveal": lambda: asked.reveal(now),
+        }
+        clicker.listen(actions, now.number)
+
+
+def at_desk(now: Now, wanted: shape.Shape) -> shape.Run:
+    """One below the other, for a phone as well; a whole page stands below its question."""
+    head(now)
+    with plain_errors():
+        st.markdown(say(now, now.step.say, "say"))
+    if wanted.figures is None:
+        question(now)
+        way(now, "above")
+        st.divider()
+        return shape.Run(wanted)
+    run = shape.laid_out(wanted, st.container(), figures())
+    question(now)
+    way(now, "below")
+    return run
+
+
+def on_stage(now: Now, wanted: shape.Shape) -> shape.Run:
+    """Words and question on the left, the figure as large as the rest of the screen."""
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        stage_head(now)
+        with plain_errors():
+            st.markdown(say(now, now.step.say, "say"))
+        question(now)
+    with right:
+        return shape.laid_out(wanted, st.container(), figures())
+
+
+def hints(now: Now) -> None:
+    """Which keys there are, before the first step is left."""
+    if now.number == 1:
+        st.caption(
+            _(
+                "Keys: → and PageDown go on, ← and PageUp back, **R** shows the answer, **.** blanks the screen."
+            )
+        )
+
+
+def figures() -> DeltaGenerator:
+    """The place of figures, next to one another where there is room for two."""
+    st.html(
+        "<style>.st-key-lesson_figures { display: grid; gap: 1rem;"
+        " grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }</style>"
+    )
+    return st.container(key="lesson_figures")
+
+
+# ---------------------------------------------------------------- parts
+
+
+def head(now: Now) -> None:
+    """Which step of how many, its minutes, and of which lesson."""
+    last = len(now.lesson.steps)
+    st.progress(now.number / last)
+    where = _("Step {step} of {last}, {minutes} min").format(
+        step=now.number, last=last, minutes=now.step.minutes
+    )
+    with plain_errors():
+        title = numbers.fill(now.lesson.title, Place(None, "title"))
+        st.markdown(f"**{where}** · {title}")
+    room_desk.head(now)
+
+
+def stage_head(now: Now) -> None:
+    """The same on a stage, where keys lead on: small, with small buttons."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with plain_errors():
+            title = numbers.fill(now.lesson.title, Place(None, "title"))
+            st.caption(f"**{now.number} / {len(now.lesson.steps)}** · {title}")
+        steps = ((-1, _("Back"), "chevron_left"), (1, _("Next"), "chevron_right"))
+        for by, label, icon in steps:
+            number = now.number + by
+            st.button(
+                "",
+                key=f"lesson_stage_{by}",
+                icon=f":material/{icon}:",
+                help=label,
+                type="tertiary",
+                disabled=not 1 <= number <= len(now.lesson.steps),
+                on_click=attending.go,
+                args=(now, number),
+            )
+        if st.button(
+            "",
+            key="lesson_stage_leave",
+            icon=":material/close:",
+            type="tertiary",
+            help=_("Leave the lesson"),
+        ):
+            leave(now)
+    room_desk.head(now)
+
+
+def question(now: Now) -> None:
+    """What the step asks; with it what a room answers."""
+    if now.ask:
+        with plain_errors(), st.container(border=True):
+            asked.show(now)
+
+
+def way(now: Now, place: str) -> None:
+    """Back, on, and out of the lesson; ``place`` tells two such rows apart."""
+    last = len(now.lesson.steps)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            _("Back"),
+            key=f"lesson_back_{place}",
+            icon=":material/arrow_back:",
+            disabled=now.number == 1,
+            on_click=attending.go,
+            args=(now, now.number - 1),
+        )
+        st.button(
+            _("Next"),
+            key=f"lesson_next_{place}",
+            icon=":material/arrow_forward:",
+            type="primary",
+            disabled=now.number == last,
+            on_click=attending.go,
+            args=(now, now.number + 1),
+        )
+        if st.button(_("Leave the lesson"), key=f"lesson_leave_{place}", type="tertiary"):
+            leave(now)
+    if now.number == last:
+        st.caption(_("This is the last step. What you kept and answered is on your sheet."))
+
+
+def leave(now: Now) -> None:
+    """To the page of the step, with its controls where they stand."""
+    query = {name: said for name, said in links.said().items() if name not in attending.PARAMETERS}
+    attending.leave()
+    st.switch_page(now.page.page(), query_params=query)
+
+
+def missing(now: Now, run: shape.Run) -> None:
+    """What the step asks for and its page has not: whoever wrote the lesson reads it here."""
+    wanted: Mapping[str, tuple[str, ...]] = {
+        _("The page has no control “{name}”, which this step names."): run.shape.keep or (),
+        _("The page has no figure “{name}”, which this step names."): run.shape.figures or (),
+    }
+    seen = (run.seen_controls, run.seen_figures)
+    for (words, names), known in zip(wanted.items(), seen, strict=True):
+        for name in names:
+            if name not in known:
+                st.warning(words.format(name=name), icon=":material/visibility_off:")

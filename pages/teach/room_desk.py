@@ -1,0 +1,144 @@
+"""The room of a lesson on the page: its code, who answered, and what the class thinks once it is revealed.
+
+What is shown here is asked of the room every few seconds, by a part of the page that runs again alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from pages.shared import site
+from pages.shared.text import _, language, number, plain_errors
+from pages.teach import attending, room, tally
+from pages.teach.attending import Now
+
+TOKEN = "room_token"
+EVERY = 2.0
+"""Seconds between two looks at the room."""
+
+
+def token() -> str:
+    """The visit's own, by which a room knows that one changes one's mind; nobody else sees it."""
+    return st.session_state.setdefault(TOKEN, room.new_token())
+
+
+def leads(now: Now) -> bool:
+    """Whether this visit is the room's host."""
+    return bool(now.room and now.host) and room.rooms().is_host(now.room, now.host)
+
+
+def counted(now: Now) -> bool:
+    """Whether the room counts answers to the question of this step."""
+    return bool(now.room and now.ask and now.ask.options)
+
+
+def head(now: Now) -> None:
+    """The room's code, large on a stage, with the address to type."""
+    if not now.room:
+        return
+    with plain_errors():
+        rooms = room.rooms()
+        rooms.join(now.room, token())
+        code = room.typed(now.room)
+        if now.look == "stage":
+            st.html(
+                '<p style="font-size: 1rem; margin: 0">{where} <b style="font-size: 2.5rem; '
+                'letter-spacing: 0.15em">{code}</b></p>'.format(where=_("Room"), code=code)
+            )
+            st.caption(joining(code))
+        else:
+            st.caption(
+                _("Room {code}: what you choose is counted, without your name.").format(code=code)
+            )
+
+
+def joining(code: str) -> str:
+    """The address that students type, in words."""
+    where = site.address().partition("://")[2]
+    return _("Open {address}/?room={code}").format(address=where, code=code)
+
+
+def show(now: Now, options: Mapping[str, str]) -> None:
+    """Takes part in the room's vote, and shows how it stands."""
+    if counted(now):
+        st.fragment(_standing, run_every=EVERY)(now, options)
+
+
+def _standing(now: Now, options: Mapping[str, str]) -> None:
+    with plain_errors():
+        rooms, ask = room.rooms(), now.ask
+        state = rooms.state(now.room, ask.id)
+        host = leads(now)
+        if not host:
+            _vote(now, state)
+        if state != room.OPEN and not now.revealed and attending.may_reveal(now, in_room=True):
+            attending.reveal(now, in_room=True)
+            st.rerun()
+        st.caption(
+            _("{answered} of {present} answered.").format(
+                answered=number(rooms.answered(now.room, ask.id), 0),
+                present=number(rooms.present(now.room), 0),
+            )
+        )
+        counts = rooms.counts(now.room, ask.id)
+        if counts is not None:
+            right = ask.right if now.revealed else None
+            st.html(tally.bars(list(options.items()), counts, right, language()))
+        if host:
+            _lead(now, state)
+
+
+def _vote(now: Now, state: str) -> None:
+    """Gives the room what the visitor chose, where a vote is going on and this is not yet its vote."""
+    chosen, rooms = now.given.option, room.rooms()
+    if state == room.REVEALED or chosen not in {one.id for one in now.ask.options}:
+        return
+    if rooms.voted(now.room, token(), now.ask.id) != chosen:
+        rooms.vote(now.room, token(), now.ask.id, chosen)
+
+
+def _lead(now: Now, state: str) -> None:
+    """What the host may do next."""
+    with st.container(horizontal=True):
+        if state != room.REVEALED:
+            st.button(
+                _("Show the votes"),
+                key=f"room_reveal_{now.number}",
+                icon=":material/bar_chart:",
+                on_click=reveal,
+                args=(now,),
+            )
+        else:
+            st.button(
+                _("Vote again"),
+                key=f"room_second_{now.number}",
+                icon=":material/how_to_vote:",
+                on_click=_second,
+                args=(now,),
+            )
+
+
+def reveal(now: Now) -> bool:
+    """Where the visitor is the host of the room: ends the vote and shows it. Whether that is so."""
+    if not (counted(now) and leads(now)):
+        return False
+    with plain_errors():
+        room.rooms().reveal(now.room, now.host, now.ask.id)
+    return True
+
+
+def _second(now: Now) -> None:
+    with plain_errors():
+        room.rooms().second(now.room, now.host, now.ask.id)
+
+
+def open_for(name: str, lesson: attending.Lesson) -> tuple[str, str]:
+    """A new room for a lesson: its code and its host's secret. Raises ``AtelierError`` in one sentence."""
+    return room.rooms().open_room(name, room.options_of(lesson))
+
+
+def lesson_of(code: str) -> str:
+    """The name of the lesson that a room is for. Raises ``AtelierError`` where there is no such room."""
+    return room.rooms().lesson(code)
