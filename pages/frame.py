@@ -18,6 +18,7 @@ from core.errors import AtelierError  # noqa: E402
 from pages.shared import (  # noqa: E402
     carried,
     controls,
+    figures,
     guests,
     library,
     links,
@@ -49,7 +50,7 @@ def show(navigate: Callable[[], Page]) -> None:
         layout="wide",
         initial_sidebar_state=SIDEBAR,
     )
-    st.html(CLOSER_TO_THE_TOP)
+    st.html(CLOSER_TO_THE_TOP + figures.SHARP)
     pins.kept_by(keeping.keep)
     problem = now = None
     try:

@@ -142,6 +142,7 @@ def chart(
                 "along": along,
                 "square": square,
                 "height": shape.height(height),
+                "largest": shape.largest(),
                 "address": serving.offer(flat.tobytes(), "curves"),
                 "x": _spec(x, x.span or _span([one.x for one in series], x.log)),
                 "y": _spec(y, y.span or _roomy(series, levels, y.log)),

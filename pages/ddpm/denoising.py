@@ -12,11 +12,11 @@ from core.ddpm.explorer import DDPMExplorer, SamplerSettings, Trajectory
 from core.ddpm.model import DDPM
 from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
 from core.ddpm.schedule import NoiseSchedule
-from core.pictures.images import Pictures
 from pages.browser import film, networks
 from pages.browser.timeline import timeline
+from pages.ddpm.parts import compared
 from pages.shared import controls, figures, library, links, live, loaders
-from pages.shared.figures import Column, Provenance, digits
+from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
     _,
@@ -43,21 +43,7 @@ BROWSER_STEPS = 50
 AT_ONCE = 100
 COLUMNS = {1: 1, 4: 4, 16: 8}
 
-COMPARED: dict[str, tuple[str, SamplerSettings]] = {
-    "ddim-50": ("DDIM 50", SamplerSettings("ddim", 50)),
-    "ddim-20": ("DDIM 20", SamplerSettings("ddim", 20)),
-    "ddim-10": ("DDIM 10", SamplerSettings("ddim", 10)),
-    "ddim-5": ("DDIM 5", SamplerSettings("ddim", 5)),
-    "dpm-20": ("DPM-Solver++ 20", SamplerSettings("dpm", 20)),
-    "dpm-10": ("DPM-Solver++ 10", SamplerSettings("dpm", 10)),
-    "dpm-5": ("DPM-Solver++ 5", SamplerSettings("dpm", 5)),
-    "ddim-50-eta-1": ("DDIM 50, η = 1", SamplerSettings("ddim", 50, eta=1.0)),
-    "ddpm": (N_("DDPM, every step"), SamplerSettings("ddpm", None)),
-}
-"""What can be compared; the first that is chosen is the one that the others are measured against."""
 SUM_WIDTH = 560
-COMPARED_FIRST = ("ddim-50", "ddim-10", "dpm-10", "ddim-50-eta-1")
-COMPARED_PICTURES = 6
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -170,18 +156,17 @@ def words_of(way: SamplerSettings, T: int) -> str:
 # ---------------------------------------------------------------- going the way
 
 
-def newest(path: Trajectory) -> None:
-    """The noisy pictures as they are now, and what the network sees in them."""
+def newest(path: Trajectory) -> int:
+    """The noisy pictures as they are now, and what the network sees in them; how many bytes travel."""
     frame = path.newest
     count = len(frame.x_t)
     if count == 1:  # as large as they will stand when the work is done
         pictures, columns, width = [frame.x_t, frame.eps_hat, frame.x0_hat], 3, figures.WIDE
     else:
         pictures, columns, width = [frame.x_t, frame.x0_hat], min(count, 8), 560
-    figures.live_sheet(
+    return figures.live_sheet(
         np.concatenate(pictures),
         columns=columns,
-        factor=8 if count == 1 else 2,
         alt=_("The noisy pictures, and below them what the network sees in them"),
         width=width,
     )
@@ -394,88 +379,6 @@ def along_rows(path: Trajectory, index: int) -> list[dict]:
     ]
 
 
-# ---------------------------------------------------------------- side by side
-
-
-def compared_columns() -> list[Column]:
-    off = _("RMS difference from the first row, grey levels")
-    return [
-        Column("way", _("way"), _),
-        Column("network_calls", _("network calls"), int),
-        Column("seconds", _("seconds"), digits(2)),
-        Column("rms_difference_from_the_first", off, digits(1)),
-    ]
-
-
-def comparison(name: str, explorer: DDPMExplorer) -> None:
-    st.subheader(_("Same noise, different samplers"), anchor=False)
-    st.markdown(
-        _(
-            "Every row starts from the **same noise**. Without fresh noise (η = 0) all ways lead "
-            "to nearly the same pictures, once there are enough steps; with fresh noise they part."
-        )
-    )
-    left, right = st.columns([5, 3], gap="large", vertical_alignment="bottom")
-    with left:
-        titles = {code: title for code, (title, _way) in COMPARED.items()}
-        chosen = controls.several(_("Samplers"), titles, "compare_ways", COMPARED_FIRST)
-    with right:
-        seed = controls.seed("compare_seed")
-    if not chosen:
-        st.info(_("Choose at least one way."))
-        return
-    seeds = [seed + index for index in range(COMPARED_PICTURES)]
-    slow = "ddpm" in chosen
-    if slow and not loaders.is_drawn(name, COMPARED["ddpm"][1], seeds):
-        seconds = explorer.seconds_a_step(COMPARED_PICTURES) * explorer.T
-        if not controls.act(
-            _("Take every step: about {seconds} s").format(seconds=number(seconds, 0)),
-            key="compare_go",
-            icon=":material/play_arrow:",
-        ):
-            chosen = [code for code in chosen if code != "ddpm"]
-    first: Pictures | None = None
-    rows = []
-    for code in chosen:
-        title, way = COMPARED[code]
-        drawn = loaders.drawn(name, way, seeds)
-        first = drawn.value if first is None else first
-        off = np.sqrt(np.square(drawn.value.astype(float) - first).mean())
-        calls = len(way.grid(explorer.T)) - 1
-        rows.append(
-            {
-                "way": title,
-                "network_calls": calls,
-                "seconds": drawn.seconds,
-                "rms_difference_from_the_first": float(off),
-            }
-        )
-        st.caption(
-            _("{way}: {calls} network calls, {seconds} s").format(
-                way=_(title), calls=number(calls, 0), seconds=number(drawn.seconds, 2)
-            )
-        )
-        figures.sheet(
-            drawn.value,
-            "denoising_compared",
-            columns=COMPARED_PICTURES,
-            alt=_("Pictures by {way}").format(way=_(title)),
-        )
-    if not rows:
-        return
-    figures.table(rows, compared_columns(), "denoising_compared")
-    settings = {_("seeds"): f"{seeds[0]} – {seeds[-1]}", _("clipped"): _("no")}
-    figures.about(
-        Provenance(explorer.bundle, True, settings=settings),
-        "denoising_compared",
-        png=lambda: figures.grid(
-            np.concatenate([loaders.drawn(name, COMPARED[c][1], seeds).value for c in chosen]),
-            COMPARED_PICTURES,
-        ),
-        rows=lambda: rows,
-    )
-
-
 # ---------------------------------------------------------------- the page
 
 
@@ -508,7 +411,7 @@ def main() -> None:
         if chosen is not None:
             st.markdown(chosen_said(bundle, way))
         with plain_errors():
-            comparison(name, explorer)
+            compared.show(name, explorer)
         explained()
 
 

@@ -84,15 +84,14 @@ def chosen_pictures(explorer: DDPMExplorer) -> list[Picked]:
 # ---------------------------------------------------------------- going the way
 
 
-def rows(now: Restoration) -> None:
-    """The noisy picture at every level, and below it what each draw has become."""
+def rows(now: Restoration) -> int:
+    """The noisy picture at every level, and below it what each draw has become; how many bytes travel."""
     columns = len(now.t)
     draws = np.moveaxis(now.now, 1, 2)  # (P, D, L, H, W, 3)
     noisy = now.noised[:, :, 0][:, None]
-    figures.live_sheet(
+    return figures.live_sheet(
         np.concatenate([noisy, draws], axis=1).reshape(-1, *draws.shape[3:]),
         columns=columns,
-        factor=2,
         alt=_("The noisy picture at every level, and below it what each draw has become"),
         width=min(figures.WIDE, 70 * columns),
     )

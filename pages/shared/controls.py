@@ -130,15 +130,23 @@ def option(
 
 
 def several(
-    label: str, options: Mapping[Code, str], key: str, default: Sequence[Code]
+    label: str,
+    options: Mapping[Code, str],
+    key: str,
+    default: Sequence[Code],
+    *,
+    said: bool = False,
 ) -> list[Code]:
-    """Some of many options, in their order; ``options`` maps codes to English words."""
+    """Some of many options, in their order; ``options`` maps codes to English words.
+
+    ``said``: the address says the default, too.
+    """
     links.restore(key, label, options, list(default))
     with shape.control(key, label):
         chosen = st.multiselect(
             label, list(options), format_func=_words(options), key=key, wrap=True
         )
-    links.keep(key, options, chosen, default)
+    links.keep(key, options, chosen, None if said else default)
     return [code for code in options if code in chosen]
 
 
@@ -173,22 +181,6 @@ def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None
     return st.segmented_control(
         label, list(offered), format_func=_words(offered), key=key, wrap=True
     )
-
-
-def own_words(label: str, key: str, *, long: bool = False) -> str:
-    """What a visitor writes, in one line or in several; no link carries it."""
-    field = st.text_area if long else st.text_input
-    return field(label, key=key, max_chars=LONGEST_WORDS)
-
-
-def code(label: str, key: str, *, longest: int) -> str:
-    """A few characters that no link carries."""
-    return st.text_input(label, key=key, max_chars=longest, width=200)
-
-
-def secret(label: str, key: str) -> str:
-    """Words that nobody is to read over one's shoulder; no link carries them."""
-    return st.text_input(label, key=key, type="password", max_chars=LONGEST_WORDS, width=320)
 
 
 def act(label: str, key: str, **look: Any) -> bool:
@@ -435,3 +427,44 @@ def pick(label: str, options: Mapping[Code, str], key: str) -> Code | None:
     return st.selectbox(
         label, list(options), format_func=lambda code: options.get(code, code), key=key
     )
+
+
+def own_words(
+    label: str, key: str, *, long: bool = False, longest: int = LONGEST_WORDS, height: int = 120
+) -> str:
+    """What a visitor writes, in one line or in several; no link carries it."""
+    if long:
+        return st.text_area(label, key=key, max_chars=longest, height=height)
+    return st.text_input(label, key=key, max_chars=longest)
+
+
+def code(label: str, key: str, *, longest: int) -> str:
+    """A few characters that no link carries."""
+    return st.text_input(label, key=key, max_chars=longest, width=200)
+
+
+def secret(label: str, key: str) -> str:
+    """Words that nobody is to read over one's shoulder; no link carries them."""
+    return st.text_input(label, key=key, type="password", max_chars=LONGEST_WORDS, width=320)
+
+
+def some(label: str, names: Mapping[Code, str], key: str, nothing: str) -> list[Code]:
+    """Some of many names; no link carries which. ``nothing`` is read where it is none of them."""
+    return st.multiselect(label, list(names), format_func=names.get, key=key, placeholder=nothing)
+
+
+def one(label: str, names: Mapping[Code, str], key: str, nothing: str) -> Code | None:
+    """One of some names, or none; no link carries it. ``nothing`` is read where it is none of them."""
+    return st.selectbox(
+        label, list(names), None, format_func=names.get, key=key, placeholder=nothing
+    )
+
+
+def mark(label: str, key: str, *, help: str | None = None) -> bool:
+    """Yes or no, of which no link says anything."""
+    return st.checkbox(label, key=key, help=help)
+
+
+def minutes(label: str, most: int, default: int, key: str) -> int:
+    """Minutes in a field; no link carries them."""
+    return int(st.number_input(label, 1, most, default, key=key, width=160))

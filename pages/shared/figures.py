@@ -16,15 +16,26 @@ from PIL import Image, ImageDraw, ImageFont
 from streamlit.delta_generator import DeltaGenerator
 
 from core.bundles.bundle import Bundle
-from core.pictures.images import Pictures, enlarge, gif_bytes, grid, jpeg_bytes, png_bytes
+from core.pictures.images import (
+    Pictures,
+    enlarge,
+    gif_bytes,
+    grid,
+    jpeg_bytes,
+    png_bytes,
+    webp_bytes,
+)
 from pages.shared import colours, pins, shape
 from pages.shared.text import _, language, number
 
-LARGE = 256
-ROW, WIDE, GAP = 532, 840, 16
+ROW, WIDE = 532, 840
+APART = 16
+"""In a row the gap between two pictures is their side divided by this."""
 MARK = np.array([int(colours.MARK[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.uint8)
 HEIGHT = 360
 STRIP_FACTOR = 4
+EXACT = 8
+"""A sheet for a moment of so many pictures at most is shown without loss."""
 PART, PART_FONT = 6, 28
 """A table of more columns is shown in parts of so many, in letters of so many pixels."""
 
@@ -32,30 +43,46 @@ PART, PART_FONT = 6, 28
 # ---------------------------------------------------------------- pictures
 
 
+SHARP = (
+    '<style>[data-testid=stImage] img[src^="data:image/"] { image-rendering: pixelated; }</style>'
+)
+"""The style of every page that shows ``pixels``."""
+
 Tile = tuple[Pictures, str, str]
 """A 32 x 32 picture, its caption, its alt text."""
 
 
 def row(tiles: Sequence[Tile], key: str, *, width: int = ROW) -> None:
     """Pictures side by side, ``width`` pixels in all, enlarged without smoothing."""
-    pixels, captions, alts = zip(*tiles, strict=True)
+    pictures, captions, alts = zip(*tiles, strict=True)
     with shape.figure(key, "; ".join(alts)):
         st.image(
-            [with_gap(enlarge(picture, LARGE // picture.shape[0])) for picture in pixels],
+            [pixels(with_gap(picture)) for picture in pictures],
             caption=list(captions),
             alt=list(alts),
             width=width // len(tiles),
-            output_format="PNG",
         )
 
 
-def with_gap(large: Pictures) -> Pictures:
+def with_gap(picture: Pictures) -> Pictures:
     """The picture with a transparent strip at its right, so that neighbours do not touch."""
-    height, width, _channels = large.shape
-    wide = np.zeros((height, width + GAP, 4), dtype=np.uint8)
-    wide[:, :width, :3] = large
+    height, width, _channels = picture.shape
+    wide = np.zeros((height, width + width // APART, 4), dtype=np.uint8)
+    wide[:, :width, :3] = picture
     wide[:, :width, 3] = 255
     return wide
+
+
+def pixels(picture: Pictures) -> str:
+    """An address for ``st.image`` that has the picture (H, W, 3 or 4) in it, not enlarged: browsers do that.
+
+    ``SHARP`` has them enlarge what comes by such an address without smoothing.
+    """
+    return _address(webp_bytes(picture), "webp")
+
+
+def _address(made: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(made).decode()}"
 
 
 def sheet(
@@ -68,25 +95,26 @@ def sheet(
     factor: int = 4,
     width: int | Literal["stretch"] = "stretch",
 ) -> Pictures:
-    """Pictures in rows on one sheet, one of them framed; returns the sheet."""
-    large = enlarge(pictures, factor)
+    """Pictures in rows on one sheet, one of them framed; returns the sheet, ``factor`` times enlarged."""
     if marked is not None:
-        large = large.copy()
-        frame(large[marked], factor)
-    made = grid(large, columns, gap=factor)
+        pictures = pictures.copy()
+        frame(pictures[marked], 1)
+    small = grid(pictures, columns, gap=1)
     with shape.figure(key, alt):
-        st.image(made, alt=alt, width=width, output_format="PNG")
-    return made
+        st.image(pixels(small), alt=alt, width=width)
+    return enlarge(small, factor)
 
 
-def live_sheet(pictures: Pictures, *, columns: int, alt: str, factor: int, width: int) -> None:
-    """A sheet that will be replaced within a moment: its bytes travel with it.
+def live_sheet(pictures: Pictures, *, columns: int, alt: str, width: int) -> int:
+    """A sheet that will be replaced within a moment; returns how many bytes travel.
 
     A stored file could be gone before the visitor's browser asks for it.
     """
-    made = jpeg_bytes(grid(enlarge(pictures, factor), columns, gap=factor))
-    encoded = base64.b64encode(made).decode()
-    st.image(f"data:image/jpeg;base64,{encoded}", alt=alt, width=width)
+    small = grid(pictures, columns, gap=1)
+    few = len(pictures) <= EXACT
+    address = pixels(small) if few else _address(jpeg_bytes(small), "jpeg")
+    st.image(address, alt=alt, width=width)
+    return len(address)
 
 
 def drawable(label: str) -> str:
@@ -95,7 +123,7 @@ def drawable(label: str) -> str:
 
 
 def frame(large: Pictures, width: int) -> None:
-    """A frame inside an enlarged picture, in place."""
+    """A frame inside a picture, in place."""
     large[:width] = large[-width:] = MARK
     large[:, :width] = large[:, -width:] = MARK
 
@@ -313,7 +341,7 @@ def _drawn(
     named = [trace for trace in figure.data if trace.showlegend is not False and trace.name]
     crowned = len(named) > 1 or figure.layout.annotations or figure.layout.title.text
     figure.update_layout(
-        height=shape.height(height),
+        height=height,
         font_size=15,
         xaxis_title_font_size=16,
         yaxis_title_font_size=16,
@@ -325,7 +353,7 @@ def _drawn(
     figure.update_xaxes(tickfont_size=14)
     figure.update_yaxes(tickfont_size=14)
     st.plotly_chart(
-        figure,
+        figure if shape.sources() else enlarged(figure),
         key=key,
         alt=alt,
         width="stretch",
@@ -338,6 +366,39 @@ def _drawn(
             "toImageButtonOptions": {"format": "svg", "filename": key, "scale": 1},
         },
     )
+
+
+STAGE, STAGE_HEIGHT = 1.5, 460
+"""How much larger a chart is drawn on a stage, and how many pixels high it is there at most."""
+
+
+def enlarged(figure: go.Figure) -> go.Figure:
+    """A chart for a lecture hall: letters, lines and points half as large again."""
+    made = go.Figure(figure)
+    layout = made.layout
+    margin = {side: STAGE * (layout.margin[side] or 0) for side in "lrtb"}
+    made.update_layout(height=min(STAGE * layout.height, STAGE_HEIGHT), margin=margin)
+    fonts = [layout.font, layout.legend.font, layout.title.font]
+    fonts += [font for axis in _axes(made) for font in (axis.title.font, axis.tickfont)]
+    fonts += [note.font for note in layout.annotations]
+    for font in fonts:
+        if font.size:
+            font.size *= STAGE
+    for trace in made.data:
+        for part in ("line", "marker"):
+            drawn = getattr(trace, part, None)
+            name = "width" if part == "line" else "size"
+            value = getattr(drawn, name, None)
+            if isinstance(value, int | float):
+                setattr(drawn, name, STAGE * value)
+    for one in layout.shapes:
+        if one.line.width:
+            one.line.width *= STAGE
+    return made
+
+
+def _axes(figure: go.Figure) -> list[Any]:
+    return [*figure.select_xaxes(), *figure.select_yaxes()]
 
 
 def line(

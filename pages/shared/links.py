@@ -394,8 +394,8 @@ def keep(
 ) -> None:
     """To be called after a control of codes: makes the address say what it shows.
 
-    The default is not said; a code that the page cannot show stays in the address, for whoever opens it
-    where it can be shown.
+    The default is not said, and there is none where ``default`` is None; a code that the page cannot show
+    stays in the address, for whoever opens it where it can be shown.
     """
     several = not (chosen is None or isinstance(chosen, str))
     codes = [code for code in options if code in chosen] if several else [chosen or ""]
@@ -404,6 +404,8 @@ def keep(
     visit = _visit()
     if key in visit.refused:
         return
-    usual = [code for code in options if code in default] if several else [default or ""]
+    usual = [default or ""]
+    if several and default is not None:
+        usual = [code for code in options if code in default]
     visit.written.add(key)
     write(key, [] if codes == usual else codes or [""])

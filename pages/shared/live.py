@@ -18,6 +18,8 @@ MOST_KEPT = 12
 AT_ONCE = 10.0
 """Seconds of work that a link may begin by itself."""
 SECONDS_A_FRAME = 0.2
+BYTES_A_SECOND = 100_000
+"""What one visitor is sent of frames at most: thirty who watch large ones share a room's network."""
 # The network keeps all cores busy: without a pause the server sends a picture late, and a browser on
 # the same machine paints it late; the first one is what a visitor waits for.
 SECONDS_TO_SEND, SECONDS_TO_SEND_FIRST = 0.02, 0.6
@@ -33,7 +35,7 @@ def answer(
     begin: Callable[[], Iterator[State]],
     prefix: str,
     place: Place,
-    show: Callable[[State], None],
+    show: Callable[[State], int | None],
     *,
     wanted: bool,
     seconds: float = math.inf,
@@ -78,11 +80,12 @@ def watch(
     steps: Iterator[State],
     place: Place,
     prefix: str,
-    show: Callable[[State], None],
+    show: Callable[[State], int | None],
     worked: Callable[[State], float] = share_of_steps,
 ) -> None:
-    """Go on to the end, calling ``show`` a few times a second; a click on Stop ends the run of the
-    page between two steps. ``worked``: the share of the whole work that is done, in [0, 1].
+    """Go on to the end, calling ``show`` a few times a second, or less often where it returns that it has sent
+    many bytes; a click on Stop ends the run of the page between two steps. ``worked``: the share of the whole
+    work that is done, in [0, 1].
     """
     with place.container():
         st.button(
@@ -93,7 +96,7 @@ def watch(
         )
         bar = st.progress(0.0)
         live = st.empty()
-    shown, pause = 0.0, SECONDS_TO_SEND_FIRST
+    shown, due, pause = 0.0, 0.0, SECONDS_TO_SEND_FIRST
     for now in steps:
         st.session_state.get(
             f"{prefix}_stop"
@@ -109,8 +112,11 @@ def watch(
                 done=number(now.done, 0), total=number(now.total, 0), left=number(left, 0)
             )
         bar.progress(share, text=words)
+        if shown < due and not now.finished:
+            continue
         with live.container(), shape.growing():
-            show(now)
+            sent = show(now) or 0
+        due = shown + sent / BYTES_A_SECOND
         time.sleep(pause)
         pause = SECONDS_TO_SEND
     place.empty()

@@ -19,7 +19,7 @@ from streamlit.delta_generator import DeltaGenerator
 VISIT = "shape"
 Part = Literal["code", "why", "answers"]
 PARTS: tuple[Part, ...] = ("code", "why", "answers")
-ON_STAGE = 300
+ON_STAGE = 250
 """Pixels that a screen of 1280 x 720, half as large again, leaves for a chart below its control."""
 
 
@@ -167,6 +167,11 @@ def height(usual: int) -> int:
     now = run().shape
     alone = now.bare and now.figures is not None and len(now.figures) == 1
     return max(usual, ON_STAGE) if alone else usual
+
+
+def largest() -> int | None:
+    """Pixels of the side of a square chart at most; None where it may be as large as usual."""
+    return ON_STAGE if run().shape.bare else None
 
 
 def sources() -> bool:

@@ -18,7 +18,7 @@ from core.simsiam.simsiam import SimSiam
 from core.simsiam.views import HARDER, STANDARD, Views, apply, stages
 from pages.browser import cosine, film
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, library, picking
+from pages.shared import controls, figures, library, picking, shape
 from pages.shared.colours import BLUE, VERMILION
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
@@ -212,9 +212,10 @@ def stage_tiles(view: View) -> list[figures.Tile]:
 def steps(picked: Picked, views: list[View], provenance: Provenance) -> None:
     st.subheader(_("Part by part"), anchor=False)
     for index, view in enumerate(views):
-        st.markdown(_("**View {index}**, from left to right").format(index=index + 1))
-        tiles = [(picked.picture, _("the picture"), _("The picture")), *stage_tiles(view)]
-        figures.row(tiles, "two_views", width=STAGE * len(tiles))
+        with shape.figure("two_views"):
+            st.markdown(_("**View {index}**, from left to right").format(index=index + 1))
+            tiles = [(picked.picture, _("the picture"), _("The picture")), *stage_tiles(view)]
+            figures.row(tiles, "two_views", width=STAGE * len(tiles))
     size = picked.picture.shape[0]
     columns = 1 + max(len(view.stages) for view in views)
     blank = np.full((size, size, 3), 255, dtype=np.uint8)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import streamlit as st
 
 from pages.shared import controls
@@ -89,7 +87,7 @@ def keep(now: Now, given: Given, options: dict[str, str]) -> None:
         ask.points,
         given.words,
         now.page.path,
-        urlencode(attending.query_of(now)),
+        attending.query_of(now),
     )
 
 

@@ -11,6 +11,7 @@ The copy is made at the beginning of a run, so what changes the sheet is best a 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -41,8 +42,9 @@ from pages.teach.sheet_notebook import literal
 VISIT, MIRROR, STORE = "sheet_of_visit", "sheet_mirror", "sheet_store"
 MOST_DATA = 2**19
 """Bytes of a figure's rows: a sheet has room for those of several figures."""
-BEGINNING = 140
+BEGINNING = 90
 """Characters of a title that come from the words for a figure."""
+CLAUSE = re.compile(r".{12,}?(?=[.:;]\s)")
 EMPTY = Sheet()
 UNSEEN = f"<style>.st-key-{STORE} {{ display: none; }}</style>"
 
@@ -231,7 +233,8 @@ def _kept(pin: pins.Pin) -> tuple[Kept, list[str]]:
     """The figure as a sheet keeps it, and a sentence for whatever was left out."""
     page, query, notes = *_here(), []
     alt = sheets.tidy(pin.alt).strip()
-    title = shorten(alt, BEGINNING, placeholder=" …") or _("Figure")
+    first = CLAUSE.match(alt)
+    title = shorten(first[0] if first else alt, BEGINNING, placeholder=" …") or _("Figure")
     if page is not None:
         title = _("{name}: {value}").format(name=_(page.title), value=title)
     data = _data(pin, notes)
@@ -408,7 +411,7 @@ def _mirrored() -> None:
     sheet_store.show(
         STORE,
         visit.token,
-        lambda: _hear(st.session_state[STORE].value),
+        lambda: hear(st.session_state[STORE].value),
         ask=not visit.heard,
         version=visit.version,
         sheet=None if current or not visit.heard else _as_text(visit.sheet),
@@ -420,7 +423,7 @@ def _tell() -> None:
     told = _visit().said
     for words, failed in told:
         icon = ":material/error:" if failed else ":material/keep:"
-        long = failed or len(words) > 2 * BEGINNING
+        long = failed or len(words) > 3 * BEGINNING
         st.toast(words, icon=icon, duration="long" if long else "short")
     told.clear()
 
@@ -442,7 +445,7 @@ def _as_text(of: Sheet) -> str:
     return "" if of == EMPTY else sheets.to_json(of).decode()
 
 
-def _hear(said: object) -> None:
+def hear(said: object) -> None:
     """What the tab says; what it says to another visit, or twice, changes nothing."""
     visit = _visit()
     if not (isinstance(said, list) and len(said) >= 2 and said[1] == visit.token):

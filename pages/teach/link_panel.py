@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import AtelierError
-from pages.shared import links, shape, site
+from pages.shared import controls, links, shape, site
 from pages.shared.text import N_, _, here, number, plain_errors
 from pages.teach import link
 from pages.teach.lesson import (
@@ -38,7 +38,8 @@ PARTS: dict[shape.Part, str] = {
     "why": N_("how it works"),
     "answers": N_("the page's own questions"),
 }
-LONGEST_NAME = 60
+LONGEST_NAME, LONGEST_STEP = 60, 120
+"""Characters of a name in a list, minutes of a step."""
 
 
 def show(place: DeltaGenerator, run: shape.Run) -> None:
@@ -87,23 +88,16 @@ def ticked(known: Mapping[str, str], figures: Mapping[str, str]) -> shape.Shape:
     """Which controls and figures stay, and what else is left out."""
     keep = chosen(_("Only some controls"), _("Controls that stay"), named(known), "panel_keep")
     shown = chosen(_("Only some figures"), _("Figures that stay"), named(figures), "panel_figures")
-    hide = st.multiselect(
-        _("Leave out"),
-        list(PARTS),
-        format_func=lambda part: _(PARTS[part]),
-        key="panel_hide",
-        placeholder=_("nothing"),
-    )
+    parts = {part: _(words) for part, words in PARTS.items()}
+    hide = controls.some(_("Leave out"), parts, "panel_hide", _("nothing"))
     return shape.Shape(keep, shown, frozenset(hide))
 
 
 def chosen(switch: str, label: str, names: Mapping[str, str], key: str) -> tuple[str, ...] | None:
     """Some of the names; None where all of them stay."""
-    if not st.toggle(switch, key=f"{key}_some"):
+    if not controls.mark(switch, f"{key}_some"):
         return None
-    return tuple(
-        st.multiselect(label, list(names), format_func=names.get, key=key, placeholder=_("none"))
-    )
+    return tuple(controls.some(label, names, key, _("none")))
 
 
 def view_link(page: str, wanted: shape.Shape) -> str:
@@ -130,12 +124,14 @@ MADE = 6
 
 def sentence_and_question() -> tuple[str, Ask | None]:
     """What is said with the view, and what it asks."""
-    said = st.text_area(_("A sentence"), key="panel_say", max_chars=LONGEST["say"], height=80)
-    words = st.text_input(_("A question"), key="panel_question", max_chars=LONGEST["question"])
+    said = controls.own_words(
+        _("A sentence"), "panel_say", long=True, longest=LONGEST["say"], height=80
+    )
+    words = controls.own_words(_("A question"), "panel_question", longest=LONGEST["question"])
     if not words.strip():
         return said, None
-    lines = st.text_area(
-        _("Its options, one a line; none for an answer in words"), key="panel_options", height=100
+    lines = controls.own_words(
+        _("Its options, one a line; none for an answer in words"), "panel_options", long=True
     )
     offered = [line.strip() for line in lines.splitlines() if line.strip()][:MOST_OPTIONS]
     options = tuple(
@@ -143,15 +139,11 @@ def sentence_and_question() -> tuple[str, Ask | None]:
     )
     right = None
     if len(options) > 1:
-        right = st.selectbox(
-            _("The right one"),
-            [option.id for option in options],
-            None,
-            format_func={option.id: option.words.en for option in options}.get,
-            key="panel_right",
-            placeholder=_("none is marked"),
-        )
-    why = st.text_area(_("Why"), key="panel_why", max_chars=LONGEST["why"], height=80).strip()
+        names = {option.id: option.words.en for option in options}
+        right = controls.one(_("The right one"), names, "panel_right", _("none is marked"))
+    why = controls.own_words(
+        _("Why"), "panel_why", long=True, longest=LONGEST["why"], height=80
+    ).strip()
     ask = Ask("q1", 1, Words(words, words), options, right, why=Words(why, why) if why else None)
     return said, ask
 
@@ -159,7 +151,7 @@ def sentence_and_question() -> tuple[str, Ask | None]:
 def collected(page: str, wanted: shape.Shape, said: str, ask: Ask | None) -> None:
     """The lesson so far: this view as its next step, its link, its file."""
     steps: list[Step] = st.session_state.setdefault(STEPS, [])
-    minutes = st.number_input(_("Minutes"), 1, 120, 5, key="panel_minutes")
+    minutes = controls.minutes(_("Minutes"), LONGEST_STEP, 5, "panel_minutes")
     with st.container(horizontal=True):
         added = st.button(
             _("Add this view as a step"),
@@ -172,7 +164,7 @@ def collected(page: str, wanted: shape.Shape, said: str, ask: Ask | None) -> Non
             _("Take the last one away"), key="panel_drop", disabled=not steps, type="tertiary"
         )
     if added:
-        step = step_of(page, wanted, said, ask, int(minutes), len(steps) + 1)
+        step = step_of(page, wanted, said, ask, minutes, len(steps) + 1)
         lesson_of(data_of(lesson_with((*steps, step))))  # or it says what is wrong with it
         steps.append(step)
     if dropped and steps:
@@ -209,11 +201,11 @@ def finished(steps: Sequence[Step]) -> None:
     st.markdown(_("**The lesson so far: {steps} steps**").format(steps=number(len(steps), 0)))
     for place, step in enumerate(steps, 1):
         st.caption(f"{place}. {_(PAGES[step.page].title)}: {step.say.en}")
-    title = st.text_input(_("Title"), key="panel_title", max_chars=LONGEST["title"])
+    title = controls.own_words(_("Title"), "panel_title", longest=LONGEST["title"])
     lesson = lesson_with(steps, title)
-    with_answers = st.checkbox(
+    with_answers = controls.mark(
         _("Answers travel in the link"),
-        key="panel_answers",
+        "panel_answers",
         help=_("Whoever has the link can read what is inside it: a link cannot keep answers back."),
     )
     try:

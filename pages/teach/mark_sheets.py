@@ -1,9 +1,11 @@
-"""Marking: the sheets of a class as a table of questions and students, and their figures next to one another."""
+"""Marking: the sheets of a class as a table of questions and students, and their figures together."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from html import escape
 
 import streamlit as st
 
@@ -18,13 +20,13 @@ from pages.teach.marking import Given, Key, Student, Table
 from pages.teach.sheet import Kept, Sheet, from_json
 from pages.teach.sheet_notebook import literal
 
-LARGEST = 5
-"""Megabytes of a file that a browser sends at all."""
 WORDS = 60
 """Characters of a student's words in the table."""
-COLUMNS, AT_ONCE = 3, 12
+COLUMNS, AT_ONCE = 2, 12
 """Figures next to one another, and how many before more are asked for."""
 QUESTION, TITLE = "question:", "title:"
+STUDENT, EARNED = " student", " points"
+"""Columns that no question can be called."""
 
 Shown = list[tuple[Student, Kept]]
 
@@ -71,27 +73,33 @@ def words_of(lesson: Lesson | None) -> dict[tuple[str, str], str]:
 # ---------------------------------------------------------------- the table
 
 
-def mark_of(given: Given | None) -> str:
+def mark_of(given: Given | None, key: Key | None) -> str:
     """A cell of the table: the option and whether it is right, or the first of the student's words."""
     if given is None:
         return figures.NOTHING
     if not given.option:
         return given.words if len(given.words) <= WORDS else given.words[:WORDS] + " …"
-    if given.earned is None:
+    if key is None or not key.right:
         return given.option
-    return f"{given.option} {'✓' if given.earned else '✗'}"
+    return f"{given.option} {'✓' if given.option == key.right else '✗'}"
 
 
-def show_table(found: Table) -> None:
+def show_table(found: Table, keys: Mapping[str, Key]) -> None:
     """A row a student, a column a question; and the points as a file."""
-    columns = [Column("student", _("Student"))]
+    columns = [Column(STUDENT, _("Student"))]
     for question, points in found.questions.items():
         worth = _("{question} ({points})").format(question=question, points=number(points, 0))
         columns.append(Column(question, worth))
-    columns.append(Column("points", _("Points"), lambda value: number(value, 0)))
+    columns.append(Column(EARNED, _("Points"), lambda value: number(value, 0)))
     rows = [
-        {question: mark_of(student.given.get(question)) for question in found.questions}
-        | {"student": student.name, "points": student.earned}
+        {
+            STUDENT: student.name,
+            EARNED: student.earned,
+            **{
+                question: mark_of(student.given.get(question), keys.get(question))
+                for question in found.questions
+            },
+        }
         for student in found.students
     ]
     figures.table(rows, columns, "marking_table")
@@ -140,11 +148,12 @@ def show_tallies(
 
 def show_refused(found: Table) -> None:
     """One sentence for every file that is no sheet."""
-    for one in found.refused:
-        words = _("{file} was left out: {reason}").format(
-            file=literal(one.file), reason=sentence(one.error)
-        )
-        st.warning(words, icon=":material/error:")
+    words = _("{file} was left out: {reason}")
+    lines = [
+        words.format(file=literal(one.file), reason=sentence(one.error)) for one in found.refused
+    ]
+    if lines:
+        st.warning("  \n".join(lines), icon=":material/error:")
 
 
 # ---------------------------------------------------------------- figures next to one another
@@ -159,8 +168,12 @@ def offered(sheets: Sequence[Sheet]) -> dict[str, str]:
         QUESTION + name: count.format(name=_("Question {name}").format(name=name), count=times)
         for name, times in asked.items()
     }
-    common = titled.most_common(len(titled) if len(sheets) == 1 else None)
-    return found | {TITLE + title: count.format(name=title, count=times) for title, times in common}
+    common = {
+        TITLE + title: count.format(name=title, count=times)
+        for title, times in titled.most_common()
+        if times > 1 or len(sheets) == 1
+    }
+    return found | common
 
 
 def matching(students: Sequence[Student], sheets: Sequence[Sheet], chosen: str) -> Shown:
@@ -175,7 +188,7 @@ def matching(students: Sequence[Student], sheets: Sequence[Sheet], chosen: str) 
 
 
 @st.fragment
-def compare(found: Table, sheets: Sequence[Sheet]) -> None:
+def compare(found: Table, keys: Mapping[str, Key], sheets: Sequence[Sheet]) -> None:
     """Figures and words of one question, or of one title, of all students."""
     options = offered(sheets)
     if not options:
@@ -190,7 +203,7 @@ def compare(found: Table, sheets: Sequence[Sheet]) -> None:
             zip(st.columns(COLUMNS, gap="small"), row, strict=False), first
         ):
             with column.container(border=True, height="stretch"):
-                one(place, student, kept)
+                one(place, student, kept, keys)
     if len(shown) > most:
         left = number(len(shown) - most, 0)
         st.button(
@@ -202,15 +215,25 @@ def compare(found: Table, sheets: Sequence[Sheet]) -> None:
     my_sheet.forget_drawings(max(most, len(shown)))
 
 
-def one(place: int, student: Student, kept: Kept) -> None:
+def one(place: int, student: Student, kept: Kept, keys: Mapping[str, Key]) -> None:
     """What one student kept: the name, what was chosen, the figure, the words."""
-    st.markdown(f"**{literal(student.name)}**")
+    st.html(f"<strong>{escape(student.name)}</strong>")
     if kept.answer and kept.answer.option:
-        given = student.given[kept.answer.question]
-        st.markdown(f"{literal(kept.answer.chosen)} ({literal(mark_of(given))})")
+        own = Given(kept.answer.option, kept.words, None)
+        mark = mark_of(own, keys.get(kept.answer.question))
+        st.text(" · ".join(filter(None, (mark, kept.answer.chosen))))
     my_sheet.figure(kept, f"marking_{place}")
     if kept.words:
         st.text(kept.words)
+
+
+def sheets_of(files: Sequence[tuple[str, bytes]]) -> list[Sheet]:
+    """The sheets among the files, in the order of the table."""
+    found = []
+    for _name, data in files:
+        with suppress(AtelierError):
+            found.append(from_json(data))
+    return found
 
 
 # ---------------------------------------------------------------- the page
@@ -220,8 +243,8 @@ def main() -> None:
     head(
         _("Marking"),
         _(
-            "The sheets of a class, side by side: **drop the files** that students saved as *Sheet (JSON)* "
-            "on the page My sheet."
+            "The sheets of a class next to one another: **drop the files** that students saved as "
+            "*Sheet (JSON)* on the page My sheet."
         ),
     )
     st.caption(
@@ -236,22 +259,20 @@ def main() -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         lesson = choose_lesson()
-    files = right.file_uploader(
+    given = right.file_uploader(
         _("Sheets (JSON), up to {count} files").format(count=marking.MOST_FILES),
         type="json",
         accept_multiple_files=True,
         key="marking_files",
-        max_upload_size=LARGEST,
+        max_upload_size=my_sheet.LARGEST,
     )
-    if not files:
+    if not given:
         return
-    keys = keys_of(lesson)
+    keys, files = keys_of(lesson), [(file.name, file.getvalue()) for file in given]
     with plain_errors():
-        found = marking.table(((file.name, file.getvalue()) for file in files), keys)
+        found = marking.table(files, keys)
         show_refused(found)
-        if not found.students:
-            return
-        show_table(found)
-        show_tallies(found, keys, words_of(lesson))
-        refused = {one.file for one in found.refused}
-        compare(found, [from_json(f.getvalue()) for f in files if f.name not in refused])
+        if found.students:
+            show_table(found, keys)
+            show_tallies(found, keys, words_of(lesson))
+            compare(found, keys, sheets_of(files))

@@ -25,11 +25,19 @@ PIXELS = "sheet_pixels"
 LOOK = f"""<style>
 [class*="st-key-{PIXELS}"] img {{ image-rendering: pixelated; }}
 [class*="st-key-sheet_words"] textarea {{ min-height: 8rem; }}
+[class*="st-key-sheet_moves"] button [data-testid=stMarkdownContainer] {{
+  clip-path: inset(50%); height: 1px; overflow: hidden; position: absolute; width: 1px;
+}}
 </style>"""
+"""Pixels stay sharp; what buttons with a picture are called is for whoever hears it."""
 OF_A_ROOM = ("room", "host")
 """What no link of a sheet leads to: a file may say anything."""
 SIDE = 384
 """How wide or high a small picture is shown, in pixels of the screen, at most."""
+TABLE = 280
+"""Height of a table in pixels."""
+LARGEST = 5
+"""Megabytes of a file that a browser sends at all: a sheet has fewer."""
 OF_A_FILE = 40
 """Characters of a student's name in the name of a file."""
 
@@ -38,7 +46,7 @@ OF_A_FILE = 40
 
 
 def figure(kept: Kept, key: str) -> None:
-    """The figure as it prints: the drawing of its chart, else its picture."""
+    """The figure as it prints: the drawing of its chart, else its picture, else its numbers."""
     alt = kept.alt or kept.title
     if found := drawing(kept):
         st.image(found, alt=alt, width="stretch")
@@ -46,6 +54,9 @@ def figure(kept: Kept, key: str) -> None:
         with st.container(key=f"{PIXELS}_{key}"):
             coded = base64.b64encode(kept.picture).decode()
             st.image(f"data:image/png;base64,{coded}", alt=alt, width=_width(kept.picture))
+    elif kept.data.rows:
+        columns = zip(kept.data.columns, zip(*kept.data.rows, strict=True), strict=True)
+        st.dataframe({name: list(held) for name, held in columns}, hide_index=True, height=TABLE)
 
 
 def drawing(kept: Kept) -> str:
@@ -88,11 +99,19 @@ def item(place: int, count: int, mark: int, kept: Kept) -> None:
     with st.container(border=True, key=f"sheet_item_{mark}"):
         title, moves = st.columns([5, 1], vertical_alignment="center")
         title.subheader(f"{place + 1}. {literal(kept.title)}", anchor=False)
-        with moves, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        with (
+            moves,
+            st.container(
+                horizontal=True,
+                horizontal_alignment="right",
+                gap="small",
+                key=f"sheet_moves_{mark}",
+            ),
+        ):
             move(mark, "up", _("Further up"), -1, place == 0)
             move(mark, "down", _("Further down"), 1, place == count - 1)
             st.button(
-                "",
+                _("Delete"),
                 key=f"sheet_delete_{mark}",
                 icon=":material/delete:",
                 help=_("Delete"),
@@ -100,22 +119,24 @@ def item(place: int, count: int, mark: int, kept: Kept) -> None:
                 on_click=keeping.delete,
                 args=(mark,),
             )
-        left, right = st.columns([3, 2], gap="medium")
-        with left:
-            figure(kept, str(mark))
+        right = st.container()
+        if kept.figure or kept.picture or kept.data.rows:
+            left, right = st.columns([3, 2], gap="medium")
+            with left:
+                figure(kept, str(mark))
         with right:
             answered(kept)
-            words(mark, kept)
+            words(mark)
             origin(kept)
 
 
-def move(mark: int, way: str, help_: str, by: int, disabled: bool) -> None:
+def move(mark: int, way: str, words_: str, by: int, disabled: bool) -> None:
     """A button that moves a thing."""
     st.button(
-        "",
+        words_,
         key=f"sheet_{way}_{mark}",
         icon=f":material/arrow_{way}ward:",
-        help=help_,
+        help=words_,
         type="tertiary",
         disabled=disabled,
         on_click=keeping.move,
@@ -134,11 +155,11 @@ def answered(kept: Kept) -> None:
 
 
 @st.fragment
-def words(mark: int, kept: Kept) -> None:
-    """The student's own words; writing them runs nothing else."""
+def words(mark: int) -> None:
+    """The student's own words on a thing; writing them runs nothing else."""
     controls.held_words(
         _("In your own words"),
-        kept.words,
+        next((kept.words for other, kept in keeping.things() if other == mark), ""),
         f"sheet_words_{mark}",
         partial(keeping.say, mark),
         longest=LONG,
@@ -177,7 +198,7 @@ def origin(kept: Kept) -> None:
 def undo_here(kept: Kept) -> None:
     """Says what was deleted, in its place, with the way to bring it back."""
     with st.container(horizontal=True, vertical_alignment="center", key="sheet_undo"):
-        st.caption(_("Deleted: {title}").format(title=literal(kept.title)))
+        st.caption(_("Deleted: {title}").format(title=literal(kept.title)), width="content")
         st.button(
             _("Undo"),
             key="sheet_undo_button",
@@ -235,7 +256,12 @@ def open_one(opened: bool) -> None:
     key = f"sheet_file_{turn}"
     with st.expander(_("Open a sheet"), opened, icon=":material/folder_open:"):
         st.file_uploader(
-            _("A sheet that you saved (JSON)"), type="json", key=key, on_change=_given, args=(key,)
+            _("A sheet that you saved (JSON)"),
+            type="json",
+            key=key,
+            max_upload_size=LARGEST,
+            on_change=_given,
+            args=(key,),
         )
         if problem := st.session_state.get(PROBLEM):
             st.error(sentence(problem), icon=":material/error:")

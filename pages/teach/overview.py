@@ -80,13 +80,14 @@ def card(name: str, lesson: Lesson) -> None:
                 points=number(sum(ask.points for ask in asked), 0),
             )
         )
+        looks = {
+            "desk": (_("At a desk"), ":material/school:"),
+            "stage": (_("On a stage"), ":material/present_to_all:"),
+            "paper": (_("Worksheet"), ":material/print:"),
+            "guide": (_("Guide"), ":material/menu_book:"),
+        }
         with st.container(horizontal=True):
-            for look, label, icon in (
-                ("desk", _("At a desk"), ":material/school:"),
-                ("stage", _("On a stage"), ":material/present_to_all:"),
-                ("paper", _("Worksheet"), ":material/print:"),
-                ("guide", _("Guide"), ":material/menu_book:"),
-            ):
+            for look, (label, icon) in looks.items():
                 query = {LESSON: name, AS: look}
                 st.page_link(site.HOME.page(), label=label, icon=icon, query_params=query)
             wanted = st.button(

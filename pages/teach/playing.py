@@ -22,8 +22,11 @@ header[data-testid=stHeader] { display: none; }
 STAGE = """<style>
 header[data-testid=stHeader], .st-key-lesson_foot { display: none; }
 [data-testid=stMainBlockContainer] { max-width: none; padding: 1rem 1.5rem; zoom: 1.5; }
+[data-testid=stPlotlyChart] { zoom: calc(1 / 1.5); }
+.st-key-lesson_head [data-testid=stColumn] { min-width: 0; }
 </style>"""
-"""On a stage all is half as large again: 16 pixels are 24, lines of 3 are 4.5."""
+"""On a stage all is half as large again: 16 pixels are 24, lines of 3 are 4.5. Plotly measures its place in
+pixels of the screen, so its charts are drawn larger instead (``figures.enlarged``)."""
 
 
 def say(now: Now, words: Words, field: str) -> str:
@@ -77,7 +80,7 @@ def on_stage(now: Now, wanted: shape.Shape) -> shape.Run:
             st.markdown(say(now, now.step.say, "say"))
         question(now)
     with right:
-        return shape.laid_out(wanted, st.container(), figures())
+        return shape.laid_out(wanted, st.container(), figures("13rem"))
 
 
 def hints(now: Now) -> None:
@@ -85,16 +88,18 @@ def hints(now: Now) -> None:
     if now.number == 1:
         st.caption(
             _(
-                "Keys: → and PageDown go on, ← and PageUp back, **R** shows the answer, **.** blanks the screen."
+                "Keys: → and PageDown go on, ← and PageUp back, **R** shows the answer, **.** blanks the "
+                "screen."
             )
         )
 
 
-def figures() -> DeltaGenerator:
-    """The place of figures, next to one another where there is room for two."""
+def figures(narrowest: str = "20rem") -> DeltaGenerator:
+    """The place of figures, next to one another where there is room for two, each ``narrowest`` at least."""
     st.html(
         "<style>.st-key-lesson_figures { display: grid; gap: 1rem;"
-        " grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }</style>"
+        f" grid-template-columns: repeat(auto-fit, minmax(min(100%, {narrowest}), 1fr)); }}"
+        ' .st-key-lesson_figures > :has([class*="_film"]) { grid-column: 1 / -1; }</style>'
     )
     return st.container(key="lesson_figures")
 
@@ -117,31 +122,34 @@ def head(now: Now) -> None:
 
 def stage_head(now: Now) -> None:
     """The same on a stage, where keys lead on: small, with small buttons."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        with plain_errors():
-            title = numbers.fill(now.lesson.title, Place(None, "title"))
-            st.caption(f"**{now.number} / {len(now.lesson.steps)}** · {title}")
-        steps = ((-1, _("Back"), "chevron_left"), (1, _("Next"), "chevron_right"))
-        for by, label, icon in steps:
-            number = now.number + by
-            st.button(
-                "",
-                key=f"lesson_stage_{by}",
-                icon=f":material/{icon}:",
-                help=label,
-                type="tertiary",
-                disabled=not 1 <= number <= len(now.lesson.steps),
-                on_click=attending.go,
-                args=(now, number),
-            )
-        if st.button(
+    with st.container(key="lesson_head"):
+        words, *buttons = st.columns(
+            [7, 1, 1, 1], gap="xxsmall", vertical_alignment="center", wrap=False
+        )
+    with words, plain_errors():
+        title = numbers.fill(now.lesson.title, Place(None, "title"))
+        st.caption(f"**{now.number} / {len(now.lesson.steps)}** · {title}")
+    steps = ((-1, _("Back"), "chevron_left"), (1, _("Next"), "chevron_right"))
+    for place, (by, label, icon) in zip(buttons, steps, strict=False):
+        number = now.number + by
+        place.button(
             "",
-            key="lesson_stage_leave",
-            icon=":material/close:",
+            key=f"lesson_stage_{by}",
+            icon=f":material/{icon}:",
+            help=label,
             type="tertiary",
-            help=_("Leave the lesson"),
-        ):
-            leave(now)
+            disabled=not 1 <= number <= len(now.lesson.steps),
+            on_click=attending.go,
+            args=(now, number),
+        )
+    if buttons[-1].button(
+        "",
+        key="lesson_stage_leave",
+        icon=":material/close:",
+        type="tertiary",
+        help=_("Leave the lesson"),
+    ):
+        leave(now)
     room_desk.head(now)
 
 

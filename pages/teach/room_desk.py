@@ -73,9 +73,6 @@ def _standing(now: Now, options: Mapping[str, str]) -> None:
         host = leads(now)
         if not host:
             _vote(now, state)
-        if state != room.OPEN and not now.revealed and attending.may_reveal(now, in_room=True):
-            attending.reveal(now, in_room=True)
-            st.rerun()
         st.caption(
             _("{answered} of {present} answered.").format(
                 answered=number(rooms.answered(now.room, ask.id), 0),
@@ -83,7 +80,11 @@ def _standing(now: Now, options: Mapping[str, str]) -> None:
             )
         )
         counts = rooms.counts(now.room, ask.id)
-        if counts is not None:
+        shown = counts is not None
+        if shown and not now.revealed and attending.may_reveal(now, in_room=True):
+            attending.reveal(now, in_room=True)
+            st.rerun()
+        if shown:
             right = ask.right if now.revealed else None
             st.html(tally.bars(list(options.items()), counts, right, language()))
         if host:

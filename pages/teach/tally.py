@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -11,47 +10,33 @@ from pages.teach import marks
 from pages.teach.room import Counts
 from pages.teach.sheet_svg import written
 
-WIDTH = 1200
-"""Pixels of the picture on a stage; a telephone has about 360."""
-FONT, LETTER, LINE = 24, 13.5, 32
-"""Size of letters in pixels, how wide one is in a wide font, and from one line to the next."""
-EDGE, TICK, BAR, GAP, NUMBERS = 8, 36, 30, 26, 170
-"""Room around all, for the tick, a bar's height, space between options, room for the numbers of a bar."""
+FONT, BAR, NUMBERS = 24, 26, 7
+"""Pixels of letters and of a bar's height; room for the numbers at its end, in heights of letters."""
 FIRST, SECOND = 0.4, 0.85
 """How opaque the bars of the two votes are; both are of the colour of the text."""
 
 Options = Sequence[tuple[str, str]]
 
 
-def bars(
-    options: Options, counts: Counts, right: str | None, language: str, *, width: int = WIDTH
-) -> str:
-    """What was voted, as one ``<svg>``: a bar for each option and vote, with its number and share.
+def bars(options: Options, counts: Counts, right: str | None, language: str) -> str:
+    """What was voted, as HTML for ``st.html``: a bar for each option and vote, with its number and share.
 
     ``options``: id and words of each, in order. ``right``: the id of the right one, which gets a tick, a frame
     and bold words, so that no colour is needed to see it; None where none is shown. A whole bar is all votes.
-    Letters are of ``FONT`` pixels where the picture is ``width`` pixels wide. They and the bars take the
-    colour of the text around them, so the ``<svg>`` has to stand in the page and not in an ``<img>``.
+    Letters have ``FONT`` pixels on every screen, and take the colour of the text around them, as the bars do.
+    It is no ``<svg>``, because ``st.html`` takes that out.
     """
     votes = [counts.first] if counts.second is None else [counts.first, counts.second]
-    parts, y = _legend(width, language) if len(votes) == 2 else ([], float(EDGE))
+    parts = [_legend(language)] if len(votes) == 2 else []
     for name, words in options:
-        top = y
-        lines = _lines(_plain(words), width, name == right)
-        parts += _words(lines, y, name == right)
-        y += LINE * len(lines)
-        for vote, opacity in zip(votes, (FIRST, SECOND), strict=False):
-            parts += _bar(vote.get(name, 0), sum(vote.values()), y, opacity, width, language)
-            y += BAR
-        if name == right:
-            parts.append(_frame(top, y - top, width))
-        y += GAP
+        shown = [
+            _bar(vote.get(name, 0), sum(vote.values()), opacity, language)
+            for vote, opacity in zip(votes, (FIRST, SECOND), strict=False)
+        ]
+        parts.append(_option(_plain(words), shown, name == right))
     alt = escape(described(options, counts, right, language))
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_n(y)}" width="100%" role="img" '
-        f'font-family="sans-serif" font-size="{FONT}" fill="currentColor" aria-label="{alt}">'
-        f"{''.join(parts)}</svg>"
-    )
+    style = f"font-size:{FONT}px;line-height:1.3"
+    return f'<div role="img" aria-label="{alt}" style="{style}">{"".join(parts)}</div>'
 
 
 def described(options: Options, counts: Counts, right: str | None, language: str) -> str:
@@ -79,60 +64,41 @@ def _plain(words: str) -> str:
 
 # ---------------------------------------------------------------- parts of the picture
 
-
-def _lines(words: str, width: int, right: bool) -> list[str]:
-    room = width - 2 * EDGE - (TICK if right else 0)
-    return textwrap.wrap(words, max(8, int(room / LETTER))) or [""]
-
-
-def _words(lines: Sequence[str], y: float, right: bool) -> list[str]:
-    x, weight, parts = EDGE, "", []
-    if right:
-        parts.append(
-            f'<path d="M{_n(x + 4)} {_n(y + 16)}l8 8 14 -18" fill="none" stroke="currentColor" '
-            'stroke-width="5"/>'
-        )
-        x, weight = x + TICK, ' font-weight="bold"'
-    for place, line in enumerate(lines):
-        at = f'x="{_n(x)}" y="{_n(y + LINE * place + 24)}"'
-        parts.append(f"<text {at}{weight}>{escape(line)}</text>")
-    return parts
+_TICK = (
+    '<span style="display:inline-block;width:0.3em;height:0.65em;margin:0 0.5em 0 0.2em;'
+    'border:solid currentColor;border-width:0 0.17em 0.17em 0;transform:rotate(40deg)"></span>'
+)
 
 
-def _frame(y: float, height: float, width: int) -> str:
+def _option(words: str, shown: Sequence[str], right: bool) -> str:
+    edge, weight = ("currentColor", "bold") if right else ("transparent", "normal")
+    tick = _TICK if right else ""
     return (
-        f'<rect x="2" y="{_n(y - 5)}" width="{width - 4}" height="{_n(height + 12)}" rx="8" '
-        'fill="none" stroke="currentColor" stroke-width="3"/>'
+        f'<div style="border:3px solid {edge};border-radius:8px;margin-bottom:10px;padding:4px 10px 8px">'
+        f'<div style="font-weight:{weight};overflow-wrap:anywhere">{tick}{escape(words)}</div>'
+        f"{''.join(shown)}</div>"
     )
 
 
-def _bar(count: int, total: int, y: float, opacity: float, width: int, language: str) -> list[str]:
+def _bar(count: int, total: int, opacity: float, language: str) -> str:
     share = count / total if total else 0.0
-    long = max(2.0, share * (width - 2 * EDGE - NUMBERS))
     said = f"{count} · {written(share, 0, True, language)}" if total else str(count)
-    return [
-        f'<rect x="{EDGE}" y="{_n(y + 2)}" width="{_n(long)}" height="{BAR - 4}" '
-        f'fill-opacity="{_n(opacity)}"/>',
-        f'<text x="{_n(EDGE + long + 10)}" y="{_n(y + 24)}">{escape(said)}</text>',
-    ]
+    return (
+        '<div style="display:flex;align-items:center;gap:10px">'
+        f'<div style="flex:none;width:calc((100% - {NUMBERS}em) * {share:.4f});min-width:2px;'
+        f'height:{BAR}px;background-color:currentColor;opacity:{opacity}"></div>'
+        f'<div style="white-space:nowrap">{escape(said)}</div></div>'
+    )
 
 
-def _legend(width: int, language: str) -> tuple[list[str], float]:
-    """Which bar is which vote, and where the options begin below."""
-    parts, x, y = [], float(EDGE), float(EDGE)
+def _legend(language: str) -> str:
+    """Which bar is which vote."""
+    parts = []
     for name, opacity in ((N_("First vote"), FIRST), (N_("Second vote"), SECOND)):
-        words = in_language(name, language)
-        wide = 32 + LETTER * len(words) + 24
-        if x > EDGE and x + wide > width:
-            x, y = float(EDGE), y + LINE
-        parts += [
-            f'<rect x="{_n(x)}" y="{_n(y + 4)}" width="24" height="24" fill-opacity="{_n(opacity)}"/>',
-            f'<text x="{_n(x + 32)}" y="{_n(y + 24)}">{escape(words)}</text>',
-        ]
-        x += wide
-    return parts, y + LINE + GAP
-
-
-def _n(value: float) -> str:
-    """A length: two decimals, none where they are zero."""
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+        square = (
+            f'<span style="display:inline-block;width:1em;height:1em;margin-right:0.4em;'
+            f'vertical-align:-0.1em;background-color:currentColor;opacity:{opacity}"></span>'
+        )
+        parts.append(f"<span>{square}{escape(in_language(name, language))}</span>")
+    style = "display:flex;flex-wrap:wrap;gap:0 1.5em;margin-bottom:10px;padding:0 13px"
+    return f'<div style="{style}">{"".join(parts)}</div>'

@@ -52,6 +52,18 @@ def checked(at):
     return at
 
 
+def sent(at):
+    """All that the server sent of the page, as text: every message of it, folded ones as well."""
+
+    def messages(node):
+        if (proto := getattr(node, "proto", None)) is not None:
+            yield str(proto)
+        for child in getattr(node, "children", {}).values():
+            yield from messages(child)
+
+    return "\n".join(messages(at._tree))
+
+
 # ---------------------------------------------------------------- what runs in the browser
 
 

@@ -1,5 +1,6 @@
-"""Tables of pictures: in one piece where they are narrow, in parts where they are wide."""
+"""Pictures: how they travel; tables of them, in one piece where they are narrow, in parts where they are wide."""
 
+import base64
 import csv
 import io
 import re
@@ -7,10 +8,11 @@ import re
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from PIL import Image
 from plotly.subplots import make_subplots
 from streamlit.testing.v1 import AppTest
 
-from core.pictures.images import png_bytes
+from core.pictures.images import enlarge, grid, png_bytes
 from pages.shared import figures
 from pages.shared.figures import MARK
 from tests.pages.opening import opened
@@ -30,6 +32,7 @@ def page():
         np.broadcast_to(pictures, (3, columns, 32, 32, 3)),
         ["original", "noised", "restored"],
         [str(100 * (place + 1)) for place in range(columns)],
+        "levels",
         alt="Pictures by level",
         divided=None if divided is None else int(divided),
     )
@@ -125,6 +128,125 @@ def test_the_line_is_drawn_in_one_part(table, divided, where):
     assert np.diff((picture == MARK).all(axis=2).all(axis=0).nonzero()[0]).max() == 1
 
 
+# ---------------------------------------------------------------- how pictures travel
+
+
+def noise(count, seed=0):
+    """Pictures of which none can be told in fewer bytes."""
+    return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+def pictures_page():
+    import streamlit as st
+
+    from pages.shared import figures
+
+    made = st.session_state["made"](figures)
+    st.session_state["returned"] = made
+
+
+def sent(draw):
+    """What ``draw`` of the figures sends to a browser, image by image, and what it returns."""
+    at = AppTest.from_function(pictures_page)
+    at.session_state["made"] = draw
+    at.run()
+    assert not at.exception
+    return [image for element in at.image for image in element.proto.imgs], at.session_state[
+        "returned"
+    ]
+
+
+def picture_in(address):
+    """Pixels and file format of a picture that travels in its address."""
+    kind, encoded = address.split(";base64,")
+    opened_ = Image.open(io.BytesIO(base64.b64decode(encoded)))
+    assert kind == f"data:image/{opened_.format.lower()}"
+    return np.asarray(opened_), opened_.format
+
+
+def test_every_pixel_of_a_sheet_travels_once_and_unchanged():
+    pictures = noise(10)
+    (image,), made = sent(
+        lambda figures: figures.sheet(pictures, "made", columns=4, alt="Ten pictures", factor=8)
+    )
+    small, _format = picture_in(image.url)
+    np.testing.assert_array_equal(small, grid(pictures, 4, gap=1))
+    np.testing.assert_array_equal(made, grid(enlarge(pictures, 8), 4, gap=8))
+    assert image.alt == "Ten pictures"
+
+
+def test_the_marked_picture_of_a_sheet_is_framed_and_left_as_it_was():
+    pictures = noise(3)
+    before = pictures.copy()
+    (image,), made = sent(
+        lambda figures: figures.sheet(pictures, "made", columns=3, alt="Three", marked=1)
+    )
+    np.testing.assert_array_equal(pictures, before)
+    for shown, scale in ((picture_in(image.url)[0], 1), (made, 4)):
+        first, framed, last = (
+            shown[:, 33 * at * scale : (33 * at + 32) * scale] for at in range(3)
+        )
+        edge = np.ones(framed.shape[:2], dtype=bool)
+        edge[scale:-scale, scale:-scale] = False
+        assert (framed[edge] == MARK).all()
+        np.testing.assert_array_equal(framed[~edge], enlarge(before[1], scale)[~edge])
+        assert not marked(first) | marked(last)
+
+
+def test_pictures_of_a_row_do_not_touch_and_keep_their_words():
+    pictures = noise(2)
+    tiles = [(pictures[0], "**one**", "The first"), (pictures[1], "two", "The second")]
+    images, _nothing = sent(lambda figures: figures.row(tiles, "made", width=400))
+    assert [(image.caption, image.alt) for image in images] == [
+        ("**one**", "The first"),
+        ("two", "The second"),
+    ]
+    for image, picture in zip(images, pictures, strict=True):
+        wide, _format = picture_in(image.url)
+        assert wide.shape == (32, 34, 4)
+        np.testing.assert_array_equal(wide[:, :32, :3], picture)
+        assert (wide[:, :32, 3] == 255).all()
+        assert (wide[:, 32:, 3] == 0).all()
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 60])
+def test_a_frame_of_live_work_is_small_whatever_it_shows(count):
+    """Two thirds of a byte a pixel and channel, where pure noise has a whole one."""
+    (image,), said = sent(
+        lambda figures: figures.live_sheet(noise(count), columns=12, alt="Now", width=400)
+    )
+    assert said == len(image.url)
+    exact = count <= figures.EXACT
+    assert said < count * 32 * 32 * 3 * (1.5 if exact else 0.67)
+    shown, _format = picture_in(image.url)
+    expected = grid(noise(count), 12, gap=1)
+    assert shown.shape == expected.shape
+    off = np.sqrt(np.square(shown.astype(float) - expected).mean())
+    assert off == 0 if exact else off < 24
+
+
+def test_frames_of_pictures_that_noise_leaves_look_as_they_are():
+    """Of what is nearly a picture JPEG changes little, and no colour."""
+    shades = np.linspace(0, 200, 32)[:, None, None] + np.array([0, 25, 50])
+    smooth = np.broadcast_to(shades, (20, 32, 32, 3)).astype(np.uint8)
+    (image,), _said = sent(
+        lambda figures: figures.live_sheet(smooth, columns=5, alt="Now", width=400)
+    )
+    shown, format_ = picture_in(image.url)
+    assert format_ == "JPEG"
+    inside = shown[8:24, 8:24].astype(float) - smooth[0, 8:24, 8:24]
+    assert np.abs(inside).mean() < 3
+
+
+def test_what_travels_in_an_address_is_enlarged_without_smoothing():
+    assert 'img[src^="data:image/"]' in figures.SHARP
+    assert "pixelated" in figures.SHARP
+    assert figures.SHARP in [element.proto.body for element in opened("home").get("html")][0]
+
+
+# ---------------------------------------------------------------- tables of words and numbers
+
+
 def table_page():
     from pages.shared import figures
     from pages.shared.figures import Column, digits
@@ -140,7 +262,7 @@ def table_page():
         Column("share", "Part", percent),
         Column("seconds", "Secondes", digits(2)),
     ]
-    figures.table(rows, columns)
+    figures.table(rows, columns, "numbers")
 
 
 def test_a_table_is_shown_in_the_visitors_language():

@@ -126,3 +126,29 @@ def test_long_work_is_one_press_away_and_there_if_another_pressed():
     assert result(other) == "3"
     assert not other.info
     assert BEGUN == [0]
+
+
+def watched_page():
+    import streamlit as st
+
+    from pages.shared import live
+    from tests.pages.test_live import Count
+
+    steps = (Count(done, total=5) for done in range(1, 6))
+    shown = st.session_state["shown"] = []
+
+    def show(now):
+        shown.append(now.done)
+        return st.session_state["bytes"]
+
+    live.watch(steps, st.empty(), "w", show)
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"), [(None, [1, 2, 3, 4, 5]), (0, [1, 2, 3, 4, 5]), (10**9, [1, 5])]
+)
+def test_frames_of_many_bytes_are_shown_seldom_and_the_last_one_always(monkeypatch, sent, shown):
+    monkeypatch.setattr(live, "SECONDS_A_FRAME", 0)
+    at = AppTest.from_function(watched_page)
+    at.session_state["bytes"] = sent
+    assert checked(at.run()).session_state["shown"] == shown

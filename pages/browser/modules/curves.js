@@ -158,7 +158,7 @@ export const open = (root) => {
     const bottom = BELOW + (data.x.bare ? 0 : 1.3 * letter) + (data.x.title ? 1.5 * letter : 0);
     const down = data.y.bare ? [] : ticks(data.y, (data.height - top - bottom) / TICK_HEIGHT, write);
     const left = bare ? ROOM : 10 + Math.max(0, ...down.map(({ words }) => wide(words)));
-    const side = Math.min(width - left - 14, LARGEST_SQUARE);
+    const side = Math.min(width - left - 14, data.largest ?? LARGEST_SQUARE);
     const height = data.square ? side + top + bottom : data.height;
     const right = data.square ? left + side : width - 14;
     const across = data.x.bare ? [] : ticks(data.x, (right - left) / TICK_WIDTH, write);

@@ -8,7 +8,7 @@ import streamlit as st
 from core.bundles.bundle import Bundle
 from pages.ddpm.parts.final_figures import Stored, stored_figures
 from pages.ddpm.parts.samples import ModelSamples
-from pages.shared import data_sets, figures, loaders
+from pages.shared import data_sets, figures, loaders, shape
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import _, number, percent, plain_errors
 
@@ -141,7 +141,7 @@ def nearest_pairs(both: list[ModelSamples], name: str, split: str) -> None:
         found = loaders.nearest_pictures(name, split, drawn.pictures)
         first = np.argsort(found.distance, kind="stable")[:FEW]
         ours, theirs = drawn.pictures[first], bank.pictures[found.index[first]]
-        with column:
+        with column, shape.figure("nearest_training"):
             st.markdown(
                 _(
                     "**{model}**: the {few} samples above that are nearest to a training picture"

@@ -15,7 +15,7 @@ from core.ddpm.restoration import COVERAGE
 from core.pictures.images import Pictures
 from pages.ddpm.parts import brightness
 from pages.ddpm.parts.brightness import Light
-from pages.shared import controls, data_sets, figures, library, loaders
+from pages.shared import controls, data_sets, figures, library, loaders, shape
 from pages.shared.colours import GREY
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number, percent
@@ -102,7 +102,8 @@ def columns_of(
         sets.append((_("Real digits"), real, goal))
     # On a phone, too, all of them stand side by side.
     st.html(f"<style>.st-key-{KEY} [data-testid=stColumn] {{ min-width: 0; }}</style>")
-    with st.container(key=KEY):
+    words = _("Samples of the models, a column each")
+    with shape.figure("samples_of_lengths", words), st.container(key=KEY):
         for column, (title, pictures, light) in zip(
             st.columns(len(sets), gap="small", wrap=False), sets, strict=True
         ):

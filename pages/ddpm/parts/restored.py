@@ -15,7 +15,7 @@ from core.pictures.images import Pictures, to_tensor
 from pages.browser import film
 from pages.browser.timeline import timeline
 from pages.ddpm.parts import prediction
-from pages.shared import controls, figures, library, loaders
+from pages.shared import controls, figures, library, loaders, shape
 from pages.shared.colours import GREY, MARK, SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.picking import Picked
@@ -463,17 +463,18 @@ def strips(found: SweepResult, index: int, t_star: TStar) -> None:
                 verdicts.digit[index, place], verdicts.confidence[index, place], strict=True
             )
         ]
-        st.caption(f"t′ = {found.t[place]} · {words}")
-        figures.strip(
-            found.back.now[index, place],
-            labels,
-            "tstar_around",
-            columns=4,
-            width=STRIP_TILE * min(4, len(labels)),
-            alt=_("Draws restored from t′ = {t}, and what the classifier reads").format(
-                t=found.t[place]
-            ),
-        )
+        with shape.figure("tstar_around"):
+            st.caption(f"t′ = {found.t[place]} · {words}")
+            figures.strip(
+                found.back.now[index, place],
+                labels,
+                "tstar_around",
+                columns=4,
+                width=STRIP_TILE * min(4, len(labels)),
+                alt=_("Draws restored from t′ = {t}, and what the classifier reads").format(
+                    t=found.t[place]
+                ),
+            )
 
 
 def differing(found: SweepResult, index: int) -> None:

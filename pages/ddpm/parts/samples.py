@@ -124,12 +124,11 @@ def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int)
     return True
 
 
-def newest(path: Trajectory) -> None:
-    """What the network sees in the noise so far."""
-    figures.live_sheet(
+def newest(path: Trajectory) -> int:
+    """What the network sees in the noise so far; how many bytes travel."""
+    return figures.live_sheet(
         path.newest.x0_hat,
         columns=COLUMNS,
-        factor=2,
         alt=_("What the network sees in the noise so far"),
         width=560,
     )

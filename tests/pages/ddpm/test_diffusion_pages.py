@@ -4,11 +4,12 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from core.bundles.manifest import register
-from core.ddpm.explorer import SamplerSettings
+from core.ddpm.explorer import DDPMExplorer, SamplerSettings
 from core.ddpm.schedule import NoiseSchedule
 from core.families import open_bundle, read_manifest
 from core.pictures.house_number import HouseNumber, draw
@@ -16,7 +17,7 @@ from core.resumable import Resumable
 from pages.browser import networks
 from pages.ddpm import ddpm_lengths
 from pages.ddpm.denoising import endings
-from pages.ddpm.parts import example
+from pages.ddpm.parts import compared, example
 from pages.shared import library, live, loaders
 from tests.pages.drawn import charts
 from tests.pages.opening import bytes_at, components, frames, moved, source_of
@@ -303,8 +304,23 @@ def test_a_network_that_no_browser_knows_is_run_by_the_server(open_page):
     assert "denoise_go" in [button.key for button in at.button]
 
 
+@pytest.fixture
+def counted(monkeypatch):
+    """How many ways were gone for the comparison of samplers, and by which sampler."""
+    gone, denoise = [], DDPMExplorer.denoise
+
+    def counting(explorer, settings, seeds):
+        if len(seeds) == compared.PICTURES:
+            gone.append(settings)
+        return denoise(explorer, settings, seeds)
+
+    monkeypatch.setattr(DDPMExplorer, "denoise", counting)
+    return gone
+
+
 def test_ways_are_compared_from_the_same_noise(open_page):
     at = open_page("denoising")
+    at.button(key="compare_ask").click().run()
     table = at.dataframe[0].value
     assert list(table["network calls"]) == [50, 10, 10, 50]
     off = [float(value) for value in table.iloc[:, -1]]
@@ -314,6 +330,41 @@ def test_ways_are_compared_from_the_same_noise(open_page):
     assert list(at.dataframe[0].value["network calls"]) == [20, 10]
     at.multiselect(key="compare_ways").set_value([]).run()
     assert said(at, "at least one way")
+
+
+def test_samplers_that_nobody_asks_about_are_not_compared(open_page, counted):
+    at = open_page("denoising")
+    assert not counted
+    assert not at.dataframe
+    assert "4 samplers" in at.button(key="compare_ask").label
+    assert "compare_ways" not in at.query_params
+    at.button(key="compare_ask").click().run()
+    assert counted == [compared.WAYS[code][1] for code in compared.FIRST]
+    assert at.query_params["compare_ways"] == list(compared.FIRST)
+    assert "compare_ask" not in [button.key for button in at.button]
+
+
+def test_a_second_visitor_finds_the_comparison_that_another_asked_for(open_page, counted):
+    first = open_page("denoising")
+    first.button(key="compare_ask").click().run()
+    found = first.dataframe[0].value
+    counted.clear()
+    second = open_page("denoising")
+    pd.testing.assert_frame_equal(second.dataframe[0].value, found)
+    assert not counted
+
+
+@pytest.mark.parametrize("link", [{"compare_ways": ["ddim-5", "dpm-5"]}, {"compare_seed": "3"}])
+def test_a_link_to_a_comparison_shows_it(open_page, counted, link):
+    at = open_page("denoising", **link)
+    assert (
+        len(at.dataframe[0].value) == len(counted) == len(link.get("compare_ways", compared.FIRST))
+    )
+
+
+def test_a_step_that_shows_the_comparison_asks_for_it(open_page, counted):
+    at = open_page("denoising", figures="denoising_compared")
+    assert len(at.dataframe[0].value) == len(counted) == len(compared.FIRST)
 
 
 def test_every_step_is_only_taken_when_asked(open_page):

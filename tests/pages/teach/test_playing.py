@@ -1,0 +1,279 @@
+"""Lessons as they are played: every step opens, asks first, and shows only what it names."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pages.shared import links
+from pages.teach import attending, keeping, shelf
+from pages.teach.lesson import write_lesson
+from pages.teach.link import packed
+from tests.pages.opening import checked, components, opened, sent
+
+EMBEDDED = Path(__file__).parents[3] / "checkpoints"
+LESSONS = shelf.lessons().lessons
+STEPS = [
+    (name, number) for name, lesson in LESSONS.items() for number in range(1, len(lesson.steps) + 1)
+]
+SMALL = """
+id = "small"
+minutes = 12
+title = {en = "A small lesson", fr = "Une petite leçon"}
+
+[[step]]
+page = "interpolation"
+minutes = 5
+set = {interpolation_w = 30, interpolation_n = 6, interpolation_b_text = "5"}
+keep = ["interpolation_w"]
+figures = ["interpolation_film"]
+say = {en = "A first sentence.", fr = "Une première phrase."}
+
+[step.ask]
+id = "1.1"
+points = 3
+question = {en = "Which one?", fr = "Lequel ?"}
+options = [{id = "a", en = "the answer a", fr = "la réponse a"}, {id = "b", en = "the answer b", fr = "la réponse b"}]
+right = "b"
+reveal = ["interpolation_norm"]
+why = {en = "The secret reason.", fr = "La raison secrète."}
+
+[[step]]
+page = "interpolation"
+minutes = 5
+set = {interpolation_n = 8}
+figures = ["interpolation_film", "no_such_figure"]
+say = {en = "A second sentence.", fr = "Une deuxième phrase."}
+
+[[step]]
+page = "collapse-live"
+minutes = 2
+say = {en = "A whole page.", fr = "Une page entière."}
+
+[step.ask]
+id = "1.2"
+points = 1
+question = {en = "In your words?", fr = "Avec vos mots ?"}
+why = {en = "The secret words.", fr = "Les mots secrets."}
+"""
+OWN = "lesson_own_small_1_1"
+
+
+@pytest.fixture
+def embedded(monkeypatch):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(EMBEDDED))
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    (tmp_path / "small.toml").write_text(SMALL, "utf-8")
+    monkeypatch.setenv("ATELIER_LESSONS", str(tmp_path))
+    return shelf.lesson("small")
+
+
+def figures(at):
+    held = set(components(at)) | {chart.key for chart in at.get("plotly_chart")}
+    return held - {"copy_link", "sheet_store", "clicker"}
+
+
+# ---------------------------------------------------------------- the lessons of the app
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize(("name", "number"), STEPS, ids=[f"{n}-{k}" for n, k in STEPS])
+def test_every_step_opens_and_has_what_it_names(embedded, name, number, language):
+    lesson = LESSONS[name]
+    at = opened("home", lesson=name, step=str(number), lang=language)
+    assert not at.error
+    assert not at.warning
+    step, run = lesson.steps[number - 1], at.session_state["shape"]
+    assert set(step.keep or ()) <= set(run.seen_controls)
+    assert set(step.figures or ()) <= set(run.seen_figures)
+    assert step.ask is None or set(step.ask.reveal) <= set(run.seen_figures)
+    stands = at.session_state["links"].stands
+    for key, said in step.query.items():
+        if key != links.RUN:
+            assert stands[key] == said, key
+
+
+@cache
+def known_pages():
+    return set(shelf.PAGES)
+
+
+def test_every_step_is_on_a_page():
+    assert {step.page for lesson in LESSONS.values() for step in lesson.steps} <= known_pages()
+
+
+# ---------------------------------------------------------------- asked first
+
+
+def test_a_step_shows_what_it_names_and_nothing_of_the_answer(small):
+    at = opened("home", lesson="small", step="1")
+    assert figures(at) == {"interpolation_w_hand", "interpolation_film"}
+    assert at.session_state["interpolation_w"] == 30
+    said = sent(at)
+    assert "Which one?" in said
+    assert "the answer b" in said
+    assert "secret" not in said
+    assert "interpolation_norm" not in said
+
+
+def test_the_answer_follows_the_visitors_own(small, monkeypatch):
+    monkeypatch.setenv("ATELIER_ANSWERS", "after-answer")
+    at = opened("home", lesson="small", step="1")
+    assert at.button(key="lesson_reveal_1").disabled
+    at = checked(at.button_group(key=OWN).set_value("a").run())
+    at = checked(at.button(key="lesson_reveal_1").click().run())
+    assert any(one.value == "The secret reason." for one in at.markdown)
+    assert any("the answer b" in one.value for one in at.info)
+    assert "interpolation_norm" in figures(at)
+
+
+def test_an_open_server_shows_the_answer_to_whoever_asks(small):
+    at = opened("home", lesson="small", step="1")
+    at = checked(at.button(key="lesson_reveal_1").click().run())
+    assert "The secret reason." in sent(at)
+
+
+def test_a_passphrase_keeps_the_answer_back(small, monkeypatch):
+    monkeypatch.setenv("ATELIER_ANSWERS", "passphrase")
+    monkeypatch.setenv("ATELIER_PASSPHRASE", "kite")
+    at = opened("home", lesson="small", step="1")
+    at = checked(at.button_group(key=OWN).set_value("b").run())
+    assert at.button(key="lesson_reveal_1").disabled
+    for look in ("guide", "paper"):
+        shown = sent(opened("home", lesson="small", **{"as": look}))
+        assert "secret" not in shown
+
+
+def test_a_lesson_in_its_link_cannot_keep_answers_back(small, monkeypatch):
+    monkeypatch.setenv("ATELIER_ANSWERS", "after-answer")
+    at = opened("home", lesson=packed(small, answers=True), step="1")
+    at = checked(at.button(key="lesson_reveal_1").click().run())
+    assert "The secret reason." in sent(at)
+    at = opened("home", lesson=packed(small), step="1")
+    at = checked(at.button(key="lesson_reveal_1").click().run())
+    assert "secret" not in sent(at)
+
+
+def test_what_one_answers_is_kept_on_the_sheet_and_found_again(small):
+    at = opened("home", lesson="small", step="1")
+    at = checked(at.button_group(key=OWN).set_value("a").run())
+    at = checked(at.text_input(key=f"{OWN}_words").set_value("it looks so").run())
+    (kept,) = at.session_state[keeping.VISIT].sheet.items
+    assert (kept.answer.question, kept.answer.option) == ("1.1", "a")
+    assert kept.answer.chosen == "the answer a"
+    assert kept.answer.points == 3
+    assert kept.words == "it looks so"
+    at = checked(at.button(key="lesson_next_below").click().run())
+    at = checked(at.button(key="lesson_back_below").click().run())
+    assert at.button_group(key=OWN).value == "a"
+    assert at.text_input(key=f"{OWN}_words").value == "it looks so"
+    assert len(at.session_state[keeping.VISIT].sheet.items) == 1
+
+
+# ---------------------------------------------------------------- from step to step
+
+
+def test_a_step_begins_as_the_lesson_says_whatever_was_moved_before(small):
+    at = opened("home", lesson="small", step="1")
+    at.session_state["interpolation_w"] = 90
+    at = checked(at.run())
+    at = checked(at.button(key="lesson_next_below").click().run())
+    assert at.query_params["step"] == "2"
+    assert at.session_state["interpolation_n"] == 8
+    assert at.session_state["interpolation_w"] == 50
+    assert at.session_state["interpolation_b_text"] == "8"
+    at = checked(at.button(key="lesson_back_below").click().run())
+    assert at.session_state["interpolation_w"] == 30
+    assert at.session_state["interpolation_b_text"] == "5"
+
+
+def test_what_was_moved_holds_while_the_step_lasts(small):
+    at = opened("home", lesson="small", step="1")
+    at.session_state["interpolation_w"] = 90
+    at = checked(at.run())
+    at = checked(at.button_group(key=OWN).set_value("a").run())
+    assert at.session_state["interpolation_w"] == 90
+    assert at.query_params["interpolation_w"] == "90"
+
+
+def test_an_address_that_was_moved_is_found_again(small):
+    at = opened("home", lesson="small", step="1", interpolation_w="70")
+    assert at.session_state["interpolation_w"] == 70
+    assert at.session_state["interpolation_n"] == 6
+
+
+def test_a_figure_that_the_page_has_not_is_named(small):
+    at = opened("home", lesson="small", step="2")
+    assert ["no_such_figure" in one.value for one in at.warning] == [True]
+    assert "interpolation_film" in figures(at)
+
+
+def test_a_whole_page_keeps_its_own_answers_until_the_question_is_answered(small):
+    at = opened("home", lesson="small", step="3")
+    assert "Formula and code" not in {one.label for one in at.expander}
+    at = checked(at.text_area(key="lesson_own_small_1_2_words").set_value("mine").run())
+    at = checked(at.button(key="lesson_reveal_3").click().run())
+    assert "The secret words." in sent(at)
+    assert "Formula and code" in {one.label for one in at.expander}
+
+
+def test_the_ends_of_a_lesson_have_no_way_on(small):
+    at = opened("home", lesson="small", step="1")
+    assert at.button(key="lesson_back_below").disabled
+    at = opened("home", lesson="small", step="3")
+    assert at.button(key="lesson_next_above").disabled
+
+
+def test_on_a_stage_the_figure_stands_alone(small):
+    at = opened("home", lesson="small", step="1", **{"as": "stage"})
+    assert "interpolation_film" in figures(at)
+    assert "clicker" in components(at)
+    assert "Source and data" not in sent(at)
+    assert any("A · the answer a" in one.value for one in at.markdown)
+
+
+def test_a_key_goes_on_once_and_not_for_a_step_that_is_gone(small):
+    at = opened("home", lesson="small", step="1", **{"as": "stage"})
+    assert components(at)["clicker"]["step"] == 1
+    at = checked(at.button(key="lesson_stage_1").click().run())
+    assert components(at)["clicker"]["step"] == 2
+
+
+# ---------------------------------------------------------------- addresses that are wrong
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"lesson": "none"},
+        {"lesson": "../../etc/passwd"},
+        {"lesson": "<img src=x onerror=alert(1)>"},
+        {"lesson": "z:eJxV"},
+        {"lesson": "z:" + "A" * 5000},
+        {"lesson": "small", "step": "0"},
+        {"lesson": "small", "step": "99"},
+        {"lesson": "small", "step": "१"},
+        {"lesson": "small", "step": "1e9"},
+        {"lesson": "small", "as": "root"},
+        {"room": "NONE"},
+    ],
+    ids=str,
+)
+def test_a_wrong_address_is_one_sentence_and_the_page_is_there(small, query):
+    at = opened("interpolation", **query)
+    assert len(at.error) == 1
+    assert at.title[0].value == "Interpolation"
+
+
+def test_leaving_is_of_the_lesson_alone(small):
+    assert set(attending.PARAMETERS) == {"lesson", "step", "as", "room", "host"}
+    assert set(attending.PARAMETERS) <= links.FRAME
+
+
+def test_a_lesson_that_is_written_plays_as_the_one_that_was_read(small, tmp_path):
+    (tmp_path / "small.toml").write_text(write_lesson(small), "utf-8")
+    at = opened("home", lesson="small", step="1")
+    assert figures(at) == {"interpolation_w_hand", "interpolation_film"}
