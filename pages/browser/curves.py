@@ -13,6 +13,7 @@ from math import floor, log10
 from typing import Literal
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from pages.browser import serving
@@ -131,7 +132,9 @@ def chart(
         for part in (one.x, one.y, *(one.band or ()))
     ]
     flat = np.concatenate(parts) if parts else np.empty(0, dtype="<f4")
-    with shape.figure(key, alt.replace(STOP, str(st.session_state.get(timeline, "")))):
+    now_at = st.session_state.get(timeline)
+    shape.run().plots[key] = lambda: plot_of(series, x, y, levels, now_at)
+    with shape.figure(key, alt.replace(STOP, str(now_at))):
         _CHART(
             key,
             {
@@ -172,6 +175,41 @@ def chart(
                 "words": {"save": _("Picture (SVG)"), "nothing": "–"},
             },
         )
+
+
+def plot_of(
+    series: Sequence[Series], x: Axis, y: Axis, levels: Sequence[Level], stop: int | None
+) -> go.Figure:
+    """The chart as a Plotly figure, which papers and notebooks draw: moving series as they are at a stop."""
+    figure = go.Figure()
+    for one in series:
+        at = 0
+        if one.stops is not None and stop is not None:
+            at = max(int(np.searchsorted(one.stops, stop, side="right")) - 1, 0)
+        across = np.asarray(one.x)[at] if np.ndim(one.x) == 2 else np.asarray(one.x)
+        up = np.asarray(one.y)[at] if one.stops is not None else np.asarray(one.y)
+        figure.add_trace(
+            go.Scatter(
+                x=across.tolist(),
+                y=[None if np.isnan(value) else float(value) for value in up],
+                name=one.name,
+                showlegend=bool(one.name),
+                mode="markers" if one.symbol else "lines",
+                line={"color": one.colour, "width": one.width, "dash": one.dash},
+                marker={"color": one.colour, "symbol": one.symbol or "circle"},
+            )
+        )
+    for level in levels:
+        figure.add_hline(
+            level.value, line_dash=level.dash, line_color=level.colour, annotation_text=level.name
+        )
+    for axis, update in ((x, figure.update_xaxes), (y, figure.update_yaxes)):
+        update(title=axis.title, type="log" if axis.log else "linear")
+        if axis.percent:
+            update(tickformat=".0%")
+        if axis.span is not None:
+            update(range=[log10(edge) if axis.log else edge for edge in axis.span])
+    return figure
 
 
 def _spec(axis: Axis, span: tuple[float, float]) -> dict[str, object]:

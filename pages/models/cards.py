@@ -41,7 +41,7 @@ def card(entry: ManifestEntry, found: Bundle | AtelierError | None) -> None:
         if isinstance(found, Bundle):
             portrait = portraits.of_model(found, title)
             if portrait is not None:
-                st.image(portrait.picture, alt=portrait.alt, width="stretch", output_format="PNG")
+                st.image(portrait.sent, alt=portrait.alt, width="stretch", output_format="PNG")
         st.markdown(f"**{preferred.together(title)}**")
         if isinstance(found, Bundle):
             st.caption(facts.trained(found))
@@ -124,7 +124,7 @@ def portrait(of: Bundle, title: str) -> None:
     found = portraits.of_model(of, title, rows=6)
     if found is None:
         return
-    st.image(found.picture, alt=found.alt, width="stretch", output_format="PNG")
+    st.image(found.sent, alt=found.alt, width="stretch", output_format="PNG")
     st.caption(found.words)
     figures.about(
         figures.Provenance(of, live=False), "checkpoints_portrait", png=lambda: found.picture

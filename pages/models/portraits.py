@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures, enlarge, grid
-from pages.shared import library
+from pages.shared import figures, library
 from pages.shared.colours import BLUE, CLASSES, GREY
 from pages.shared.text import _, number, percent
 
@@ -23,11 +23,15 @@ KEPT = 48
 
 @dataclass(frozen=True)
 class Portrait:
-    """uint8 (H, W, 3), or (H, W, 4) where the page shows through; what it shows, in words."""
+    """uint8 (H, W, 3), or (H, W, 4) where the page shows through; what it shows, in words.
+
+    ``sent``: what a browser is given of it.
+    """
 
     picture: np.ndarray
     alt: str
     words: str
+    sent: str | bytes
 
 
 def of_model(of: Bundle, title: str, *, rows: int = ROWS) -> Portrait | None:
@@ -48,6 +52,7 @@ def of_model(of: Bundle, title: str, *, rows: int = ROWS) -> Portrait | None:
                 title=title, count=count
             ),
             _("Where it puts {count} test pictures: one colour a class.").format(count=count),
+            figures.drawn_png(picture),
         )
     right = percent(float(np.trace(of.profiles["confusion"]) / of.profiles["confusion"].sum()), 1)
     return Portrait(
@@ -56,6 +61,7 @@ def of_model(of: Bundle, title: str, *, rows: int = ROWS) -> Portrait | None:
             title=title, right=right
         ),
         _("True digit (rows), its answer (columns)."),
+        figures.drawn_png(picture),
     )
 
 
@@ -66,10 +72,12 @@ def _samples(of: Bundle, title: str, rows: int) -> Portrait | None:
     shown = library.sheet(of, SHEETS[of.family], max(kept), library.GALLERY_SIZE)
     shown = shown[: COLUMNS * rows]
     count = number(len(shown), 0)
+    small = grid(shown, COLUMNS, gap=1)
     return Portrait(
-        grid(enlarge(shown, 4), COLUMNS, gap=4),
+        enlarge(small, 4),
         _("{title}: {count} pictures that it generated").format(title=title, count=count),
         _("{count} pictures that it generated.").format(count=count),
+        figures.pixels(small),
     )
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.pictures.images import Pictures, enlarge
-from pages.shared import links
+from core.pictures.images import Pictures
+from pages.shared import figures, links
 from pages.shared.text import _
 
 STATE, PHOTOS = "carried", "carried_photos"
@@ -92,6 +92,5 @@ def show(place: DeltaGenerator) -> None:
         if not chosen.values:
             continue
         with place.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-            large = enlarge(chosen.picture, 2)
-            st.image(large, alt=chosen.words, width=48, output_format="PNG")
+            st.image(figures.pixels(chosen.picture), alt=chosen.words, width=48)
             st.caption(_("Your picture: {words}").format(words=chosen.words))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from core.pictures.images import (
     webp_bytes,
 )
 from pages.shared import colours, pins, shape
+from pages.shared.kept import Kept
 from pages.shared.text import _, language, number
 
 ROW, WIDE = 532, 840
@@ -36,6 +38,8 @@ HEIGHT = 360
 STRIP_FACTOR = 4
 EXACT = 8
 """A sheet for a moment of so many pictures at most is shown without loss."""
+FILES: Kept[bytes] = Kept(128)
+"""Files of large pictures, of some 100 kB each, by their content."""
 PART, PART_FONT = 6, 28
 """A table of more columns is shown in parts of so many, in letters of so many pixels."""
 
@@ -79,6 +83,12 @@ def pixels(picture: Pictures) -> str:
     ``SHARP`` has them enlarge what comes by such an address without smoothing.
     """
     return _address(webp_bytes(picture), "webp")
+
+
+def drawn_png(made: Pictures) -> bytes:
+    """A large picture with words or lines in it as a PNG file, which is made once for all visitors."""
+    content = hashlib.blake2b(np.ascontiguousarray(made), digest_size=16).digest()
+    return FILES.ask((made.shape, content), lambda: png_bytes(made))
 
 
 def _address(made: bytes, kind: str) -> str:
@@ -156,7 +166,7 @@ def strip(
         cells[index] = np.asarray(drawn)
     made = grid(cells, columns, gap=factor)
     with shape.figure(key, alt):
-        st.image(made, alt=alt, width=width, output_format="PNG")
+        st.image(drawn_png(made), alt=alt, width=width, output_format="PNG")
     return made
 
 
@@ -178,7 +188,7 @@ def matrix(
     whole = draw_table(pictures, rows, columns, factor, divided)
     with shape.figure(key, alt):
         if len(columns) <= PART:
-            st.image(whole, alt=alt, width="stretch", output_format="PNG")
+            st.image(drawn_png(whole), alt=alt, width="stretch", output_format="PNG")
         else:
             _in_parts(pictures, rows, columns, alt, factor, divided)
     return whole
@@ -207,7 +217,8 @@ def _in_parts(
         missing = (len(parts[0]) - len(part)) * (pictures.shape[3] + 1) * factor
         made = np.pad(made, ((0, 0), (0, missing), (0, 0)), constant_values=255)
         words = f"{alt} ({names[0]} – {names[-1]})"
-        beside[index % 2].image(made, alt=words, width="stretch", output_format="PNG")
+        picture = drawn_png(made)
+        beside[index % 2].image(picture, alt=words, width="stretch", output_format="PNG")
 
 
 def draw_table(
@@ -477,7 +488,9 @@ def table(rows: Sequence[Row], columns: Sequence[Column], key: str) -> None:
 
 def words_of(rows: Sequence[Row] | Mapping[str, Sequence[object]], key: str, **layout: Any) -> None:
     """A table of what the visitor reads."""
-    with shape.figure(key):
+    names = list(rows) if isinstance(rows, Mapping) else list(rows[0]) if rows else []
+    alt = _("Table: {columns}").format(columns=", ".join(map(str, names)))
+    with shape.figure(key, alt):
         st.dataframe(rows, hide_index=True, width="stretch", **layout)
 
 
@@ -512,15 +525,20 @@ def about(
             return shape.nowhere()
         with st.container(horizontal=True, gap="small"):
             opened = st.popover(words, icon=":material/info:", type="tertiary")
-            pins.button(
-                pins.Pin(key, alt or shape.run().words, said, _settings(of), rows, png, plot)
-            )
+            pins.button(_pin(key, alt, said, _settings(of), rows, png, plot))
         with opened:
             for one in said:
                 st.caption(one)
             if rows or png or gif:
                 downloads(key, rows=rows, png=png, gif=gif)
     return opened
+
+
+def _pin(key: str, alt: str, *rest: Any) -> pins.Pin:
+    """The figure as it can be kept: what it shows, and its chart, are known from when it was drawn."""
+    now = shape.run()
+    pin = pins.Pin(key, alt or now.seen_figures.get(key) or now.words, *rest)
+    return replace(pin, plot=pin.plot or now.plots.get(key))
 
 
 def _settings(of: Sequence[Origin]) -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -50,7 +51,9 @@ def icon() -> Pictures:
 # ---------------------------------------------------------------- bundles
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@lru_cache(
+    maxsize=4
+)  # a page asks a hundred times, and Streamlit's caches take a third of a millisecond
 def _named(path: str, changed: int) -> Manifest:
     return read_manifest(Path(path))
 

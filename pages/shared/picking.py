@@ -512,12 +512,7 @@ def _cut(prefix: str, of: Bundle, origin: Origin, place: str, file: object) -> P
     picture = images.cut(photo, zoom, across, down)
     alt = _("The photo, and in it the square that is used")
     left.image(_framed(photo, zoom, across, down), alt=alt, width="stretch")
-    middle.image(
-        figures.enlarge(picture, 4),
-        alt=_("The square at 32 x 32 pixels"),
-        width="stretch",
-        output_format="PNG",
-    )
+    middle.image(figures.pixels(picture), alt=_("The square at 32 x 32 pixels"), width="stretch")
     st.caption(
         _("Let the object fill the square. A link cannot carry this picture.")
         if of.config["data"]["name"] == OBJECTS

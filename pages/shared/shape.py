@@ -8,10 +8,10 @@ figures are wanted is run nowhere as a whole, and the wanted parts come out of i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -49,7 +49,8 @@ class Run:
     ``controls`` and ``figures`` are places by name; ``others`` takes the controls of a page that is run nowhere
     without a word on controls. ``notices``: for what went wrong, and for work that goes on. ``seen_controls``
     and ``seen_figures`` have the names that the page came by, with what a visitor reads of them; ``words`` say
-    what the last figure shows, ``made_of`` has the hashes of the bundles in them.
+    what the last figure shows, ``made_of`` has the hashes of the bundles in them; ``plots`` makes a Plotly
+    figure of those that are drawn in the browser.
     """
 
     shape: Shape = WHOLE
@@ -60,6 +61,7 @@ class Run:
     seen_controls: dict[str, str] = field(default_factory=dict)
     seen_figures: dict[str, str] = field(default_factory=dict)
     words: str = ""
+    plots: dict[str, Callable[[], Any]] = field(default_factory=dict)
     made_of: set[str] = field(default_factory=set)
     _open: list[str] = field(default_factory=list)
     _growing: bool = False

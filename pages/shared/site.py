@@ -244,7 +244,7 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
             "3.2",
             N_("**Cosine similarity** of two views"),
             TWO_VIEWS,
-            {"views_cosine_p_angle": "50.0"},
+            {"views_cosine_p_angle": "50"},
         ),
         Item("3.3", N_("**loss**: symmetric, from -1 to 1"), COLLAPSE, {"collapse_layer": "z"}),
         Item(

@@ -47,7 +47,17 @@ def choose_lesson() -> Lesson | None:
             "What its questions are worth and which option is right: a sheet may claim anything."
         ),
     )
-    return None if chosen is None else found[chosen]
+    if chosen is None:
+        return None
+    keys = keys_of(found[chosen]).values()
+    st.caption(
+        _("Questions: {questions} · points: {points} · marked by themselves: {right}").format(
+            questions=len(keys),
+            points=number(sum(key.points for key in keys), 0),
+            right=sum(bool(key.right) for key in keys),
+        )
+    )
+    return found[chosen]
 
 
 def filled(words: Words) -> str:

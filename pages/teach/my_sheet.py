@@ -34,8 +34,8 @@ OF_A_ROOM = ("room", "host")
 """What no link of a sheet leads to: a file may say anything."""
 SIDE = 384
 """How wide or high a small picture is shown, in pixels of the screen, at most."""
-TABLE = 280
-"""Height of a table in pixels."""
+TABLE, ROWS = 280, 200
+"""Height of a table in pixels, and how many rows of the data it has."""
 LARGEST = 5
 """Megabytes of a file that a browser sends at all: a sheet has fewer."""
 OF_A_FILE = 40
@@ -55,7 +55,7 @@ def figure(kept: Kept, key: str) -> None:
             coded = base64.b64encode(kept.picture).decode()
             st.image(f"data:image/png;base64,{coded}", alt=alt, width=_width(kept.picture))
     elif kept.data.rows:
-        columns = zip(kept.data.columns, zip(*kept.data.rows, strict=True), strict=True)
+        columns = zip(kept.data.columns, zip(*kept.data.rows[:ROWS], strict=True), strict=True)
         st.dataframe({name: list(held) for name, held in columns}, hide_index=True, height=TABLE)
 
 
@@ -81,7 +81,8 @@ def forget_drawings(shown: int) -> None:
 def _width(picture: bytes) -> int:
     """How wide a picture is shown: a small one as large as a whole factor allows. Its pixels are not read."""
     with Image.open(io.BytesIO(picture), formats=["PNG"]) as opened:
-        return opened.width * max(1, SIDE // max(opened.size))
+        width, height = opened.size
+    return max(1, width) * max(1, SIDE // max(1, width, height))
 
 
 def page_of(kept: Kept) -> PageEntry | None:
@@ -189,9 +190,9 @@ def origin(kept: Kept) -> None:
             if kept.data.rows:
                 size = {"rows": len(kept.data.rows), "columns": len(kept.data.columns)}
                 st.caption(
-                    _("Data: {rows} rows, {columns} columns; they go with the files.").format(
-                        **size
-                    )
+                    _(
+                        "Data: {rows} × {columns} (rows × columns); saved files have all of them."
+                    ).format(**size)
                 )
 
 
@@ -278,7 +279,7 @@ def _given(key: str) -> None:
 def ask_before(found: Sheet, own: Sheet) -> None:
     """Asks before the sheet of a file replaces what is here."""
     with st.container(border=True, key="sheet_ask"):
-        words_ = _("The file has {new} items, your sheet has {old}. Replace your sheet?")
+        words_ = _("Items in the file: {new}, on your sheet: {old}. Replace your sheet?")
         st.markdown(words_.format(new=len(found.items), old=len(own.items)))
         with st.container(horizontal=True):
             st.button(_("Replace it"), key="sheet_replace", on_click=keeping.agree, args=(True,))

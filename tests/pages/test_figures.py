@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import re
+import time
 
 import numpy as np
 import plotly.graph_objects as go
@@ -44,7 +45,8 @@ def table(monkeypatch):
     shown = []
 
     def image(_self, made, *, alt, width, output_format):
-        shown.append((alt, made))
+        assert output_format == "PNG"
+        shown.append((alt, np.asarray(Image.open(io.BytesIO(made)))))
 
     def run(columns, divided=None):
         import streamlit as st
@@ -173,6 +175,17 @@ def test_every_pixel_of_a_sheet_travels_once_and_unchanged():
     np.testing.assert_array_equal(small, grid(pictures, 4, gap=1))
     np.testing.assert_array_equal(made, grid(enlarge(pictures, 8), 4, gap=8))
     assert image.alt == "Ten pictures"
+
+
+def test_a_sheet_with_words_is_made_into_a_file_once_for_all_visitors(monkeypatch):
+    made, png = [], figures.png_bytes
+    monkeypatch.setattr(figures, "png_bytes", lambda one: made.append(one) or png(one))
+    pictures = noise(4, seed=time.time_ns())
+    for _visitor in range(2):
+        sent(lambda figures: figures.strip(pictures, ["a", "b", "c", "d"], "made", alt="Four"))
+    assert len(made) == 1
+    sent(lambda figures: figures.strip(pictures, ["a", "b", "c", "e"], "made", alt="Four"))
+    assert len(made) == 2
 
 
 def test_the_marked_picture_of_a_sheet_is_framed_and_left_as_it_was():

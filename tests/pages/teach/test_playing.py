@@ -33,7 +33,10 @@ say = {en = "A first sentence.", fr = "Une première phrase."}
 id = "1.1"
 points = 3
 question = {en = "Which one?", fr = "Lequel ?"}
-options = [{id = "a", en = "the answer a", fr = "la réponse a"}, {id = "b", en = "the answer b", fr = "la réponse b"}]
+options = [
+    {id = "a", en = "the answer a", fr = "la réponse a"},
+    {id = "b", en = "the answer b", fr = "la réponse b"},
+]
 right = "b"
 reveal = ["interpolation_norm"]
 why = {en = "The secret reason.", fr = "La raison secrète."}
