@@ -35,6 +35,9 @@ from pages.teach.attending import Now  # noqa: E402
 CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 4rem; }</style>"
 """A page begins right below Streamlit's header, so that its figure stands on the first screen."""
 
+NO_EMPTY_POPOVERS = "<style>[data-testid=stPopover]:has(button:disabled) { display: none; }</style>"
+"""What a popover held may have been left out."""
+
 SIDEBAR = 300
 """Pixels: the rest of a lecture hall's screen is the figure's."""
 SHAPE = ("keep", "figures", "hide")
@@ -85,6 +88,7 @@ def ordinary(navigate: Callable[[], Page], problem: AtelierError | None) -> None
     carried.show(picture)
     link_panel.show(panel, run)
     links.settle(above)
+    keeping.settle()
 
 
 def lesson(now: Now) -> None:
@@ -102,6 +106,7 @@ def lesson(now: Now) -> None:
         above = st.empty()
         playing.show(now)
         links.settle(above)
+    keeping.settle()
 
 
 def around_a_page(models: st.delta_generator.DeltaGenerator) -> None:
@@ -126,6 +131,8 @@ def shaped() -> shape.Run:
             type="tertiary",
             on_click=lambda: links.write_all({name: [] for name in SHAPE}),
         )
+    if wanted.keep is not None:
+        st.html(NO_EMPTY_POPOVERS)
     if wanted.figures is None:
         return shape.Run(wanted)
     return shape.laid_out(wanted, st.container(), st.container(key="chosen_figures"))

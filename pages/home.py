@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
 from core.bundles.bundle import Bundle
+from core.errors import AtelierError
 from pages import from_noise
 from pages.shared import figures, library, site
 from pages.shared.site import PageEntry
-from pages.shared.text import N_, _, coloured, language, percent, plain_errors
+from pages.shared.text import N_, _, coloured, percent, plain_errors
+from pages.teach import marks, numbers, overview, shelf
+from pages.teach.attending import AS, LESSON
+from pages.teach.fields import Place
+from pages.teach.lesson import Lesson
+from pages.teach.sheet_notebook import literal
 
-LESSONS = Path(__file__).parent / "lessons"
 WHOLE_LABELS = (
     "<style>.st-key-home_assignment [data-testid=stPageLink] a * { white-space: normal; }</style>"
 )
@@ -145,19 +148,32 @@ def route(shown: Route) -> None:
         st.page_link(page.page(), label=f"{place}\u2002{title}", icon=page.icon)
 
 
-def lessons() -> dict[str, str]:
-    """The lessons that are here, by name, with their titles in the visitor's language."""
-    found = {}
-    for file in sorted(LESSONS.glob("*.toml")):
-        titles = tomllib.loads(file.read_text(encoding="utf-8")).get("title", {})
-        found[file.stem] = titles.get(language()) or titles.get("en") or file.stem
-    return found
+def title_of(name: str, lesson: Lesson) -> str:
+    """The title in the visitor's language; its name where no model has a number of the title."""
+    try:
+        return marks.plain(numbers.fill(lesson.title, Place(None, "title")))
+    except AtelierError:
+        return name
+
+
+def lesson_card(name: str, lesson: Lesson) -> None:
+    """A lesson: its title and minutes, and the two ways to take it."""
+    minutes = _("{count} min").format(count=lesson.minutes)
+    st.markdown(f"**{literal(title_of(name, lesson))}** · {minutes}")
+    looks = (
+        ("desk", _("At a desk"), ":material/school:"),
+        ("stage", _("On a stage"), ":material/present_to_all:"),
+    )
+    with st.container(horizontal=True):
+        for look, label, icon in looks:
+            query = {LESSON: name, AS: look}
+            st.page_link(site.HOME.page(), label=label, icon=icon, query_params=query)
 
 
 # ---------------------------------------------------------------- the page
 
 
-def doors(taught: dict[str, str]) -> None:
+def doors(taught: Mapping[str, Lesson]) -> None:
     """What one can do here, as links to the parts of the page below."""
     offered = [
         ("explore", N_("Explore"), N_("three models, moved by hand")),
@@ -179,15 +195,19 @@ def explore() -> None:
             route(shown)
 
 
-def taught_here(taught: dict[str, str]) -> None:
+def taught_here(taught: Mapping[str, Lesson]) -> None:
     st.header(_("Take a lesson"), anchor="lessons")
-    for name, title in taught.items():
-        st.page_link(
-            site.HOME.page(),
-            label=title.replace("*", r"\*"),
-            icon=":material/school:",
-            query_params={"lesson": name},
-        )
+    cards = overview.in_order(taught)
+    for first in range(0, len(cards), 2):
+        row = st.columns(2, gap="medium")
+        for column, (name, lesson) in zip(row, cards[first : first + 2], strict=False):
+            with column.container(border=True, height="stretch"):
+                lesson_card(name, lesson)
+    st.page_link(
+        site.TEACH.page(),
+        label=_("Teach with them: rooms, worksheets, guides, and lessons of your own"),
+        icon=site.TEACH.icon,
+    )
 
 
 def assignment() -> None:
@@ -226,7 +246,7 @@ def main() -> None:
             from_noise.show()
         else:
             st.info(_("No bundle is here yet: `python -m train vae` makes one."))
-    taught = lessons()
+    taught = shelf.lessons().lessons
     doors(taught)
     explore()
     if taught:

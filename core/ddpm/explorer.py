@@ -25,6 +25,7 @@ from core.ddpm.model import DDPM
 from core.ddpm.restoration import noised, sweep
 from core.ddpm.samplers import Sampler, Step, sample, snap, time_grid
 from core.ddpm.schedule import NoiseSchedule, draw_noise
+from core.ddpm.together import Together
 from core.pictures import images
 from core.pictures.images import Pictures
 
@@ -272,6 +273,7 @@ class DDPMExplorer:
         self.bundle = bundle
         self._model = DDPM.from_bundle(bundle)
         self._unet = self._model.unet.to(memory_format=torch.channels_last)
+        self._together = Together(self._network)
         self.schedule, self.config = self._model.schedule, self._model.config
         names = bundle.config["data"].get("class_names")
         self.class_names = tuple(names or map(str, range(10)))
@@ -290,8 +292,12 @@ class DDPMExplorer:
         return self._unet.layers()
 
     @torch.no_grad()
-    def _eps(self, x_t: Tensor, t: Tensor) -> Tensor:
+    def _network(self, x_t: Tensor, t: Tensor) -> Tensor:
         return self._model.eps(x_t.contiguous(memory_format=torch.channels_last), t)
+
+    def _eps(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """The predicted noise, computed together with what other visitors ask meanwhile."""
+        return self._together(x_t, t)
 
     # ------------------------------------------------------------ from noise to pictures
 

@@ -124,7 +124,9 @@ def epochs(name: str) -> None:
         if bundle.ancestors:
             st.caption(training.before_epoch_0(bundle))
         with figures.about(
-            Provenance(bundle, live=False, settings={_("epoch"): epoch}), "ddpm_epoch_film"
+            Provenance(bundle, live=False, settings={_("epoch"): epoch}),
+            "ddpm_epoch_film",
+            png=lambda: training.sheet_of(bundle, ("samples",), epoch, columns=8),
         ):
             training.saved(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
 

@@ -12,6 +12,7 @@ from core.ddpm.explorer import DDPMExplorer, SamplerSettings, Trajectory
 from core.ddpm.model import DDPM
 from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
 from core.ddpm.schedule import NoiseSchedule
+from core.pictures.images import Pictures
 from pages.browser import film, networks
 from pages.browser.timeline import timeline
 from pages.ddpm.parts import compared
@@ -362,8 +363,29 @@ def in_the_browser(
         )
         step = step_as_sum(sources, sources["x_s"], None, list(moved))
         t = show_way(sources, [level + 1 for level in grid.tolist()], step)
-        figures.about(provenance(explorer, None, way, seed, 1, t=t), "denoise_film")
+        figures.about(
+            provenance(explorer, None, way, seed, 1, t=t),
+            "denoise_film",
+            png=lambda: at_level(explorer, way, seed, t),
+        )
         what_comes_first()
+
+
+WAYS_KEPT = 8
+
+
+def at_level(explorer: DDPMExplorer, way: SamplerSettings, seed: int, t: int) -> Pictures:
+    """What a browser shows at a level, computed here: x_t, the noise and the picture that are predicted."""
+
+    def compute() -> Trajectory:
+        *_steps, whole = explorer.denoise_steps(way, [seed])
+        return whole
+
+    request = (explorer.bundle.digest, way, seed)
+    path = library.timed("denoised_for_browsers", WAYS_KEPT, request, compute).value
+    place = [int(one) + 1 for one in path.t].index(t)
+    parts = (path.x_t, path.eps_hat, path.x0_hat)
+    return figures.grid(np.stack([part[place, 0] for part in parts]), len(parts))
 
 
 def along_rows(path: Trajectory, index: int) -> list[dict]:

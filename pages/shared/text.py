@@ -144,7 +144,12 @@ def formula(latex: Sequence[str], words: str, *functions: Callable) -> None:
             st.markdown(words)
         for function in functions:
             st.caption(f"`{function.__module__}.{function.__qualname__}`")
-            st.code(textwrap.dedent(inspect.getsource(function)), language="python")
+            st.code(_source(function), language="python")
+
+
+@lru_cache(maxsize=256)  # Python reads and parses the whole module of a function to find it
+def _source(function: Callable) -> str:
+    return textwrap.dedent(inspect.getsource(function))
 
 
 # ---------------------------------------------------------------- errors

@@ -55,6 +55,12 @@ def saved(bundle: Bundle, kind: str, epoch: int, key: str, *, columns: int = 6) 
     )
 
 
+def sheet_of(bundle: Bundle, kinds: Sequence[str], epoch: int, columns: int = 6) -> Pictures:
+    """The pictures of an epoch, one sheet a kind, next to one another."""
+    sheets = [figures.grid(library.sheet(bundle, kind, epoch, SHEET), columns) for kind in kinds]
+    return figures.grid(np.stack(sheets), len(sheets), gap=8)
+
+
 def all_sheets(bundle: Bundle, kind: str, epochs: list[int], columns: int) -> Pictures:
     """The sheets of all snapshots of a kind, as frames."""
     sheets = [figures.grid(library.sheet(bundle, kind, e, SHEET), columns) for e in epochs]

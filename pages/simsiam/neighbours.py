@@ -11,7 +11,7 @@ import streamlit as st
 from core.simsiam.explorer import SimSiamExplorer, Vote
 from core.simsiam.neighbours import find, predict, vote
 from core.simsiam.representation import normalise
-from pages.shared import controls, data_sets, figures, picking
+from pages.shared import controls, data_sets, figures, library, picking
 from pages.shared.colours import CLASSES, GREY
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
@@ -32,6 +32,8 @@ KS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 DEFAULT_K = 200
 TEMPERATURES = (0.02, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
 DEFAULT_TEMPERATURE = 0.1
+ANSWERS_KEPT = 256
+"""Of a few numbers each, for all visitors."""
 SETTINGS = ("near_k", "near_temperature", "near_network")
 """What an address may say of the vote."""
 
@@ -175,12 +177,15 @@ def by_k(
     voter: Voter, picked: Picked, temperature: float, names: list[str]
 ) -> list[dict[str, object]]:
     """The predicted class and its share for every k on offer."""
-    rows = []
-    for k in stops(len(networks.explorer(voter.record).bank[1])):
-        found = voter.vote(picked.picture, k, temperature)
-        share = float(found.scores[found.predicted])
-        rows.append({"k": k, "class": names[found.predicted], "share": share})
-    return rows
+
+    def ask() -> list[tuple[int, int, float]]:
+        whole = len(networks.explorer(voter.record).bank[1])
+        votes = {k: voter.vote(picked.picture, k, temperature) for k in stops(whole)}
+        return [(k, one.predicted, float(one.scores[one.predicted])) for k, one in votes.items()]
+
+    answers = library.kept("near_by_k", ANSWERS_KEPT)
+    found = answers.ask((voter.identity, picked.picture.tobytes(), temperature), ask)
+    return [{"k": k, "class": names[predicted], "share": share} for k, predicted, share in found]
 
 
 def one_network(
@@ -224,14 +229,20 @@ def rows_of(found: Vote, class_names: Sequence[str]) -> list[dict[str, object]]:
 
 def spread_said(voter: Voter, picked: Picked, found: Vote) -> str:
     """How much nearer the nearest are than any picture of the bank."""
-    whole = voter.vote(picked.picture, len(networks.explorer(voter.record).bank[1]), 1.0)
+
+    def ask() -> float:
+        whole = voter.vote(picked.picture, len(networks.explorer(voter.record).bank[1]), 1.0)
+        return float(np.median(whole.similarity))
+
+    medians = library.kept("near_median", ANSWERS_KEPT)
+    middle = medians.ask((voter.identity, picked.picture.tobytes()), ask)
     return _(
         "- **{name}**: nearest {first}, last of the k {last}, median of the whole bank **{middle}**"
     ).format(
         name=voter.title,
         first=number(float(found.similarity[0]), 3),
         last=number(float(found.similarity[-1]), 3),
-        middle=number(float(np.median(whole.similarity)), 3),
+        middle=number(middle, 3),
     )
 
 

@@ -428,9 +428,9 @@ def _tell() -> None:
     told.clear()
 
 
-def said() -> None:
-    """To be called when the page was run: says what came of changes that its run has made, if any, and has
-    their copy made by another run.
+def settle() -> None:
+    """To be called last, when the page was run: of changes that its own run has made, has the copy made by
+    another run, and says what came of them.
     """
     visit = _visit()
     late, visit.again = visit.version != visit.mounted and not visit.again, False

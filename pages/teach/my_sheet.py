@@ -324,8 +324,10 @@ def top(of: Sheet) -> None:
             longest=SHORT,
             placeholder=_("In the files and in this tab, nowhere else"),
         )
-    with right, st.container(horizontal=True, gap="small"):
-        save_as(of)
+    with right:
+        st.caption(_("Save as"))
+        with st.container(horizontal=True, gap="small"):
+            save_as(of)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from pages.teach.lesson import Words
 DESK = """<style>
 header[data-testid=stHeader] { display: none; }
 [data-testid=stMainBlockContainer] { max-width: 60rem; padding-top: 1rem; padding-bottom: 2rem; }
+[data-testid=stPopover]:has(button:disabled) { display: none; }
 </style>"""
 STAGE = """<style>
 header[data-testid=stHeader], .st-key-lesson_foot { display: none; }

@@ -237,7 +237,13 @@ def travel(name: str, first: Start, second: Start) -> None:
     with above:
         show_ways(found, n_samples)
         here = {**settings, _("way"): percent(share / STOPS[-1])}
-        with figures.about(replace(provenance, settings=here), "interpolation_film"):
+        place = STOPS.index(share)
+        opened = figures.about(
+            replace(provenance, settings=here),
+            "interpolation_film",
+            png=lambda: figures.grid(np.stack([walk.pictures[place] for walk in found.film]), 2),
+        )
+        with opened:
             for walk in walks:
                 st.markdown(_(KINDS[walk.kind]))
                 figures.downloads(

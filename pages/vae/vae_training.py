@@ -171,7 +171,9 @@ def show_epoch(explorer: VAEExplorer) -> None:
         cells = [samples_by_epoch, reconstructions(bundle, frames)]
         film.show("training_epoch_film", "training_epoch", [film.Row(cells, "sheets")])
         with figures.about(
-            Provenance(bundle, live=False, settings={_("epoch"): epoch}), "training_epoch_film"
+            Provenance(bundle, live=False, settings={_("epoch"): epoch}),
+            "training_epoch_film",
+            png=lambda: training.sheet_of(bundle, ("samples", "reconstructions"), epoch),
         ):
             st.markdown(_("Samples"))
             training.saved(bundle, "samples", epoch, "vae_samples_by_epoch")

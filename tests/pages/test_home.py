@@ -14,6 +14,8 @@ from pages import from_noise, home
 from pages.browser import serving
 from pages.shared import library, links, site
 from pages.shared.text import in_language
+from pages.teach import shelf
+from pages.teach.lesson import Lesson, Step, Words, write_lesson
 from tests.pages.opening import components, frames, moved
 from train.ddpm import way
 from train.judge import judged
@@ -239,23 +241,63 @@ def test_routes_are_few_short_and_of_pages_that_exist(open_page):
             assert f"{place}\u2002{page.title}".replace("*", r"\*") in labels
 
 
-def test_there_is_no_door_to_lessons_where_there_are_none(open_page, monkeypatch, tmp_path):
-    monkeypatch.setattr(home, "LESSONS", tmp_path / "none")
+def lesson_links(at):
+    """Label and query of every link to a lesson."""
+    return [(label, query) for label, _page, query in page_links(at) if "lesson" in query]
+
+
+def small(name, title):
+    return Lesson(name, 7, title, (Step("collapse", 7, Words("Look.", "Regardez.")),))
+
+
+@pytest.fixture
+def shipped(monkeypatch, tmp_path):
+    """A folder in place of that of the app's own lessons."""
+    monkeypatch.setattr(shelf, "SHIPPED", tmp_path)
+    monkeypatch.delenv(shelf.VARIABLE, raising=False)
+    return tmp_path
+
+
+def test_there_is_no_door_to_lessons_where_there_are_none(open_page, shipped):
     at = open_page("home")
     assert "(#lessons)" not in said(at)
     assert "(#assignment)" in said(at)
-    assert not [query for _label, _page, query in page_links(at) if "lesson" in query]
+    assert not lesson_links(at)
 
 
 @pytest.mark.parametrize(("language", "title"), [("en", "Why?"), ("fr", "Pourquoi ?")])
-def test_lessons_have_a_door_and_a_link_each(open_page, monkeypatch, tmp_path, language, title):
-    (tmp_path / "why.toml").write_text('title = {en = "Why?", fr = "Pourquoi ?"}')
-    (tmp_path / "unnamed.toml").write_text("")
-    monkeypatch.setattr(home, "LESSONS", tmp_path)
+def test_lessons_have_a_door_and_two_links_each(open_page, shipped, language, title):
+    file = shipped / "why.toml"
+    file.write_text(write_lesson(small("why", Words("Why?", "Pourquoi ?"))), "utf-8")
+    (shipped / "bad.toml").write_text("")
     at = open_page("home", lang=language)
+    assert not at.error
     assert "(#lessons)" in said(at)
-    found = {label: query for label, _page, query in page_links(at) if "lesson" in query}
-    assert found == {title: {"lesson": ["why"]}, "unnamed": {"lesson": ["unnamed"]}}
+    assert f"**{title}** · 7 min" in said(at)
+    assert lesson_links(at) == [
+        (in_language("At a desk", language), {"lesson": ["why"], "as": ["desk"]}),
+        (in_language("On a stage", language), {"lesson": ["why"], "as": ["stage"]}),
+    ]
+    assert [page for _label, page, _query in page_links(at)].count(site.TEACH.path) == 1
+
+
+def test_a_title_has_its_numbers_and_is_the_name_where_no_model_has_them(open_page, shipped):
+    for name, number in (("known", "{baseline.knn}"), ("unknown", "{nobody.knn}")):
+        title = Words(f"*All* of {number}", f"Tout de {number}")
+        (shipped / f"{name}.toml").write_text(write_lesson(small(name, title)), "utf-8")
+    at = open_page("home")
+    assert not at.error
+    last = library.bundle("simsiam-cifar10-baseline").history[-1]["test_knn_accuracy"]
+    assert f"**All of {100 * last:.1f}%** · 7 min" in said(at)
+    assert "**unknown** · 7 min" in said(at)
+    assert len(lesson_links(at)) == 4
+
+
+def test_the_lessons_of_the_app_stand_on_home(open_page, monkeypatch):
+    monkeypatch.delenv(shelf.VARIABLE, raising=False)
+    at = open_page("home")
+    names = [query["lesson"][0] for _label, query in lesson_links(at)]
+    assert names[::2] == names[1::2] == ["vae-45", "diffusion-45", "simsiam-45", "lab-2h"]
 
 
 # ---------------------------------------------------------------- the assignment

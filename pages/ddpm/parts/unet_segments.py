@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import streamlit as st
 
-from core.ddpm.clustering import k_means
+from core.ddpm.clustering import Clusters, k_means
 from core.ddpm.explorer import DDPMExplorer
 from core.ddpm.feature_views import PALETTE, best_overlap, overlap, overlay, segments
 from core.ddpm.labelled_places import (
@@ -21,6 +22,7 @@ from core.ddpm.labelled_places import (
     shaded,
 )
 from core.pictures.house_number import HouseNumber, draw
+from core.pictures.images import Pictures
 from pages.ddpm.parts.unet_levels import (
     SEGMENT_SHARES,
     STOP_SHARES,
@@ -68,11 +70,13 @@ def _drawn(of: tuple[str, str, str], from_left: bool) -> Labelled:
     return Labelled(shaded(draw(number_), SHADOW, from_left=from_left), digit_of(number_))
 
 
+@cache
 def labelled() -> list[Labelled]:
     """The drawn digits that the classifiers learn from, in a shadow from either side."""
     return [_drawn(one, index % 2 == 1) for index, one in enumerate(LEARNT_FROM)]
 
 
+@cache
 def asked() -> list[Labelled]:
     """The drawn digits that they are asked about."""
     return [_drawn(one, index % 2 == 1) for index, one in enumerate(ASKED_ABOUT)]
@@ -119,8 +123,10 @@ def without_labels(
     st.markdown(f"**{words}**")
     k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, 3, "inside_k")
     found = loaders.features(name, picked.picture, list(chosen), seed)
-    map_, clusters = segments(found.value, layers, range(len(chosen)), k)
-    by_colour = k_means(picked.picture.reshape(-1, 3).astype(float), k).labels
+    request = (explorer.bundle.digest, picked.picture.tobytes(), seed, *layers, *chosen, k)
+    map_, clusters, by_colour = library.kept("unet_segments", KEPT).ask(
+        request, lambda: cut_out(found.value, picked.picture, layers, len(chosen), k)
+    )
     shape = picked.picture.shape
     tiles = [
         (picked.picture, _("the picture"), _("The picture")),
@@ -167,6 +173,14 @@ def without_labels(
     digit = digit_of(picked.house_number).reshape(-1)
     of_layers, of_pixels = (best_overlap(one, digit)[0] for one in (clusters.labels, by_colour))
     st.markdown(k_means_verdict(of_layers, of_pixels))
+
+
+def cut_out(
+    features: dict[str, np.ndarray], picture: Pictures, layers: Sequence[str], levels: int, k: int
+) -> tuple[Pictures, Clusters, np.ndarray]:
+    """Segments of a picture by activations, as colours and as labels, and labels by its colours alone."""
+    by_colour = k_means(picture.reshape(-1, 3).astype(float), k).labels
+    return *segments(features, layers, range(levels), k), by_colour
 
 
 def k_means_verdict(of_layers: float, of_pixels: float) -> str:
@@ -219,7 +233,7 @@ def computed(
     ways = {
         "activations": read_out(held(known), known, held(others), count),
         "colours": read_out(coloured(known), known, coloured(others), count),
-        "segments": [best_segment(one) for one in others],
+        "segments": best_segments(),
     }
     overlaps = {
         way: [overlap(seen, one.digit) for seen, one in zip(masks, others, strict=True)]
@@ -227,6 +241,12 @@ def computed(
     }
     arrays = {way: np.stack(masks) for way, masks in ways.items()}
     return Timed(ReadOut(**arrays, overlaps=overlaps), time.perf_counter() - begun)
+
+
+@cache
+def best_segments() -> list[np.ndarray]:
+    """``best_segment`` of every picture asked about: no network has a part in it."""
+    return [best_segment(one) for one in asked()]
 
 
 def best_segment(of: Labelled) -> np.ndarray:

@@ -67,6 +67,11 @@ class Voter:
     def key(self) -> str:
         return self.record.recipe if self.bank is None else f"{self.record.recipe}_before"
 
+    @property
+    def identity(self) -> tuple[str, bool]:
+        """What its answers depend on: its bundle's digest, and whether it was trained."""
+        return self.record.bundle.digest, self.bank is None
+
     def vote(self, picture: Pictures, k: int, temperature: float) -> Vote:
         ask = networks.explorer(self.record)
         return ask.vote(picture, k, temperature, untrained_bank=self.bank)

@@ -40,7 +40,7 @@ def script():
         pins.button(PINS[name])
     for call in state.pop("calls", []):
         call(keeping)
-    keeping.said()
+    keeping.settle()
 
 
 def chart(points=3):
