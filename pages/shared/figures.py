@@ -6,7 +6,7 @@ import base64
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ EXACT = 8
 """A sheet for a moment of so many pictures at most is shown without loss."""
 FILES: Kept[bytes] = Kept(128)
 """Files of large pictures, of some 100 kB each, by their content."""
+CHARTS: Kept[go.Figure] = Kept(16)
+"""Figures of many parts, which nobody changes once they are drawn."""
 PART, PART_FONT = 6, 28
 """A table of more columns is shown in parts of so many, in letters of so many pixels."""
 
@@ -275,7 +277,7 @@ Rows = Callable[[], Sequence[Mapping[str, object]]]
 
 
 def chart(
-    figure: go.Figure,
+    figure: go.Figure | Callable[[], go.Figure],
     key: str,
     alt: str,
     provenance: Provenance,
@@ -283,21 +285,29 @@ def chart(
     *,
     height: int = HEIGHT,
     picked: Callable[[int], None] | None = None,
+    of: Hashable = None,
 ) -> None:
     """A Plotly figure in the house style, with where it comes from and its data.
 
     The camera in its corner saves it as SVG. ``picked`` is told which point, counted from 0, a click
-    chose.
+    chose. A figure of many parts may be a function, and ``of`` all that it depends on but the language: it is
+    called once for all visitors.
     """
+    if isinstance(figure, go.Figure):
+        styled = in_house_style(figure, height)
+    else:
+        styled = CHARTS.ask(
+            (key, of, height, language()), lambda: in_house_style(figure(), height)
+        )
     with shape.figure(key, alt):
-        _drawn(figure, key, alt, height, picked)
-        about(provenance, key, alt, rows=rows, plot=lambda: figure)
+        _drawn(styled, key, alt, picked)
+        about(provenance, key, alt, rows=rows, plot=lambda: styled)
 
 
 def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: int = HEIGHT) -> None:
     """A figure of a formula alone: nothing of a model is in it, so no bundle stands under it."""
     with shape.figure(key, alt):
-        _drawn(figure, key, alt, height)
+        _drawn(in_house_style(figure, height), key, alt)
         about((), key, alt, rows=rows, plot=lambda: figure)
 
 
@@ -336,19 +346,9 @@ def _escaped(value: object) -> object:
     return value
 
 
-def _drawn(
-    figure: go.Figure,
-    key: str,
-    alt: str,
-    height: int,
-    picked: Callable[[int], None] | None = None,
-) -> None:
+def in_house_style(figure: go.Figure, height: int) -> go.Figure:
+    """The figure itself, its letters, margins and legend as all figures have them."""
     as_written(figure)
-
-    def heard() -> None:
-        if points := st.session_state[key].selection.points:
-            picked(points[0]["point_index"])
-
     named = [trace for trace in figure.data if trace.showlegend is not False and trace.name]
     crowned = len(named) > 1 or figure.layout.annotations or figure.layout.title.text
     figure.update_layout(
@@ -363,6 +363,16 @@ def _drawn(
     )
     figure.update_xaxes(tickfont_size=14)
     figure.update_yaxes(tickfont_size=14)
+    return figure
+
+
+def _drawn(
+    figure: go.Figure, key: str, alt: str, picked: Callable[[int], None] | None = None
+) -> None:
+    def heard() -> None:
+        if points := st.session_state[key].selection.points:
+            picked(points[0]["point_index"])
+
     st.plotly_chart(
         figure if shape.sources() else enlarged(figure),
         key=key,

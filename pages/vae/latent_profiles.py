@@ -281,8 +281,15 @@ def further(profiled: Profiled) -> None:
 def classes_on_one_scale(profiled: Profiled) -> None:
     """The mean latents of all classes."""
     alt = _("Mean of every class less that of all classes, on one scale")
-    figure = all_classes(profiled)
-    figures.chart(figure, "profiles_all", alt, profiled.provenance, profiled.rows, height=900)
+    figures.chart(
+        lambda: all_classes(profiled),
+        "profiles_all",
+        alt,
+        profiled.provenance,
+        profiled.rows,
+        height=900,
+        of=profiled.content,
+    )
     said = _("The whiskers are one standard error of the mean.")
     if profiled.crops > 1:
         said += " " + _("{crops} crops of a digit count as one picture.").format(

@@ -34,6 +34,13 @@ class Profiled:
     def classes(self) -> list[str]:
         return list(self.explorer.class_names)
 
+    @property
+    def content(self) -> tuple[str | bytes, ...]:
+        """All that charts of every class show, to tell it from what others show."""
+        shown = self.shown
+        arrays = (shown.distance, shown.error(self.crops), shown.deviation, self.units, self.peaks)
+        return *self.classes, *(array.tobytes() for array in arrays)
+
     def rows(self) -> list[dict]:
         return profile_rows(self.shown, self.explorer)
 
