@@ -7,9 +7,10 @@ which would break a link to any page but the first for the first visitor.
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
@@ -27,9 +28,26 @@ def warm_up() -> None:
     heap.keep()
 
 
+def addresses() -> list[str]:
+    """Where a browser finds the app: on this machine, and from others of the same network."""
+    port, under = (
+        st.get_option("server.port"),
+        (st.get_option("server.baseUrlPath") or "").strip("/"),
+    )
+    hosts = ["localhost"]
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Nothing is sent: it only asks the machine which of its addresses leads to others.
+        probe.connect(("192.0.2.1", 1))
+        hosts.append(probe.getsockname()[0])
+    if bound := st.get_option("server.address"):
+        hosts = hosts if bound == "0.0.0.0" else [bound]
+    return [f"http://{host}:{port}/{under}" for host in dict.fromkeys(hosts)]
+
+
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
     """Answers at once, and gets ready beside it."""
+    print("Latent Atelier:", *addresses(), flush=True)
     threading.Thread(target=warm_up, daemon=True).start()
     yield
 

@@ -145,12 +145,15 @@ class JudgeExplorer:
             profiles["feature_covariance"].astype(np.float64),
         )
 
-    def quality(self, pictures: Pictures, *, sure_from: float = SURE) -> SampleQuality:
+    def quality(
+        self, pictures: Pictures, *, sure_from: float = SURE, seen: Verdicts | None = None
+    ) -> SampleQuality:
         """Figures of a set of pictures (N, 32, 32, 3), N at least 1.
 
-        ``sure_from``: the probability from which the judge counts as sure.
+        ``sure_from``: the probability from which the judge counts as sure. ``seen``: its answers to these very
+        pictures, where they are known.
         """
-        seen = self.judge(pictures)
+        seen = self.judge(pictures) if seen is None else seen
         sure = seen.confidence >= sure_from
         real = self.bundle.metrics["features"]["mean_distance"]
         many = len(pictures) > 1

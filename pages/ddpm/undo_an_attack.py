@@ -102,12 +102,12 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
     with plain_errors():
         judge, kind, seed = loaders.judge(), attack.kind, attack.seed
         levels = controls.whole(_("Largest change (grey levels of 255)"), 0, 32, 8, "purify_levels")
-        clean = judge.judge(one.picture[None])
+        clean = loaders.judged(one.picture[None])
         label = int(clean.digit[0])
         attacked = loaders.attacked(
             one.picture, label, kind, levels=levels, steps=attack.steps, seed=seed
         )
-        fooled = judge.judge(attacked[None])
+        fooled = loaders.judged(attacked[None])
         names = judge.class_names
         wanted = [max(0, round(share * explorer.T) - 1) for share in SHARES]
         stops = [int(level) + 1 for level in explorer.snapped(WAY, wanted)]
@@ -146,7 +146,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
         back = loaders.restored(
             explorer.bundle.name, WAY, attacked[None], [stop - 1 for stop in stops], DRAWS, seed
         )
-        seen = judge.judge(back.now[0])  # (L, D)
+        seen = loaders.judged(back.now[0])  # (L, D)
         way = _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
         denoised(judge, back, seen, label)
         provenance = Provenance(

@@ -87,7 +87,10 @@ def live_figures(
 ) -> list[SampleQuality]:
     """Figures of what is on the screen."""
     st.subheader(_("Figures of these samples"), anchor=False)
-    found = [judge.quality(drawn.pictures, sure_from=sure_from) for drawn in both]
+    found = [
+        judge.quality(drawn.pictures, sure_from=sure_from, seen=loaders.judged(drawn.pictures))
+        for drawn in both
+    ]
     rows = [
         quality_row(drawn.title, quality, drawn.seconds_a_sample)
         for drawn, quality in zip(both, found, strict=True)

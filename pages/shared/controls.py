@@ -20,6 +20,8 @@ LANGUAGE_WIDGET, LANGUAGE_PARAMETER = "language_widget", "lang"
 MAX_SEED = 9999
 LONGEST_WORDS = 2000
 """Characters of what a visitor writes."""
+UNKNOWN = "Unknown"
+"""The answer of whoever does not know. No option of a lesson is called so: those have small letters."""
 
 
 # ---------------------------------------------------------------- language
@@ -177,7 +179,7 @@ def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None
 
     No link carries it.
     """
-    offered = {**options, "unknown": N_("I do not know")}
+    offered = {**options, UNKNOWN: N_("I do not know")}
     return st.segmented_control(
         label, list(offered), format_func=_words(offered), key=key, wrap=True
     )

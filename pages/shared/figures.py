@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 import plotly.graph_objects as go
@@ -50,7 +51,8 @@ PART, PART_FONT = 6, 28
 
 
 SHARP = (
-    '<style>[data-testid=stImage] img[src^="data:image/"] { image-rendering: pixelated; }</style>'
+    '<style>[data-testid=stImage] :is(img[src^="data:image/webp"], img[src^="data:image/jpeg"]) '
+    "{ image-rendering: pixelated; }</style>"
 )
 """The style of every page that shows ``pixels``."""
 
@@ -91,6 +93,11 @@ def drawn_png(made: Pictures) -> bytes:
     """A large picture with words or lines in it as a PNG file, which is made once for all visitors."""
     content = hashlib.blake2b(np.ascontiguousarray(made), digest_size=16).digest()
     return FILES.ask((made.shape, content), lambda: png_bytes(made))
+
+
+def vector(svg: str) -> str:
+    """An address for ``st.image`` that has a drawing in it, a quarter shorter than Streamlit would make it."""
+    return "data:image/svg+xml," + quote(svg, safe=" <>\"'=/:;,.()-+")
 
 
 def _address(made: bytes, kind: str) -> str:
@@ -296,9 +303,7 @@ def chart(
     if isinstance(figure, go.Figure):
         styled = in_house_style(figure, height)
     else:
-        styled = CHARTS.ask(
-            (key, of, height, language()), lambda: in_house_style(figure(), height)
-        )
+        styled = CHARTS.ask((key, of, height, language()), lambda: in_house_style(figure(), height))
     with shape.figure(key, alt):
         _drawn(styled, key, alt, picked)
         about(provenance, key, alt, rows=rows, plot=lambda: styled)
@@ -354,15 +359,13 @@ def in_house_style(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(
         height=height,
         font_size=15,
-        xaxis_title_font_size=16,
-        yaxis_title_font_size=16,
         legend_font_size=15,
         separators=",\u202f" if language() == "fr" else ".,",
         margin={"l": 10, "r": 10, "t": 60 if crowned else 34, "b": 10},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "entrywidth": 0},
     )
-    figure.update_xaxes(tickfont_size=14)
-    figure.update_yaxes(tickfont_size=14)
+    figure.update_xaxes(tickfont_size=14, title_font_size=16)
+    figure.update_yaxes(tickfont_size=14, title_font_size=16)
     return figure
 
 
@@ -389,7 +392,7 @@ def _drawn(
     )
 
 
-STAGE, STAGE_HEIGHT = 1.5, 460
+STAGE, STAGE_HEIGHT = 1.5, 420
 """How much larger a chart is drawn on a stage, and how many pixels high it is there at most."""
 
 

@@ -66,7 +66,8 @@ class Visit:
     its end.
     ``written``: parameters that this module wrote, and so has to take away when their control is gone.
     ``stands``: what the controls of this run of the page stand at, as an address says it.
-    ``following``: what this run's controls are set to, in place of what they stand at and of the address.
+    ``following``: what this run's controls are set to, in place of what they stand at and of the address;
+    ``set_now``: those of them that are.
     """
 
     began: dict[str, Hashable] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class Visit:
     written: set[str] = field(default_factory=set)
     refused: dict[str, Refusal] = field(default_factory=dict)
     following: Mapping[str, Sequence[str]] | None = None
+    set_now: set[str] = field(default_factory=set)
     stands: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -102,13 +104,19 @@ def follow(query: Mapping[str, Sequence[str]], *, anew: bool) -> None:
     own = {name: said.get_all(name) for name in said if name not in FRAME} if anew else {}
     visit = _visit()
     visit.following = {**query, **own}
+    visit.set_now.clear()
     visit.refused.clear()
     visit.began.clear()
 
 
 def _stands(key: str) -> bool:
-    """Whether a control has a value of the visit, which goes ahead of what a link says."""
-    return key in st.session_state and _visit().following is None
+    """Whether a control has a value of the visit, which goes ahead of what a link says.
+
+    A control is set to what a step says once: where a run of the page is cut off by a visitor's hand, the next
+    one takes what the hand did.
+    """
+    visit = _visit()
+    return key in st.session_state and (visit.following is None or key in visit.set_now)
 
 
 def stands() -> dict[str, list[str]]:
@@ -181,6 +189,7 @@ def settle(place: st.delta_generator.DeltaGenerator) -> None:
     """
     visit = _visit()
     visit.following = None
+    visit.set_now.clear()
     visit.before = set(visit.shown)
     for parameter in visit.written - visit.shown:
         write(parameter, [])
@@ -204,6 +213,7 @@ def answer(key: str, shown: object, said: Sequence[str] | None = None) -> None:
     """
     visit = _visit()
     visit.shown.add(key)
+    visit.set_now.add(key)
     visit.stands[key] = [_as_said(shown)] if said is None else list(said)
     refusal = visit.refused.get(key)
     if refusal is None:
@@ -304,7 +314,8 @@ def _followed(key: str) -> bool:
     While a control is shown its value goes ahead of the address, which is written after it.
     """
     visit = _visit()
-    return bool(values(key)) and key not in visit.before | visit.shown
+    known = visit.before | visit.shown
+    return visit.following is None and bool(values(key)) and key not in known
 
 
 def restore_number(key: str, label: str, stops: Collection[int], default: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -287,11 +288,15 @@ def _test_pictures(settings: Mapping[str, object], rows: Sequence[int]) -> list[
 
 
 def _drawn_number(drawn: house_number.HouseNumber) -> Picked:
-    return Picked("maker", house_number.draw(drawn), maker_words(drawn), house_number=drawn)
+    return Picked("maker", _number_pixels(drawn), maker_words(drawn), house_number=drawn)
 
 
 def _drawn_shape(drawn: shapes.Shape) -> Picked:
-    return Picked("shape", shapes.draw(drawn), shape_words(drawn), shape=drawn)
+    return Picked("shape", _shape_pixels(drawn), shape_words(drawn), shape=drawn)
+
+
+_number_pixels = lru_cache(maxsize=256)(house_number.draw)
+_shape_pixels = lru_cache(maxsize=256)(shapes.draw)
 
 
 def start(

@@ -19,7 +19,7 @@ from streamlit.delta_generator import DeltaGenerator
 VISIT = "shape"
 Part = Literal["code", "why", "answers"]
 PARTS: tuple[Part, ...] = ("code", "why", "answers")
-ON_STAGE = 250
+ON_STAGE = 290
 """Pixels that a screen of 1280 x 720, half as large again, leaves for a chart below its control."""
 
 
@@ -64,7 +64,7 @@ class Run:
     plots: dict[str, Callable[[], Any]] = field(default_factory=dict)
     made_of: set[str] = field(default_factory=set)
     _open: list[str] = field(default_factory=list)
-    _growing: bool = False
+    grows: bool = False
 
     @property
     def cut(self) -> bool:
@@ -131,7 +131,7 @@ def figure(name: str, words: str = "") -> AbstractContextManager:
     now.words = words or now.words
     if name in now.shape.without:
         return nowhere()
-    if not now.cut or now._growing:
+    if not now.cut or now.grows:
         return nullcontext()
     return now.inside(name, now.figures.get(name) or nowhere())
 
@@ -152,11 +152,11 @@ def work(place: DeltaGenerator) -> DeltaGenerator:
 def growing() -> Iterator[None]:
     """Figures of work that goes on stay where it is shown: each of them replaces the one before."""
     now = run()
-    now._growing = True
+    now.grows = True
     try:
         yield
     finally:
-        now._growing = False
+        now.grows = False
 
 
 def tells(part: Part) -> bool:

@@ -47,13 +47,14 @@ def offered(now: Now) -> dict[str, str]:
 
 
 def on_stage(now: Now, options: dict[str, str]) -> None:
-    """The options to read aloud, each with a letter."""
+    """The options to read aloud, each with a letter; the right one alone once it is revealed."""
     right = now.ask.right if now.revealed else None
     lines = [
         f"**:material/check: {chr(ord('A') + place)} · {words}**"
         if code == right
         else f"{chr(ord('A') + place)} · {words}"
         for place, (code, words) in enumerate(options.items())
+        if right in (None, code)
     ]
     st.markdown("  \n".join(lines))
 

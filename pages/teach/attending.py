@@ -85,11 +85,6 @@ class Now:
         return self.step.ask
 
     @property
-    def begun(self) -> int:
-        """Minutes before this step."""
-        return sum(step.minutes for step in self.lesson.steps[: self.number - 1])
-
-    @property
     def question(self) -> tuple[str, str]:
         """The lesson and the question, as a visit knows them."""
         return self.lesson.id, self.ask.id if self.ask else ""
@@ -196,11 +191,14 @@ def reveal(now: Now, *, in_room: bool = False) -> None:
 
 
 def shape_of(now: Now) -> Shape:
-    """What the step leaves of its page: what its question asks for is shown with the answer, not before."""
+    """What the step leaves of its page: what its question asks for is shown with the answer, not before; on a
+    stage first, so that nobody has to look for it.
+    """
     step, open_ = now.step, now.ask is None or now.revealed
     figures = step.figures
     if figures is not None and now.ask and now.revealed:
-        figures = tuple(dict.fromkeys((*figures, *now.ask.reveal)))
+        both = (now.ask.reveal, figures) if now.look == "stage" else (figures, now.ask.reveal)
+        figures = tuple(dict.fromkeys(name for part in both for name in part))
     return Shape(
         keep=step.keep,
         figures=figures,

@@ -19,15 +19,29 @@ DESK = """<style>
 header[data-testid=stHeader] { display: none; }
 [data-testid=stMainBlockContainer] { max-width: 60rem; padding-top: 1rem; padding-bottom: 2rem; }
 [data-testid=stPopover]:has(button:disabled) { display: none; }
+[class*=st-key-lesson_own] [role=radiogroup] { align-items: stretch; flex-direction: column; }
+[class*=st-key-lesson_own] [role=radio] { height: auto; justify-content: start; text-align: start; }
+[class*=st-key-lesson_own] [role=radio] * { white-space: normal; }
 </style>"""
+"""Options stand one below the other, and a long one takes several lines."""
 STAGE = """<style>
-header[data-testid=stHeader], .st-key-lesson_foot { display: none; }
+header[data-testid=stHeader], .st-key-lesson_foot, .modebar-container { display: none; }
 [data-testid=stMainBlockContainer] { max-width: none; padding: 1rem 1.5rem; zoom: 1.5; }
+[data-testid=stMainBlockContainer] p { line-height: 1.45; }
 [data-testid=stPlotlyChart] { zoom: calc(1 / 1.5); }
+.st-key-clicker { position: absolute; }
 .st-key-lesson_head [data-testid=stColumn] { min-width: 0; }
+.st-key-lesson_head p { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.st-key-lesson_controls { align-items: end; flex-flow: row wrap; gap: 0 2rem; zoom: 0.88; }
+.st-key-lesson_controls > * { flex: none; max-width: 100%; width: auto; }
+.st-key-lesson_controls > :has([class*="_hand"]) { width: 100%; }
+.st-key-lesson_figures > :has([data-testid=stPlotlyChart]) { grid-column: 1 / -1; }
+.st-key-lesson_figures:has(> :nth-child(2)) > :has([class*="_film"]) { justify-self: center; max-width: 62%; }
+.st-key-lesson_figures > :has([class*="_cosine"]) { grid-column: 1 / -1; zoom: 0.75; }
 </style>"""
 """On a stage all is half as large again: 16 pixels are 24, lines of 3 are 4.5. Plotly measures its place in
-pixels of the screen, so its charts are drawn larger instead (``figures.enlarged``)."""
+pixels of the screen, so its charts are drawn larger instead (``figures.enlarged``), one a row. Controls are
+nobody's to read, and leave their room to the figure."""
 
 
 def say(now: Now, words: Words, field: str) -> str:
@@ -77,11 +91,13 @@ def on_stage(now: Now, wanted: shape.Shape) -> shape.Run:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         stage_head(now)
-        with plain_errors():
-            st.markdown(say(now, now.step.say, "say"))
+        if not now.revealed:  # then the answer takes the place
+            with plain_errors():
+                st.markdown(say(now, now.step.say, "say"))
         question(now)
     with right:
-        return shape.laid_out(wanted, st.container(), figures("13rem"))
+        place = st.container(key="lesson_controls")
+        return shape.laid_out(wanted, place, figures("13rem"))
 
 
 def hints(now: Now) -> None:
@@ -157,7 +173,7 @@ def stage_head(now: Now) -> None:
 def question(now: Now) -> None:
     """What the step asks; with it what a room answers."""
     if now.ask:
-        with plain_errors(), st.container(border=True):
+        with plain_errors(), st.container(border=now.look == "desk"):
             asked.show(now)
 
 

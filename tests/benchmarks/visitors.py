@@ -88,7 +88,7 @@ BUTTONS = {
     "neighbours": "near_next",
 }
 """Buttons that a soak presses."""
-LINK = "lang=en&denoise_noise=own&denoise_seed={seed}&compare_seed={seed}"
+LINK = "lang=en&denoise_noise=own&denoise_seed={seed}"
 LINK_MOVES = ("denoise_t_hand", "denoise_which")
 DENOISE = "lang=en&denoise_noise=own&denoise_count=4&denoise_steps=20&denoise_seed={seed}"
 SWEEP = "lang=en&tstar_seed={seed}"

@@ -3,6 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.shared import links
 from pages.shared.text import in_language
 from tests.pages.opening import moved, turned_to
 
@@ -201,3 +202,33 @@ def test_a_link_within_the_visit_is_followed_where_a_hand_was_before(open_page):
     at = moved(at, "noise_t", 400)
     assert at.session_state["noise_t"] == 400
     assert at.query_params["noise_t"] == "400"
+
+
+def test_a_step_that_is_followed_sets_every_control_once(monkeypatch):
+    state = {}
+    monkeypatch.setattr(links.st, "session_state", state)
+    monkeypatch.setattr(links.st, "query_params", Address())
+    links.begin()
+    links.follow({"way": ["30"], "kind": ["b"]}, anew=False)
+    options = {"a": "One", "b": "Two"}
+    links.check("count", "Count", lambda value: True, 7, lambda said: int(said[-1]))
+    assert state["count"] == 7
+    assert links.restore_number("way", "Way", range(101), 50) == 30
+    links.restore("kind", "Kind", options, "a")
+    assert state["kind"] == "b"
+    for key, shown in (("count", 7), ("way", 30)):
+        links.answer(key, shown)
+    links.keep("kind", options, "b", "a")
+    # The visitor moves before the run is at its end: the next run takes that.
+    state.update(count=9, way=60, kind="a")
+    links.begin()
+    links.check("count", "Count", lambda value: True, 7, lambda said: int(said[-1]))
+    assert state["count"] == 9
+    assert links.restore_number("way", "Way", range(101), 50) == 60
+    links.restore("kind", "Kind", options, "a")
+    assert state["kind"] == "a"
+
+
+class Address(dict):
+    def get_all(self, name):
+        return list(self.get(name, ()))

@@ -54,6 +54,8 @@ def test_switching_the_language_keeps_what_was_set(open_page):
 def test_without_bundles_every_page_says_so_in_a_sentence(open_page, monkeypatch, tmp_path):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
     for page in PAGES:
+        if page in site.SECTIONS["Classroom"]:  # they have lessons and sheets to show
+            continue
         at = open_page(page.name)
         said = [*at.error, *at.info, *at.caption]
         assert any(

@@ -306,7 +306,7 @@ def tell(test: BlindTest, answers: Answers, picture: Pictures) -> None:
         icon=":material/check:" if was == said else ":material/close:",
     )
     judge = loaders.judge()
-    seen = judge.judge(picture[None])
+    seen = loaders.judged(picture[None])
     st.caption(
         _(
             "Neighbouring pixels differ by {sharp} grey levels. The digit classifier reads {digit} "

@@ -46,7 +46,8 @@ def columns() -> list[Column]:
 def asked() -> bool:
     """Whether a link, a step of a lesson or this visitor asks to see ways next to one another."""
     named = shape.run().shape.figures or ()
-    return KEY in named or links.speaks_of((WHICH, SEED))
+    ways = set(links.values(WHICH)) & set(WAYS)
+    return KEY in named or bool(ways) or any(said.isdecimal() for said in links.values(SEED))
 
 
 def calls_of(explorer: DDPMExplorer, code: str) -> int:

@@ -138,7 +138,7 @@ def shown(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: flo
     """The samples, with the classifier's answer where it is sure."""
     key, alt = f"samples_{drawn.family}", _("Samples of {model}").format(model=drawn.title)
     if marks:
-        seen = judge.judge(drawn.pictures)
+        seen = loaders.judged(drawn.pictures)
         labels = [
             f"{judge.class_names[digit] if p >= sure_from else '?'} · {percent(p)}"
             for digit, p in zip(seen.digit, seen.confidence, strict=True)

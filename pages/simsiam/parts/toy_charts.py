@@ -109,9 +109,13 @@ def drawn_cloud(state: State, words: str, limit: float) -> str:
     scale = side / (2 * limit)
     middle = edge + side / 2, above + side / 2
     dots = "".join(
-        f'<circle cx="{middle[0] + scale * x:.1f}" cy="{middle[1] - scale * y:.1f}" r="4.5" '
-        f'fill="{CLASS_COLOURS[c]}" fill-opacity="0.8"/>'
-        for (x, y), c in zip(state.plane, state.labels, strict=True)
+        f'<g fill="{CLASS_COLOURS[c]}" fill-opacity="0.8">'
+        + "".join(
+            f'<circle cx="{middle[0] + scale * x:.1f}" cy="{middle[1] - scale * y:.1f}" r="4.5"/>'
+            for x, y in state.plane[state.labels == c]
+        )
+        + "</g>"
+        for c in range(CLASSES)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {SQUARE} {above + side + edge}">'

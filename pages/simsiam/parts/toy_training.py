@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from core.simsiam.toy import Run, State, ToyConfig, side_by_side
-from pages.shared import controls, library, live
+from pages.shared import controls, figures, library, live
 from pages.shared.text import _, number
 from pages.simsiam.parts.toy_charts import SIDES, drawn_cloud
 
@@ -85,8 +85,9 @@ def trained(runs: Sequence[Run], holders: Holders, place: live.Place) -> bool:
 
 def newest(holder: live.Place, state: State, side: str) -> None:
     """The cloud of a run that is not at its end, as large as the one that will stand there."""
+    drawn = drawn_cloud(state, _("step {step}").format(step=number(state.step, 0)), REACH)
     holder.image(
-        drawn_cloud(state, _("step {step}").format(step=number(state.step, 0)), REACH),
+        figures.vector(drawn),
         alt=_("The representations now, {side}").format(side=_(side)),
         width="stretch",
     )

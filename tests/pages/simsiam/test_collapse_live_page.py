@@ -269,7 +269,7 @@ def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
         ("fixed", "must be **trained**", "neither"),
         ("linear", "the spread falls first", "back"),
         ("norm", "keeps every channel of z at variance 1", "rank"),
-        ("no-stop", "nothing is left to tell points apart", "unknown"),
+        ("no-stop", "nothing is left to tell points apart", "Unknown"),
     ):
         answered(at, f"toy_ask_{code}")
         assert not said(at, words)
@@ -321,13 +321,15 @@ def test_a_stopped_run_goes_on_where_it_stood(open_page):
 def test_a_cloud_in_training_is_drawn_where_it_will_stand():
     state = end_of(BASE)
     drawn = ElementTree.fromstring(drawn_cloud(state, "step 100", 1.25))
-    circle, *dots = drawn.findall("{http://www.w3.org/2000/svg}circle")
+    svg = "{http://www.w3.org/2000/svg}"
+    circle, classes = drawn.find(f"{svg}circle"), drawn.findall(f"{svg}g")
+    dots = [dot for one in classes for dot in one]
     middle = np.array([float(circle.get("cx")), float(circle.get("cy"))])
     unit = float(circle.get("r"))
     places = np.array([[float(dot.get("cx")), float(dot.get("cy"))] for dot in dots])
     found = (places - middle) / (unit, -unit)
     np.testing.assert_allclose(found, state.plane, atol=0.1 / unit)
-    assert len({dot.get("fill") for dot in dots}) == 5
+    assert len({one.get("fill") for one in classes}) == len(classes) == 5
     _x, _y, width, height = map(float, drawn.get("viewBox").split())
     assert 2 * 1.25 * unit == pytest.approx(width - 22, abs=0.1)
     assert middle[1] + 1.25 * unit <= height

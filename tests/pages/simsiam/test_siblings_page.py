@@ -266,7 +266,7 @@ def test_a_method_whose_part_no_run_lacks_says_so(open_siblings, method, part):
     at = open_siblings(method=method)
     assert "No run here is without" not in said(at)
     key = f"siblings_keeps_{method.lower().replace(' ', '_')}"
-    words = said(answered(at, key, "unknown"))
+    words = said(answered(at, key, "Unknown"))
     assert f"**No run here is without {part}**" in words
 
 
@@ -419,7 +419,7 @@ def answer_to(at, code):
     """What the page says once its visitor has answered."""
     assert "What these runs say" not in said(at)
     assert "**Why**" not in said(at)
-    return said(answered(at, f"siblings_answer_{code}", "unknown"))
+    return said(answered(at, f"siblings_answer_{code}", "Unknown"))
 
 
 def test_a_difference_is_one_only_beyond_chance(open_siblings, rewritten):
