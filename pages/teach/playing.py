@@ -35,9 +35,8 @@ header[data-testid=stHeader], .st-key-lesson_foot, .modebar-container { display:
 .st-key-lesson_controls { align-items: end; flex-flow: row wrap; gap: 0 2rem; zoom: 0.88; }
 .st-key-lesson_controls > * { flex: none; max-width: 100%; width: auto; }
 .st-key-lesson_controls > :has([class*="_hand"]) { width: 100%; }
+.st-key-lesson_controls :is(.stButtonGroup, .stNumberInput) { align-items: center; flex-direction: row; gap: 0.75rem; }
 .st-key-lesson_figures > :has([data-testid=stPlotlyChart]) { grid-column: 1 / -1; }
-.st-key-lesson_figures:has(> :nth-child(2)) > :has([class*="_film"]) { justify-self: center; max-width: 62%; }
-.st-key-lesson_figures > :has([class*="_cosine"]) { grid-column: 1 / -1; zoom: 0.75; }
 </style>"""
 """On a stage all is half as large again: 16 pixels are 24, lines of 3 are 4.5. Plotly measures its place in
 pixels of the screen, so its charts are drawn larger instead (``figures.enlarged``), one a row. Controls are

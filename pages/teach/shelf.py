@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from core.errors import AtelierError
@@ -71,9 +72,19 @@ def read_file(path: Path, folder: Path) -> Lesson:
 def _read(folder: Path) -> Iterator[tuple[Path, Lesson | AtelierError]]:
     for path in _files(folder):
         try:
-            yield path, read_file(path, folder)
-        except AtelierError as error:
-            yield path, error
+            stamp = path.stat()
+        except OSError:
+            continue  # it has just gone
+        yield path, _kept(path, folder, stamp.st_mtime_ns, stamp.st_size)
+
+
+@lru_cache(maxsize=MOST_FILES)
+def _kept(path: Path, folder: Path, _changed: int, _size: int) -> Lesson | AtelierError:
+    """What a file holds, read again when it changes."""
+    try:
+        return read_file(path, folder)
+    except AtelierError as error:
+        return error
 
 
 def lessons() -> Shelf:
