@@ -7,14 +7,14 @@ which would break a link to any page but the first for the first visitor.
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
 from starlette.routing import Route
+from streamlit import net_util
 
 from pages.browser import serving
 from pages.shared.text import report_failure
@@ -30,18 +30,10 @@ def warm_up() -> None:
 
 def addresses() -> list[str]:
     """Where a browser finds the app: on this machine, and from others of the same network."""
-    port, under = (
-        st.get_option("server.port"),
-        (st.get_option("server.baseUrlPath") or "").strip("/"),
-    )
-    hosts = ["localhost"]
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # Nothing is sent: it only asks the machine which of its addresses leads to others.
-        probe.connect(("192.0.2.1", 1))
-        hosts.append(probe.getsockname()[0])
-    if bound := st.get_option("server.address"):
-        hosts = hosts if bound == "0.0.0.0" else [bound]
-    return [f"http://{host}:{port}/{under}" for host in dict.fromkeys(hosts)]
+    port, bound = st.get_option("server.port"), st.get_option("server.address")
+    under = (st.get_option("server.baseUrlPath") or "").strip("/")
+    hosts = ["localhost", net_util.get_internal_ip()] if bound in (None, "", "0.0.0.0") else [bound]
+    return [f"http://{host}:{port}/{under}" for host in dict.fromkeys(filter(None, hosts))]
 
 
 @asynccontextmanager

@@ -332,13 +332,15 @@ def main() -> None:
                 samples.shown(ddpm, judge, marks, sure_from)
         blind_test.show(vae.of, chosen)
         both = [one for one in (vae, ddpm) if one is not None]
+        above = st.container()
         found = live_figures(both, judge, sure_from)
-        asked = question(
-            _("Do you see digits? Are they blurred?"),
-            "against_digits",
-            lambda: answers(both, found, sure_from),
-            first=_("Look at the samples above first: the answer is computed from them."),
-        )
+        with above:  # asked before the figures answer it
+            asked = question(
+                _("Do you see digits? Are they blurred?"),
+                "against_digits",
+                lambda: answers(both, found, sure_from),
+                first=_("Look at the samples above first: the answer is computed from them."),
+            )
         limit = BLURRED if asked is None else asked
         models = [("vae", _("VAE"), vae.of), ("ddpm", _("DDPM"), chosen)]
         final_figures.show([models[0], *diffusion_models(chosen)], [vae.of, chosen], vae, judge)

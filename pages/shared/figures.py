@@ -392,7 +392,7 @@ def _drawn(
     )
 
 
-STAGE, STAGE_HEIGHT = 1.5, 420
+STAGE, STAGE_HEIGHT = 1.5, 395
 """How much larger a chart is drawn on a stage, and how many pixels high it is there at most."""
 
 

@@ -27,14 +27,17 @@ def show(now: Now) -> None:
         words += " " + _("({points} points)").format(points=ask.points)
     st.markdown(words)
     options = offered(now)
-    if now.look == "stage" and not now.room:
-        on_stage(now, options)
-    else:
+    if now.look == "stage" and (now.revealed or attending.may_reveal(now)):
+        if room_desk.counted(now):
+            room_desk.show(now, options, lambda: on_stage(now, options))
+        else:
+            on_stage(now, options)
+    else:  # on a stage, too, where an answer has to go before the answer
         own(now, options)
-    room_desk.show(now, options)
+        room_desk.show(now, options)
     if now.revealed:
         answer(now, options)
-    else:
+    elif not room_desk.counted(now):
         to_reveal(now)
 
 
@@ -108,15 +111,17 @@ def to_reveal(now: Now) -> None:
 
 
 def reveal(now: Now) -> None:
-    """Shows the answer; a host shows it to the room."""
-    if room_desk.reveal(now) or attending.may_reveal(now):
+    """Shows the answer; in a room its host shows the votes, and then the answer."""
+    if room_desk.counted(now):
+        room_desk.reveal(now)
+    else:
         attending.reveal(now)
 
 
 def answer(now: Now, options: dict[str, str]) -> None:
     """The right option, and why."""
     ask: Ask = now.ask
-    if ask.right is not None and (now.look == "desk" or now.room):
+    if ask.right is not None and now.look == "desk":
         said = _("Right: {option}").format(option=options[ask.right])
         if now.given.option == ask.right:
             st.success(said, icon=":material/check:")

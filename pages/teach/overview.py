@@ -86,7 +86,7 @@ def card(name: str, lesson: Lesson) -> None:
             "paper": (_("Worksheet"), ":material/print:"),
             "guide": (_("Guide"), ":material/menu_book:"),
         }
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             for look, (label, icon) in looks.items():
                 query = {LESSON: name, AS: look}
                 st.page_link(site.HOME.page(), label=label, icon=icon, query_params=query)

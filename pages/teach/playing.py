@@ -16,19 +16,20 @@ from pages.teach.fields import Place
 from pages.teach.lesson import Words
 
 DESK = """<style>
-header[data-testid=stHeader] { display: none; }
+header[data-testid=stHeader], [data-testid=stSidebar] { display: none; }
 [data-testid=stMainBlockContainer] { max-width: 60rem; padding-top: 1rem; padding-bottom: 2rem; }
 [data-testid=stPopover]:has(button:disabled) { display: none; }
 [class*=st-key-lesson_own] [role=radiogroup] { align-items: stretch; flex-direction: column; }
 [class*=st-key-lesson_own] [role=radio] { height: auto; justify-content: start; text-align: start; }
-[class*=st-key-lesson_own] [role=radio] * { white-space: normal; }
+[class*=st-key-lesson_own] [role=radio] * { justify-content: start; white-space: normal; }
 </style>"""
 """Options stand one below the other, and a long one takes several lines."""
 STAGE = """<style>
-header[data-testid=stHeader], .st-key-lesson_foot, .modebar-container { display: none; }
+header[data-testid=stHeader], [data-testid=stSidebar], .modebar-container { display: none; }
+.st-key-lesson_foot { display: none; }
 [data-testid=stMainBlockContainer] { max-width: none; padding: 1rem 1.5rem; zoom: 1.5; }
 [data-testid=stMainBlockContainer] p { line-height: 1.45; }
-[data-testid=stPlotlyChart] { zoom: calc(1 / 1.5); }
+[data-testid=stPlotlyChart], .st-key-room_votes { zoom: calc(1 / 1.5); }
 .st-key-clicker { position: absolute; }
 .st-key-lesson_head [data-testid=stColumn] { min-width: 0; }
 .st-key-lesson_head p { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -37,6 +38,7 @@ header[data-testid=stHeader], .st-key-lesson_foot, .modebar-container { display:
 .st-key-lesson_controls > :has([class*="_hand"]) { width: 100%; }
 .st-key-lesson_controls :is(.stButtonGroup, .stNumberInput) { align-items: center; flex-direction: row; gap: 0.75rem; }
 .st-key-lesson_figures > :has([data-testid=stPlotlyChart]) { grid-column: 1 / -1; }
+.st-key-lesson_figures > :has([class*="_cosine"]) { zoom: 0.75; }
 </style>"""
 """On a stage all is half as large again: 16 pixels are 24, lines of 3 are 4.5. Plotly measures its place in
 pixels of the screen, so its charts are drawn larger instead (``figures.enlarged``), one a row. Controls are
@@ -64,7 +66,7 @@ def show(now: Now) -> None:
         actions = {
             "next": lambda: attending.go(now, now.number + 1),
             "back": lambda: attending.go(now, now.number - 1),
-            "reveal": lambda: asked.reveal(now),
+            "reveal": lambda: now.ask and asked.reveal(now),
         }
         clicker.listen(actions, now.number)
 

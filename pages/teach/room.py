@@ -10,7 +10,8 @@ and takes nothing; ``second`` takes the second vote. The host moves it on::
     open -- reveal --> revealed -- second --> second -- reveal --> revealed
     open -- second --> second -- reveal --> revealed
 
-A vote that is going on is seen by nobody, the host included: only how many have given one.
+A vote that is going on is seen by nobody, the host included: only how many have given one. What is right is
+told by the host as well, after the votes, so that the second one is no vote on what everybody has read.
 """
 
 from __future__ import annotations
@@ -65,13 +66,15 @@ class Counts:
 class _Question:
     """``ballots``: the option that each tab chose in the first and in the second vote, by its number.
 
-    ``begun``: whether there is a second vote; ``seen``: how many of the votes may be looked at.
+    ``begun``: whether there is a second vote; ``seen``: how many of the votes may be looked at; ``told``:
+    whether the room has been told what is right.
     """
 
     options: tuple[str, ...]
     state: str = OPEN
     begun: bool = False
     seen: int = 0
+    told: bool = False
     ballots: tuple[dict[int, str], dict[int, str]] = field(default_factory=lambda: ({}, {}))
 
     @property
@@ -265,6 +268,11 @@ class Rooms:
         with self._holding:
             return self._room(code).question(question).counts()
 
+    def told(self, code: str, question: str) -> bool:
+        """Whether the host has told the room what is right."""
+        with self._holding:
+            return self._room(code).question(question).told
+
     # ------------------------------------------------------------ what the host does
 
     def reveal(self, code: str, secret: str, question: str) -> None:
@@ -276,6 +284,14 @@ class Rooms:
         """The host's: opens the second vote, before or after the first is revealed."""
         with self._holding:
             self._of_host(code, secret).question(question).second()
+
+    def tell(self, code: str, secret: str, question: str) -> None:
+        """The host's: ends a vote that is going on, shows it, and tells the room what is right."""
+        with self._holding:
+            asked = self._of_host(code, secret).question(question)
+            if asked.state != REVEALED:
+                asked.reveal()
+            asked.told = True
 
     # ------------------------------------------------------------ rooms by code
 

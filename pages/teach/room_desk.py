@@ -5,7 +5,7 @@ What is shown here is asked of the room every few seconds, by a part of the page
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -35,18 +35,22 @@ def counted(now: Now) -> bool:
 
 
 def head(now: Now) -> None:
-    """The room's code, large on a stage, with the address to type."""
+    """The room's code with the address to type; on a stage it is large while a class comes in."""
     if not now.room:
         return
     with plain_errors():
         rooms = room.rooms()
-        rooms.join(now.room, token())
+        if leads(now):
+            rooms.lesson(now.room)  # or there is no such room
+        else:
+            rooms.join(now.room, token())
         code = room.typed(now.room)
         if now.look == "stage":
-            st.html(
-                '<p style="font-size: 1rem; margin: 0">{where} <b style="font-size: 2.5rem; '
-                'letter-spacing: 0.15em">{code}</b></p>'.format(where=_("Room"), code=code)
-            )
+            if now.number == 1:
+                st.html(
+                    '<p style="font-size: 1rem; margin: 0">{where} <b style="font-size: 2.5rem; '
+                    'letter-spacing: 0.15em">{code}</b></p>'.format(where=_("Room"), code=code)
+                )
             st.caption(joining(code))
         else:
             st.caption(
@@ -60,35 +64,45 @@ def joining(code: str) -> str:
     return _("Open {address}/?room={code}").format(address=where, code=code)
 
 
-def show(now: Now, options: Mapping[str, str]) -> None:
-    """Takes part in the room's vote, and shows how it stands."""
+def show(now: Now, options: Mapping[str, str], listed: Callable[[], None] | None = None) -> None:
+    """Takes part in the room's vote, and shows how it stands; ``listed`` writes the options where the votes
+    will be.
+    """
     if counted(now):
-        st.fragment(_standing, run_every=EVERY)(now, options)
+        st.fragment(_standing, run_every=EVERY)(now, options, listed)
 
 
-def _standing(now: Now, options: Mapping[str, str]) -> None:
+def _standing(
+    now: Now, options: Mapping[str, str], listed: Callable[[], None] | None = None
+) -> None:
     with plain_errors():
         rooms, ask = room.rooms(), now.ask
-        state = rooms.state(now.room, ask.id)
+        state, told = rooms.state(now.room, ask.id), rooms.told(now.room, ask.id)
+        if told and not now.revealed and attending.may_reveal(now, in_room=True):
+            attending.reveal(now, in_room=True)
+            st.rerun()
         host = leads(now)
         if not host:
             _vote(now, state)
+        counts = rooms.counts(now.room, ask.id)
+        if counts is None and listed:
+            listed()
         st.caption(
             _("{answered} of {present} answered.").format(
                 answered=number(rooms.answered(now.room, ask.id), 0),
                 present=number(rooms.present(now.room), 0),
             )
         )
-        counts = rooms.counts(now.room, ask.id)
-        shown = counts is not None
-        if shown and not now.revealed and attending.may_reveal(now, in_room=True):
-            attending.reveal(now, in_room=True)
-            st.rerun()
-        if shown:
+        if counts is not None:
             right = ask.right if now.revealed else None
-            st.html(tally.bars(list(options.items()), counts, right, language()))
-        if host:
+            with st.container(key="room_votes"):
+                st.html(tally.bars(list(options.items()), counts, right, language()))
+        if host and not told:
             _lead(now, state)
+        elif not now.revealed:
+            st.caption(
+                attending.why_not(now) if told else _("Whoever teaches shows the answer.")
+            )
 
 
 def _vote(now: Now, state: str) -> None:
@@ -101,14 +115,14 @@ def _vote(now: Now, state: str) -> None:
 
 
 def _lead(now: Now, state: str) -> None:
-    """What the host may do next."""
+    """What the host may do next: show the votes, have another one, show the answer."""
     with st.container(horizontal=True):
         if state != room.REVEALED:
             st.button(
                 _("Show the votes"),
                 key=f"room_reveal_{now.number}",
                 icon=":material/bar_chart:",
-                on_click=reveal,
+                on_click=_reveal,
                 args=(now,),
             )
         else:
@@ -119,15 +133,34 @@ def _lead(now: Now, state: str) -> None:
                 on_click=_second,
                 args=(now,),
             )
+        st.button(
+            _("Show the answer"),
+            key=f"room_tell_{now.number}",
+            icon=":material/visibility:",
+            on_click=_tell,
+            args=(now,),
+        )
 
 
-def reveal(now: Now) -> bool:
-    """Where the visitor is the host of the room: ends the vote and shows it. Whether that is so."""
-    if not (counted(now) and leads(now)):
-        return False
+def reveal(now: Now) -> None:
+    """The host's next step: ends the vote and shows it, and after that shows the answer to the room."""
+    if not leads(now):
+        return
+    with plain_errors():
+        if room.rooms().state(now.room, now.ask.id) == room.REVEALED:
+            _tell(now)
+        else:
+            _reveal(now)
+
+
+def _reveal(now: Now) -> None:
     with plain_errors():
         room.rooms().reveal(now.room, now.host, now.ask.id)
-    return True
+
+
+def _tell(now: Now) -> None:
+    with plain_errors():
+        room.rooms().tell(now.room, now.host, now.ask.id)
 
 
 def _second(now: Now) -> None:

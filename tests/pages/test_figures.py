@@ -1,10 +1,11 @@
-"""Pictures: how they travel; tables of them, in one piece where they are narrow, in parts where they are wide."""
+"""Pictures: how they travel; tables of them, in one piece where narrow, in parts where wide."""
 
 import base64
 import csv
 import io
 import re
 import time
+from urllib.parse import unquote
 
 import numpy as np
 import plotly.graph_objects as go
@@ -251,11 +252,22 @@ def test_frames_of_pictures_that_noise_leaves_look_as_they_are():
     assert np.abs(inside).mean() < 3
 
 
+def test_a_drawing_travels_as_it_is_written():
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><text fill="#aa3377">100 % · 1\u202f000</text></svg>'
+    address = figures.vector(svg)
+    assert address.isascii()
+    assert not set(address) & set("#")
+    head, written = address.split(",", 1)
+    assert head == "data:image/svg+xml"
+    assert unquote(written) == svg
+    assert not address.startswith(("data:image/webp", "data:image/jpeg"))
+
+
 def test_what_travels_in_an_address_is_enlarged_without_smoothing():
     for kind in ("webp", "jpeg"):
         assert f'img[src^="data:image/{kind}"]' in figures.SHARP
     assert "pixelated" in figures.SHARP
-    assert figures.SHARP in [element.proto.body for element in opened("home").get("html")][0]
+    assert figures.SHARP in next(element.proto.body for element in opened("home").get("html"))
 
 
 # ---------------------------------------------------------------- tables of words and numbers

@@ -14,12 +14,14 @@ from core.pictures.images import (
     enlarge,
     gif_bytes,
     grid,
+    jpeg_bytes,
     png_bytes,
     read_picture,
     read_sheet,
     sheet_bytes,
     to_pictures,
     to_tensor,
+    webp_bytes,
 )
 
 ORIENTATION = 0x0112
@@ -257,6 +259,35 @@ def test_difference_is_mid_grey_where_equal_and_half_the_gap_elsewhere():
     pairs = [(9, 9, 128), (255, 0, 255), (0, 255, 0), (110, 100, 133), (100, 110, 123)]
     for a, b, expected in pairs:
         assert (difference(flat(a), flat(b)) == expected).all()
+
+
+def decoded(file):
+    return np.asarray(Image.open(io.BytesIO(file)))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_webp_comes_back_exactly_and_is_smaller_than_a_png(noise, channels):
+    seen = np.full((*noise[0].shape[:2], 1), 128, dtype=np.uint8)
+    picture = np.concatenate([draw(HouseNumber()), seen], axis=2)[..., :channels]
+    file = webp_bytes(picture)
+    np.testing.assert_array_equal(decoded(file), picture)
+    assert len(file) < len(png_bytes(picture))
+    noisy = np.concatenate([noise[0], seen], axis=2)[..., :channels]
+    np.testing.assert_array_equal(decoded(webp_bytes(noisy)), noisy)
+
+
+def test_a_jpeg_for_a_moment_has_half_the_bytes_of_noise_and_all_of_its_colour(noise):
+    sheet = grid(noise, 5, gap=0)
+    file = jpeg_bytes(sheet)
+    assert len(file) < len(webp_bytes(sheet)) / 1.8
+
+    def colour(picture):  # how far red and blue lie from green
+        apart = picture.astype(float)
+        return (apart[..., [0, 2]] - apart[..., 1:2]).std()
+
+    assert colour(decoded(file)) > 0.9 * colour(sheet)
+    lossy = encoded(Image.fromarray(sheet), "WEBP", quality=90)
+    assert colour(decoded(lossy)) < 0.6 * colour(sheet)
 
 
 def test_a_png_comes_back_exactly(noise):

@@ -48,6 +48,36 @@ def cells(spec):
     return {tuple(one): text for one, text in zip(bars["customdata"], bars["text"], strict=True)}
 
 
+# ---------------------------------------------------------------- what is computed
+
+
+@pytest.fixture
+def clustered(monkeypatch):
+    """How often k-means was run for the page."""
+    runs, k_means = [], unet_segments.k_means
+
+    def counting(features, k, **more):
+        runs.append(k)
+        return k_means(features, k, **more)
+
+    monkeypatch.setattr(unet_segments, "k_means", counting)
+    return runs
+
+
+def test_segments_are_computed_once_for_all_visitors(open_page, clustered):
+    at = open_page("inside_the_unet")
+    shown = source(at, SEGMENTS)
+    assert clustered
+    clustered.clear()
+    again = open_page("inside_the_unet")
+    assert source(again, SEGMENTS) == shown
+    moved(again, "inside_t", again.session_state["inside_t"])
+    assert not clustered
+    again.slider(key="inside_k").set_value(4).run()
+    assert clustered == [4]
+    assert source(again, SEGMENTS) != shown
+
+
 # ---------------------------------------------------------------- the grid
 
 

@@ -8,6 +8,7 @@ import shutil
 from html import unescape
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -16,6 +17,7 @@ from core.bundles.manifest import register
 from core.errors import AtelierError
 from core.pictures import data, images, shapes
 from core.pictures.data import SOURCES
+from core.simsiam.explorer import SimSiamExplorer
 from pages.shared import library, loaders, picking
 from pages.shared.text import in_language
 from pages.simsiam.parts import networks
@@ -297,6 +299,25 @@ def test_what_the_untrained_network_makes_of_the_bank_is_computed_once(
     monkeypatch.setattr(networks, "_of_bank", lambda *a: asked.append(a))
     open_page(PAGE)
     assert not asked
+
+
+def test_the_table_of_k_is_asked_of_the_networks_once_for_all_visitors(open_page, monkeypatch):
+    asked, vote_ = [], SimSiamExplorer.vote
+
+    def counting(explorer, picture, k, temperature, **more):
+        asked.append((k, temperature))
+        return vote_(explorer, picture, k, temperature, **more)
+
+    monkeypatch.setattr(SimSiamExplorer, "vote", counting)
+    at = open_page(PAGE)
+    table = at.dataframe[0].value
+    assert len(asked) >= 2 * len(table)
+    asked.clear()
+    again = open_page(PAGE)
+    pd.testing.assert_frame_equal(again.dataframe[0].value, table)
+    assert len(asked) == 4  # of each network the twelve and the vote that are shown
+    again.select_slider(key="near_temperature").set_value(1.0).run()
+    assert len([k for k, temperature in asked[4:] if temperature == 1.0]) == 2 * (len(table) + 1)
 
 
 def test_how_many_of_the_nearest_are_of_its_class(open_page, with_data):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from core.pictures import data
-from pages.shared import library, loaders
+from pages.shared import figures, library, loaders
+from pages.shared.kept import Kept
 from pages.vae import latent_profiles
 from pages.vae.parts import generated, readers
 from tests.pages.opening import frames, moved
@@ -23,6 +24,40 @@ def chart(at, key):
     """The first trace of a chart of that key."""
     (found,) = [c.proto for c in at.get("plotly_chart") if c.proto.id.endswith(key)]
     return json.loads(found.spec)["data"][0]
+
+
+# ---------------------------------------------------------------- what is computed
+
+
+def all_classes_of(at):
+    """The figure of all classes, as it is sent."""
+    (found,) = [c.proto for c in at.get("plotly_chart") if c.proto.id.endswith("profiles_all")]
+    return json.loads(found.spec)
+
+
+def test_the_figure_of_all_classes_is_drawn_once_whichever_class_is_chosen(open_page, monkeypatch):
+    drawn, all_classes = [], latent_profiles.all_classes
+    monkeypatch.setattr(
+        latent_profiles, "all_classes", lambda profiled: drawn.append(1) or all_classes(profiled)
+    )
+    monkeypatch.setattr(figures, "CHARTS", Kept(2))
+    at = open_page("latent_profiles")
+    whole = all_classes_of(at)
+    at.button_group(key="profiles_class").set_value("5").run()
+    assert all_classes_of(at) == whole
+    assert all_classes_of(open_page("latent_profiles")) == whole
+    assert len(drawn) == 1
+    at.slider(key="profiles_peak").set_value(0.5).run()
+    assert len(drawn) == 2
+    assert all_classes_of(at) != whole
+
+
+def test_the_figure_of_all_classes_speaks_each_visitors_language(open_page, monkeypatch):
+    monkeypatch.setattr(figures, "CHARTS", Kept(2))
+    for language in ("en", "fr", "en"):
+        at = open_page("latent_profiles", lang=language)
+        separators = all_classes_of(at)["layout"]["separators"]
+        assert separators[0] == ("," if language == "fr" else ".")
 
 
 # ---------------------------------------------------------------- peaks
