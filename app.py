@@ -32,8 +32,10 @@ def addresses() -> list[str]:
     """Where a browser finds the app: on this machine, and from others of the same network."""
     port, bound = st.get_option("server.port"), st.get_option("server.address")
     under = (st.get_option("server.baseUrlPath") or "").strip("/")
-    hosts = ["localhost", net_util.get_internal_ip()] if bound in (None, "", "0.0.0.0") else [bound]
-    return [f"http://{host}:{port}/{under}" for host in dict.fromkeys(filter(None, hosts))]
+    everywhere = bound in (None, "", "0.0.0.0")
+    hosts = ["localhost", net_util.get_internal_ip()] if everywhere else [bound]
+    wanted = [host for host in hosts if host and not (everywhere and host == "127.0.0.1")]
+    return [f"http://{host}:{port}/{under}" for host in wanted]
 
 
 @asynccontextmanager

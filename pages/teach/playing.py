@@ -66,7 +66,7 @@ def show(now: Now) -> None:
         actions = {
             "next": lambda: attending.go(now, now.number + 1),
             "back": lambda: attending.go(now, now.number - 1),
-            "reveal": lambda: now.ask and asked.reveal(now),
+            "reveal": lambda: asked.reveal(now),
         }
         clicker.listen(actions, now.number)
 

@@ -39,11 +39,8 @@ def head(now: Now) -> None:
     if not now.room:
         return
     with plain_errors():
-        rooms = room.rooms()
-        if leads(now):
-            rooms.lesson(now.room)  # or there is no such room
-        else:
-            rooms.join(now.room, token())
+        if not leads(now):
+            room.rooms().join(now.room, token())
         code = room.typed(now.room)
         if now.look == "stage":
             if now.number == 1:
@@ -100,9 +97,7 @@ def _standing(
         if host and not told:
             _lead(now, state)
         elif not now.revealed:
-            st.caption(
-                attending.why_not(now) if told else _("Whoever teaches shows the answer.")
-            )
+            st.caption(attending.why_not(now) if told else _("Whoever teaches shows the answer."))
 
 
 def _vote(now: Now, state: str) -> None:
