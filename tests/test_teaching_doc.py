@@ -134,7 +134,7 @@ def test_the_ways_with_answers_are_those_of_the_server():
 
 def test_every_option_of_the_command_is_one_of_streamlit():
     named = set(re.findall(r"--([a-z]+\.[A-Za-z]+)", PAGE))
-    assert named == {"server.address", "server.port"}
+    assert named == {"server.address", "server.port", "browser.serverAddress"}
     for name in named:
         config.get_option(name)  # raises for one that there is not
     assert (ROOT / re.search(r"`python (tests/\S+)`", PAGE)[1]).is_file()
