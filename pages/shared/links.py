@@ -121,7 +121,7 @@ def _stands(key: str) -> bool:
 
 def stands() -> dict[str, list[str]]:
     """What every control of the page stands at, as an address says it; that of a default, too."""
-    return dict(_visit().stands)
+    return {key: said for key, said in _visit().stands.items() if key not in FRAME}
 
 
 def said() -> dict[str, list[str]]:

@@ -47,20 +47,22 @@ def show(place: DeltaGenerator, run: shape.Run) -> None:
     page = here()
     if page not in PAGES or not (run.seen_figures or run.seen_controls):
         return
-    with place:
-        opened = st.popover(
-            _("Make a lesson link"),
-            icon=":material/school:",
-            width="stretch",
-            key="panel",
-            on_change="rerun",
+    asked = place.button(
+        _("Make a lesson link"), key="panel", icon=":material/school:", width="stretch"
+    )
+    if asked:
+        opened = st.dialog(_("Make a lesson link"), width="medium", icon=":material/school:")
+        opened(contents)(page, dict(run.seen_controls), dict(run.seen_figures))
+
+
+def contents(page: str, known: Mapping[str, str], figures: Mapping[str, str]) -> None:
+    """The panel of a page, whose controls and figures are given by name with what a visitor reads of them."""
+    st.caption(
+        _(
+            "The link below opens this page as it stands, with what you tick of it. Views that you add as "
+            "steps are a lesson, with a link and a file of its own."
         )
-    if opened.open:
-        with opened:
-            st.fragment(_panel)(page, dict(run.seen_controls), dict(run.seen_figures))
-
-
-def _panel(page: str, known: Mapping[str, str], figures: Mapping[str, str]) -> None:
+    )
     with plain_errors():
         wanted = ticked(known, figures)
         said, ask = sentence_and_question()
@@ -152,7 +154,8 @@ def collected(page: str, wanted: shape.Shape, said: str, ask: Ask | None) -> Non
     """The lesson so far: this view as its next step, its link, its file."""
     steps: list[Step] = st.session_state.setdefault(STEPS, [])
     minutes = controls.minutes(_("Minutes"), LONGEST_STEP, 5, "panel_minutes")
-    with st.container(horizontal=True):
+    row = st.container(horizontal=True)
+    with row:
         added = st.button(
             _("Add this view as a step"),
             key="panel_add",
@@ -160,14 +163,15 @@ def collected(page: str, wanted: shape.Shape, said: str, ask: Ask | None) -> Non
             type="primary",
             disabled=len(steps) >= MOST_STEPS,
         )
-        dropped = st.button(
-            _("Take the last one away"), key="panel_drop", disabled=not steps, type="tertiary"
-        )
     if added:
         step = step_of(page, wanted, said, ask, minutes, len(steps) + 1)
         lesson_of(data_of(lesson_with((*steps, step))))  # or it says what is wrong with it
         steps.append(step)
-    if dropped and steps:
+    with row:
+        dropped = st.button(
+            _("Take the last one away"), key="panel_drop", disabled=not steps, type="tertiary"
+        )
+    if dropped:
         steps.pop()
     if steps:
         finished(tuple(steps))
@@ -198,7 +202,7 @@ def lesson_with(steps: Sequence[Step], title: str = "", name: str = "") -> Lesso
 
 def finished(steps: Sequence[Step]) -> None:
     """The lesson's link and its file."""
-    st.markdown(_("**The lesson so far: {steps} steps**").format(steps=number(len(steps), 0)))
+    st.markdown(_("**The lesson so far: step 1 to {last}**").format(last=number(len(steps), 0)))
     for place, step in enumerate(steps, 1):
         st.caption(f"{place}. {_(PAGES[step.page].title)}: {step.say.en}")
     title = controls.own_words(_("Title"), "panel_title", longest=LONGEST["title"])

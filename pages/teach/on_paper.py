@@ -25,7 +25,7 @@ def show(now: Now) -> None:
         write = lesson_paper.guide if guide else lesson_paper.paper
         file = write(now.lesson, language(), site.address(), name=now.name).encode()
         address = serving.offer(file, f"{now.look}.html", "text/html; charset=utf-8")
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             st.link_button(
                 _("Open it alone, to print"), address, icon=":material/print:", type="primary"
             )

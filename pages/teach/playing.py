@@ -19,6 +19,7 @@ DESK = """<style>
 header[data-testid=stHeader], [data-testid=stSidebar] { display: none; }
 [data-testid=stMainBlockContainer] { max-width: 60rem; padding-top: 1rem; padding-bottom: 2rem; }
 [data-testid=stPopover]:has(button:disabled) { display: none; }
+.st-key-room_votes { zoom: 0.75; }
 [class*=st-key-lesson_own] [role=radiogroup] { align-items: stretch; flex-direction: column; }
 [class*=st-key-lesson_own] [role=radio] { height: auto; justify-content: start; text-align: start; }
 [class*=st-key-lesson_own] [role=radio] * { justify-content: start; white-space: normal; }
@@ -31,12 +32,16 @@ header[data-testid=stHeader], [data-testid=stSidebar], .modebar-container { disp
 [data-testid=stMainBlockContainer] p { line-height: 1.45; }
 [data-testid=stPlotlyChart], .st-key-room_votes { zoom: calc(1 / 1.5); }
 .st-key-clicker { position: absolute; }
+[data-testid=stMain]:has(.st-key-room_votes) .st-key-lesson_say { display: none; }
+.st-key-room_way { zoom: 0.8; }
 .st-key-lesson_head [data-testid=stColumn] { min-width: 0; }
 .st-key-lesson_head p { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .st-key-lesson_controls { align-items: end; flex-flow: row wrap; gap: 0 2rem; zoom: 0.88; }
 .st-key-lesson_controls > * { flex: none; max-width: 100%; width: auto; }
 .st-key-lesson_controls > :has([class*="_hand"]) { width: 100%; }
-.st-key-lesson_controls :is(.stButtonGroup, .stNumberInput) { align-items: center; flex-direction: row; gap: 0.75rem; }
+.st-key-lesson_controls :is(.stButtonGroup, .stNumberInput) {
+  align-items: center; flex-direction: row; gap: 0.75rem;
+}
 .st-key-lesson_figures > :has([data-testid=stPlotlyChart]) { grid-column: 1 / -1; }
 .st-key-lesson_figures > :has([class*="_cosine"]) { zoom: 0.75; }
 </style>"""
@@ -93,7 +98,7 @@ def on_stage(now: Now, wanted: shape.Shape) -> shape.Run:
     with left:
         stage_head(now)
         if not now.revealed:  # then the answer takes the place
-            with plain_errors():
+            with plain_errors(), st.container(key="lesson_say"):
                 st.markdown(say(now, now.step.say, "say"))
         question(now)
     with right:

@@ -111,7 +111,7 @@ def _vote(now: Now, state: str) -> None:
 
 def _lead(now: Now, state: str) -> None:
     """What the host may do next: show the votes, have another one, show the answer."""
-    with st.container(horizontal=True):
+    with st.container(key="room_way", horizontal=True, gap="small"):
         if state != room.REVEALED:
             st.button(
                 _("Show the votes"),

@@ -25,6 +25,7 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-ur
 _CSS = """
 @page { margin: 16mm; }
 * { box-sizing: border-box; }
+html { background: #FFFFFF; color-scheme: light; }
 body { color: #1D2733; font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 50rem;
   padding: 0 1rem; }
 h1 { font-size: 1.8rem; line-height: 1.2; margin: 0; }
