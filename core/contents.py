@@ -6,7 +6,7 @@ Without torch, so that pages of what bundles store start without it.
 from __future__ import annotations
 
 from core.bundles.bundle import Bundle, other_family
-from core.bundles.contents import SETTINGS, Contents
+from core.bundles.contents import COUNTED, SETTINGS, Contents
 
 RUN_FIGURES = (
     "test_knn_accuracy",
@@ -78,9 +78,9 @@ DDPM = Contents(
 )
 
 SIMSIAM = Contents(
-    settings=(
-        *SETTINGS,
-        "training.heavy",
+    settings=(*SETTINGS, "training.heavy"),
+    counted=(
+        *COUNTED,
         "training.protocol.queries",
         "training.protocol.bank",
         "training.protocol.k",
@@ -117,6 +117,8 @@ JUDGE = Contents(
     arrays={
         "confusion": 2,
         "reliability_count": 1,
+        "reliability_confidence": 1,
+        "reliability_accuracy": 1,
         "feature_mean": 1,
         "feature_covariance": 2,
     },

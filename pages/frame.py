@@ -54,6 +54,7 @@ def show(navigate: Callable[[], Page]) -> None:
         initial_sidebar_state=SIDEBAR,
     )
     st.html(CLOSER_TO_THE_TOP + figures.SHARP)
+    shape.begin()
     pins.kept_by(keeping.keep)
     problem = now = None
     try:
@@ -76,6 +77,7 @@ def ordinary(navigate: Callable[[], Page], problem: AtelierError | None) -> None
         models = st.container()
         picture = st.container()
         keeping.mirror()
+    attending.outside()
     page = navigate()
     around_a_page(models)
     if problem is not None:
@@ -141,6 +143,8 @@ def shaped() -> shape.Run:
 def made_with(run: shape.Run) -> None:
     """Says so where a link was made with other weights than those of now."""
     made = shape.listed(links.values("at"))
+    if not run.made_of:  # nothing is drawn yet that says what it is made of
+        return
     if any(not any(now.startswith(one) for now in run.made_of) for one in made if one):
         st.info(
             _("This link was made with other weights: the pictures may differ from its sender's."),

@@ -18,7 +18,7 @@ from core.errors import AtelierError
 from core.pictures.images import Pictures
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import figures, library, site, training
+from pages.shared import figures, library, shape, site, training
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent, plain_errors
 
@@ -101,7 +101,7 @@ def show() -> None:
     found = stored()
     pictures, beside = st.columns([5, 3], gap="medium", vertical_alignment="center")
     with pictures:
-        st.fragment(along if isinstance(found, Way) else by_epoch)(found)
+        shape.fragment(along if isinstance(found, Way) else by_epoch)(found)
     with beside:
         st.markdown(said_of_way(found) if isinstance(found, Way) else said_of_epochs(found))
         page = site.VAE_TRAINING if _family(found) == "vae" else site.DENOISING

@@ -47,7 +47,8 @@ def entity(name, content):
 class Hub:
     """The server. ``fault(method, path)`` may answer with a status, or with what to do:
     ``cut`` (half of the content, then the connection ends), ``garble`` (as many other bytes),
-    ``shorten`` (half of the content, said to be all), ``slow`` (a pause before the answer).
+    ``shorten`` (half of the content, said to be all), ``slow`` (a pause before the answer), ``hang up`` (no
+    answer), ``portal`` (a page of HTML, as the network of a hotel has it), ``half`` (half an answer in JSON).
     """
 
     def __init__(self):
@@ -117,6 +118,13 @@ class Hub:
             time.sleep(2)
         if isinstance(fault, int):
             return send(to, fault, b"")
+        if fault == "hang up":
+            to.close_connection = True
+            return None
+        if fault == "portal":
+            return send(to, 200, b"<title>Welcome</title>", {"Content-Type": "text/html"})
+        if fault == "half":
+            return send(to, 200, b'{"id": "us', {"Content-Type": "application/json"})
         writing = method in ("POST", "PUT") and "/verify" not in path
         token = to.headers.get("Authorization", "").removeprefix("Bearer ")
         if writing and not path.startswith(("/store/", "/complete/")):

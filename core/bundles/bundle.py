@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -65,6 +66,9 @@ CONFIG_FIELDS: dict[str, type] = {
     "seed": int,
     "code_version": str,
 }
+LARGEST_WHOLE = 2**64
+NOT_JSON = (ValueError, RecursionError)
+"""What Python's reader raises for a text that is no JSON, or nested deeper than it goes."""
 Origin = Literal["embedded", "folder", "hub"]
 
 
@@ -138,7 +142,7 @@ class Bundle:
             raise ValueError(f"file must be one of the bundle's safetensors, got {file!r}")
         try:
             arrays = load_arrays(self.folder / file)
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, AttributeError, TypeError) as error:  # no type of NumPy
             raise damaged(self.name, file) from error
         return {
             key: value.astype(np.float32) if value.dtype == np.float16 else value
@@ -181,7 +185,7 @@ def read_bundle(
     if missing:
         raise incomplete(name, missing[0])
     files = bundle_files(folder) if expected is None else sorted({*required, *expected})
-    hashes = {file: sha256(folder / file) for file in files}
+    hashes = {file: _hash(folder, name, file) for file in files}
     for file, value in hashes.items():
         if expected is not None and expected.get(file) != value:
             raise altered(name, file)
@@ -211,7 +215,7 @@ def required_files(folder: Path) -> tuple[str, ...]:
     """The files that a bundle must have: a record no weights, any other all."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # said where it is read for its content
+    except (OSError, *NOT_JSON):  # said where it is read for its content
         return REQUIRED_FILES
     if not isinstance(config, dict) or keeps_weights(config):
         return REQUIRED_FILES
@@ -220,7 +224,8 @@ def required_files(folder: Path) -> tuple[str, ...]:
 
 def bundle_files(folder: Path) -> list[str]:
     """Names of the files of a bundle below ``folder``, as they stand in a manifest."""
-    progress = (f"progress/{path.name}" for path in (folder / "progress").glob("*.jpg"))
+    found = (path for path in (folder / "progress").glob("*.jpg") if path.is_file())
+    progress = (f"progress/{path.name}" for path in found)
     return [*required_files(folder), *sorted(filter(PROGRESS_FILE.fullmatch, progress))]
 
 
@@ -250,14 +255,40 @@ def damaged(name: str, file: str) -> AtelierError:
 
 
 def read_json(folder: Path, name: str, file: str, kind: type) -> dict | list:
-    """A JSON file of a bundle; raises ``AtelierError`` ``bundle-damaged``, also for another kind."""
+    """A JSON file of a bundle; raises ``AtelierError`` ``bundle-damaged``, also for another kind and for a
+    number that no float holds, which nothing could be computed with.
+    """
     try:
-        value = json.loads((folder / file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        value = json.loads(
+            (folder / file).read_text(encoding="utf-8"),
+            parse_constant=_finite,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+    except (OSError, *NOT_JSON) as error:
         raise damaged(name, file) from error
     if not isinstance(value, kind):
         raise damaged(name, file)
     return value
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"a number must be finite, got {text}")
+    return value
+
+
+def _whole(text: str) -> int:
+    if abs(value := int(text)) > LARGEST_WHOLE:
+        raise ValueError(f"a whole number must be at most {LARGEST_WHOLE}")
+    return value
+
+
+def _hash(folder: Path, name: str, file: str) -> str:
+    try:
+        return sha256(folder / file)
+    except OSError as error:
+        raise damaged(name, file) from error
 
 
 def _read_text(folder: Path, name: str, file: str) -> str:

@@ -6,12 +6,13 @@ the one that it was opened on.
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.bundles import schema
 from core.bundles.bundle import Bundle, unusable
 from core.errors import AtelierError
 
@@ -27,22 +28,26 @@ SETTINGS = (
     "training.epochs",
 )
 """What pages say of every bundle."""
+COUNTED = ("training.batch_size", "training.epochs")
+"""Those of them that pages compute with, next to the numbers of pictures."""
 NUMERIC = (np.floating, np.integer)
+LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
 class Contents:
     """What must be there.
 
-    ``settings``: parts of ``config.json``, as paths (``training.device``). ``figures``: numbers of
-    ``metrics.json``, as paths (``test.kl``); ``tables``: lists of rows there, by path, and the numbers of
-    each row. ``epochs``: numbers of every row of ``history.json``, which has at least one. ``arrays``: of
-    ``profiles.safetensors``, by name, with their number of dimensions; their numbers are finite, but for
-    those that are ``partial``: they may be empty, and NaN where there was nothing to measure.
-    ``sheets``: kinds of pictures, one sheet at least.
+    ``settings``: parts of ``config.json``, as paths (``training.device``); ``counted``: those that are numbers
+    above 0. ``figures``: numbers of ``metrics.json``, as paths (``test.kl``); ``tables``: lists of rows there,
+    by path, and the numbers of each row. ``epochs``: numbers of every row of ``history.json``, which has at
+    least one. ``arrays``: of ``profiles.safetensors``, by name, with their number of dimensions; their numbers
+    are finite, but for those that are ``partial``: they may be empty, and NaN where there was nothing to
+    measure. ``sheets``: kinds of pictures, one sheet at least.
     """
 
     settings: tuple[str, ...] = SETTINGS
+    counted: tuple[str, ...] = COUNTED
     figures: tuple[str, ...] = ()
     tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     epochs: tuple[str, ...] = ()
@@ -55,6 +60,11 @@ class Contents:
         for path in self.settings:
             if _at(bundle.config, path) is None:
                 raise unusable(bundle.name, path)
+        for path in self.counted:
+            if not (_is_number(found := _at(bundle.config, path)) and found > 0):
+                raise unusable(bundle.name, path)
+        if (fault := schema.fault(bundle.config)) is not None:
+            raise unusable(bundle.name, fault)
         for path in self.figures:
             if not _is_number(_at(bundle.metrics, path)):
                 raise _lacks(bundle, path, "metrics.json")
@@ -93,7 +103,7 @@ def _at(tree: object, path: str) -> object:
 
 def _is_number(value: object) -> bool:
     whole_or_not = isinstance(value, int | float) and not isinstance(value, bool)
-    return whole_or_not and math.isfinite(value)
+    return whole_or_not and -LARGEST <= value <= LARGEST  # a whole number may fit into no float
 
 
 def _is_numeric(array: np.ndarray) -> bool:

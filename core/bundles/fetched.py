@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from core.bundles import hub
+from core.bundles.bundle import NOT_JSON
 from core.bundles.files import replacing
 
 FILE = "latent-atelier-fetched.json"
@@ -28,7 +29,7 @@ def _file() -> Path:
 
 def noted() -> list[Commit]:
     """What was noted, the latest use last; empty where the note is absent or damaged."""
-    with suppress(OSError, ValueError, TypeError):
+    with suppress(OSError, *NOT_JSON, TypeError):
         return [(str(repo), str(commit)) for repo, commit in json.loads(_file().read_text())]
     return []
 

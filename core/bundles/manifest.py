@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from core.bundles import hub, remote
-from core.bundles.bundle import FORMAT, Bundle, read_bundle
+from core.bundles.bundle import FORMAT, NOT_JSON, Bundle, read_bundle
 from core.bundles.files import write_json
 from core.errors import AtelierError
 
@@ -114,7 +114,7 @@ def read_manifest(path: Path, networks: Networks) -> Manifest:
         raw = json.loads(path.read_text(encoding="utf-8"))
         entries = tuple(ManifestEntry(**entry) for entry in raw["bundles"])
         sound = all(map(_is_sound, entries))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, *NOT_JSON, TypeError, KeyError, AttributeError) as error:
         raise AtelierError("manifest-damaged", "{path} is damaged.", path=path) from error
     if not sound:
         raise AtelierError("manifest-damaged", "{path} is damaged.", path=path)

@@ -64,7 +64,7 @@ def check_weights(bundle: Bundle, networks: Networks) -> None:
 
 
 def load_weights(model: nn.Module, bundle: Bundle) -> None:
-    """The bundle's weights into ``model``: same names, same shapes, nothing left over."""
+    """The bundle's weights into ``model``: same names, same shapes, nothing left over, every number finite."""
     need_weights(bundle)
     arrays = bundle.arrays("model.safetensors")
     wanted = model.state_dict()
@@ -79,6 +79,8 @@ def load_weights(model: nn.Module, bundle: Bundle) -> None:
             name=bundle.name,
             key=strangers[0],
         )
+    if not all(np.isfinite(value).all() for value in arrays.values()):
+        raise damaged(bundle.name, "model.safetensors")
     model.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})
 
 
@@ -102,13 +104,23 @@ def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float
     are not those that made the bundle.
     """
     need_weights(bundle)
-    stored = {key: torch.from_numpy(v) for key, v in bundle.arrays("golden.safetensors").items()}
-    outputs, expected = compute(_part(stored, "input.")), _part(stored, "output.")
-    fits = [key in outputs and outputs[key].shape == expected[key].shape for key in expected]
-    if not fits or not all(fits):
-        raise damaged(bundle.name, "golden.safetensors")
-    deviations = [(outputs[key] - value).abs().max() for key, value in expected.items()]
-    deviation = float(torch.stack(deviations).max())  # NaN where any is NaN
+    file = "golden.safetensors"
+    arrays = bundle.arrays(file)
+    try:
+        stored = {key: torch.from_numpy(value) for key, value in arrays.items()}
+        outputs, expected = compute(_part(stored, "input.")), _part(stored, "output.")
+        fits = [key in outputs and outputs[key].shape == expected[key].shape for key in expected]
+        if not fits or not all(fits):
+            raise damaged(bundle.name, file)
+        deviations = [(outputs[key] - value).abs().max() for key, value in expected.items()]
+        deviation = float(torch.stack(deviations).max())  # NaN where any is NaN
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # inputs of no use to the network
+        raise damaged(bundle.name, file) from error
     if not deviation <= GOLDEN_TOLERANCE:
         raise AtelierError(
             "bundle-golden",

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from core.bundles.bundle import Bundle
+from core.bundles.bundle import Bundle, unusable
 from core.bundles.weights import check_golden
 from core.ddpm.restoration import Criterion, Rule
 from core.judge.adversarial import fgsm, pgd
@@ -93,6 +93,8 @@ class JudgeExplorer:
         self._model.to(memory_format=torch.channels_last)
         names = bundle.config["data"].get("class_names")
         self.class_names = tuple(names or map(str, range(CLASSES)))
+        if len(self.class_names) != CLASSES:
+            raise unusable(bundle.name, "data.class_names")
 
     # ------------------------------------------------------------ what it sees
 

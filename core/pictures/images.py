@@ -270,9 +270,19 @@ def sheet_bytes(pictures: Pictures, columns: int) -> bytes:
 
 
 def read_sheet(data: bytes, count: int, size: int = SIZE) -> Pictures:
-    """The first ``count`` pictures of a sheet made by ``sheet_bytes``: (count, size, size, 3)."""
-    with Image.open(io.BytesIO(data)) as opened:
-        sheet = np.asarray(opened.convert("RGB"), dtype=np.uint8)
+    """The first ``count`` pictures of a sheet made by ``sheet_bytes``: (count, size, size, 3).
+
+    Raises ``AtelierError`` ``sheet-unreadable``.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise ValueError(f"a sheet must have at most {MAX_PIXELS:,} pixels")
+            sheet = np.asarray(opened.convert("RGB"), dtype=np.uint8)
+    except Exception as error:  # decoders raise anything on a damaged file
+        raise AtelierError(
+            "sheet-unreadable", "A sheet of pictures is damaged: it cannot be read."
+        ) from error
     rows, columns = sheet.shape[0] // size, sheet.shape[1] // size
     tiles = sheet[: rows * size, : columns * size].reshape(rows, size, columns, size, 3)
     return tiles.transpose(0, 2, 1, 3, 4).reshape(-1, size, size, 3)[:count]

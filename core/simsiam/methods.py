@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from core.bundles.bundle import Bundle, unusable
+from core.bundles.bundle import Bundle, damaged, unusable
 from core.bundles.opening import open_bundle
 from core.bundles.weights import load_weights, need_weights
 from core.simsiam.barlow_twins import BarlowTwins
@@ -102,5 +102,8 @@ def untrained(bundle: Bundle) -> JointEmbedding:
         for key, value in bundle.profiles.items()
         if key.startswith(prefix)
     }
-    model.load_state_dict({**model.state_dict(), **statistics})
+    try:
+        model.load_state_dict({**model.state_dict(), **statistics})
+    except RuntimeError as error:  # names or shapes of another network
+        raise damaged(bundle.name, "profiles.safetensors") from error
     return model.eval()

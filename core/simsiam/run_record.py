@@ -107,7 +107,7 @@ def read_run(bundle: Bundle) -> RunRecord:
             name: np.array([row[name] for row in rows]) for name in (*RUN_FIGURES, "train_loss")
         }
         held = bundle.profiles
-        spectra = {layer: 10 ** held[f"spectrum_{layer}_log10"] for layer in ("z", "h")}
+        spectra = {layer: 10.0 ** held[f"spectrum_{layer}_log10"] for layer in ("z", "h")}
         maps = {layer: held[f"map_{layer}"] for layer in ("z", "h")}
         labels = held["map_labels"].astype(np.int64)
     except (KeyError, TypeError) as absent:

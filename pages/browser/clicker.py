@@ -14,9 +14,11 @@ KEY = "clicker"
 
 
 def listen(actions: Mapping[str, Callable[[], None]], step: int) -> None:
-    """Mounts the listener, which nobody sees: ``actions`` by ``next``, ``back`` and ``reveal``.
+    """Mounts the listener, which nobody sees: ``actions`` by ``next``, ``back`` and ``reveal``; without any it
+    listens to no key.
 
-    ``step`` is the one that the keys are about: a key that was pressed for an earlier one does nothing.
+    ``step`` is the one that the keys are about: a key that was pressed for an earlier one does nothing. Another
+    one than before is shown from its beginning.
     """
 
     def taken() -> None:
@@ -25,4 +27,4 @@ def listen(actions: Mapping[str, Callable[[], None]], step: int) -> None:
             actions[sent[0]]()
 
     words = {"blank": _("The screen is blank: press the full stop to go on.")}
-    _CLICKER(KEY, {"step": step, "words": words}, taken)
+    _CLICKER(KEY, {"step": step, "keys": bool(actions), "words": words}, taken)

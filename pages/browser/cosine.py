@@ -22,7 +22,7 @@ def show(key: str, *, pull: bool = False) -> None:
     a stop-gradient takes it away. The arrows are restored by a link; only this figure runs again when a
     hand lets go.
     """
-    st.fragment(_shown)(key, pull)
+    shape.fragment(_shown)(key, pull)
 
 
 def _shown(key: str, pull: bool) -> None:

@@ -14,7 +14,7 @@ from core.pictures.images import Pictures
 from pages.browser import curves, film
 from pages.browser.curves import Axis, Series
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, library, loaders, picking
+from pages.shared import controls, figures, library, loaders, picking, shape
 from pages.shared.colours import SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
@@ -320,7 +320,7 @@ def main() -> None:
         else:
             config = replace(explorer.config.schedule, kind=kind)
             with above:
-                st.fragment(at_level)(name, config, picked, seed)
+                shape.fragment(at_level)(name, config, picked, seed)
         mechanism(
             _(
                 "Each step shrinks the picture a little and adds a little Gaussian noise, so "

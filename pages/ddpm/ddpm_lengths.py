@@ -14,7 +14,7 @@ from core.ddpm.schedule import NoiseSchedule
 from pages.browser import film
 from pages.browser.timeline import timeline
 from pages.ddpm.parts import lengths_samples, lengths_trade
-from pages.shared import controls, figures, library, loaders, picking, training
+from pages.shared import controls, figures, library, loaders, picking, shape, training
 from pages.shared.colours import SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.picking import Picked
@@ -343,7 +343,7 @@ def main() -> None:
             st.info(_("Choose a picture to start from."))
         else:
             with above:
-                st.fragment(one_look)(names, picked, seed)
+                shape.fragment(one_look)(names, picked, seed)
         by_level(explorers)
         st.subheader(_("All figures"), anchor=False)
         lengths_trade.table(explorers)

@@ -11,7 +11,7 @@ from core.ddpm.schedule import NoiseSchedule
 from core.pictures.images import Pictures, sharpness
 from pages.browser import film
 from pages.ddpm.parts import example
-from pages.shared import controls, figures, library, training
+from pages.shared import controls, figures, library, shape, training
 from pages.shared.colours import AMBER, GREY, SKY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.questions import question
@@ -230,7 +230,7 @@ def main() -> None:
         with figure:
             example.show(name)
         st.subheader(_("Epoch by epoch"), anchor=False)
-        st.fragment(epochs)(name)
+        shape.fragment(epochs)(name)
         final_samples(bundle)
         training.curves(bundle, CURVES, "ddpm")
         training.went_on(bundle)

@@ -16,7 +16,7 @@ from core.pictures.images import Pictures
 from pages.browser import film, networks
 from pages.browser.timeline import timeline
 from pages.ddpm.parts import compared
-from pages.shared import controls, figures, library, links, live, loaders
+from pages.shared import controls, figures, library, links, live, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
@@ -425,7 +425,7 @@ def main() -> None:
         explorer = loaders.ddpm(name)
         network = networks.network(explorer.bundle, "unet") if by == "browser" else None
         if network is not None:
-            st.fragment(in_the_browser)(explorer, network, way, seeds[0])
+            shape.fragment(in_the_browser)(explorer, network, way, seeds[0])
         else:
             if by == "browser":
                 st.info(_("This architecture is not made for browsers: the server computes."))
@@ -455,6 +455,7 @@ def on_the_server(
         clicked = controls.act(
             words.format(count=len(seeds), calls=number(calls, 0)),
             "denoise_go",
+            of=("denoised", "denoise_film", "denoising_way"),
             type="primary",
             icon=":material/play_arrow:",
         )
@@ -477,7 +478,7 @@ def on_the_server(
         if path.finished:
             st.session_state[STALE] = request, name
         with place.container() if path.finished else st.container():
-            st.fragment(along)(explorer, path, way, seeds[0])
+            shape.fragment(along)(explorer, path, way, seeds[0])
             results(explorer, path, way, seeds[0])
     elif not asks and (before := result_of_before()) is not None:
         with place.container():
@@ -486,7 +487,7 @@ def on_the_server(
             )
             st.html("<style>.st-key-denoise_before { opacity: 0.45; }</style>")
             with st.container(key="denoise_before"):
-                st.fragment(along)(*before)
+                shape.fragment(along)(*before)
                 results(*before)
     elif not asks:  # which has said so already
         place.info(_("This takes a moment: press the button."))

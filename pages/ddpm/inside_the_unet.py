@@ -28,7 +28,7 @@ from pages.browser.timeline import timeline
 from pages.ddpm.parts import layer_grid, unet_segments
 from pages.ddpm.parts.layer_grid import Probed
 from pages.ddpm.parts.unet_levels import STOP_SHARES, levels_of, provenance
-from pages.shared import controls, figures, library, loaders, picking
+from pages.shared import controls, figures, library, loaders, picking, shape
 from pages.shared.loaders import Timed
 from pages.shared.picking import Picked
 from pages.shared.text import (
@@ -145,7 +145,7 @@ def chosen(
     return Chosen(view, scope, index, layer, (min(page, pages) - 1) * CHANNELS_A_PAGE)
 
 
-@st.fragment
+@shape.fragment
 def by_level(name: str, picked: Picked, seed: int) -> None:
     """The grid, the layer chosen in it at the t of a timeline, and all layers: runs again by itself."""
     with plain_errors():

@@ -10,7 +10,7 @@ from core.ddpm.restoration import crossing, find_t_star, noised, spread, sweep, 
 from core.judge.similarity import psnr, ssim
 from core.pictures.images import Pictures
 from pages.ddpm.parts import prediction, restored, t_star_of_set
-from pages.shared import controls, figures, library, links, live, loaders, picking, site
+from pages.shared import controls, figures, library, links, live, loaders, picking, shape, site
 from pages.shared.controls import LANGUAGE_PARAMETER
 from pages.shared.picking import Picked
 from pages.shared.text import (
@@ -114,6 +114,7 @@ def swept(
             count=number(len(steps) * each, 0), seconds=number(seconds, 0)
         ),
         key="tstar_go",
+        of=("tstar_film", "t_star_level", "t_star"),
         type="primary",
         icon=":material/play_arrow:",
     )
@@ -146,7 +147,8 @@ def find(
     """What follows from settings; at ``above`` the pictures that move with t'."""
     code, levels, draws, seed = settings
     if not picked:
-        st.info(_("Choose a picture to start from."))
+        with shape.notice():
+            st.info(_("Choose a picture to start from."))
         return
     pictures = np.stack([one.picture for one in picked])
     request = restored.Request(

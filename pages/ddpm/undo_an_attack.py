@@ -15,7 +15,7 @@ from core.judge.explorer import Attack, JudgeExplorer, Verdicts
 from core.pictures.images import Pictures
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, loaders, picking
+from pages.shared import controls, figures, loaders, picking, shape
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
@@ -96,7 +96,7 @@ def louder(picture: Pictures, attacked: Pictures) -> Pictures:
     return (128 + LOUDER * change).clip(0, 255).astype(np.uint8)
 
 
-@st.fragment
+@shape.fragment
 def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
     """Attack, purify, judge: runs again by itself."""
     with plain_errors():

@@ -185,9 +185,12 @@ def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None
     )
 
 
-def act(label: str, key: str, **look: Any) -> bool:
-    """A button that begins something; ``look`` as ``st.button`` takes it. Whether it was pressed just now."""
-    with shape.control(key, label):
+def act(label: str, key: str, *, of: Sequence[str] = (), **look: Any) -> bool:
+    """A button that begins something; ``look`` as ``st.button`` takes it. Whether it was pressed just now.
+
+    ``of``: figures that come only once it is pressed.
+    """
+    with shape.control(key, label, of):
         return st.button(label, key=key, **look)
 
 
@@ -445,9 +448,13 @@ def code(label: str, key: str, *, longest: int) -> str:
     return st.text_input(label, key=key, max_chars=longest, width=200)
 
 
-def secret(label: str, key: str) -> str:
-    """Words that nobody is to read over one's shoulder; no link carries them."""
-    return st.text_input(label, key=key, type="password", max_chars=LONGEST_WORDS, width=320)
+def secret(label: str, key: str, taken: Callable[[], None]) -> None:
+    """A field for words that nobody is to read over one's shoulder; ``taken`` is called with each of them in
+    ``st.session_state[key]``. No link carries them.
+    """
+    st.text_input(
+        label, key=key, type="password", max_chars=LONGEST_WORDS, width=320, on_change=taken
+    )
 
 
 def some(label: str, names: Mapping[Code, str], key: str, nothing: str) -> list[Code]:

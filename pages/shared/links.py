@@ -411,7 +411,8 @@ def keep(
     several = not (chosen is None or isinstance(chosen, str))
     codes = [code for code in options if code in chosen] if several else [chosen or ""]
     words = ", ".join(_(options[code]) for code in codes if code in options)
-    answer(key, words, codes or [""])
+    # Of several, none is a choice, too; of one, it is what the control begins with.
+    answer(key, words, codes or [""] if several else [code for code in codes if code])
     visit = _visit()
     if key in visit.refused:
         return

@@ -21,7 +21,7 @@ from core.pictures import data, house_number, images, shapes
 from core.pictures.data import PictureSet
 from core.pictures.images import Pictures
 from core.vae.explorer import VAEExplorer
-from pages.shared import carried, controls, data_sets, figures, library, loaders
+from pages.shared import carried, controls, data_sets, figures, library, loaders, shape
 from pages.shared.colours import MARK
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, plain_errors
@@ -424,7 +424,8 @@ def _from_maker(prefix: str, of: Bundle, first: str) -> Picked | None:
             )
     _offer_digits(prefix, of)
     if not (text.isascii() and text.isdigit()):
-        st.error(_("A house number has 1 to 3 digits, 0 to 9."), icon=":material/error:")
+        with shape.notice():
+            st.error(_("A house number has 1 to 3 digits, 0 to 9."), icon=":material/error:")
         return None
     drawn = house_number.HouseNumber(
         text=text, ink=ink, wall=wall, blur=blur, rotation=rotation, noise=noise, size=size

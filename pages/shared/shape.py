@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any, Literal
 
 import streamlit as st
@@ -50,7 +51,7 @@ class Run:
     without a word on controls. ``notices``: for what went wrong, and for work that goes on. ``seen_controls``
     and ``seen_figures`` have the names that the page came by, with what a visitor reads of them; ``words`` say
     what the last figure shows, ``made_of`` has the hashes of the bundles in them; ``plots`` makes a Plotly
-    figure of those that are drawn in the browser.
+    figure of those that are drawn in the browser. ``awaited``: figures that come once something is pressed.
     """
 
     shape: Shape = WHOLE
@@ -63,6 +64,7 @@ class Run:
     words: str = ""
     plots: dict[str, Callable[[], Any]] = field(default_factory=dict)
     made_of: set[str] = field(default_factory=set)
+    awaited: set[str] = field(default_factory=set)
     _open: list[str] = field(default_factory=list)
     grows: bool = False
 
@@ -85,6 +87,11 @@ class Run:
 def run() -> Run:
     """The run that the visitor's page is in; a fragment that runs again is in that of its page."""
     return st.session_state.setdefault(VISIT, Run())
+
+
+def begin() -> None:
+    """To be called before anything of the frame is drawn: nothing is left of the page before."""
+    st.session_state[VISIT] = Run()
 
 
 def nowhere() -> DeltaGenerator:
@@ -112,10 +119,17 @@ def laid_out(shape: Shape, controls: DeltaGenerator, figures: DeltaGenerator) ->
 # ---------------------------------------------------------------- parts of a page
 
 
-def control(name: str, label: str = "") -> AbstractContextManager:
-    """Where a control is drawn: where the page is, in its place of the frame, or nowhere."""
+def control(name: str, label: str = "", of: Sequence[str] = ()) -> AbstractContextManager:
+    """Where a control is drawn: where the page is, in its place of the frame, or nowhere.
+
+    ``of``: figures that come only once it is pressed, so it stays with any of them.
+    """
     now = run()
     now.seen_controls.setdefault(name, label)
+    awaited = set(of) & set(now.shape.figures or ())
+    now.awaited |= awaited
+    if awaited and now.notices is not None and name not in (now.shape.keep or ()):
+        return now.inside(name, now.notices)
     if now.shape.keep is not None and name not in now.shape.keep:
         return nowhere()
     if not now.cut:
@@ -134,6 +148,23 @@ def figure(name: str, words: str = "") -> AbstractContextManager:
     if not now.cut or now.grows:
         return nullcontext()
     return now.inside(name, now.figures.get(name) or nowhere())
+
+
+def fragment(part: Callable[..., None]) -> Callable[..., None]:
+    """A part of a page that runs again alone, as ``st.fragment`` makes it.
+
+    Of a page that is run nowhere, the whole runs again: its places stand outside of the part, and Streamlit
+    would put what a second run draws below what the first one drew.
+    """
+
+    @wraps(part)
+    def shown(*given: Any, **named: Any) -> None:
+        if run().cut:
+            part(*given, **named)
+        else:
+            st.fragment(part)(*given, **named)
+
+    return shown
 
 
 def notice() -> AbstractContextManager:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 import streamlit as st
+from streamlit import net_util
 from streamlit.navigation.page import StreamlitPage
 
 from pages.shared import heap
@@ -46,12 +47,18 @@ class PageEntry:
         )
 
 
-def address() -> str:
-    """Where the app is, as the visitor's browser says it, with no slash at its end; empty where it does not."""
+def address(*, for_others: bool = False) -> str:
+    """Where the app is, as the visitor's browser says it, with no slash at its end; empty where it does not.
+
+    ``for_others``: where that leads to this machine alone, as others of its network find it.
+    """
     url = st.context.url or ""
     scheme, found, rest = url.partition("://")
     under = (st.get_option("server.baseUrlPath") or "").strip("/")
     host = rest.partition("/")[0]
+    name, colon, port = host.partition(":")
+    if for_others and name in ("localhost", "127.0.0.1"):
+        host = f"{net_util.get_internal_ip() or name}{colon}{port}"
     return "/".join(filter(None, (f"{scheme}://{host}", under))) if found else ""
 
 

@@ -11,7 +11,7 @@ import inspect
 import logging
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -177,10 +177,13 @@ def report_failure(error: Exception) -> bool:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """Shows what went wrong in one sentence and lets the rest of the page go on."""
+def plain_errors(*, here: bool = False) -> Iterator[None]:
+    """Shows what went wrong in one sentence and lets the rest of the page go on.
+
+    ``here``: where it happens, as around a page; on a page it is shown even where that part is left out.
+    """
     try:
         yield
     except AtelierError as error:
-        with shape.notice():
+        with nullcontext() if here else shape.notice():
             st.error(sentence(error), icon=":material/error:")

@@ -12,7 +12,7 @@ from core.simsiam.representation import alignment, effective_rank, std_of_output
 from core.simsiam.run_record import RunRecord
 from core.simsiam.simsiam import loss
 from pages.browser.timeline import timeline
-from pages.shared import controls
+from pages.shared import controls, shape
 from pages.shared.questions import question
 from pages.shared.text import (
     N_,
@@ -430,7 +430,7 @@ def main() -> None:
     with plain_errors():
         found, records, layer = choose()
         if records:
-            st.fragment(epochs)(found, records, layer)
+            shape.fragment(epochs)(found, records, layer)
             runs.what_they_are(records)
         else:
             st.info(_("Choose at least one run."))

@@ -26,7 +26,7 @@ from core.simsiam.toy import (
 )
 from pages.browser.curves import Level
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures
+from pages.shared import controls, figures, shape
 from pages.shared.colours import GREY
 from pages.shared.text import (
     N_,
@@ -290,7 +290,7 @@ def training(place: st.delta_generator.DeltaGenerator) -> None:
     ended = trained(pair, holders, below)
     if ended:
         clouds(pair, own, holders)
-        st.fragment(moving)(pair, own)
+        shape.fragment(moving)(pair, own)
     strip(own)
     toy_questions.ask(own, answered=ended)
     data(own)

@@ -11,7 +11,7 @@ import streamlit as st
 from core.simsiam.explorer import SimSiamExplorer, Vote
 from core.simsiam.neighbours import find, predict, vote
 from core.simsiam.representation import normalise
-from pages.shared import controls, data_sets, figures, library, picking
+from pages.shared import controls, data_sets, figures, library, picking, shape
 from pages.shared.colours import CLASSES, GREY
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
@@ -421,7 +421,7 @@ def show() -> None:
     voters = twelve(pair, picked)
     pictures_said(pair, voters)
     over_the_test_set(pair)
-    st.fragment(the_vote)(voters, picked)
+    shape.fragment(the_vote)(voters, picked)
     runs.what_they_are(pair.both)
 
 

@@ -313,7 +313,7 @@ def show() -> None:
     if picked is None:
         st.info(_("Choose a picture to start from."))
     else:
-        st.fragment(at_work)(pair, picked, other_pictures(picked, pair.chosen), seed)
+        shape.fragment(at_work)(pair, picked, other_pictures(picked, pair.chosen), seed)
     cosine_to_feel()
     runs.what_they_are(pair.both)
 

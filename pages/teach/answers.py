@@ -31,7 +31,7 @@ from pages.teach.fields import harmless
 
 VARIABLE, PHRASE = "ATELIER_ANSWERS", "ATELIER_PASSPHRASE"
 OPEN, AFTER_ANSWER, PASSPHRASE = WAYS = ("open", "after-answer", "passphrase")
-MOST_WRONG, WITHIN = 10, 60.0
+MOST_WRONG, WITHIN = 60, 60.0
 """Wrong phrases of all visitors together, and in how many seconds."""
 LONGEST = 1000
 """Characters of a phrase."""

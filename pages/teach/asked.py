@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import zlib
+
 import streamlit as st
 
 from pages.shared import controls
 from pages.shared.text import _
-from pages.teach import attending, keeping, numbers, room_desk
+from pages.teach import answers, attending, keeping, numbers, room_desk
 from pages.teach.attending import Given, Now
 from pages.teach.fields import Place
 from pages.teach.lesson import Ask, Words
@@ -64,7 +67,8 @@ def on_stage(now: Now, options: dict[str, str]) -> None:
 
 def own(now: Now, options: dict[str, str]) -> None:
     """The visitor's answer: one of the options, and a reason; or words of their own."""
-    key = f"{WIDGET}_{now.lesson.id}_{now.ask.id}".replace(".", "_")
+    name = now.name if answers.can_keep_back(now.name) else f"link{zlib.crc32(now.name.encode())}"
+    key = re.sub(r"[^a-z0-9-]", "_", f"{WIDGET}_{name}_{now.ask.id}".lower())
     before = now.given
     option = ""
     if options:

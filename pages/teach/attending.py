@@ -26,6 +26,8 @@ VISIT = "lessons"
 Look = Literal["desk", "stage", "paper", "guide"]
 LOOKS: tuple[Look, ...] = ("desk", "stage", "paper", "guide")
 LESSON, STEP, AS, ROOM, HOST = "lesson", "step", "as", "room", "host"
+HELD = "room:"
+"""What the name of a lesson begins with that only its room has."""
 PARAMETERS = (LESSON, STEP, AS, ROOM, HOST)
 """Of an address: what it says of a lesson."""
 
@@ -46,12 +48,15 @@ class Given:
 @dataclass
 class Visit:
     """Of one visitor: the step that was entered last, and by lesson and question what was answered, and
-    which answers were revealed.
+    which answers were revealed. ``chosen``: questions answered since their vote began, which ``votes`` has as
+    the visit saw it last.
     """
 
     entered: tuple[str, int] | None = None
     given: dict[tuple[str, str], Given] = field(default_factory=dict)
     revealed: set[tuple[str, str]] = field(default_factory=set)
+    chosen: set[tuple[str, str]] = field(default_factory=set)
+    votes: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 def visit() -> Visit:
@@ -62,7 +67,7 @@ def visit() -> Visit:
 @dataclass(frozen=True)
 class Now:
     """The step of a lesson that an address says; ``name`` is that of the lesson, or the lesson itself in a
-    link, ``number`` counts from 1.
+    link, ``number`` counts from 1. ``gone``: why there is no such room as the address says.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Now:
     look: Look
     room: str = ""
     host: str = ""
+    gone: AtelierError | None = None
 
     @property
     def step(self) -> Step:
@@ -86,8 +92,8 @@ class Now:
 
     @property
     def question(self) -> tuple[str, str]:
-        """The lesson and the question, as a visit knows them."""
-        return self.lesson.id, self.ask.id if self.ask else ""
+        """The lesson, by its name in the address, and the question: a lesson cannot speak for another one."""
+        return self.name, self.ask.id if self.ask else ""
 
     @property
     def given(self) -> Given:
@@ -109,10 +115,22 @@ def read() -> Now | None:
     name, code = _said(LESSON), _said(ROOM)
     if not name and not code:
         return None
-    if not name:
-        name = room.rooms().lesson(code)
-    lesson = shelf.lesson(name)
-    return Now(name, lesson, _number(lesson), _look(), code, _said(HOST))
+    held, gone = None, None
+    if code:
+        try:
+            theirs, held = room.rooms().lesson(code), room.rooms().held(code)
+        except AtelierError as error:
+            if not name:
+                raise
+            code, gone = "", error
+        else:
+            if name and (held is not None or name != theirs):
+                raise AtelierError(
+                    "room-other", "The room “{room}” is about another lesson.", room=harmless(code)
+                )
+            name = theirs
+    lesson = held or shelf.lesson(name)
+    return Now(name, lesson, _number(lesson), _look(), code, _said(HOST), gone)
 
 
 def _number(lesson: Lesson) -> int:
@@ -153,6 +171,11 @@ def enter(now: Now) -> None:
     known.entered = here
 
 
+def outside() -> None:
+    """To be called where no step is shown: whoever comes back finds its controls as the step says."""
+    visit().entered = None
+
+
 def go(now: Now, number: int) -> None:
     """To another step of the lesson; beyond its ends nothing happens."""
     if 1 <= number <= len(now.lesson.steps):
@@ -167,7 +190,9 @@ def leave() -> None:
 
 def answer(now: Now, given: Given) -> None:
     """Keeps what the visitor answered, in the visit alone."""
-    visit().given[now.question] = given
+    known = visit()
+    known.given[now.question] = given
+    known.chosen.add(now.question)
 
 
 def may_reveal(now: Now, *, in_room: bool = False) -> bool:
@@ -210,5 +235,6 @@ def shape_of(now: Now) -> Shape:
 
 def query_of(now: Now, **changed: str) -> Mapping[str, str]:
     """Parameters of an address that opens this step, others in their place."""
-    query = {LESSON: now.name, STEP: str(now.number), AS: now.look, ROOM: now.room, **changed}
+    name = "" if now.name.startswith(HELD) else now.name
+    query = {LESSON: name, STEP: str(now.number), AS: now.look, ROOM: now.room, **changed}
     return {name: said for name, said in query.items() if said}

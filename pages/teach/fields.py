@@ -11,7 +11,7 @@ from core.errors import AtelierError
 
 SHOWN = 40
 """Characters of a wrong value that an error shows."""
-MOST_KEYS = 24
+MOST_KEYS = 40
 NUMBER = re.compile(r"\{([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+)(?::\.([0-6])([fe%]))?\}")
 """A number in a text: bundle or run, path, and how many digits of which form."""
 MARKUP = re.compile(r"<[A-Za-z/!?]|\]\(|\]:|!\[|://|www\.|mailto:|javascript:|&#|\\[A-Za-z]", re.I)

@@ -20,7 +20,7 @@ from datetime import date
 from functools import wraps
 from textwrap import shorten
 from typing import Literal
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 import numpy as np
 import streamlit as st
@@ -220,13 +220,19 @@ def _put(kept: Kept) -> None:
     visit = _visit()
     items, answer = list(visit.sheet.items), kept.answer
     for at, old in enumerate(items):
-        if answer and old.answer and old.answer.question == answer.question:
+        same = answer and old.answer and old.answer.question == answer.question
+        if same and _lesson(old) == _lesson(kept):
             words = kept.words or old.words
             address = {"page": kept.page, "query": kept.query, "when": kept.when}
             items[at] = replace(old, **address, words=words, answer=answer)
             return _take(replace(visit.sheet, items=tuple(items)), visit.marks)
     grown = replace(visit.sheet, items=(*items, kept))
     return _take(grown, (*visit.marks, *_new_marks(1)))
+
+
+def _lesson(of: Kept) -> list[str]:
+    """The lesson that an answer belongs to, as its address says it."""
+    return parse_qs(of.query).get(attending.LESSON, [])
 
 
 def _kept(pin: pins.Pin) -> tuple[Kept, list[str]]:

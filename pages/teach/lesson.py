@@ -65,7 +65,7 @@ RESERVED = frozenset(
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """Of a lesson, which is also the name of its file."""
 BUNDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-KEY = re.compile(r"[a-z][a-z0-9_]{0,47}")
+KEY = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 QUESTION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,23}")
 # ---------------------------------------------------------------- what a lesson is
 

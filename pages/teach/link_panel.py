@@ -63,7 +63,7 @@ def contents(page: str, known: Mapping[str, str], figures: Mapping[str, str]) ->
             "steps are a lesson, with a link and a file of its own."
         )
     )
-    with plain_errors():
+    with plain_errors(here=True):
         wanted = ticked(known, figures)
         said, ask = sentence_and_question()
         address = view_link(page, wanted)
@@ -112,6 +112,7 @@ def view_link(page: str, wanted: shape.Shape) -> str:
         pairs.append(("hide", ",".join(part for part in shape.PARTS if part in wanted.hide)))
     if links.values(links.RUN):
         pairs.append((links.RUN, "1"))
+    pairs += [(name, one) for name in ("bundle", "model") for one in links.values(name)]
     if made := sorted(one[:MADE] for one in shape.run().made_of):
         pairs.append(("at", ",".join(made)))
     return f"{site.address()}/{page}?{urlencode(pairs, safe=',:')}"
@@ -184,7 +185,7 @@ def step_of(
     said = said.strip()
     if not said:
         raise AtelierError("panel-say", "A step needs a sentence: write one above.")
-    values = tuple((name, tuple(value)) for name, value in links.stands().items() if any(value))
+    values = tuple((name, tuple(value)) for name, value in links.stands().items() if value)
     if links.values(links.RUN):
         values += ((links.RUN, ("1",)),)
     if ask is not None:
@@ -207,6 +208,7 @@ def finished(steps: Sequence[Step]) -> None:
         st.caption(f"{place}. {_(PAGES[step.page].title)}: {step.say.en}")
     title = controls.own_words(_("Title"), "panel_title", longest=LONGEST["title"])
     lesson = lesson_with(steps, title)
+    lesson_of(data_of(lesson))  # or it says what is wrong with the title
     with_answers = controls.mark(
         _("Answers travel in the link"),
         "panel_answers",

@@ -279,7 +279,7 @@ def main() -> None:
     if not given:
         return
     keys, files = keys_of(lesson), [(file.name, file.getvalue()) for file in given]
-    with plain_errors():
+    with plain_errors(here=True):
         found = marking.table(files, keys)
         show_refused(found)
         if found.students:

@@ -30,7 +30,7 @@ LOOK = f"""<style>
 }}
 </style>"""
 """Pixels stay sharp; what buttons with a picture are called is for whoever hears it."""
-OF_A_ROOM = ("room", "host")
+LEFT_OUT = ("room", "host", "embed", "embed_options")
 """What no link of a sheet leads to: a file may say anything."""
 SIDE = 384
 """How wide or high a small picture is shown, in pixels of the screen, at most."""
@@ -178,7 +178,9 @@ def origin(kept: Kept) -> None:
             page.page(),
             label=_("Open this view"),
             icon=page.icon,
-            query_params={name: said for name, said in query.items() if name not in OF_A_ROOM}
+            query_params={
+                name: said for name, said in query.items() if name.lower() not in LEFT_OUT
+            }
             or None,
         )
     if kept.caption or kept.settings or kept.data.rows:

@@ -21,7 +21,7 @@ def show(now: Now) -> None:
     st.title(_("Guide for teachers") if guide else _("Worksheet"), anchor=False)
     if guide and answers.can_keep_back(now.name) and not opened():
         return
-    with plain_errors():
+    with plain_errors(here=True):
         write = lesson_paper.guide if guide else lesson_paper.paper
         file = write(now.lesson, language(), site.address(), name=now.name).encode()
         address = serving.offer(file, f"{now.look}.html", "text/html; charset=utf-8")
@@ -49,11 +49,24 @@ def opened() -> bool:
     st.info(sentence(problem), icon=":material/lock:")
     if not answers.policy().phrase:
         return False
-    phrase = controls.secret(_("Passphrase"), "teach_phrase")
-    if not phrase:
-        return False
-    with plain_errors():
-        if answers.give(phrase):
-            st.rerun()
-        raise AtelierError("answers-wrong", "This is not the passphrase.")
+    controls.secret(_("Passphrase"), PHRASE, _guess)
+    wrong = st.session_state.get(WRONG)
+    if wrong is not None:
+        st.error(sentence(wrong), icon=":material/error:")
     return False
+
+
+PHRASE, WRONG = "teach_phrase", "teach_phrase_wrong"
+"""In the visit: the field, and why what was typed last did not open."""
+
+
+def _guess() -> None:
+    """One guess for what was typed, however often the page runs with it."""
+    wrong = None
+    try:
+        if not answers.give(st.session_state[PHRASE]):
+            wrong = AtelierError("answers-wrong", "This is not the passphrase.")
+    except AtelierError as error:
+        wrong = error
+    st.session_state[WRONG] = wrong
+    st.session_state[PHRASE] = ""

@@ -26,16 +26,16 @@ def main() -> None:
             "link to a class:** everyone then moves the same figures, answers first, and sees the answer after."
         ),
     )
-    with plain_errors():
+    with plain_errors(here=True):
         join()
     found = shelf.lessons()
     columns = st.columns(2, gap="medium")
     for place, (name, lesson) in enumerate(in_order(found.lessons)):
-        with columns[place % 2], plain_errors():
+        with columns[place % 2], plain_errors(here=True):
             card(name, lesson)
     for problem in found.problems:
         st.warning(sentence(problem), icon=":material/error:")
-    with plain_errors():
+    with plain_errors(here=True):
         own_file()
     with st.container(horizontal=True):
         st.page_link(site.SHEET.page(), icon=site.SHEET.icon)
@@ -60,10 +60,8 @@ def join() -> None:
         code = controls.code(_("Code of a room"), "teach_room", longest=12)
         pressed = st.form_submit_button(_("Join"), icon=":material/login:")
     if pressed and code.strip():
-        name = room_desk.lesson_of(code)
-        st.switch_page(
-            site.HOME.page(), query_params={LESSON: name, STEP: "1", ROOM: room.typed(code)}
-        )
+        room_desk.lesson_of(code)  # or there is no such room
+        st.switch_page(site.HOME.page(), query_params={STEP: "1", ROOM: room.typed(code)})
 
 
 def card(name: str, lesson: Lesson) -> None:
@@ -101,14 +99,14 @@ def card(name: str, lesson: Lesson) -> None:
                 ).format(hours=int(room.LIFE // 3600)),
             )
     if wanted:
-        with plain_errors():
+        with plain_errors(here=True):
             open_room(name, lesson)
 
 
 def open_room(name: str, lesson: Lesson) -> None:
     """A room for a lesson, and its stage."""
     code, secret = room_desk.open_for(name, lesson)
-    query = {LESSON: name, STEP: "1", AS: "stage", ROOM: code, HOST: secret}
+    query = {STEP: "1", AS: "stage", ROOM: code, HOST: secret}
     st.switch_page(site.HOME.page(), query_params=query)
 
 
@@ -136,7 +134,12 @@ def own_file() -> None:
             shelf.page_of(lesson, place)
         numbers.check_numbers(lesson)
         card(link.packed(lesson, answers=True), lesson)
-        st.caption(_("Whoever has such a link has the answers as well: they are inside it."))
+        st.caption(
+            _(
+                "Whoever has such a link has the answers as well: they are inside it. A room keeps them back: "
+                "its lesson stays on this server."
+            )
+        )
 
 
 def kept_back() -> None:

@@ -8,23 +8,29 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.browser import clicker
-from pages.shared import links, shape
+from pages.shared import links, shape, site
 from pages.shared.text import _, plain_errors
 from pages.teach import asked, attending, numbers, room_desk
 from pages.teach.attending import Now
 from pages.teach.fields import Place
 from pages.teach.lesson import Words
 
+OPTIONS = """<style>
+div[class*=st-key-lesson_own] { width: 100%; }
+[class*=st-key-lesson_own] [role=radiogroup] {
+  align-items: stretch; flex-direction: column; max-width: none; width: 100%;
+}
+[class*=st-key-lesson_own] [role=radio] { height: auto; justify-content: start; text-align: start; }
+[class*=st-key-lesson_own] [role=radio] * { justify-content: start; white-space: normal; }
+</style>"""
+"""They stand one below the other, and a long one takes several lines."""
 DESK = """<style>
 header[data-testid=stHeader], [data-testid=stSidebar] { display: none; }
 [data-testid=stMainBlockContainer] { max-width: 60rem; padding-top: 1rem; padding-bottom: 2rem; }
 [data-testid=stPopover]:has(button:disabled) { display: none; }
+.st-key-clicker { position: absolute; }
 .st-key-room_votes { zoom: 0.75; }
-[class*=st-key-lesson_own] [role=radiogroup] { align-items: stretch; flex-direction: column; }
-[class*=st-key-lesson_own] [role=radio] { height: auto; justify-content: start; text-align: start; }
-[class*=st-key-lesson_own] [role=radio] * { justify-content: start; white-space: normal; }
 </style>"""
-"""Options stand one below the other, and a long one takes several lines."""
 STAGE = """<style>
 header[data-testid=stHeader], [data-testid=stSidebar], .modebar-container { display: none; }
 .st-key-lesson_foot { display: none; }
@@ -58,7 +64,8 @@ def say(now: Now, words: Words, field: str) -> str:
 def show(now: Now) -> None:
     """The step: where one is, what is said, the controls and the figures, the question, the way on."""
     attending.enter(now)
-    st.html(STAGE if now.look == "stage" else DESK)
+    st.html((STAGE if now.look == "stage" else DESK) + OPTIONS)
+    keys(now)
     wanted = attending.shape_of(now)
     staged = now.look == "stage" and wanted.figures is not None
     run = on_stage(now, wanted) if staged else at_desk(now, wanted)
@@ -67,19 +74,22 @@ def show(now: Now) -> None:
     with shape.applied(run):
         now.page.show()
     missing(now, run)
-    if now.look == "stage":
-        actions = {
-            "next": lambda: attending.go(now, now.number + 1),
-            "back": lambda: attending.go(now, now.number - 1),
-            "reveal": lambda: asked.reveal(now),
-        }
-        clicker.listen(actions, now.number)
+
+
+def keys(now: Now) -> None:
+    """What keys do on a stage; at a desk they are the page's own."""
+    actions = {
+        "next": lambda: attending.go(now, now.number + 1),
+        "back": lambda: attending.go(now, now.number - 1),
+        "reveal": lambda: asked.reveal(now),
+    }
+    clicker.listen(actions if now.look == "stage" else {}, now.number)
 
 
 def at_desk(now: Now, wanted: shape.Shape) -> shape.Run:
     """One below the other, for a phone as well; a whole page stands below its question."""
     head(now)
-    with plain_errors():
+    with plain_errors(here=True):
         st.markdown(say(now, now.step.say, "say"))
     if wanted.figures is None:
         question(now)
@@ -98,7 +108,7 @@ def on_stage(now: Now, wanted: shape.Shape) -> shape.Run:
     with left:
         stage_head(now)
         if not now.revealed:  # then the answer takes the place
-            with plain_errors(), st.container(key="lesson_say"):
+            with plain_errors(here=True), st.container(key="lesson_say"):
                 st.markdown(say(now, now.step.say, "say"))
         question(now)
     with right:
@@ -137,7 +147,7 @@ def head(now: Now) -> None:
     where = _("Step {step} of {last}, {minutes} min").format(
         step=now.number, last=last, minutes=now.step.minutes
     )
-    with plain_errors():
+    with plain_errors(here=True):
         title = numbers.fill(now.lesson.title, Place(None, "title"))
         st.markdown(f"**{where}** · {title}")
     room_desk.head(now)
@@ -149,7 +159,7 @@ def stage_head(now: Now) -> None:
         words, *buttons = st.columns(
             [7, 1, 1, 1], gap="xxsmall", vertical_alignment="center", wrap=False
         )
-    with words, plain_errors():
+    with words, plain_errors(here=True):
         title = numbers.fill(now.lesson.title, Place(None, "title"))
         st.caption(f"**{now.number} / {len(now.lesson.steps)}** · {title}")
     steps = ((-1, _("Back"), "chevron_left"), (1, _("Next"), "chevron_right"))
@@ -179,7 +189,7 @@ def stage_head(now: Now) -> None:
 def question(now: Now) -> None:
     """What the step asks; with it what a room answers."""
     if now.ask:
-        with plain_errors(), st.container(border=now.look == "desk"):
+        with plain_errors(here=True), st.container(border=now.look == "desk"):
             asked.show(now)
 
 
@@ -208,6 +218,7 @@ def way(now: Now, place: str) -> None:
             leave(now)
     if now.number == last:
         st.caption(_("This is the last step. What you kept and answered is on your sheet."))
+        st.page_link(site.SHEET.page(), icon=site.SHEET.icon)
 
 
 def leave(now: Now) -> None:
@@ -226,5 +237,5 @@ def missing(now: Now, run: shape.Run) -> None:
     seen = (run.seen_controls, run.seen_figures)
     for (words, names), known in zip(wanted.items(), seen, strict=True):
         for name in names:
-            if name not in known:
+            if name not in known and name not in run.awaited:
                 st.warning(words.format(name=name), icon=":material/visibility_off:")

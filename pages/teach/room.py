@@ -98,7 +98,9 @@ class _Question:
 
 @dataclass(repr=False)
 class _Room:
-    """``tabs``: numbers by token, first the one that was not heard of longest."""
+    """``tabs``: numbers by token, first the one that was not heard of longest. ``held``: a lesson that is
+    nowhere else.
+    """
 
     lesson: str
     secret: str
@@ -108,6 +110,7 @@ class _Room:
     tabs: dict[str, int] = field(default_factory=dict)
     voters: set[int] = field(default_factory=set)
     next: int = 0
+    held: Lesson | None = None
 
     def tab(self, token: str) -> int:
         """The number of a tab, which takes a place if it has none. A tab without a vote gives way."""
@@ -159,8 +162,14 @@ class Rooms:
 
     # ------------------------------------------------------------ opening and closing
 
-    def open_room(self, lesson_id: str, options: Mapping[str, Sequence[str]]) -> tuple[str, str]:
-        """A new room for a lesson: its code and the secret of its host.
+    def open_room(
+        self,
+        lesson_id: str,
+        options: Mapping[str, Sequence[str]],
+        held: Lesson | None = None,
+    ) -> tuple[str, str]:
+        """A new room for a lesson: its code and the secret of its host. ``held``: a lesson that only this room
+        has.
 
         ``options``: what may be voted, as ``options_of`` gives it. Raises ``AtelierError`` where there is
         nothing to vote on, too much of it, or no room left.
@@ -183,7 +192,7 @@ class Rooms:
             self._make_place(now)
             code = self._new_code()
             questions = {name: _Question(tuple(ids)) for name, ids in options.items()}
-            room = _Room(lesson_id, secrets.token_urlsafe(24), now, now, questions)
+            room = _Room(lesson_id, secrets.token_urlsafe(24), now, now, questions, held=held)
             self._rooms[code] = room
             return code, room.secret
 
@@ -204,6 +213,11 @@ class Rooms:
         """The lesson that the room was opened for, as it was named then."""
         with self._holding:
             return self._room(code).lesson
+
+    def held(self, code: str) -> Lesson | None:
+        """The lesson itself, where only this room has it."""
+        with self._holding:
+            return self._room(code).held
 
     # ------------------------------------------------------------ what a tab does
 

@@ -5,13 +5,14 @@ What is shown here is asked of the room every few seconds, by a part of the page
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 
 import streamlit as st
 
 from pages.shared import site
-from pages.shared.text import _, language, number, plain_errors
-from pages.teach import attending, room, tally
+from pages.shared.text import _, language, number, plain_errors, sentence
+from pages.teach import answers, attending, room, tally
 from pages.teach.attending import Now
 
 TOKEN = "room_token"
@@ -36,9 +37,11 @@ def counted(now: Now) -> bool:
 
 def head(now: Now) -> None:
     """The room's code with the address to type; on a stage it is large while a class comes in."""
+    if now.gone is not None:
+        st.error(sentence(now.gone), icon=":material/error:")
     if not now.room:
         return
-    with plain_errors():
+    with plain_errors(here=True):
         if not leads(now):
             room.rooms().join(now.room, token())
         code = room.typed(now.room)
@@ -57,7 +60,7 @@ def head(now: Now) -> None:
 
 def joining(code: str) -> str:
     """The address that students type, in words."""
-    where = site.address().partition("://")[2]
+    where = site.address(for_others=True).partition("://")[2]
     return _("Open {address}/?room={code}").format(address=where, code=code)
 
 
@@ -72,7 +75,7 @@ def show(now: Now, options: Mapping[str, str], listed: Callable[[], None] | None
 def _standing(
     now: Now, options: Mapping[str, str], listed: Callable[[], None] | None = None
 ) -> None:
-    with plain_errors():
+    with plain_errors(here=True):
         rooms, ask = room.rooms(), now.ask
         state, told = rooms.state(now.room, ask.id), rooms.told(now.room, ask.id)
         if told and not now.revealed and attending.may_reveal(now, in_room=True):
@@ -102,11 +105,29 @@ def _standing(
 
 def _vote(now: Now, state: str) -> None:
     """Gives the room what the visitor chose, where a vote is going on and this is not yet its vote."""
-    chosen, rooms = now.given.option, room.rooms()
+    chosen, rooms, known = now.given.option, room.rooms(), attending.visit()
+    if known.votes.get(now.question) != state:
+        known.votes[now.question] = state
+        if state == room.SECOND:  # what was chosen for the first one is no vote in the second
+            known.chosen.discard(now.question)
     if state == room.REVEALED or chosen not in {one.id for one in now.ask.options}:
+        return
+    if state == room.SECOND and now.question not in known.chosen:
+        _stay(now)
         return
     if rooms.voted(now.room, token(), now.ask.id) != chosen:
         rooms.vote(now.room, token(), now.ask.id, chosen)
+
+
+def _stay(now: Now) -> None:
+    """Asks for a second vote: another choice, or the same one again."""
+    st.button(
+        _("Second vote: choose again, or keep your answer"),
+        key=f"room_stay_{now.number}",
+        icon=":material/how_to_vote:",
+        on_click=attending.answer,
+        args=(now, now.given),
+    )
 
 
 def _lead(now: Now, state: str) -> None:
@@ -141,7 +162,7 @@ def reveal(now: Now) -> None:
     """The host's next step: ends the vote and shows it, and after that shows the answer to the room."""
     if not leads(now):
         return
-    with plain_errors():
+    with plain_errors(here=True):
         if room.rooms().state(now.room, now.ask.id) == room.REVEALED:
             _tell(now)
         else:
@@ -149,23 +170,27 @@ def reveal(now: Now) -> None:
 
 
 def _reveal(now: Now) -> None:
-    with plain_errors():
+    with plain_errors(here=True):
         room.rooms().reveal(now.room, now.host, now.ask.id)
 
 
 def _tell(now: Now) -> None:
-    with plain_errors():
+    with plain_errors(here=True):
         room.rooms().tell(now.room, now.host, now.ask.id)
 
 
 def _second(now: Now) -> None:
-    with plain_errors():
+    with plain_errors(here=True):
         room.rooms().second(now.room, now.host, now.ask.id)
 
 
 def open_for(name: str, lesson: attending.Lesson) -> tuple[str, str]:
     """A new room for a lesson: its code and its host's secret. Raises ``AtelierError`` in one sentence."""
-    return room.rooms().open_room(name, room.options_of(lesson))
+    options = room.options_of(lesson)
+    if answers.can_keep_back(name):
+        return room.rooms().open_room(name, options)
+    # Its link holds the answers: the room holds the lesson in its place.
+    return room.rooms().open_room(f"{attending.HELD}{secrets.token_hex(8)}", options, lesson)
 
 
 def lesson_of(code: str) -> str:

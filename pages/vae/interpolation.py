@@ -13,7 +13,7 @@ from core.vae.explorer import VAEExplorer, Walk
 from core.vae.latents import interpolate, interpolate_latents
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, library, loaders, picking
+from pages.shared import controls, figures, library, loaders, picking, shape
 from pages.shared.colours import AMBER, SKY
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
@@ -312,7 +312,7 @@ def main() -> None:
             if first is None or second is None:
                 st.info(_("Choose a picture for each end."))
             else:
-                st.fragment(journey)(name, first, second)
+                shape.fragment(journey)(name, first, second)
         mechanism(
             _(
                 "A picture is encoded to the mean of its posterior; an end from the prior is drawn "

@@ -15,7 +15,7 @@ from core.vae.latents import ACTIVE_VARIANCE, active_units
 from core.vae.readouts import products, read, vote_of_neighbours
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import controls, data_sets, figures, loaders
+from pages.shared import controls, data_sets, figures, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
@@ -155,7 +155,7 @@ def settings(explorer: VAEExplorer) -> tuple[Profiled, str]:
     return profiled, whiskers
 
 
-@st.fragment
+@shape.fragment
 def profiles(name: str) -> None:
     """All charts: the part that runs again when a control of the page changes."""
     with plain_errors():

@@ -12,7 +12,7 @@ from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
 from pages.browser import desk
-from pages.shared import controls, figures, library, links, loaders, picking
+from pages.shared import controls, figures, library, links, loaders, picking, shape
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
 from pages.shared.text import _, coloured, formula, head, mechanism, number, plain_errors
@@ -119,7 +119,7 @@ def generated_digits(explorer: VAEExplorer) -> dict[str, np.ndarray]:
     return dict(zip(made, z.value, strict=True))
 
 
-@st.fragment
+@shape.fragment
 def exploration(name: str, start: Start) -> None:
     """The desk and what is said of it: the part that runs again when a hand lets go."""
     with plain_errors():

@@ -17,7 +17,7 @@ from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
 from pages.browser import film
 from pages.browser.curves import Level
-from pages.shared import controls, data_sets, figures, library, loaders, training
+from pages.shared import controls, data_sets, figures, library, loaders, shape, training
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.questions import question
@@ -68,7 +68,7 @@ CURVES: training.Curves = {
 # ---------------------------------------------------------------- samples
 
 
-@st.fragment
+@shape.fragment
 def samples(name: str) -> None:
     """Seed, temperature and what they give: runs again by itself."""
     with plain_errors():
@@ -276,7 +276,7 @@ def main() -> None:
     )
     with plain_errors():
         name = controls.bundle_name("vae", "training_bundle")
-        st.fragment(epochs)(name)
+        shape.fragment(epochs)(name)
         mechanism(
             _(
                 "A sample is the **mode** of p(x|z), which for a Gaussian is its mean: no pixel "

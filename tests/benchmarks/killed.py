@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import torch
+import torch._dynamo  # here, and not by the first optimiser of every child: it takes seconds
+import torchvision  # noqa: F401 - of the same kind, by the first network of SimSiam
 
 from core.bundles import hub, remote
 from core.ddpm.model import DDPMConfig, ScheduleConfig

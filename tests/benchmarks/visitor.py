@@ -202,6 +202,12 @@ class Visitor:
         self._expect(begun)
         return await self._ask(self.page.asks(trigger=key, fragment=node.fragment), begun)
 
+    async def again(self, fragment: str = "") -> Answer:
+        """Runs the page once more, or a fragment of it, as the client does by itself every few seconds."""
+        begun = time.perf_counter()
+        self._expect(begun)
+        return await self._ask(self.page.asks(fragment=fragment), begun)
+
     def _control(self, key: str) -> Node:
         try:
             return self.page.widget(key)

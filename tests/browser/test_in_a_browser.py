@@ -64,6 +64,19 @@ def test_on_a_phone_nothing_sticks_out_and_every_picture_has_words(tab, page):
         assert len(image.get_attribute("alt") or "") > 3
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_sheet_comes_small_and_is_enlarged_without_smoothing(tab, width):
+    tab.set_viewport_size({"width": width, "height": 800})
+    go(tab, "vae-training")
+    image = tab.locator("[data-testid=stImage] img").first
+    across, shown, rendering = image.evaluate(
+        "(one) => [one.naturalWidth, one.clientWidth, getComputedStyle(one).imageRendering]"
+    )
+    assert across == 8 * 33 - 1  # eight pictures and the gaps between them
+    assert shown > across
+    assert rendering == "pixelated"
+
+
 def test_french_from_the_sidebar_to_the_address(tab):
     go(tab, "interpolation")
     tab.get_by_role("radio", name="Français").click()

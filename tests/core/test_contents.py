@@ -1,5 +1,6 @@
 """What the pages of a family need is looked for when a bundle is opened."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -104,6 +105,40 @@ def test_settings_that_pages_name_are_needed(family, bundles):
     config = bundles[family].config
     error = refusal(altered(bundles[family], config={**config, "training": {}}))
     assert error.code == "bundle-config"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("value", [None, "many", 0, -1, True, [8], 10**400], ids=str)
+def test_settings_that_pages_compute_with_are_numbers_above_0(family, value, bundles):
+    for path in CONTENTS[family].counted:
+        config = json.loads(json.dumps(bundles[family].config))
+        *folders, name = path.split(".")
+        place = config
+        for folder in folders:
+            place = place[folder]
+        place[name] = value
+        error = refusal(altered(bundles[family], config=config))
+        assert error.code == "bundle-config"
+        assert path in str(error)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", []), ("pictures", "many"), ("pictures", -1), ("class_names", ["a", []])],
+    ids=str,
+)
+def test_what_a_bundle_says_of_its_data_is_what_the_schema_wants(field, value, bundles):
+    config = bundles["vae"].config
+    about = {**config["data"], field: value}
+    error = refusal(altered(bundles["vae"], config={**config, "data": about}))
+    assert error.code == "bundle-config"
+    assert f"data.{field}" in str(error)
+
+
+def test_a_whole_number_beyond_every_float_is_no_figure(bundles):
+    figures = bundles["vae"].metrics
+    spoilt = {**figures, "test": {**figures["test"], "kl": 10**400}}
+    assert "test.kl" in str(refusal(altered(bundles["vae"], metrics=spoilt)))
 
 
 def test_a_table_of_figures_has_rows_of_numbers(bundles):

@@ -4,7 +4,7 @@ import pytest
 
 from pages.shared import shape
 from pages.shared.shape import Shape
-from tests.pages.opening import checked, components, opened, sent
+from tests.pages.opening import checked, components, opened, sent, turned_to
 
 
 def keys(at):
@@ -121,3 +121,35 @@ def test_nothing_written_nowhere_is_sent():
     everything = sent(at)
     assert "value 7" in everything
     assert "secret" not in everything
+
+
+def test_a_part_that_runs_alone_runs_with_the_page_where_that_is_cut(monkeypatch):
+    """What a fragment drew into a place of the frame would stay above what it draws there again."""
+    alone = []
+
+    def fragment(part):
+        alone.append(part.__name__)
+        return part
+
+    monkeypatch.setattr(shape.st, "fragment", fragment)
+    opened("interpolation")
+    assert "journey" in alone
+    alone.clear()
+    opened("interpolation", figures="interpolation_film")
+    assert "journey" not in alone
+
+
+def test_what_a_page_says_of_bad_input_is_said_where_its_controls_are():
+    at = opened("interpolation", figures="interpolation_film", keep="interpolation_a_text")
+    at = checked(at.text_input(key="interpolation_a_text").set_value("x").run())
+    assert [one.value for one in at.error] == ["A house number has 1 to 3 digits, 0 to 9."]
+
+
+def test_nothing_of_a_shape_is_left_on_the_next_page():
+    at = opened("interpolation", figures="interpolation_film")
+    assert at.session_state["shape"].cut
+    for name in ("figures", "keep"):
+        at.query_params.pop(name, None)
+    at = turned_to(at, "likelihood")
+    assert not at.session_state["shape"].cut
+    assert at.title

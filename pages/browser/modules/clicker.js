@@ -1,9 +1,11 @@
-// Keys of a lecture. A clicker sends PageDown and PageUp; some send arrows, F5 or a full stop.
+// Keys of a lecture. A clicker sends PageDown and PageUp, or arrows, and a full stop or a B to blank the screen.
 //
-// The arrows belong to whatever has the focus first: a timeline, a slider, a field.
+// The arrows belong to whatever has the focus first: a timeline, a slider, a field. With or without keys, a step
+// that comes is shown from its beginning.
 
 const NEXT = new Set(["PageDown", "ArrowRight"]);
 const BACK = new Set(["PageUp", "ArrowLeft"]);
+const BLANK = new Set([".", "B"]);
 const OWN = "input, textarea, select, [role=slider], [contenteditable=true], [tabindex]:not([tabindex='-1'])";
 
 // What has the focus, within the shadow trees of components as well.
@@ -12,6 +14,8 @@ const focused = () => {
   while (found?.shadowRoot?.activeElement) found = found.shadowRoot.activeElement;
   return found;
 };
+
+let shown; // the step that this page showed last
 
 const isTyping = (element) =>
   element?.matches("textarea, [contenteditable=true]") ||
@@ -39,15 +43,17 @@ export const open = (root) => {
   const wants = (event) => {
     if (event.key === "PageDown" || event.key === "PageUp") return event.key === "PageDown" ? "next" : "back";
     const held = focused();
-    if (held && held !== document.body && held.matches(OWN)) return undefined;
+    // A click on the page itself gives the focus to the box that scrolls, which needs no arrows.
+    const own = held?.matches(OWN) && !held.matches("[data-testid=stMain]");
+    if (held && held !== document.body && own) return undefined;
     if (NEXT.has(event.key)) return "next";
     if (BACK.has(event.key)) return "back";
     return event.key === "r" || event.key === "R" ? "reveal" : undefined;
   };
 
   const pressed = (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(focused())) return;
-    if (event.key === ".") {
+    if (!data.keys || event.ctrlKey || event.metaKey || event.altKey || isTyping(focused())) return;
+    if (BLANK.has(event.key.toUpperCase())) {
       event.preventDefault();
       darken();
       return;
@@ -55,6 +61,7 @@ export const open = (root) => {
     const wanted = wants(event);
     if (wanted === undefined) return;
     event.preventDefault();
+    if (event.repeat) return; // a key that is held goes one step
     if (blank) darken();
     // The moment makes two presses of one key two values.
     send("value", [wanted, data.step, Date.now()]);
@@ -64,6 +71,9 @@ export const open = (root) => {
   return {
     update: (given, sendNow) => {
       [data, send] = [given, sendNow];
+      root.dataset.step = data.step; // listens for this one
+      if (shown !== data.step) document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0);
+      shown = data.step;
     },
     close: () => {
       window.removeEventListener("keydown", pressed, { capture: true });

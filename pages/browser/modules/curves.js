@@ -284,7 +284,8 @@ export const open = (root) => {
 
   // The nearest stop to where the pointer is.
   const goTo = (event) => {
-    const x = event.clientX - svg.getBoundingClientRect().left;
+    const box = svg.getBoundingClientRect();
+    const x = ((event.clientX - box.left) * svg.clientWidth) / box.width; // a stage zooms its charts
     const off = line.stops.map((stop) => Math.abs(place(stop) - x));
     const at = off.indexOf(Math.min(...off));
     if (at !== line.at) line.go(at);

@@ -20,7 +20,7 @@ from core.bundles.bundle import Bundle
 from core.ddpm.explorer import SamplerSettings
 from core.ddpm.restoration import COVERAGE, wilson
 from core.pictures.images import Pictures, sharpness
-from pages.shared import controls, data_sets, figures, library, loaders
+from pages.shared import controls, data_sets, figures, library, loaders, shape
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import N_, _, number, percent, plain_errors
 
@@ -183,7 +183,7 @@ def in_words(counts: np.ndarray, *, ended: bool = True) -> str:
 # ---------------------------------------------------------------- on the page
 
 
-@st.fragment
+@shape.fragment
 def show(vae: Bundle, ddpm: Bundle) -> None:
     """The whole test: runs again by itself, so that an answer waits for nothing else."""
     with plain_errors():

@@ -104,7 +104,8 @@ def show(name: str, explorer: DDPMExplorer) -> None:
     with right:
         seed = controls.seed(SEED)
     if not chosen:
-        st.info(_("Choose at least one way."))
+        with shape.notice():
+            st.info(_("Choose at least one way."))
         return
     seeds = [seed + index for index in range(PICTURES)]
     chosen = shown_of(name, explorer, chosen, seeds, wanted=asked())

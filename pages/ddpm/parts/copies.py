@@ -18,7 +18,7 @@ SUSPECT = 0.5
 """Below this share of what real digits have, a median distance to the training set tells of copies."""
 
 
-@st.fragment
+@shape.fragment
 def show(both: list[ModelSamples], models: list[tuple[str, str, Bundle]], limit: float) -> None:
     """Distances of many stored samples, and the nearest pairs of those above: runs again by itself.
 

@@ -11,7 +11,7 @@ from core.pictures.house_number import HouseNumber, draw
 from core.pictures.images import Pictures
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, library, links, loaders, picking
+from pages.shared import controls, figures, library, links, loaders, picking, shape
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number, plain_errors
 
@@ -54,7 +54,7 @@ def levels(T: int, drawn: int) -> list[int]:
     return sorted({*np.linspace(1, T, min(LEVELS, T)).round().astype(int).tolist(), drawn})
 
 
-@st.fragment
+@shape.fragment
 def show(name: str) -> None:
     """The example and the hand on its level: runs again by itself."""
     with plain_errors():

@@ -152,7 +152,7 @@ def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
     )
 
 
-@st.fragment
+@shape.fragment
 def at_level(found: SweepResult, index: int, *, revealed: bool) -> None:
     """What came back of one picture at t': runs again by itself when the timeline is let go.
 
@@ -237,7 +237,7 @@ def verdict(found: SweepResult, index: int, level: int, draw: int) -> str:
     )
 
 
-@st.fragment
+@shape.fragment
 def result(found: SweepResult, index: int, guess: int) -> None:
     """Everything that follows from a sweep: runs again by itself when a criterion is chosen."""
     with plain_errors():
@@ -551,7 +551,7 @@ def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
 # ---------------------------------------------------------------- three ways to restore
 
 
-@st.fragment
+@shape.fragment
 def three_ways(found: SweepResult) -> None:
     """One look, step by step, and the VAE, on the same picture: runs again by itself."""
     with plain_errors():

@@ -103,6 +103,7 @@ def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int)
                 count=len(seeds), seconds=number(seconds, 0)
             ),
             "against_go",
+            of=("samples_ddpm",),
             type="primary",
             icon=":material/play_arrow:",
         )

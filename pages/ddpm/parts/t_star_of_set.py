@@ -14,7 +14,7 @@ from core.ddpm.model import ScheduleConfig
 from core.ddpm.restoration import Criterion, Rule, crossings, quartiles, wilson
 from core.errors import AtelierError
 from pages.ddpm.parts.restored import AXES, COLOUR, CRITERIA, place_words, threshold
-from pages.shared import controls, figures, library, loaders
+from pages.shared import controls, figures, library, loaders, shape
 from pages.shared.colours import GREY
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number, percent, plain_errors
@@ -71,7 +71,7 @@ def beyond(t_star: float) -> str:
 # ---------------------------------------------------------------- the section
 
 
-@st.fragment
+@shape.fragment
 def show(explorer: DDPMExplorer) -> None:
     """t* of every test digit, stored with the bundle: runs again by itself."""
     bundle = explorer.bundle

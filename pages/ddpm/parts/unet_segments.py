@@ -29,7 +29,7 @@ from pages.ddpm.parts.unet_levels import (
     levels_of,
     provenance,
 )
-from pages.shared import controls, figures, library, loaders
+from pages.shared import controls, figures, library, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
 from pages.shared.picking import INKS, WALLS, Picked
@@ -85,7 +85,7 @@ def asked() -> list[Labelled]:
 # ---------------------------------------------------------------- without a label
 
 
-@st.fragment
+@shape.fragment
 def show(name: str, picked: Picked, seed: int) -> None:
     """k-means on one picture, and a read-out of labelled places, from chosen layers and levels."""
     with plain_errors():

@@ -16,7 +16,7 @@ from pages.browser import slow_motion as drawn
 from pages.browser.curves import Axis, Series
 from pages.browser.film import STOP
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, library, links
+from pages.shared import controls, figures, library, links, shape
 from pages.shared.colours import BLUE, GREEN, PINK, VERMILION
 from pages.shared.questions import question
 from pages.shared.text import N_, _, coloured, formula, mechanism, number, percent, plain_errors
@@ -354,7 +354,7 @@ def show(place: st.delta_generator.DeltaGenerator) -> None:
     """The second view of the page; what is compared is chosen at ``place``."""
     with place:
         compared = controls.choice(_("With and without"), COMPARED, COMPARE)
-    st.fragment(slow)(compared)
+    shape.fragment(slow)(compared)
     asked()
     st.subheader(_("What the loss sees: an angle"), anchor=False)
     st.markdown(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from core.simsiam.toy import Run, State, ToyConfig, side_by_side
-from pages.shared import controls, figures, library, live
+from pages.shared import controls, figures, library, live, shape
 from pages.shared.text import _, number
 from pages.simsiam.parts.toy_charts import SIDES, drawn_cloud
 
@@ -47,6 +47,7 @@ def trained(runs: Sequence[Run], holders: Holders, place: live.Place) -> bool:
     """
     if all(run.finished for run in runs):
         return True
+    place = shape.work(place)
 
     def show(states: Sequence[State]) -> None:
         for holder, state, side in zip(holders, states, SIDES, strict=True):
@@ -70,6 +71,7 @@ def trained(runs: Sequence[Run], holders: Holders, place: live.Place) -> bool:
             controls.act(
                 _("Train both for {steps} steps").format(steps=number(steps, 0)),
                 "toy_go",
+                of=("toy_cloud", "toy_cloud_own"),
                 type="primary",
                 icon=":material/play_arrow:",
                 # Set before the page runs, so that the button is gone once training is on.

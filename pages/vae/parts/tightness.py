@@ -16,7 +16,7 @@ from pages.browser import curves
 from pages.browser.curves import Axis, Level, Series
 from pages.browser.film import STOP
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, library, live, loaders
+from pages.shared import controls, figures, library, live, loaders, shape
 from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
@@ -49,7 +49,7 @@ def weights_of(explorer: VAEExplorer, picture: Pictures) -> Timed[tuple[WeightsA
     )
 
 
-@st.fragment
+@shape.fragment
 def weights(name: str, start: Start, found: Evidence) -> None:
     """Every draw's weight while K grows, and what the draws come to: runs again by itself."""
     explorer = loaders.vae(name)

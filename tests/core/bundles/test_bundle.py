@@ -183,10 +183,50 @@ def test_a_promised_progress_sheet_that_is_missing_is_refused(bundle):
 
 
 @pytest.mark.parametrize("file", ["config.json", "history.json", "metrics.json"])
-@pytest.mark.parametrize("text", ["", "{", "3", '"a"', "\u00ff"])
+@pytest.mark.parametrize("text", ["", "{", "3", '"a"', "\u00ff", "[" * 200_000, '{"a":' * 200_000])
 def test_damaged_json_is_refused(bundle, file, text):
     (bundle.folder / file).write_text(text, encoding="latin-1")
     assert refusal(open_bundle, bundle.folder) == "bundle-damaged"
+
+
+@pytest.mark.parametrize("file", ["config.json", "history.json", "metrics.json"])
+@pytest.mark.parametrize(
+    "number",
+    ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 30, "-" + "9" * 400, "9" * 6000],
+    ids=lambda number: number[:9],
+)
+def test_a_number_that_no_float_holds_is_refused(bundle, file, number):
+    text = '{"seed": 0, "more": [%s]}' if file != "history.json" else '[{"epoch": %s}]'
+    (bundle.folder / file).write_text(text % number)
+    assert refusal(open_bundle, bundle.folder) == "bundle-damaged"
+
+
+@pytest.mark.parametrize("way", ["a folder", "a link to nowhere"])
+def test_a_sheet_that_is_no_file_is_none(bundle, way):
+    sheet = bundle.folder / "progress" / "epoch-0005-best.jpg"
+    sheet.unlink()
+    sheet.mkdir() if way == "a folder" else sheet.symlink_to(bundle.folder / "nowhere")
+    assert open_bundle(bundle.folder).progress("best") == {}
+    assert refusal(read_bundle, bundle.folder, expected=bundle.sha256) == "bundle-incomplete"
+
+
+def test_a_file_that_may_not_be_read_is_named(bundle, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(bundles, "sha256", refused)
+    assert refusal(open_bundle, bundle.folder) == "bundle-damaged"
+
+
+@pytest.mark.parametrize("kind", ["BF16", "F8_E4M3", "F8_E5M2"])
+def test_arrays_of_a_type_that_numpy_has_not_are_refused(bundle, kind):
+    file = bundle.folder / "profiles.safetensors"
+    size = 1 if kind.startswith("F8") else 2
+    about = {"unit": {"dtype": kind, "shape": [3], "data_offsets": [0, 3 * size]}}
+    said = json.dumps(about).encode()
+    file.write_bytes(len(said).to_bytes(8, "little") + said + bytes(3 * size))
+    found = open_bundle(bundle.folder)
+    assert refusal(getattr, found, "profiles") == "bundle-damaged"
 
 
 def test_another_format_is_refused(bundle):
@@ -229,6 +269,12 @@ def test_an_architecture_that_does_not_exist_is_refused(bundle, wrong):
 def test_weights_that_do_not_fit_are_refused(bundle, change):
     edit_arrays(bundle, "model.safetensors", change)
     assert refusal(VAE.from_pretrained, bundle.folder) == "bundle-weights"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused(bundle, value):
+    edit_arrays(bundle, "model.safetensors", lambda arrays: arrays["mean.bias"].fill(value))
+    assert refusal(VAE.from_pretrained, bundle.folder) == "bundle-damaged"
 
 
 @pytest.mark.parametrize("kept", [0, 4, 100, -7])
@@ -293,6 +339,22 @@ def test_an_output_that_is_no_number_is_not_the_golden_one(bundle):
 @pytest.mark.parametrize("outputs", [{}, {"mean": torch.zeros(1)}])
 def test_an_absent_or_misshapen_output_is_not_the_golden_one(bundle, outputs):
     assert refusal(check_golden, bundle, lambda inputs: outputs) == "bundle-damaged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("input.x"),
+        lambda arrays: arrays.update({"input.x": arrays["input.x"][None]}),
+        lambda arrays: arrays.update({"input.x": arrays["input.x"] > 0}),
+        lambda arrays: arrays.update({"output.mean": arrays["output.mean"] > 0}),
+    ],
+    ids=["gone", "deeper", "booleans", "booleans-out"],
+)
+def test_golden_tensors_that_no_network_takes_are_refused(bundle, change):
+    model = VAE.from_pretrained(bundle.folder)
+    edit_arrays(bundle, "golden.safetensors", change)
+    assert refusal(check_golden, bundle, lambda inputs: means(model, inputs)) == "bundle-damaged"
 
 
 def test_golden_tensors_without_an_output_prove_nothing(bundle):
@@ -499,6 +561,7 @@ def test_a_pinned_repository_is_accepted(tmp_path):
         "[]",
         "{}",
         '{"bundles": 3}',
+        "[" * 200_000,
         '{"bundles": [{}]}',
         '{"bundles": [{"name": "a", "family": "vae", "title": "A", "sha256": null}]}',
         '{"bundles": [{"name": "a", "family": "vae", "title": "A", "sha256": {}, "run": "x"}]}',

@@ -55,7 +55,7 @@ def test_what_the_owner_put_into_the_cache_stays(cache):
     assert "user/m4" in there()
 
 
-@pytest.mark.parametrize("note", ["", "{", "[1]", '{"a": 1}', '[["user/m1"]]'])
+@pytest.mark.parametrize("note", ["", "{", "[1]", '{"a": 1}', '[["user/m1"]]', "[" * 200_000])
 def test_a_damaged_note_is_begun_anew(note, cache):
     (cache / fetched.FILE).write_text(note)
     used("user/m1", most=SIZE)

@@ -226,7 +226,6 @@ def altered(bundle, tmp_path, **architecture):
         {"blocks": 0},
         {"blocks": "1"},
         {"blocks": 1.5},
-        {"blocks": math.nan},
         {"depth": 3},
     ],
 )
@@ -234,6 +233,17 @@ def test_a_damaged_configuration_is_refused(tiny_judge_bundle, tmp_path, wrong):
     copy = altered(tiny_judge_bundle, tmp_path, **wrong)
     with pytest.raises(AtelierError) as caught:
         Judge.from_pretrained(copy)
+    assert caught.value.code == "bundle-config"
+
+
+@pytest.mark.parametrize("names", [["0"], [str(digit) for digit in range(11)]])
+def test_a_judge_of_other_than_ten_classes_is_refused(tiny_judge_bundle, tmp_path, names):
+    copy = altered(tiny_judge_bundle, tmp_path)
+    config = json.loads((copy / "config.json").read_text())
+    config["data"]["class_names"] = names
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(AtelierError, match=r"data\.class_names") as caught:
+        JudgeExplorer(open_bundle(copy))
     assert caught.value.code == "bundle-config"
 
 

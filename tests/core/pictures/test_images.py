@@ -318,6 +318,19 @@ def test_a_sheet_gives_its_pictures_back_within_the_error_of_jpeg(make_digits):
     assert 10 * np.log10(255**2 / np.square(error).mean((1, 2, 3))).min() > 32
 
 
+def test_a_sheet_that_cannot_be_read_is_one_sentence(make_digits):
+    whole = sheet_bytes(make_digits(7, 3)[0], columns=3)
+    huge = bytearray(whole)
+    size = huge.index(b"\xff\xc0") + 5  # the frame's height and width
+    huge[size : size + 4] = struct.pack(">HH", 60_000, 60_000)
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+    spoilt = [b"", b"text", whole[: len(whole) // 2], bytes(huge), postscript]
+    for data in [*spoilt, png_bytes(flat(0, 255)[0])]:
+        with pytest.raises(AtelierError) as caught:
+            read_sheet(data, count=7)
+        assert caught.value.code == "sheet-unreadable"
+
+
 def test_neighbours_on_a_sheet_do_not_mix():
     found = read_sheet(sheet_bytes(flat(0, 255, 255, 0), columns=2), count=4)
     assert (found[[0, 3]] < 4).all()

@@ -264,6 +264,25 @@ def test_the_untrained_network_leaves_the_global_generator_alone(bundle):
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+def with_arrays(folder, change):
+    arrays = load_file(folder / "profiles.safetensors")
+    change(arrays)
+    save_file(arrays, folder / "profiles.safetensors")
+    return open_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda a: a.reshape(-1)[None], lambda a: a[:0]], ids=["deeper", "empty"]
+)
+def test_statistics_of_another_network_are_refused(run, tmp_path, change):
+    def spoil(arrays):
+        name = next(name for name in arrays if name.endswith("running_mean"))
+        arrays[name] = np.ascontiguousarray(change(arrays[name]))
+
+    spoilt = with_arrays(shutil.copytree(run(), tmp_path / "copy"), spoil)
+    assert refusal(methods.untrained, spoilt) == "bundle-damaged"
+
+
 # ---------------------------------------------------------------- a run, epoch by epoch
 
 
@@ -364,6 +383,14 @@ def test_what_runs_are_made_to_compare_may_differ(copied, bundle, change):
 )
 def test_a_run_that_lacks_figures_is_refused(copied, file, change):
     assert refusal(read_run, copied(file, change)) == "bundle-run"
+
+
+def test_a_spectrum_of_whole_numbers_is_read_as_well(run, tmp_path):
+    def rounded(arrays):
+        arrays["spectrum_z_log10"] = np.full(arrays["spectrum_z_log10"].shape, -2, np.int64)
+
+    found = read_run(with_arrays(shutil.copytree(run(), tmp_path / "copy"), rounded))
+    assert np.allclose(found.spectra["z"], 0.01)
 
 
 @pytest.mark.parametrize("name", ["spectrum_z_log10", "map_h", "map_labels"])

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import AtelierError
 from pages.teach import lesson as module
-from pages.teach.fields import Place, harmless
+from pages.teach.fields import MOST_KEYS, Place, harmless
 from pages.teach.lesson import (
     LONGEST,
     MOST_STEPS,
@@ -293,7 +293,7 @@ def test_there_are_bounds_to_everything():
     one = {"page": "collapse", "minutes": 1, "say": {"en": "a", "fr": "a"}}
     whole = {"id": "a", "minutes": 1, "title": {"en": "a", "fr": "a"}}
     assert len(lesson_of({**whole, "step": [one] * MOST_STEPS}).steps) == MOST_STEPS
-    many = {f"key_{index}": "1" for index in range(25)}
+    many = {f"key_{index}": "1" for index in range(MOST_KEYS + 1)}
     for steps in (
         [],
         [one] * (MOST_STEPS + 1),

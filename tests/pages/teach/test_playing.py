@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pages.shared import links
-from pages.teach import attending, keeping, shelf
-from pages.teach.lesson import write_lesson
+from pages.teach import answers, attending, keeping, room, room_desk, shelf
+from pages.teach.lesson import read_lesson, write_lesson
 from pages.teach.link import packed
 from tests.pages.opening import checked, components, opened, sent
 
@@ -133,6 +133,24 @@ def test_the_answer_follows_the_visitors_own(small, monkeypatch):
     assert "interpolation_norm" in figures(at)
 
 
+def test_no_option_of_a_lesson_is_taken_for_i_do_not_know(tmp_path, monkeypatch):
+    (tmp_path / "small.toml").write_text(SMALL.replace('"b"', '"unknown"'), "utf-8")
+    monkeypatch.setenv("ATELIER_LESSONS", str(tmp_path))
+    at = opened("home", lesson="small", step="1")
+    offered = at.button_group(key=OWN).options
+    assert offered == ["the answer a", "the answer b", "I do not know"]
+
+
+def test_a_stage_takes_an_answer_where_the_answer_follows_it(small, monkeypatch):
+    monkeypatch.setenv("ATELIER_ANSWERS", "after-answer")
+    at = opened("home", lesson="small", step="1", **{"as": "stage"})
+    assert at.button(key="lesson_reveal_1").disabled
+    at = checked(at.button_group(key=OWN).set_value("a").run())
+    at = checked(at.button(key="lesson_reveal_1").click().run())
+    assert "The secret reason." in sent(at)
+    assert "the answer a" not in sent(at)  # the right one alone stays
+
+
 def test_an_open_server_shows_the_answer_to_whoever_asks(small):
     at = opened("home", lesson="small", step="1")
     at = checked(at.button(key="lesson_reveal_1").click().run())
@@ -228,6 +246,7 @@ def test_the_ends_of_a_lesson_have_no_way_on(small):
     assert at.button(key="lesson_back_below").disabled
     at = opened("home", lesson="small", step="3")
     assert at.button(key="lesson_next_above").disabled
+    assert not components(at)["clicker"]["keys"]  # a desk's keys are its page's
 
 
 def test_on_a_stage_the_figure_stands_alone(small):
@@ -241,6 +260,7 @@ def test_on_a_stage_the_figure_stands_alone(small):
 def test_a_key_goes_on_once_and_not_for_a_step_that_is_gone(small):
     at = opened("home", lesson="small", step="1", **{"as": "stage"})
     assert components(at)["clicker"]["step"] == 1
+    assert components(at)["clicker"]["keys"]
     at = checked(at.button(key="lesson_stage_1").click().run())
     assert components(at)["clicker"]["step"] == 2
 
@@ -280,3 +300,103 @@ def test_a_lesson_that_is_written_plays_as_the_one_that_was_read(small, tmp_path
     (tmp_path / "small.toml").write_text(write_lesson(small), "utf-8")
     at = opened("home", lesson="small", step="1")
     assert figures(at) == {"interpolation_w_hand", "interpolation_film"}
+
+
+# ---------------------------------------------------------------- what one lesson cannot do to another
+
+
+def turned(at, **query):
+    """The same visit at another address of the app, as a link within it leads there."""
+    at.query_params.clear()
+    at.query_params.update({"lang": "en", **query})
+    return checked(at.run())
+
+
+@pytest.fixture
+def kept_back(monkeypatch):
+    monkeypatch.setenv("ATELIER_ANSWERS", "passphrase")
+    monkeypatch.setenv("ATELIER_PASSPHRASE", "kite")
+
+
+def test_a_lesson_of_ones_own_opens_no_answer_of_another(small, kept_back):
+    own = read_lesson(SMALL.replace("The secret reason.", "Mine."))
+    at = opened("home", lesson=packed(own, answers=True), step="1")
+    at = checked(at.button(key="lesson_reveal_1").click().run())
+    assert "Mine." in sent(at)
+    at = turned(at, lesson="small", step="1")
+    assert "The secret reason." not in sent(at)
+    assert at.button(key="lesson_reveal_1").disabled
+
+
+def test_a_room_opens_no_answer_of_another_lesson(small, kept_back):
+    own = read_lesson(SMALL.replace('id = "small"', 'id = "other"'))
+    rooms = room.rooms()
+    code, secret = rooms.open_room("other", room.options_of(own))
+    rooms.tell(code, secret, "1.1")
+    at = opened("interpolation", lesson="small", step="1", room=code)
+    assert [one.value for one in at.error] == [f"The room “{code}” is about another lesson."]
+    assert "The secret reason." not in sent(at)
+
+
+def test_a_room_keeps_back_the_answers_of_a_lesson_that_only_it_has(small, kept_back):
+    own = read_lesson(SMALL.replace('id = "small"', 'id = "own"'))
+    code, secret = room_desk.open_for(packed(own, answers=True), own)
+    at = opened("home", room=code, step="1")
+    assert "Which one?" in sent(at)
+    assert "lesson" not in at.query_params
+    assert at.session_state["lessons"].entered[0].startswith(attending.HELD)
+    at = checked(at.button_group(key=own_key(at)).set_value("b").run())
+    assert "secret" not in sent(at)
+    room.rooms().tell(code, secret, "1.1")
+    assert "The secret reason." in sent(checked(at.run()))
+
+
+def own_key(at):
+    (found,) = [one.key for one in at.button_group if one.key.startswith("lesson_own")]
+    return found
+
+
+def test_a_room_that_is_gone_is_said_once_and_the_lesson_goes_on(small):
+    code, secret = room.rooms().open_room("small", room.options_of(small))
+    room.rooms().close(code, secret)
+    at = opened("home", lesson="small", step="1", room=code)
+    assert len(at.error) == 1
+    assert "interpolation_film" in figures(at)
+
+
+def test_answers_to_questions_of_one_name_are_those_of_their_lessons(small, tmp_path):
+    (tmp_path / "other.toml").write_text(SMALL.replace('id = "small"', 'id = "other"'), "utf-8")
+    at = opened("home", lesson="small", step="1")
+    at = checked(at.button_group(key=OWN).set_value("a").run())
+    at = turned(at, lesson="other", step="1")
+    assert at.button_group(key=OWN.replace("small", "other")).value is None
+    at = checked(at.button_group(key=OWN.replace("small", "other")).set_value("b").run())
+    kept = at.session_state[keeping.VISIT].sheet.items
+    assert [one.answer.option for one in kept] == ["a", "b"]
+
+
+def test_whoever_was_elsewhere_finds_the_step_as_it_begins(small):
+    at = opened("home", lesson="small", step="1")
+    at.session_state["interpolation_w"] = 90
+    at = checked(at.run())
+    at = turned(at)
+    at = turned(at, lesson="small", step="1")
+    assert at.session_state["interpolation_w"] == 30
+
+
+def test_a_wrong_phrase_is_one_guess_however_often_the_page_runs(kept_back):
+    before = len(answers.GUESSES._wrong)
+    at = opened("overview")
+    at = checked(at.text_input(key="teach_phrase").set_value("wrong").run())
+    for _again in range(5):
+        at = checked(at.run())
+    assert len(answers.GUESSES._wrong) - before == 1
+    assert "This is not the passphrase." in [one.value for one in at.error]
+    answers.GUESSES._wrong.clear()
+
+
+def test_a_button_that_a_figure_waits_for_stays(embedded):
+    at = opened("home", lesson="vae-45", step="8")
+    at = checked(at.number_input(key="against_seed").set_value(5000).run())
+    assert at.button(key="against_go")
+    assert not at.warning

@@ -116,6 +116,21 @@ def test_the_second_vote_may_come_before_anything_is_revealed(rooms, opened):
     assert rooms.counts(code, "keep").second == {"high": 0, "low": 1, "either": 0}
 
 
+def test_what_is_right_is_told_after_the_votes(rooms, opened):
+    code, secret = opened
+    rooms.vote(code, token(1), "keep", "high")
+    rooms.reveal(code, secret, "keep")
+    rooms.second(code, secret, "keep")
+    rooms.vote(code, token(1), "keep", "low")
+    assert not rooms.told(code, "keep")
+    rooms.tell(code, secret, "keep")
+    assert rooms.told(code, "keep")
+    assert rooms.state(code, "keep") == "revealed"
+    assert rooms.counts(code, "keep").second == {"high": 0, "low": 1, "either": 0}
+    assert not rooms.told(code, "live")
+    refused("room-host", rooms.tell, code, "guessed", "live")
+
+
 def test_after_the_reveal_no_vote_is_taken(rooms, opened):
     code, secret = opened
     rooms.vote(code, token(1), "keep", "high")
@@ -132,9 +147,9 @@ def test_what_the_lesson_has_not_is_refused(rooms, opened):
     assert "<" not in said
     refused("room-option", rooms.vote, code, token(1), "live", "high")
     refused("room-question", rooms.vote, code, token(1), "other", "high")
-    for act in (rooms.answered, rooms.counts, rooms.state):
+    for act in (rooms.answered, rooms.counts, rooms.state, rooms.told):
         refused("room-question", act, code, "other")
-    for act in (rooms.reveal, rooms.second):
+    for act in (rooms.reveal, rooms.second, rooms.tell):
         refused("room-question", act, code, secret, "other")
     refused("room-tab", rooms.vote, code, "short", "keep", "high")
     refused("room-tab", rooms.join, code, "long" * 100)
