@@ -24,6 +24,8 @@ WORDS = 60
 """Characters of a student's words in the table."""
 COLUMNS, AT_ONCE = 2, 12
 """Figures next to one another, and how many before more are asked for."""
+MOST_TOGETHER = 64 * 2**20
+"""Bytes of a class's sheets, which are read anew by every run of the page."""
 QUESTION, TITLE = "question:", "title:"
 STUDENT, EARNED = " student", " points"
 """Columns that no question can be called."""
@@ -277,6 +279,10 @@ def main() -> None:
         max_upload_size=my_sheet.LARGEST,
     )
     if not given:
+        return
+    if sum(file.size for file in given) > MOST_TOGETHER:
+        words = _("These sheets have more than {most} MiB together: mark them in two parts.")
+        st.error(words.format(most=MOST_TOGETHER // 2**20), icon=":material/error:")
         return
     keys, files = keys_of(lesson), [(file.name, file.getvalue()) for file in given]
     with plain_errors(here=True):

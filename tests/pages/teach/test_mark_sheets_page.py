@@ -156,3 +156,14 @@ def test_where_answers_are_kept_back_the_page_is_closed(open_page, lesson, monke
     assert not at.selectbox
     checked(at.text_input(key="teach_phrase").set_value("open sesame").run())
     assert at.file_uploader
+
+
+def test_more_than_there_is_room_for_is_refused_in_a_sentence(open_page, monkeypatch):
+    from pages.teach import mark_sheets
+
+    monkeypatch.setattr(mark_sheets, "MOST_TOGETHER", 10)
+    at = open_page("mark_sheets")
+    at.file_uploader[0].set_value([("a.json", b"{" + b" " * 10 + b"}", "application/json")])
+    at = checked(at.run())
+    assert ["together: mark them in two parts" in one.value for one in at.error] == [True]
+    assert not at.dataframe
