@@ -32,7 +32,7 @@ from pages.shared.text import _, sentence, turned_to  # noqa: E402
 from pages.teach import attending, keeping, link_panel, on_paper, playing  # noqa: E402
 from pages.teach.attending import Now  # noqa: E402
 
-CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 4rem; }</style>"
+CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 3.75rem; }</style>"
 """A page begins right below Streamlit's header, so that its figure stands on the first screen."""
 
 NO_EMPTY_POPOVERS = "<style>[data-testid=stPopover]:has(button:disabled) { display: none; }</style>"

@@ -7,12 +7,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.visitor import Visitor
+from tests.benchmarks.visitor import Visitor, done
 from tests.browser.conftest import free_port
 from tests.pages.conftest import tiny_library  # noqa: F401
 
@@ -137,12 +136,6 @@ async def a_room(url):
     (code,) = host.holds()["room"]
     assert re.fullmatch("[A-Z]{5}", code)
     return host, code
-
-
-def done(lesson):
-    """The outcome of a lesson, in a thread of its own: tests in a browser leave their loop in this one."""
-    with ThreadPoolExecutor(1) as alone:
-        return alone.submit(asyncio.run, lesson).result()
 
 
 async def all_of(visitors, act):

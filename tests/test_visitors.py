@@ -24,7 +24,7 @@ from tests.benchmarks.deltas import (
     state_of,
     values_of,
 )
-from tests.benchmarks.visitor import Failed, Visitor
+from tests.benchmarks.visitor import Failed, Visitor, done
 from tests.benchmarks.visitors import grown
 from tests.benchmarks.watched import Report, Tally
 from tests.browser.conftest import free_port
@@ -399,7 +399,7 @@ def test_a_server_understands_a_visitor(app):
         finally:
             await visitor.leave()
 
-    asyncio.run(visit())
+    done(visit())
 
 
 @pytest.mark.slow
@@ -419,4 +419,4 @@ def test_visitors_do_not_share_what_they_set(app):
             await second.close()
             await first.leave()
 
-    asyncio.run(visit())
+    done(visit())

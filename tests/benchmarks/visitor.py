@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urljoin, urlparse
 
 import aiohttp
@@ -32,6 +33,9 @@ NEVER_CHANGES = ("/browser/", "/static/")
 """Parts of addresses that hold a hash of their content, and are sent to be kept."""
 NO_TOKEN = "PLACEHOLDER_AUTH_TOKEN"
 """What Streamlit's client says where it has no token."""
+
+
+Outcome = TypeVar("Outcome")
 
 
 class Failed(Exception):
@@ -72,6 +76,12 @@ class Browser:
     async def close(self) -> None:
         await self.sockets.close()
         await self.http.close()
+
+
+def done(visit: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """What comes of a visit, in a thread of its own: tests in a browser leave their loop in the main one."""
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(asyncio.run, visit).result()
 
 
 class Visitor:
