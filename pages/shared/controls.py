@@ -126,6 +126,7 @@ def option(
             key=key,
             help=help,
             width=width,
+            placeholder=_("none"),
         )
     links.keep(key, options, chosen, default)
     return chosen

@@ -227,7 +227,6 @@ class _Writer:
                 [
                     self.heading(number, meta),
                     f"<p>{self.said(step.say, place.inner('say'))}</p>",
-                    self.labelled(N_("Settings"), self.settings(step), "small") if step.set else "",
                     self.labelled(
                         N_("Link"), self.link(number, "desk", N_("Open this step")), "small"
                     ),

@@ -182,7 +182,6 @@ def test_without_a_diffusion_model_the_vae_is_shown(open_page, own_library):
         lambda way: way.update(steps=10**9),
         lambda way: way["seeds"].pop(),
         lambda way: way.update(digit=None),
-        lambda way: way.update(confidence=[float("nan")] * 10),
         lambda way: way.update(confidence=[7] * 10),
         lambda way: way.pop("of"),
         lambda way: way.clear(),
