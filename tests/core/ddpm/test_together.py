@@ -10,6 +10,7 @@ from core.ddpm import together
 from core.ddpm.explorer import DDPMExplorer, SamplerSettings
 from core.ddpm.model import DDPM
 from core.ddpm.together import Together
+from core.errors import AtelierError
 from core.families import open_bundle
 
 
@@ -62,7 +63,7 @@ def test_calls_that_wait_are_one_batch():
     while not slow.batches:
         time.sleep(0.001)
     threads += all_at_once(jobs[1:])
-    while len(shared._waiting) < 8:
+    while len(shared._waiting) < 9:  # with the one that is being computed
         time.sleep(0.001)
     slow.free.set()
     for thread in threads:
@@ -92,7 +93,7 @@ def test_a_long_call_lets_others_between_its_parts():
 def test_a_call_that_fails_costs_no_other():
     def network(x, t):
         if (t < 0).any():
-            raise MemoryError("too large")
+            raise ValueError("too large")
         return rows(x, t)
 
     slow = Slow()
@@ -102,7 +103,7 @@ def test_a_call_that_fails_costs_no_other():
     def bad():
         try:
             shared(torch.zeros(1, 1), torch.full((1,), -1))
-        except MemoryError as error:
+        except ValueError as error:
             failed.append(str(error))
 
     threads = all_at_once([lambda: fine.append(shared(torch.zeros(1, 1), torch.zeros(1)))])
@@ -111,13 +112,61 @@ def test_a_call_that_fails_costs_no_other():
     threads += all_at_once(
         [bad, *[lambda: fine.append(shared(torch.zeros(1, 1), torch.zeros(1)))] * 3]
     )
-    while len(shared._waiting) < 4:
+    while len(shared._waiting) < 5:
         time.sleep(0.001)
     slow.free.set()
     for thread in threads:
         thread.join(30)
     assert failed == ["too large"]
     assert len(fine) == 4
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+    ],
+    ids=str,
+)
+def test_where_there_is_no_memory_it_says_so(error):
+    def network(x, t):
+        if len(x) > 1:
+            raise error
+        return rows(x, t)
+
+    shared = Together(network)
+    for _ in range(2):
+        with pytest.raises(AtelierError, match="not enough memory") as caught:
+            shared(torch.zeros(2, 1), torch.zeros(2))
+        assert caught.value.code == "memory"
+        assert torch.equal(shared(torch.ones(1, 1), torch.ones(1)), torch.full((1, 1), 3.0))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_while_it_computes_takes_nobody_with_it():
+    slow, dying, dead = Slow(), [], []
+
+    def network(x, t):
+        found = slow(x, t)
+        if threading.current_thread() in dying:
+            dead.append(dying.pop())
+            raise SystemExit
+        return found
+
+    shared, answers = Together(network), []
+    dying += all_at_once([lambda: shared(torch.zeros(1, 1), torch.zeros(1))])
+    while not slow.batches:
+        time.sleep(0.001)
+    others = all_at_once([lambda: answers.append(shared(torch.zeros(1, 1), torch.ones(1)))] * 3)
+    while len(shared._waiting) < 4:
+        time.sleep(0.001)
+    slow.free.set()
+    for thread in [*others, *dying]:
+        thread.join(30)
+    assert [thread.is_alive() for thread in dead] == [False]
+    assert [float(answer[0, 0]) for answer in answers] == [1.0] * 3
 
 
 def test_no_pictures_at_once_is_refused():
