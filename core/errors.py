@@ -16,3 +16,18 @@ class AtelierError(Exception):
         self.template = template
         self.values = values
         super().__init__(template.format(**values))
+
+
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""In what torch, which raises RuntimeError, says where there is no memory."""
+
+
+def told(error: BaseException) -> BaseException:
+    """``error`` itself, or, where there was no memory, an ``AtelierError`` ``memory`` that says so."""
+    of_torch = isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+    if not (of_torch or isinstance(error, MemoryError)):
+        return error
+    return AtelierError(
+        "memory",
+        "There is not enough memory for so much at once: ask for less, or try again later.",
+    )

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
+from core.errors import told
+
 
 class Progress(Protocol):
     """How far some work has come: ``done`` of ``total`` steps in ``seconds`` of work."""
@@ -42,7 +44,8 @@ class Resumable(Generic[State]):
         """Go on from where the work stands, one state after another; may be left at any time.
 
         Who asks while another thread computes a step waits for that step and gets the same state.
-        What the work raises is raised here, and ``failed`` from then on.
+        What the work raises is raised here, and ``failed`` from then on; where there was no memory, an
+        ``AtelierError`` ``memory``.
         """
         seen = self._taken
         while True:
@@ -52,8 +55,10 @@ class Resumable(Generic[State]):
                         self.newest = next(self._steps)
                     except StopIteration:
                         return
-                    except BaseException:
+                    except BaseException as error:
                         self.failed = True
+                        if (plain := told(error)) is not error:
+                            raise plain from error
                         raise
                     self._taken += 1
                 seen, newest = self._taken, self.newest

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def plain(error: OSError) -> AtelierError:
 def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """``OSError`` raised in here names ``path`` in place of nothing or of what is ``temporary``.
 
-    A full disk, for one, is reported without a name. Without ``temporary`` every name is replaced.
+    A full disk, for one, is reported without a name, and while a file is copied with that of the one that is
+    read first. Without ``temporary`` every name is replaced.
     """
     try:
         yield
@@ -57,8 +58,11 @@ def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
             raise
         if found is None or temporary is None:
             error.filename = str(path)
-        elif isinstance(found, str) and Path(found).is_relative_to(temporary):
-            error.filename = str(path / Path(found).relative_to(temporary))
+        else:
+            for name in (error.filename2, found):
+                if isinstance(name, str) and Path(name).is_relative_to(temporary):
+                    error.filename = str(path / Path(name).relative_to(temporary))
+                    break
         raise
 
 
@@ -81,25 +85,30 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
+def replacing_folder(folder: Path, then: Callable[[], object] | None = None) -> Iterator[Path]:
     """A temporary folder beside ``folder``; takes its place at the end, removed on any error.
 
     The old folder is moved aside first and deleted last, so that an interruption leaves one of
-    the two whole.
+    the two whole. ``then`` is called when the new one has its place; where it raises, all is as before.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _named(folder):
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     os.chmod(temporary, 0o755)
-    aside = temporary.with_name(temporary.name + ".old")
+    aside, placed = temporary.with_name(temporary.name + ".old"), False
     try:
         with _named(folder, temporary):
             yield temporary
             if folder.exists():
                 os.replace(folder, aside)
             os.replace(temporary, folder)
+            placed = True
+        if then is not None:
+            then()
     except BaseException:
+        if placed:
+            os.replace(folder, temporary)
         if aside.exists() and not folder.exists():
             os.replace(aside, folder)
         raise

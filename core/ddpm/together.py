@@ -16,6 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from core.errors import told
+
 MOST = 64
 """Pictures of one batch at most; a longer call is several, and others come between them."""
 COMPUTING = threading.Lock()
@@ -31,7 +33,7 @@ class _Call:
     def __init__(self, x: Tensor, t: Tensor) -> None:
         self.x, self.t = x, t
         self.answer: Tensor | None = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
     @property
     def done(self) -> bool:
@@ -42,7 +44,8 @@ class Together:
     """A network that any thread may call; calls that wait for it are computed together.
 
     A row does not depend on its company but for rounding: in float32 to about 1e-6 of the answer. Where a
-    batch fails, each of its calls is computed alone, so that one of them costs no other.
+    batch fails, each of its calls is computed alone, so that one of them costs no other. Raises what the
+    network raises; where there was no memory, ``AtelierError`` ``memory``.
     """
 
     def __init__(self, network: Network, most: int = MOST) -> None:
@@ -72,12 +75,19 @@ class Together:
         return call.answer
 
     def _next(self) -> list[_Call]:
-        """The calls that wait for longest, as many as fit into one batch: at least the first."""
+        """The calls that wait for longest, as many as fit into one batch: at least the first.
+
+        They wait until they are done, so that a thread that dies while it computes them takes none with it.
+        """
         with self._holding:
+            while self._waiting and self._waiting[0].done:
+                self._waiting.popleft()
             taken, pictures = [], 0
-            while self._waiting and pictures + len(self._waiting[0].x) <= self.most:
-                taken.append(self._waiting.popleft())
-                pictures += len(taken[-1].x)
+            for call in self._waiting:
+                pictures += len(call.x)
+                if pictures > self.most:
+                    break
+                taken.append(call)
             return taken
 
     def _compute(self, calls: list[_Call]) -> None:
@@ -88,9 +98,9 @@ class Together:
             made = self.network(
                 torch.cat([call.x for call in calls]), torch.cat([call.t for call in calls])
             )
-        except BaseException as error:
+        except Exception as error:  # any other is the end of this thread, and no matter of the calls
             if len(calls) == 1:
-                calls[0].error = error
+                calls[0].error = told(error)
             else:
                 for call in calls:
                     self._compute([call])

@@ -29,7 +29,8 @@ class Disk:
         """Counts a change; raises where it is one too many. A write names no path, as in earnest."""
         self.changes += 1
         if self.changes > self.after:
-            raise OSError(self.number, os.strerror(self.number), *([path] if path else []))
+            names = [] if path is None else [os.fspath(path)]
+            raise OSError(self.number, os.strerror(self.number), *names)
 
 
 @contextmanager
@@ -64,7 +65,8 @@ def failing(number: int, after: int) -> Iterator[Disk]:
 
     def changing(function: Callable) -> Callable:
         def change(*arguments, **how):
-            disk.change(arguments[0] if isinstance(arguments[0], str | os.PathLike) else None)
+            named = isinstance(arguments[0], str | os.PathLike)
+            disk.change(arguments[0] if named else None)
             return function(*arguments, **how)
 
         return change

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from html.parser import HTMLParser
 
@@ -103,6 +104,21 @@ def foreign(html: str) -> list[str]:
     reader.feed(html)
     reader.close()
     return reader.found
+
+
+CODE = re.compile(r"(`+)[^`].*?\1", re.DOTALL)
+"""Code in Markdown, which is shown as it stands."""
+
+
+def foreign_on(at: AppTest, elsewhere: str) -> list[str]:
+    """What a page shows that it would never write: HTML that runs something, in Markdown links and pictures of
+    ``elsewhere`` or with a script for an address.
+    """
+    found = [one for piece in pieces(at) for one in foreign(piece)]
+    link = re.compile(rf"(?<!\\)\]\(\s*(?:javascript:|https?://{re.escape(elsewhere)})[^)]*")
+    for text in texts(at):
+        found += link.findall(CODE.sub("", text))
+    return found
 
 
 def pieces(at: AppTest) -> Iterable[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from core.errors import AtelierError
 from core.resumable import Resumable
 
 
@@ -88,4 +89,17 @@ def test_work_that_fails_says_so_and_stays_failed():
         list(work.advance())
     assert work.failed
     assert work.newest == Count(0)
+    assert list(work.advance()) == []
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("out of memory"), KeyError("x")])
+def test_work_without_memory_says_so_and_any_other_failure_is_itself(error):
+    def failing():
+        yield Count(0)
+        raise error
+
+    work = Resumable(failing())
+    with pytest.raises(KeyError if isinstance(error, KeyError) else AtelierError):
+        list(work.advance())
+    assert work.failed
     assert list(work.advance()) == []

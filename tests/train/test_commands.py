@@ -123,6 +123,28 @@ def test_embedding_again_replaces_the_bundle(tiny_bundle, copy, tmp_path):
     assert list(opened.progress("samples")) == [0]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_bundle_that_the_manifest_cannot_name_leaves_all_as_it_was(
+    tiny_bundle, copy, tmp_path, monkeypatch, capsys, there
+):
+    checkpoints = tmp_path / "checkpoints"
+    if there:
+        embed(tiny_bundle, checkpoints)
+    (copy / "metrics.json").write_text((copy / "metrics.json").read_text() + "\n")
+
+    def full(*_arguments, **_names):
+        raise OSError(28, "No space left on device", str(checkpoints / "manifest.json"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("train.release.embed.register", full)
+        assert embed(copy, checkpoints) == 1
+    assert "The disk is full" in capsys.readouterr().err
+    if there:
+        assert read_manifest(checkpoints / "manifest.json").open("vae-tiny").verified
+    assert [path.name for path in checkpoints.iterdir() if path.is_dir()] == ["vae-tiny"] * there
+    assert embed(copy, checkpoints) == 0
+
+
 def test_files_that_are_not_of_the_bundle_are_not_embedded(copy, tmp_path):
     (copy / "state.pt").touch()
     (copy / "progress" / "evil.py").touch()

@@ -36,27 +36,27 @@ def main(arguments: argparse.Namespace) -> None:
     target = arguments.checkpoints / arguments.name
     if target.resolve() == source.folder.resolve():
         raise AtelierError("embed-itself", "{folder} is there already.", folder=target)
-    if arguments.record:
-        write_record(source, target)
-        source = bundles.read_bundle(target)
-    else:
-        copy(source, target)
-    embedded = bundles.read_bundle(target, expected=source.sha256)
-    register(
-        arguments.checkpoints / "manifest.json",
-        embedded,
-        name=arguments.name,
-        title=arguments.title,
-    )
-    print(f"{target}: {embedded.bytes / 2**20:.2f} MiB, {embedded.digest}")
+    wanted = dict(source.sha256)
+
+    def named() -> None:
+        embedded = bundles.read_bundle(target, expected=wanted)
+        place = arguments.checkpoints / "manifest.json"
+        register(place, embedded, name=arguments.name, title=arguments.title)
+        print(f"{target}: {embedded.bytes / 2**20:.2f} MiB, {embedded.digest}")
+
+    with replacing_folder(target, named) as temporary:
+        if arguments.record:
+            write_record(source, temporary)
+            wanted = dict(bundles.read_bundle(temporary, name=target.name).sha256)
+        else:
+            copy(source, temporary)
 
 
-def copy(source: bundles.Bundle, target: Path) -> None:
-    """All files of a bundle, moved into place at once."""
-    with replacing_folder(target) as temporary:
-        for name in source.sha256:
-            (temporary / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(source.folder / name, temporary / name)
+def copy(source: bundles.Bundle, folder: Path) -> None:
+    """All files of a bundle."""
+    for name in source.sha256:
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source.folder / name, folder / name)
 
 
 def write_record(source: bundles.Bundle, target: Path) -> None:

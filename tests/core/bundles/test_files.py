@@ -2,6 +2,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,23 @@ def test_the_new_folder_takes_the_place_of_the_old_one(tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o755
 
 
+def test_the_old_folder_comes_back_when_what_follows_fails(tmp_path):
+    def fails():
+        assert names(tmp_path / "bundle") == ["new"]
+        raise OSError(errno.ENOSPC, "full", "manifest.json")
+
+    folder = tmp_path / "bundle"
+    for before in ([], ["old"]):
+        for name in before:
+            folder.mkdir()
+            (folder / name).touch()
+        with pytest.raises(OSError, match=r"manifest\.json"):
+            with replacing_folder(folder, fails) as temporary:
+                (temporary / "new").touch()
+        assert names(tmp_path) == (["bundle"] if before else [])
+        assert not before or names(folder) == before
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -122,6 +140,19 @@ def test_what_a_killed_process_left_is_taken_away_and_the_old_folder_comes_back(
     restore_interrupted(tmp_path)
     assert names(tmp_path) == ["bundle"]
     assert names(folder) == [left]
+
+
+def test_a_full_disk_names_the_file_that_is_written_and_not_the_one_that_is_copied(
+    tmp_path, monkeypatch
+):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "source").write_text("x")
+    monkeypatch.setattr(os, "sendfile", full)
+    with pytest.raises(OSError, match="space") as caught, replacing_folder(tmp_path / "a") as folder:
+        shutil.copyfile(tmp_path / "source", folder / "copy")
+    assert str(tmp_path / "a" / "copy") in str(plain(caught.value))
 
 
 def test_files_of_other_names_are_left_alone(tmp_path):
