@@ -98,7 +98,7 @@ class Together:
             made = self.network(
                 torch.cat([call.x for call in calls]), torch.cat([call.t for call in calls])
             )
-        except Exception as error:  # any other is the end of this thread, and no matter of the calls
+        except Exception as error:  # SystemExit and its like end this thread, and no call
             if len(calls) == 1:
                 calls[0].error = told(error)
             else:

@@ -1,7 +1,7 @@
 """How a bundle comes to harm: each function changes the files in a folder, by chance, and says what it did.
 
-A bundle of others may hold anything, so what stands there need not be an accident: JSON that is nested for ever,
-numbers that fit into no float, arrays of another shape, pictures that unpack to gigabytes.
+A bundle of others may hold anything, so what stands there need not be an accident: JSON that is nested for
+ever, numbers that fit into no float, arrays of another shape, pictures that unpack to gigabytes.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def header(folder: Path, chance: random.Random) -> str:
 
 
 def drawn(folder: Path, chance: random.Random) -> str:
-    """A sheet of pictures is a picture that no sheet is, or none at all; of a bundle without sheets the card."""
+    """A sheet of pictures is another picture, or none at all; in a bundle without sheets the card is."""
     sheets = [path for path in files_of(folder) if path.suffix == ".jpg"]
     path = chance.choice(sheets or [folder / "README.md"])
     name, content = chance.choice(sorted(pictures().items()))

@@ -37,8 +37,8 @@ class Disk:
 def failing(number: int, after: int) -> Iterator[Disk]:
     """Every change of a file in this process fails with the error of that number, but for the first ``after``.
 
-    Changes are what Python itself does: files opened to be written, what is written into them, folders and links
-    made; names changed where nothing may be. Deleting works on a disk that is full.
+    Changes are what Python itself does: files opened to be written, what is written into them, folders and
+    links made; names changed where nothing may be. Deleting works on a disk that is full.
     """
     disk = Disk(number, after)
     open_file, open_number = io.open, os.open

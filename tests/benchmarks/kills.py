@@ -9,8 +9,8 @@ moment   the process is killed after a random part of the time that it takes
 change   it kills itself right before one of its changes of files, any of them as likely as any other
 request  a ``publish`` is killed while the Hub answers one of its requests
 
-After every kill each file that stands under its own name is whole, and what the Hub holds opens as the bundle of
-before or as the new one, or not at all. At the end the weights are byte for byte those of a run that nobody
+After every kill each file that stands under its own name is whole, and what the Hub holds opens as the bundle
+of before or as the new one, or not at all. At the end the weights are byte for byte those of a run that nobody
 killed, and so is all else but times. Exits with 1 where anything was lost.
 """
 
@@ -31,8 +31,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
 import torch
@@ -49,16 +48,16 @@ from tests.hub_server import WRITER, Hub
 from train.run import loop
 from train.run.run import STATE
 
+ROOT = Path(__file__).parents[2]
 FULL, SHORT = 200, 6
 KINDS = ("judge", "publish", "vae", "finish", "ddpm", "publish", "simsiam", "publish")
-"""What the cases are, in turn: a family that is trained, a bundle that is written anew, one that is published."""
+"""What the cases are, in turn: a family that is trained, a bundle written anew, or one that is published."""
 MOST_KILLS = 3
 HANGS = 180.0
 """Seconds after which a child is taken to hang."""
 REPO = "user/killed"
 OF_TIME = ("seconds", "timing")
 """How names begin of what no two runs have in common."""
-WEIGHTS = "bundle/model.safetensors"
 
 
 @dataclass(frozen=True)

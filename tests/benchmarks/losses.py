@@ -52,7 +52,7 @@ class Losses:
 
 
 def arguments_of(document: str, full: int, short: int) -> argparse.ArgumentParser:
-    """The options that all such scripts have; ``full`` and ``short``: how often without and with ``--short``."""
+    """The options that all such scripts have; ``full``, ``short``: how often without and with ``--short``."""
     parser = argparse.ArgumentParser(description=document.splitlines()[0])
     parser.add_argument("--count", type=int, help=f"how many; {full:,}, or {short} with --short")
     parser.add_argument("--seed", type=int, default=0, help="what all chance is drawn from; 0")

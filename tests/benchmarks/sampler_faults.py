@@ -24,7 +24,9 @@ WAY = SamplerSettings("ddim", 6)
 VISITORS = 4
 HANGS = 60.0
 """Seconds after which a visitor is taken to wait for ever."""
-OF_TORCH = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory"
+OF_TORCH = (
+    "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory"
+)
 """How torch says that there is no memory."""
 
 Outcome = np.ndarray | BaseException | None
@@ -91,7 +93,9 @@ def no_memory(explorer: DDPMExplorer, chance: random.Random) -> Iterator[str]:
     seeds = [chance.randrange(10_000) for _ in range(VISITORS)]
     true = [alone(explorer, seed) for seed in seeds]
     after, calls = chance.randrange(6), iter(range(10**6))
-    error = chance.choice((MemoryError(), RuntimeError(OF_TORCH), MemoryError("Unable to allocate")))
+    error = chance.choice(
+        (MemoryError(), RuntimeError(OF_TORCH), MemoryError("Unable to allocate"))
+    )
 
     def failing(truly: Callable, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         if next(calls) >= after:
@@ -183,4 +187,9 @@ def left(explorer: DDPMExplorer, chance: random.Random) -> Iterator[str]:
     yield from after_all(explorer, seed, true)
 
 
-SAMPLERS = {"no memory": no_memory, "too large": too_large, "a thread dies": dies, "work left": left}
+SAMPLERS = {
+    "no memory": no_memory,
+    "too large": too_large,
+    "a thread dies": dies,
+    "work left": left,
+}

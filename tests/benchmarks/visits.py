@@ -67,7 +67,9 @@ def exceptions(at: AppTest) -> list[str]:
     found = []
     for one in at.exception:
         places = [line for line in one.stack_trace if "site-packages" not in line]
-        ours = [line.split("\n")[0].strip() for line in places if "/pages/" in line or "/core/" in line]
+        ours = [
+            line.split("\n")[0].strip() for line in places if "/pages/" in line or "/core/" in line
+        ]
         found.append(f"{one.message[:200]} ({ours[-1] if ours else 'no place'})")
     return found
 

@@ -10,7 +10,9 @@ def test_an_error_reads_as_its_filled_sentence():
     assert error.template.format(**error.values) == str(error)
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("no"), SystemExit(), OSError(28, "full")])
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), RuntimeError("no"), SystemExit(), OSError(28, "full")]
+)
 def test_an_error_of_another_kind_than_memory_is_left_as_it_is(error):
     assert told(error) is error
 

@@ -100,9 +100,9 @@ def test_the_old_folder_comes_back_when_what_follows_fails(tmp_path):
         for name in before:
             folder.mkdir()
             (folder / name).touch()
-        with pytest.raises(OSError, match=r"manifest\.json"):
-            with replacing_folder(folder, fails) as temporary:
-                (temporary / "new").touch()
+        failure = pytest.raises(OSError, match=r"manifest\.json")
+        with failure, replacing_folder(folder, fails) as temporary:
+            (temporary / "new").touch()
         assert names(tmp_path) == (["bundle"] if before else [])
         assert not before or names(folder) == before
 
@@ -150,7 +150,10 @@ def test_a_full_disk_names_the_file_that_is_written_and_not_the_one_that_is_copi
 
     (tmp_path / "source").write_text("x")
     monkeypatch.setattr(os, "sendfile", full)
-    with pytest.raises(OSError, match="space") as caught, replacing_folder(tmp_path / "a") as folder:
+    with (
+        pytest.raises(OSError, match="space") as caught,
+        replacing_folder(tmp_path / "a") as folder,
+    ):
         shutil.copyfile(tmp_path / "source", folder / "copy")
     assert str(tmp_path / "a" / "copy") in str(plain(caught.value))
 
