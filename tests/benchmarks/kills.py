@@ -49,11 +49,11 @@ from train.run import loop
 from train.run.run import STATE
 
 ROOT = Path(__file__).parents[2]
-FULL, SHORT = 200, 6
+FULL, SHORT = 200, 5
 KINDS = ("judge", "publish", "vae", "finish", "ddpm", "publish", "simsiam", "publish")
 """What the cases are, in turn: a family that is trained, a bundle written anew, or one that is published."""
 MOST_KILLS = 3
-HANGS = 180.0
+HANGS = 900.0
 """Seconds after which a child is taken to hang."""
 REPO = "user/killed"
 OF_TIME = ("seconds", "timing")
@@ -115,7 +115,7 @@ class Kills:
     def _first(self, work: str, family: str) -> Whole:
         run, told = self.folder / "whole" / family, self.folder / "told"
         if work != "train":  # the whole run stays as it is
-            run = self._copy(family, f"{work}-{family}")
+            run = self._copy(family, f"whole/{work}-{family}")
         arguments = (run / "bundle", REPO) if work == "publish" else (family, run)
         self.hub.forget()
         process = self.child(getattr(killed, work), *arguments, self.log, told, None)
@@ -128,7 +128,7 @@ class Kills:
 
     def _copy(self, family: str, name: str) -> Path:
         whole = self.undisturbed("train", family).folder
-        return shutil.copytree(whole, self.folder / "at-work" / name)
+        return shutil.copytree(whole, self.folder / name)
 
     def kill(self, chance: random.Random, whole: Whole, function: Callable, *arguments) -> None:
         """Starts a child and kills it, one way after the other; it may come to its end before that."""
@@ -175,7 +175,7 @@ class Kills:
     def finished(self, chance: random.Random, times: int) -> None:
         """A bundle that is written anew: one whole bundle, the old or the new one, is always there."""
         family = chance.choice(("judge", "vae"))
-        whole, run = self.undisturbed("finish", family), self._copy(family, "run")
+        whole, run = self.undisturbed("finish", family), self._copy(family, "at-work/run")
         for _ in range(times):
             self.kill(chance, whole, killed.finish, family, run)
             self.no_half_file(run)

@@ -22,7 +22,7 @@ from core.resumable import Resumable
 
 WAY = SamplerSettings("ddim", 6)
 VISITORS = 4
-HANGS = 60.0
+HANGS = 300.0
 """Seconds after which a visitor is taken to wait for ever."""
 OF_TORCH = (
     "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory"

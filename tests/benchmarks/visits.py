@@ -16,7 +16,7 @@ from pages import frame
 from pages.shared.text import report_failure
 from tests.pages.opening import PAGES, SHOWN, script
 
-LONGEST = 180.0
+LONGEST = 600.0
 """Seconds after which a run of a page is given up."""
 UNEXPECTED = "failed unexpectedly"
 """In what the app shows of an error that no page has a sentence for."""
