@@ -89,7 +89,9 @@ class Hub:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # or each answer waits 40 ms for the client to have its head
+            disable_nagle_algorithm = (
+                True  # or each answer waits 40 ms for the client to have its head
+            )
 
             def log_message(self, *arguments):
                 pass

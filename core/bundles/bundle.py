@@ -145,7 +145,9 @@ class Bundle:
         except (SafetensorError, OSError, AttributeError, TypeError) as error:  # no type of NumPy
             raise damaged(self.name, file) from error
         if any(value.dtype.kind not in "biuf" for value in arrays.values()):
-            raise damaged(self.name, file)  # a library has taught NumPy types that pages do not know
+            raise damaged(
+                self.name, file
+            )  # a library has taught NumPy types that pages do not know
         return {
             key: value.astype(np.float32) if value.dtype == np.float16 else value
             for key, value in arrays.items()

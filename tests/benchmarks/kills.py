@@ -49,7 +49,7 @@ from train.run import loop
 from train.run.run import STATE
 
 ROOT = Path(__file__).parents[2]
-FULL, SHORT = 200, 5
+FULL, SHORT = 200, 4
 KINDS = ("judge", "publish", "vae", "finish", "ddpm", "publish", "simsiam", "publish")
 """What the cases are, in turn: a family that is trained, a bundle written anew, or one that is published."""
 MOST_KILLS = 3
@@ -141,7 +141,7 @@ class Kills:
             self.hub.fault = killer_at(chance.randrange(whole.requests), process)
         process.start()
         if way == "moment":
-            process.join(chance.uniform(0, whole.seconds))
+            process.join(chance.uniform(0, 0.9 * whole.seconds))
             process.kill()
         late = self.ended(process)
         self.hub.fault = lambda method, path: None

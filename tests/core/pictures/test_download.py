@@ -16,6 +16,15 @@ print("found", data.find_split("svhn", "test") == [file])
 """
 
 
+@pytest.fixture(scope="module")
+def client(hub_server, tmp_path_factory):
+    """A client of its own: what others published through theirs is in its memory of the Hub."""
+    own = Client(hub_server.address, tmp_path_factory.mktemp("downloads"))
+    own.run("import time\ntime.sleep = lambda seconds: None")
+    yield own
+    own.close()
+
+
 @pytest.fixture
 def download(hub, client):
     """What the download said; begins with an empty cache."""
