@@ -7,13 +7,13 @@ comes from a seed given with the question.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from core.bundles.bundle import Bundle
+from core.bundles.bundle import Bundle, damaged
 from core.bundles.weights import check_golden
 from core.pictures import images
 from core.pictures.images import Pictures
@@ -27,6 +27,7 @@ from core.vae.bounds import (
 from core.vae.latent_profiles import ClassProfiles, profile
 from core.vae.latents import ACTIVE_VARIANCE, Interpolation, interpolate, interpolate_latents
 from core.vae.model import VAE
+from core.vae.networks import PICTURE_DIMENSIONS
 from core.vae.ppca import ProbabilisticPCA
 
 DECODE_AT_ONCE = 256
@@ -134,6 +135,20 @@ class WeightsAtK:
     effective_sample_size: float
 
 
+def _fit(arrays: Mapping[str, np.ndarray], d: int, classes: int) -> bool:
+    """Whether the statistics of a bundle have the shapes of ``d`` latent units and so many classes."""
+    shapes = {
+        "kl_per_unit": (d,),
+        "unit_variance": (d,),
+        "class_mean": (classes, d),
+        "class_std": (classes, d),
+        "class_count": (classes,),
+        "ppca_mean": (PICTURE_DIMENSIONS,),
+    }
+    fits = all(arrays[name].shape == shape for name, shape in shapes.items())
+    return fits and arrays["ppca_loadings"].shape[:1] == (PICTURE_DIMENSIONS,)
+
+
 class VAEExplorer:
     """A VAE bundle that answers questions; safe to share between threads."""
 
@@ -149,6 +164,8 @@ class VAEExplorer:
         )
         names = bundle.config["data"].get("class_names")
         self.class_names = tuple(names or map(str, range(len(self.profiles.mean))))
+        if not _fit(arrays, self.latent_dim, len(self.class_names)):
+            raise damaged(bundle.name, "profiles.safetensors")
         self.linear = ProbabilisticPCA(arrays["ppca_mean"], arrays["ppca_loadings"])
 
     @property

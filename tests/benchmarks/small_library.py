@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 VARIABLE = "ATELIER_TEST_LIBRARY"
@@ -24,5 +25,6 @@ def small_library() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="latent-atelier-library-") as made:
         shared = Path(os.environ.get(VARIABLE) or made) / "library"
         shared.mkdir(parents=True, exist_ok=True)
-        library(shared, draw_digits, write_table)
+        with redirect_stdout(io.StringIO()):
+            library(shared, draw_digits, write_table)
         yield shared

@@ -49,6 +49,28 @@ def test_decode_is_that_of_the_model_in_any_number(explorer, model):
     assert np.abs(found[[0, 299, 599]].astype(int) - expected).max() <= 1
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kl_per_unit",
+        "unit_variance",
+        "class_mean",
+        "class_std",
+        "class_count",
+        "ppca_mean",
+        "ppca_loadings",
+    ],
+)
+def test_statistics_of_another_shape_than_the_network_are_refused(tiny_bundle, tmp_path, name):
+    copy = shutil.copytree(tiny_bundle, tmp_path / "copy")
+    arrays = load_file(copy / "profiles.safetensors")
+    arrays[name] = np.ascontiguousarray(arrays[name][:-1])
+    save_file(arrays, copy / "profiles.safetensors")
+    with pytest.raises(AtelierError, match=r"profiles\.safetensors") as caught:
+        VAEExplorer(open_bundle(copy))
+    assert caught.value.code == "bundle-damaged"
+
+
 def test_prior_draws_follow_their_seed_and_temperature(explorer):
     z = explorer.prior(3, 5)
     assert np.array_equal(z, explorer.prior(3, 5))
