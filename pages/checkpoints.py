@@ -13,7 +13,7 @@ from core.errors import AtelierError
 from pages.models import cards, comparison, details, facts
 from pages.models.cards import CHOSEN
 from pages.models.facts import Opened
-from pages.shared import controls, guests, library, links, preferred
+from pages.shared import controls, guests, library, links, preferred, shape
 from pages.shared.text import _, head, mechanism, plain_errors, sentence
 
 
@@ -28,7 +28,7 @@ def opener() -> None:
                 "family begin with it, for this visit; the link hands it on."
             )
         )
-        with st.form("checkpoints_opener", border=False):
+        with shape.apart(), st.form("checkpoints_opener", border=False):
             place = st.text_input(
                 _("Open a model from the Hub"),
                 key="checkpoints_place",

@@ -6,6 +6,7 @@ functions, never a widget of Streamlit.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
@@ -298,9 +299,18 @@ def count(
 ) -> int:
     """A whole number in a field."""
     links.check(key, label, _within(low, high, int), default, _last(int))
+    # Streamlit turns what the address says into a whole number, and fails at an infinite one.
+    whole = all(math.isfinite(links.number_said(said)) for said in links.values(key))
     with shape.control(key, label):
         value = st.number_input(
-            label, low, high, default, key=key, help=help, width=width, bind="query-params"
+            label,
+            low,
+            high,
+            default,
+            key=key,
+            help=help,
+            width=width,
+            bind="query-params" if whole else None,
         )
     links.answer(key, value)
     return int(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
@@ -132,17 +133,22 @@ def from_link(owned: Owned = set) -> None:
             asked[place] = error
     for place, error in asked.items():
         if error is not None:
-            st.error(f"{place[:100]}: {sentence(error)}", icon=":material/error:")
+            # What an address says is shown letter for letter: as Markdown it could load a picture.
+            st.error(_literal(f"{place[:100]}: {sentence(error)}"), icon=":material/error:")
             asked[place] = None  # said once
+
+
+def _literal(words: str) -> str:
+    """Words that Markdown shows as they stand."""
+    return re.sub(r"([\\`*_\[\]<>!|~$])", r"\\\1", words)
 
 
 def _wanted() -> list[str]:
     """Places that the address names, and that were neither opened nor refused on this visit."""
     done = st.session_state.get(REFUSED, {})
     held = {f"{one.repo}@{one.revision}" for one in entries()}
-    return [
-        place for place in links.values(PARAMETER)[:MOST] if place not in held and place not in done
-    ]
+    asked = dict.fromkeys(links.values(PARAMETER)[:MOST])
+    return [place for place in asked if place not in held and place not in done]
 
 
 def _agreed(place: str) -> bool:

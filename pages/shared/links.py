@@ -387,6 +387,12 @@ def keep_numbers(shown: Mapping[str, tuple[float, float]]) -> None:
     write_all(wanted)
 
 
+def number_said(value: str) -> float:
+    """The number that a link says; 0 where it says none."""
+    number = _real(value)
+    return 0.0 if math.isnan(number) else number
+
+
 def _codes_of(asked: Sequence[str], options: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Codes that a link names, and what else it says."""
     words = {

@@ -167,6 +167,11 @@ def fragment(part: Callable[..., None]) -> Callable[..., None]:
     return shown
 
 
+def apart() -> AbstractContextManager:
+    """Around a form: Streamlit marks the container that a form stands in, and nowhere has but one of them."""
+    return nowhere() if run().cut else nullcontext()
+
+
 def notice() -> AbstractContextManager:
     """Where a page says what went wrong: always somewhere."""
     now = run()

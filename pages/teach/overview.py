@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core.errors import AtelierError
-from pages.shared import controls, site
+from pages.shared import controls, shape, site
 from pages.shared.text import _, head, number, plain_errors, sentence
 from pages.teach import answers, link, numbers, on_paper, room, room_desk, shelf
 from pages.teach.attending import AS, HOST, LESSON, ROOM, STEP
@@ -54,6 +54,7 @@ def in_order(lessons: Mapping[str, Lesson]) -> list[tuple[str, Lesson]]:
 def join() -> None:
     """The way into a room for whoever has its code."""
     with (
+        shape.apart(),
         st.form("teach_join", border=False),
         st.container(horizontal=True, vertical_alignment="bottom"),
     ):

@@ -236,3 +236,14 @@ def test_a_guest_is_deleted_from_the_cache(open_page, cached):
 def test_embedded_bundles_cannot_be_deleted(open_page):
     at = open_page("checkpoints", checkpoints_bundle="vae-svhn")
     assert not [b for b in at.button if b.label == "Delete from the cache"]
+
+
+def test_what_an_address_names_is_said_letter_for_letter(open_page):
+    at = open_page("interpolation", bundle="![x](https://evil.example/x.png)")
+    (error,) = at.error
+    assert r"\!\[x\](https://evil.example/x.png)" in error.value
+
+
+def test_a_bundle_that_an_address_names_twice_is_asked_for_once(open_page):
+    at = open_page("interpolation", bundle=["user/name", "user/name"])
+    assert not at.error

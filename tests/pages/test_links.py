@@ -232,3 +232,9 @@ def test_a_step_that_is_followed_sets_every_control_once(monkeypatch):
 class Address(dict):
     def get_all(self, name):
         return list(self.get(name, ()))
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "1e999", "nan"])
+def test_an_infinite_seed_gives_way_to_the_default(open_page, value):
+    at = open_page("likelihood", likelihood_seed=value)
+    assert at.number_input(key="likelihood_seed").value == 0

@@ -153,3 +153,8 @@ def test_nothing_of_a_shape_is_left_on_the_next_page():
     at = turned_to(at, "likelihood")
     assert not at.session_state["shape"].cut
     assert at.title
+
+
+@pytest.mark.parametrize("page", ["overview", "checkpoints"])
+def test_a_page_with_a_form_can_be_cut(page):
+    assert not opened(page, figures="nothing").error
