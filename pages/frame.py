@@ -22,6 +22,7 @@ from pages.shared import (  # noqa: E402
     guests,
     library,
     links,
+    once,
     pins,
     preferred,
     shape,
@@ -45,6 +46,7 @@ SHAPE = ("keep", "figures", "hide")
 Page = Callable[[], None]
 
 
+@once.in_a_run()
 def show(navigate: Callable[[], Page]) -> None:
     """The frame and in it the page that ``navigate`` chooses, or the step of a lesson."""
     st.set_page_config(

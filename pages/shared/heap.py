@@ -1,21 +1,22 @@
-"""What stays is left out of garbage collection.
+"""Garbage is collected next to the visitors' runs, not at the end of each of them.
 
-Streamlit collects garbage over the whole heap at the end of every run of a page. Most of the heap is what
-never goes: libraries, networks, bundles. Python can set those aside (``gc.freeze``), and a collection
-looks at what visitors made since. Of what is set aside, cycles are not collected: so all is taken back and
-set aside anew when something large came in, at most once a minute, and every ten minutes in any case.
+By itself Streamlit collects over the whole heap at the end of every run; of what thirty visitors made the
+server do, that was three quarters (``tests/benchmarks/visitors.py``). ``.streamlit/config.toml`` turns it off.
+Python collects by itself where enough has been made, and what outlives that is set aside (``gc.freeze``): the
+next collection looks at what was made since. Cycles among what is set aside are collected by a thread of its
+own, once a minute while anything is made.
 """
 
 from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Mapping
 
-SECONDS_BETWEEN, SECONDS_AT_MOST = 60.0, 600.0
-SECONDS_TO_LOAD = 3.0
-"""What comes in seldom comes alone: a bundle, its network, the libraries of its page."""
+SECONDS_BETWEEN = 60.0
+WHOLE = 2
+"""The generation of objects whose collection looks at all that is not set aside."""
 
-_grown = threading.Event()
 _keeping = threading.Lock()
 
 
@@ -26,23 +27,28 @@ def set_aside() -> None:
     gc.freeze()
 
 
-def grown() -> None:
-    """To be called when something came in that stays; costs nothing itself."""
-    _grown.set()
-
-
 def keep() -> None:
-    """Sets aside what is there now and, in a thread of its own, what comes later. Once a process."""
+    """Sets aside what is there now and, from now on, what outlives a collection. Once a process."""
     if _keeping.acquire(blocking=False):
         set_aside()
+        gc.callbacks.append(_after_a_collection)
         threading.Thread(target=_watch, name="heap", daemon=True).start()
 
 
+def _after_a_collection(phase: str, about: Mapping[str, int]) -> None:
+    if phase == "stop" and about["generation"] == WHOLE:
+        gc.freeze()
+
+
 def _watch() -> None:
-    waited = threading.Event()  # never set: it only waits
+    waited, seen = threading.Event(), _made()  # never set: it only waits
     while True:
         waited.wait(SECONDS_BETWEEN)
-        if _grown.wait(SECONDS_AT_MOST - SECONDS_BETWEEN):
-            waited.wait(SECONDS_TO_LOAD)
-        _grown.clear()
-        set_aside()
+        if _made() > seen:
+            set_aside()
+            seen = _made()
+
+
+def _made() -> int:
+    """Grows with every few thousand objects that are made."""
+    return gc.get_stats()[1]["collections"]

@@ -23,7 +23,7 @@ from core.errors import AtelierError
 from core.families import family_of, read_manifest
 from core.pictures.house_number import HouseNumber, draw
 from core.pictures.images import Pictures, read_sheet
-from pages.shared import guests, heap
+from pages.shared import guests, once
 from pages.shared.colours import APP
 from pages.shared.kept import Kept
 from pages.shared.text import _
@@ -51,9 +51,7 @@ def icon() -> Pictures:
 # ---------------------------------------------------------------- bundles
 
 
-@lru_cache(
-    maxsize=4
-)  # a page asks a hundred times, and Streamlit's caches take a third of a millisecond
+@lru_cache(maxsize=4)
 def _named(path: str, changed: int) -> Manifest:
     return read_manifest(Path(path))
 
@@ -61,8 +59,11 @@ def _named(path: str, changed: int) -> Manifest:
 def own_manifest() -> Manifest:
     """The manifest of ``checkpoints/``, or of the folder named by ``ATELIER_CHECKPOINTS``."""
     path = Path(os.environ.get(CHECKPOINTS_VARIABLE, CHECKPOINTS)) / "manifest.json"
-    changed = path.stat().st_mtime_ns if path.exists() else 0
-    return _named(str(path), changed)
+
+    def look() -> Manifest:
+        return _named(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+
+    return once.asked(path, look)
 
 
 def own_commits() -> set[tuple[str, str]]:
@@ -82,7 +83,14 @@ def visible_manifest() -> Manifest:
 def available(family: str, *, own: bool = False) -> list[ManifestEntry]:
     """Bundles of a family that can be opened without a download; ``own``: without guests."""
     found = own_manifest() if own else visible_manifest()
-    return [entry for entry in found.of_family(family) if found.at_hand(entry)]
+
+    def here(entry: ManifestEntry) -> bool:
+        # What has to come from the Hub may come while the page runs.
+        if entry.folder is None:
+            return found.at_hand(entry)
+        return once.asked((found.root, entry.folder), lambda: found.at_hand(entry))
+
+    return [entry for entry in found.of_family(family) if here(entry)]
 
 
 def require_bundles(family: str, *, own: bool = False) -> list[ManifestEntry]:
@@ -120,7 +128,6 @@ def _opened(name: str) -> Timed[Bundle]:
     begun = time.perf_counter()
     found = visible_manifest().open(name)
     check_contents(found)
-    heap.grown()
     return Timed(found, time.perf_counter() - begun)
 
 

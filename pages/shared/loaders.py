@@ -38,7 +38,7 @@ from core.simsiam.explorer import SimSiamExplorer
 from core.simsiam.run_record import RunRecord, read_run
 from core.vae.explorer import Evidence, VAEExplorer
 from core.vae.latent_profiles import ClassProfiles
-from pages.shared import heap, library
+from pages.shared import library
 from pages.shared.library import Timed
 from pages.shared.text import LOGGER, _
 
@@ -150,9 +150,7 @@ def warm_up() -> None:
 def _split(
     files: tuple[tuple[str, float], ...], name: str, split: str, most: int, selection: Selection
 ) -> PictureSet:
-    found = data.load_split(name, split, most, selection)
-    heap.grown()
-    return found
+    return data.load_split(name, split, most, selection)
 
 
 def split_at_hand(name: str, split: str) -> bool:

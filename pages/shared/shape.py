@@ -17,6 +17,8 @@ from typing import Any, Literal
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from pages.shared import once
+
 VISIT = "shape"
 Part = Literal["code", "why", "answers"]
 PARTS: tuple[Part, ...] = ("code", "why", "answers")
@@ -157,12 +159,14 @@ def fragment(part: Callable[..., None]) -> Callable[..., None]:
     would put what a second run draws below what the first one drew.
     """
 
+    alone = once.in_a_run()(part)
+
     @wraps(part)
     def shown(*given: Any, **named: Any) -> None:
         if run().cut:
             part(*given, **named)
         else:
-            st.fragment(part)(*given, **named)
+            st.fragment(alone)(*given, **named)
 
     return shown
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -11,7 +10,6 @@ import streamlit as st
 from streamlit import net_util
 from streamlit.navigation.page import StreamlitPage
 
-from pages.shared import heap
 from pages.shared.text import N_, _
 
 
@@ -31,8 +29,6 @@ class PageEntry:
 
     def show(self) -> None:
         """The page itself; its module is imported by the first visitor who opens it."""
-        if self.module not in sys.modules:
-            heap.grown()
         import_module(self.module).main()
 
     def page(self) -> StreamlitPage:

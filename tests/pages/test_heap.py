@@ -1,4 +1,4 @@
-"""Garbage collection at the end of a run looks at what visitors made, and still frees all of it.
+"""Garbage collection looks at what visitors made of late, and still frees all of it.
 
 In processes of their own: what is set aside there stays so.
 """
@@ -26,7 +26,6 @@ def visited():
     return at, weakref.ref(thing)
 
 loaders.warm_up()
-heap.grown()
 early, seen_early = visited()
 heap.set_aside()
 aside = gc.get_freeze_count()
@@ -48,7 +47,7 @@ assert seen_early() is None
 """
 KEPT = """
 import threading, time
-heap.SECONDS_BETWEEN, heap.SECONDS_AT_MOST, heap.SECONDS_TO_LOAD = 0.05, 60.0, 0.05
+heap.SECONDS_BETWEEN = 0.05
 times = []
 heap.set_aside = lambda: times.append(time.monotonic())
 for _ in range(3):
@@ -56,15 +55,30 @@ for _ in range(3):
 assert len(times) == 1
 assert [thread.name for thread in threading.enumerate()].count("heap") == 1
 time.sleep(0.5)
-assert len(times) == 2, times  # the warm-up said that something came in
-for _ in range(20):
-    heap.grown()
+assert len(times) == 1, times  # nothing was made
+things = [[] for _ in range(100_000)]
 time.sleep(0.5)
-assert len(times) == 3, times
+made = len(times)
+assert made > 1
+time.sleep(0.5)
+assert len(times) == made, times
+"""
+OUTLIVES = """
+heap.SECONDS_BETWEEN = 3600.0
+heap.keep()
+aside = gc.get_freeze_count()
+things = [[] for _ in range(1000)]
+gc.collect(1)
+assert gc.get_freeze_count() <= aside  # only a whole collection sets aside
+gc.collect()
+assert gc.get_freeze_count() >= aside + 1000
+assert len(gc.get_objects()) < 1000
 """
 
 
-@pytest.mark.parametrize("check", [CHEAP, FREED, KEPT], ids=["cheap", "freed", "kept"])
+@pytest.mark.parametrize(
+    "check", [CHEAP, FREED, KEPT, OUTLIVES], ids=["cheap", "freed", "kept", "outlives"]
+)
 def test_what_stays_is_set_aside(check, tiny_library, monkeypatch):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tiny_library))
     found = subprocess.run(
