@@ -155,17 +155,21 @@ class SimSiamExplorer:
         temperature: float,
         *,
         untrained_bank: np.ndarray | None = None,
+        features: np.ndarray | None = None,
     ) -> Vote:
         """What the ``k`` nearest training pictures of the bank say of one picture (32, 32, 3).
 
         With ``untrained_bank`` (N, 8w), the features that the untrained network gives the pictures of the
-        bank, it is that network which is asked.
+        bank, it is that network which is asked. ``features`` (1, 8w): what the asked network makes of the
+        picture, where that is known.
         """
         trained = untrained_bank is None
         held, classes = self.bank
         bank = torch.from_numpy(held if trained else untrained_bank)
         labels = torch.from_numpy(classes)
-        h = torch.from_numpy(self.features(picture[None], trained=trained))
+        if features is None:
+            features = self.features(picture[None], trained=trained)
+        h = torch.from_numpy(features)
         found = neighbours.find(h, bank, k=k)
         scores = neighbours.vote(found, labels, len(self.class_names), temperature)
         predicted = neighbours.predict(found, scores, labels)

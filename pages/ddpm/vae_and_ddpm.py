@@ -82,15 +82,10 @@ def quality_columns() -> list[Column]:
     ]
 
 
-def live_figures(
-    both: list[ModelSamples], judge: JudgeExplorer, sure_from: float
-) -> list[SampleQuality]:
+def live_figures(both: list[ModelSamples], sure_from: float) -> list[SampleQuality]:
     """Figures of what is on the screen."""
     st.subheader(_("Figures of these samples"), anchor=False)
-    found = [
-        judge.quality(drawn.pictures, sure_from=sure_from, seen=loaders.judged(drawn.pictures))
-        for drawn in both
-    ]
+    found = [loaders.quality(drawn.pictures, sure_from) for drawn in both]
     rows = [
         quality_row(drawn.title, quality, drawn.seconds_a_sample)
         for drawn, quality in zip(both, found, strict=True)
@@ -333,7 +328,7 @@ def main() -> None:
         blind_test.show(vae.of, chosen)
         both = [one for one in (vae, ddpm) if one is not None]
         above = st.container()
-        found = live_figures(both, judge, sure_from)
+        found = live_figures(both, sure_from)
         with above:  # asked before the figures answer it
             asked = question(
                 _("Do you see digits? Are they blurred?"),

@@ -41,7 +41,7 @@ EXACT = 8
 """A sheet for a moment of so many pictures at most is shown without loss."""
 FILES: Kept[bytes] = Kept(128)
 """Files of large pictures, of some 100 kB each, by their content."""
-CHARTS: Kept[go.Figure] = Kept(16)
+CHARTS: Kept[go.Figure] = Kept(64)
 """Figures of many parts, which nobody changes once they are drawn."""
 PART, PART_FONT = 6, 28
 """A table of more columns is shown in parts of so many, in letters of so many pixels."""

@@ -29,7 +29,7 @@ from core.ddpm.explorer import (
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
 from core.errors import AtelierError
-from core.judge.explorer import Attack, JudgeExplorer, Verdicts, flat_pictures
+from core.judge.explorer import Attack, JudgeExplorer, SampleQuality, Verdicts, flat_pictures
 from core.judge.nearest import Nearest, nearest
 from core.pictures import data
 from core.pictures.data import PictureSet, Selection
@@ -43,7 +43,7 @@ from pages.shared.library import Timed
 from pages.shared.text import LOGGER, _
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
-DRAWN_KEPT, JUDGED_KEPT = 128, 128
+DRAWN_KEPT, JUDGED_KEPT, ENCODED_KEPT = 128, 128, 1024
 PACED = 16
 """Pictures at once when the pace of a network is measured."""
 
@@ -333,15 +333,17 @@ def restored(
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _vae_draws(digest: str, name: str, seed: int, count: int) -> Timed[Pictures]:
+def _vae_draws(
+    digest: str, name: str, seed: int, count: int, temperature: float
+) -> Timed[Pictures]:
     begun = time.perf_counter()
-    found = vae(name).sample(seed, count)
+    found = vae(name).sample(seed, count, temperature)
     return Timed(found, time.perf_counter() - begun)
 
 
-def vae_samples(name: str, seed: int, count: int) -> Timed[Pictures]:
-    """Samples of a VAE: the mode of p(x|z) for z from the prior."""
-    return _vae_draws(library.bundle(name).digest, name, seed, count)
+def vae_samples(name: str, seed: int, count: int, temperature: float = 1.0) -> Timed[Pictures]:
+    """Samples of a VAE: the mode of p(x|z) for z from N(0, temperature² I)."""
+    return _vae_draws(library.bundle(name).digest, name, seed, count, temperature)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -358,9 +360,30 @@ def nearest_pictures(name: str, split: str, pictures: Pictures) -> Nearest:
 
 def judged(pictures: Pictures) -> Verdicts:
     """What the judge says of pictures (..., 32, 32, 3): it looks at the same ones once, whoever shows them."""
-    content = hashlib.blake2b(np.ascontiguousarray(pictures), digest_size=16).digest()
-    request = (judge().bundle.digest, pictures.shape, content)
+    request = (judge().bundle.digest, _content(pictures))
     return library.kept("judged", JUDGED_KEPT).ask(request, lambda: judge().judge(pictures))
+
+
+def quality(pictures: Pictures, sure_from: float) -> SampleQuality:
+    """Figures of pictures (N, 32, 32, 3), kept like what the judge says of them."""
+    request = (judge().bundle.digest, sure_from, _content(pictures))
+    return library.kept("quality", JUDGED_KEPT).ask(
+        request,
+        lambda: judge().quality(pictures, sure_from=sure_from, seen=judged(pictures)),
+    )
+
+
+def encoded(explorer: VAEExplorer, picture: Pictures) -> np.ndarray:
+    """z (d,), the mean of q(z|x) of one picture (32, 32, 3), kept for all visitors."""
+    request = (explorer.bundle.digest, _content(picture))
+    return library.kept("encoded", ENCODED_KEPT).ask(
+        request, lambda: explorer.encode(picture[None]).mean[0]
+    )
+
+
+def _content(pictures: Pictures) -> tuple[object, bytes]:
+    content = hashlib.blake2b(np.ascontiguousarray(pictures), digest_size=16)
+    return pictures.shape, content.digest()
 
 
 @st.cache_data(max_entries=2, show_spinner=False)

@@ -328,7 +328,7 @@ def start(
     if not own:
         ours = _controls(explorer.bundle, origin)
         carried.keep(prefix, data_set, ours, chosen.picture, chosen.words)
-    z = explorer.encode(chosen.picture[None]).mean[0]
+    z = loaders.encoded(explorer, chosen.picture)
     return Start(origin, z, chosen.picture, chosen.words)
 
 

@@ -15,7 +15,7 @@ from core.vae.latents import ACTIVE_VARIANCE, active_units
 from core.vae.readouts import products, read, vote_of_neighbours
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import controls, data_sets, figures, loaders, shape
+from pages.shared import controls, data_sets, figures, library, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
@@ -55,6 +55,7 @@ FIGURES = {
 SAMPLES = (100, 300, 1000, 3000, 10000, 30000)
 LONGEST = "longest"
 TIMES = tuple(range(21))
+PEAKS_KEPT = 64
 
 
 # ---------------------------------------------------------------- what the figures are made of
@@ -213,9 +214,14 @@ def one_peak(profiled: Profiled, c: int) -> None:
     unit = int(np.argmax(np.abs(away))) if chosen == LONGEST else int(chosen) - 1
     times = timeline(_("How many times the bar"), TIMES, "profiles_times", default=10)
     picture, maker = generated.picture_of(label)
-    z = explorer.encode(picture[None]).mean[0]
+    z = loaders.encoded(explorer, picture)
     values = z[unit] + away[unit] * np.array(TIMES)
-    decoded = explorer.traverse(z, unit, values)
+    decoded = library.timed(
+        "profiles_peaks",
+        PEAKS_KEPT,
+        (explorer.bundle.digest, z.tobytes(), unit, values.tobytes()),
+        lambda: explorer.traverse(z, unit, values),
+    ).value
     film.show(
         "profiles_film",
         "profiles_times",

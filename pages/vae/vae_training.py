@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -91,9 +90,8 @@ def draw(explorer: VAEExplorer) -> None:
         )
     with right:
         count = controls.whole(_("Pictures"), 16, 64, 32, "training_count", step=16)
-    begun = time.perf_counter()
-    pictures = explorer.sample(seed, count, temperature)
-    seconds = time.perf_counter() - begun
+    drawn = loaders.vae_samples(explorer.bundle.name, seed, count, temperature)
+    pictures = drawn.value
     sheet = figures.sheet(
         pictures,
         "vae_samples",
@@ -102,7 +100,7 @@ def draw(explorer: VAEExplorer) -> None:
     )
     settings = {_("seed"): seed, _("temperature"): number(temperature, 2)}
     figures.about(
-        Provenance(explorer.bundle, True, seconds, settings),
+        Provenance(explorer.bundle, True, drawn.seconds, settings),
         "vae_samples",
         png=lambda: sheet,
         rows=lambda: [

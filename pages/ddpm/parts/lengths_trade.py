@@ -9,6 +9,7 @@ from itertools import pairwise
 from statistics import median
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 from plotly.subplots import make_subplots
 
@@ -158,6 +159,40 @@ def how_timed(bundles: Sequence[Bundle], step: Sequence[float], common: bool) ->
 def chart(
     rows: Sequence[Sampling], measure: str, colours: Sequence[str], bundles: Sequence[Bundle]
 ) -> None:
+    """The chart of ``panels``, made once for all visitors."""
+    figures.chart(
+        lambda: panels(rows, measure, colours, bundles),
+        "lengths_trade",
+        _("Seconds per picture and quality of the same samples, two samplers, one group a model"),
+        Provenance(bundles[0], live=False, also=bundles[1:]),
+        lambda: [
+            {
+                "T": row.T,
+                "sampler": row.sampler,
+                "seconds_a_picture": row.seconds,
+                "samples": row.samples,
+                "sure": row.sure,
+                "low": row.interval[0],
+                "high": row.interval[1],
+                "frechet": row.frechet,
+            }
+            for row in rows
+        ],
+        of=(measure, tuple(rows), tuple(colours), *(bundle.digest for bundle in bundles)),
+    )
+    st.caption(
+        _("Dotted: real test digits.")
+        if measure == "sure"
+        else _(
+            "Dotted: one half of the test digits against the other. Lower is better; {count} samples are too "
+            "few for a distance, so samples by all T steps have none."
+        ).format(count=STORED)
+    )
+
+
+def panels(
+    rows: Sequence[Sampling], measure: str, colours: Sequence[str], bundles: Sequence[Bundle]
+) -> go.Figure:
     """Seconds per picture, and quality of the same pictures: a bar a sampling, in both panels."""
     lengths = list(dict.fromkeys(row.T for row in rows))
     look = dict(zip(lengths, colours, strict=False))
@@ -204,33 +239,7 @@ def chart(
     figure.update_yaxes(title=_("seconds per picture"), range=[0, 1.15 * slowest], col=1)
     figure.update_yaxes(title=_(MEASURES[measure]), col=2)
     figure.update_layout(barmode="group")
-    figures.chart(
-        figure,
-        "lengths_trade",
-        _("Seconds per picture and quality of the same samples, two samplers, one group a model"),
-        Provenance(bundles[0], live=False, also=bundles[1:]),
-        lambda: [
-            {
-                "T": row.T,
-                "sampler": row.sampler,
-                "seconds_a_picture": row.seconds,
-                "samples": row.samples,
-                "sure": row.sure,
-                "low": row.interval[0],
-                "high": row.interval[1],
-                "frechet": row.frechet,
-            }
-            for row in rows
-        ],
-    )
-    st.caption(
-        _("Dotted: real test digits.")
-        if measure == "sure"
-        else _(
-            "Dotted: one half of the test digits against the other. Lower is better; {count} samples are too "
-            "few for a distance, so samples by all T steps have none."
-        ).format(count=STORED)
-    )
+    return figure
 
 
 def interval_bars(rows: Sequence[Sampling]) -> dict[str, object]:

@@ -572,8 +572,7 @@ def three_ways(found: SweepResult) -> None:
         ]
         vaes = [loaders.vae(entry.name) for entry in library.available("vae")[:1]]
         for explorer in vaes:
-            z = explorer.encode(original[None]).mean
-            decoded = explorer.decode(z)[0]
+            decoded = explorer.decode(loaders.encoded(explorer, original)[None])[0]
             ways.append((_("VAE"), decoded, film.still(decoded)))
         cells = [
             film.Cell(film.still(original), _("original"), _("The original picture")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -11,7 +12,7 @@ import plotly.graph_objects as go
 
 from core.simsiam import methods
 from pages.shared.colours import BLUE, GREEN, GREY, INK, LEARNS, MARK, STILL
-from pages.shared.text import _, number
+from pages.shared.text import _, language, number
 
 Branch = Literal["learns", "stopped", "target"]
 Head = Literal["none", "learns", "fixed"]
@@ -178,6 +179,11 @@ def connected(of: Wiring) -> tuple[list[Box], list[Arrow]]:
 
 def draw(of: Wiring) -> tuple[go.Figure, list[Arrow]]:
     """The two branches, views above, loss below; arrows in colour where a gradient comes back."""
+    return _drawn(of, language())
+
+
+@lru_cache(maxsize=64)
+def _drawn(of: Wiring, language: str) -> tuple[go.Figure, list[Arrow]]:
     boxes, arrows = connected(of)
     sketch = Sketch()
     for box in boxes:

@@ -13,12 +13,14 @@ import streamlit as st
 from core.pictures.images import Pictures, png_bytes
 from core.simsiam.explorer import Vote
 from core.simsiam.run_record import RunRecord
+from pages.shared import library
 from pages.shared.colours import CLASSES
 from pages.shared.picking import Picked
 from pages.shared.text import _, number
 from pages.simsiam.parts import networks, runs
 
 SHOWN, TEMPERATURE = 12, 0.1
+VOTES_KEPT = 1024
 STYLE = """<style>
 .near { display: grid; gap: 0.8rem; grid-template-columns: 5rem repeat(var(--networks), minmax(0, 1fr)); }
 .near .title { font-weight: 600; line-height: 1.25; margin-bottom: 0.35rem; min-height: 2.5em;
@@ -73,8 +75,16 @@ class Voter:
         return self.record.bundle.digest, self.bank is None
 
     def vote(self, picture: Pictures, k: int, temperature: float) -> Vote:
-        ask = networks.explorer(self.record)
-        return ask.vote(picture, k, temperature, untrained_bank=self.bank)
+        ask, of = networks.explorer(self.record), (self.identity, picture.tobytes())
+
+        def features() -> np.ndarray:
+            return ask.features(picture[None], trained=self.bank is None)
+
+        def vote() -> Vote:
+            seen = library.kept("near_features", VOTES_KEPT).ask(of, features)
+            return ask.vote(picture, k, temperature, untrained_bank=self.bank, features=seen)
+
+        return library.kept("near_votes", VOTES_KEPT).ask((*of, k, temperature), vote)
 
 
 @dataclass(frozen=True)
