@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import streamlit as st
 
-from pages.shared import library, links, preferred, shape
+from pages.shared import library, links, once, preferred, shape
 from pages.shared.text import LANGUAGE, LANGUAGES, N_, _, language
 
 LANGUAGE_WIDGET, LANGUAGE_PARAMETER = "language_widget", "lang"
@@ -38,6 +38,7 @@ def choose_language() -> None:
     if LANGUAGE not in st.session_state:
         wanted = next(iter(links.values(LANGUAGE_PARAMETER)), None)
         st.session_state[LANGUAGE] = wanted if wanted in LANGUAGES else _language_of_browser()
+    once.forget(LANGUAGE)
     st.session_state[LANGUAGE_WIDGET] = st.session_state[LANGUAGE]
     st.segmented_control(
         "Language · Langue",

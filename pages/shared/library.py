@@ -133,13 +133,18 @@ def _opened(name: str) -> Timed[Bundle]:
 
 def opened(name: str) -> Timed[Bundle]:
     """A verified bundle, and the seconds that reading and hashing its files took."""
-    entry = visible_manifest().entry(name)
-    cached = _guest if entry in guests.entries() else _bundle
-    return cached(identity(entry), name)
+
+    def look() -> Timed[Bundle]:
+        entry = visible_manifest().entry(name)
+        cached = _guest if entry in guests.entries() else _bundle
+        return cached(identity(entry), name)
+
+    return once.asked(("opened", name), look)
 
 
 def drop(name: str) -> None:
     """Forgets an opened bundle, whose files may be gone."""
+    once.forget(("opened", name))
     entry = visible_manifest().entry(name)
     for cached in (_guest, _bundle):
         cached.clear(identity(entry), name)

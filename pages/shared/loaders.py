@@ -38,7 +38,7 @@ from core.simsiam.explorer import SimSiamExplorer
 from core.simsiam.run_record import RunRecord, read_run
 from core.vae.explorer import Evidence, VAEExplorer
 from core.vae.latent_profiles import ClassProfiles
-from pages.shared import library
+from pages.shared import library, once
 from pages.shared.library import Timed
 from pages.shared.text import LOGGER, _
 
@@ -125,7 +125,11 @@ def _run(identity: str, name: str) -> RunRecord:
 
 def run(name: str) -> RunRecord:
     """What a self-supervised run was like, epoch by epoch; with or without its weights."""
-    return _run(library.identity(library.visible_manifest().entry(name)), name)
+
+    def look() -> RunRecord:
+        return _run(library.identity(library.visible_manifest().entry(name)), name)
+
+    return once.asked(("run", name), look)
 
 
 def warm_up() -> None:

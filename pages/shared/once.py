@@ -29,6 +29,12 @@ def in_a_run() -> Iterator[None]:
         _RUN.reset(before)
 
 
+def forget(request: Hashable) -> None:
+    """The next one to ask in this run looks again: something was changed."""
+    if (held := _RUN.get()) is not None:
+        held.pop(request, None)
+
+
 def asked(request: Hashable, look: Callable[[], Value]) -> Value:
     """The answer of this run, looked up the first time; outside of a run every time."""
     held = _RUN.get()

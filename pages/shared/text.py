@@ -18,7 +18,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import AtelierError
-from pages.shared import shape
+from pages.shared import once, shape
 from pages.shared.colours import SYMBOL_COLOURS
 
 DOMAIN = "atelier"
@@ -40,7 +40,7 @@ def _catalogue(language: str) -> gettext.NullTranslations:
 
 def language() -> str:
     """The visitor's language: ``en`` or ``fr``."""
-    return st.session_state.get(LANGUAGE, "en")
+    return once.asked(LANGUAGE, lambda: st.session_state.get(LANGUAGE, "en"))
 
 
 def _(message: str) -> str:

@@ -28,6 +28,15 @@ def test_a_part_within_a_page_shares_its_run():
         assert once.asked("a", lambda: 3) == 1
 
 
+def test_what_was_forgotten_is_looked_up_again():
+    once.forget("a")  # outside of a run there is nothing to forget
+    with once.in_a_run():
+        assert once.asked("a", lambda: 1) == 1
+        once.forget("a")
+        once.forget("b")
+        assert once.asked("a", lambda: 2) == 2
+
+
 def test_runs_of_two_visitors_share_nothing():
     found = []
 
