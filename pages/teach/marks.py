@@ -1,6 +1,6 @@
 """Marks in the texts of a lesson, ``**bold**``, ``*italics*`` and ``code``, as HTML or left out.
 
-A mark that is not closed, and a star between spaces as in 2 * 3, is text.
+A mark that is not closed, a star between spaces as in 2 * 3, and one behind a letter as in t*, is text.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import re
 from collections.abc import Callable
 from html import escape
 
+STAR = r"\*"
 _MARK = re.compile(
     r"`(?P<code>[^`]+)`"
     r"|\*\*(?=\S)(?P<strong>.+?)(?<=\S)\*\*(?!\*)"
-    r"|\*(?=[^\s*])(?P<em>[^*]+?)(?<=\S)\*",
+    r"|(?<!\w)\*(?=[^\s*])(?P<em>[^*]+?)(?<=\S)\*",
     re.DOTALL,
 )
 
@@ -20,6 +21,16 @@ _MARK = re.compile(
 def html(text: str) -> str:
     """The text as HTML: its marks become ``<strong>``, ``<em>`` and ``<code>``, all else is escaped."""
     return _said(text, escape, lambda tag, inner: f"<{tag}>{inner}</{tag}>")
+
+
+def markdown(text: str) -> str:
+    """The text for a page: all that is no mark stands there letter for letter."""
+
+    def mark(tag: str, inner: str) -> str:
+        sign = {"strong": "**", "em": "*", "code": "`"}[tag]
+        return sign + (inner.replace(STAR, "*") if tag == "code" else inner) + sign
+
+    return _said(text, lambda words: words.replace("*", STAR), mark)
 
 
 def plain(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -10,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from pages.browser import clicker
 from pages.shared import links, shape, site
 from pages.shared.text import _, plain_errors
-from pages.teach import asked, attending, numbers, room_desk
+from pages.teach import asked, attending, marks, numbers, room_desk
 from pages.teach.attending import Now
 from pages.teach.fields import Place
 from pages.teach.lesson import Words
@@ -30,7 +31,21 @@ header[data-testid=stHeader], [data-testid=stSidebar] { display: none; }
 [data-testid=stPopover]:has(button:disabled) { display: none; }
 .st-key-clicker { position: absolute; }
 .st-key-room_votes { zoom: 0.75; }
+[data-testid=stMainBlockContainer]:has(.st-key-lesson_side) { max-width: 90rem; }
+[data-testid=stColumn]:has(> * .st-key-lesson_side) {
+  align-self: flex-start; max-height: calc(100vh - 2rem); overflow-y: auto; position: sticky; top: 1rem;
+}
+@media (max-width: 64rem) {
+  [data-testid=stHorizontalBlock]:has(> [data-testid=stColumn] .st-key-lesson_side) {
+    flex-direction: column; gap: 1rem;
+  }
+  [data-testid=stColumn]:has(> * .st-key-lesson_side) { max-height: none; position: static; }
+  [data-testid=stColumn]:has(> * .st-key-lesson_side), :has(> * .st-key-lesson_side) + [data-testid=stColumn] {
+    flex: none; width: 100%;
+  }
+}
 </style>"""
+"""Next to a whole page its question stays in sight, where there is room for both."""
 STAGE = """<style>
 header[data-testid=stHeader], [data-testid=stSidebar], .modebar-container { display: none; }
 .st-key-lesson_foot { display: none; }
@@ -68,10 +83,10 @@ def show(now: Now) -> None:
     keys(now)
     wanted = attending.shape_of(now)
     staged = now.look == "stage" and wanted.figures is not None
-    run = on_stage(now, wanted) if staged else at_desk(now, wanted)
+    run, place = on_stage(now, wanted) if staged else at_desk(now, wanted)
     if staged:
         hints(now)
-    with shape.applied(run):
+    with place, shape.applied(run):
         now.page.show()
     missing(now, run)
 
@@ -86,34 +101,39 @@ def keys(now: Now) -> None:
     clicker.listen(actions if now.look == "stage" else {}, now.number)
 
 
-def at_desk(now: Now, wanted: shape.Shape) -> shape.Run:
-    """One below the other, for a phone as well; a whole page stands below its question."""
+Laid = tuple[shape.Run, AbstractContextManager]
+"""A run of the page of a step, and the place that it is drawn in as a whole."""
+
+
+def at_desk(now: Now, wanted: shape.Shape) -> Laid:
+    """One below the other, for a phone as well; a whole page stands next to its question, or below it."""
     head(now)
-    with plain_errors(here=True):
-        st.markdown(say(now, now.step.say, "say"))
     if wanted.figures is None:
-        question(now)
-        way(now, "above")
-        st.divider()
-        return shape.Run(wanted)
+        left, right = st.columns([3, 7], gap="large")
+        with left, st.container(key="lesson_side"):
+            said(now)
+            question(now)
+            way(now, "above")
+        return shape.Run(wanted), right
+    said(now)
     run = shape.laid_out(wanted, st.container(), figures())
     question(now)
     way(now, "below")
-    return run
+    return run, nullcontext()
 
 
-def on_stage(now: Now, wanted: shape.Shape) -> shape.Run:
+def on_stage(now: Now, wanted: shape.Shape) -> Laid:
     """Words and question on the left, the figure as large as the rest of the screen."""
     left, right = st.columns([2, 3], gap="medium")
     with left:
         stage_head(now)
         if not now.revealed:  # then the answer takes the place
-            with plain_errors(here=True), st.container(key="lesson_say"):
-                st.markdown(say(now, now.step.say, "say"))
+            with st.container(key="lesson_say"):
+                said(now)
         question(now)
     with right:
         place = st.container(key="lesson_controls")
-        return shape.laid_out(wanted, place, figures("13rem"))
+        return shape.laid_out(wanted, place, figures("13rem")), nullcontext()
 
 
 def hints(now: Now) -> None:
@@ -138,6 +158,12 @@ def figures(narrowest: str = "20rem") -> DeltaGenerator:
 
 
 # ---------------------------------------------------------------- parts
+
+
+def said(now: Now) -> None:
+    """The sentence of the step."""
+    with plain_errors(here=True):
+        st.markdown(marks.markdown(say(now, now.step.say, "say")))
 
 
 def head(now: Now) -> None:

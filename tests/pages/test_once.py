@@ -56,9 +56,9 @@ def test_a_run_that_fails_is_over():
     @once.in_a_run()
     def page():
         once.asked("a", lambda: 1)
-        raise ValueError
+        raise ValueError("over")
 
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="over"):
         page()
     assert once.asked("a", lambda: 2) == 2
 
