@@ -28,6 +28,7 @@ CUT = """(words) => [words, ...words.querySelectorAll("div, p")].some(
 def ready(tab):
     tab.wait_for_selector(QUIET)
     tab.wait_for_function("[...document.images].every((image) => image.complete)")
+    tab.evaluate("document.fonts.ready")
     return tab
 
 
@@ -186,6 +187,26 @@ def test_a_student_goes_through_the_lesson_on_a_phone(tab):
     answered = tab.locator("[class*=st-key-sheet_item] h3")
     answered.nth(STEPS - 2).wait_for()
     assert answered.count() == STEPS - 1
+
+
+def test_a_whole_page_stands_next_to_its_question(tab):
+    tab.set_viewport_size(HALL)
+    tab.goto(f"{tab.base}/?lesson=lab-2h&step=18&as=desk")
+    tab.wait_for_selector("text=/^Step 18 of /")
+    ready(tab)
+    side, title = tab.locator(".st-key-lesson_side"), tab.get_by_role("heading", name="Denoising")
+    question, heading = side.bounding_box(), title.first.bounding_box()
+    assert heading["x"] >= question["x"] + question["width"]
+    assert heading["y"] < 200
+    tab.get_by_text("Source and data").last.scroll_into_view_if_needed()
+    assert tab.locator("[data-testid=stMain]").evaluate("(main) => main.scrollTop") > 100
+    assert 0 <= side.bounding_box()["y"] < 200  # it stays where it is
+    tab.set_viewport_size(NARROW)
+    tab.wait_for_function(
+        """() => document.querySelector(".st-key-lesson_side").getBoundingClientRect().bottom
+          <= document.querySelector("h1").getBoundingClientRect().top"""
+    )
+    assert tab.evaluate(NOTHING_STICKS_OUT)
 
 
 def test_a_step_begins_at_its_top(tab):
