@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from html import escape
 
+import segno
 import streamlit as st
 
 from pages.shared import site
@@ -36,7 +38,9 @@ def counted(now: Now) -> bool:
 
 
 def head(now: Now) -> None:
-    """The room's code with the address to type; on a stage it is large while a class comes in."""
+    """The room's code with the address to type; on a stage it is large while a class comes in, and can be
+    scanned at any time.
+    """
     if now.gone is not None:
         st.error(sentence(now.gone), icon=":material/error:")
     if not now.room:
@@ -46,16 +50,28 @@ def head(now: Now) -> None:
             room.rooms().join(now.room, token())
         code = room.typed(now.room)
         if now.look == "stage":
+            where = _("Room")
             if now.number == 1:
                 st.html(
-                    '<p style="font-size: 1rem; margin: 0">{where} <b style="font-size: 2.5rem; '
-                    'letter-spacing: 0.15em">{code}</b></p>'.format(where=_("Room"), code=code)
+                    f'<p style="font-size: 1rem; margin: 0">{where} <b style="font-size: 2.5rem; '
+                    f'letter-spacing: 0.15em">{code}</b></p>'
                 )
-            st.caption(joining(code))
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.caption(joining(code), width="content")
+                with st.popover("", icon=":material/qr_code_2:", type="tertiary", help=where):
+                    st.html(scanned(code))
         else:
             st.caption(
                 _("Room {code}: what you choose is counted, without your name.").format(code=code)
             )
+
+
+def scanned(code: str) -> str:
+    """The room's address as a QR code, in HTML: dark on light in both themes, as phones want it."""
+    link = f"{site.address(for_others=True)}/?room={code}"
+    drawn = segno.make(link, micro=False).svg_data_uri(border=2, light="white")
+    alt = _("The address of the room, to scan: {link}").format(link=link)
+    return f'<img src="{escape(drawn)}" alt="{escape(alt)}" style="display: block; width: 24rem">'
 
 
 def joining(code: str) -> str:

@@ -2,10 +2,13 @@
 
 from functools import cache
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
+import segno
 
-from pages.shared import links
+from pages.shared import links, site
 from pages.teach import answers, attending, keeping, room, room_desk, shelf
 from pages.teach.lesson import read_lesson, write_lesson
 from pages.teach.link import packed
@@ -354,6 +357,19 @@ def test_a_room_keeps_back_the_answers_of_a_lesson_that_only_it_has(small, kept_
 def own_key(at):
     (found,) = [one.key for one in at.button_group if one.key.startswith("lesson_own")]
     return found
+
+
+def test_a_phone_reads_the_address_of_the_room(monkeypatch):
+    """What is drawn is what the library draws of that very address, with a margin that readers need."""
+    monkeypatch.setattr(site, "address", lambda for_others: "http://10.0.0.7:8501/a&b")
+    drawn = ElementTree.fromstring(room_desk.scanned("KITES") + "</img>")
+    link = "http://10.0.0.7:8501/a&b/?room=KITES"
+    assert link in drawn.get("alt")
+    head, comma, picture = drawn.get("src").partition(",")
+    assert head.startswith("data:image/svg+xml")
+    assert unquote(picture) == unquote(
+        segno.make_qr(link).svg_data_uri(border=2, light="white").partition(comma)[2]
+    )
 
 
 def test_a_room_that_is_gone_is_said_once_and_the_lesson_goes_on(small):
