@@ -286,10 +286,10 @@ def read_in_words(metrics: dict) -> str:
         return ""
     found = metrics["readouts"]
     return (
-        f"The class of a test picture is read from z by a line in {found['linear']:.1%} of cases, by a line "
-        f"through z and its products in {found['products']:.1%}, by the vote of the {found['k']} nearest "
-        f"training pictures in {found['neighbours']:.1%}; by a line from all pixels in {found['pixels']:.1%}; "
-        f"the most common class is right in {found['most_common']:.1%}."
+        f"A linear classifier on z names the class of {found['linear']:.1%} of the test pictures, one on z and "
+        f"all products of two units {found['products']:.1%}, the vote of the {found['k']} nearest training "
+        f"pictures in z {found['neighbours']:.1%}; a linear classifier on all pixels {found['pixels']:.1%}; "
+        f"always the most common class {found['most_common']:.1%}."
     )
 
 
