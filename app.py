@@ -24,8 +24,10 @@ def warm_up() -> None:
     """Imports what takes seconds, and opens what the first visitor will need."""
     from pages.shared import heap, loaders
 
-    loaders.warm_up()
-    heap.keep()
+    try:
+        loaders.warm_up()
+    finally:
+        heap.keep()
 
 
 def addresses() -> list[str]:

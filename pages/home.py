@@ -8,16 +8,13 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.bundles.bundle import Bundle
-from core.errors import AtelierError
 from pages import from_noise
 from pages.shared import figures, library, site
 from pages.shared.site import PageEntry
-from pages.shared.text import N_, _, coloured, percent, plain_errors
-from pages.teach import marks, numbers, overview, shelf
+from pages.shared.text import N_, _, coloured, literal, percent, plain_errors
+from pages.teach import numbers, overview, shelf
 from pages.teach.attending import AS, LESSON
-from pages.teach.fields import Place
 from pages.teach.lesson import Lesson
-from pages.teach.sheet_notebook import literal
 
 WHOLE_LABELS = (
     "<style>.st-key-home_assignment [data-testid=stPageLink] a * { white-space: normal; }</style>"
@@ -148,18 +145,10 @@ def route(shown: Route) -> None:
         st.page_link(page.page(), label=f"{place}\u2002{title}", icon=page.icon)
 
 
-def title_of(name: str, lesson: Lesson) -> str:
-    """The title in the visitor's language; its name where no model has a number of the title."""
-    try:
-        return marks.plain(numbers.fill(lesson.title, Place(None, "title")))
-    except AtelierError:
-        return name
-
-
 def lesson_card(name: str, lesson: Lesson) -> None:
     """A lesson: its title and minutes, and the two ways to take it."""
     minutes = _("{count} min").format(count=lesson.minutes)
-    st.markdown(f"**{literal(title_of(name, lesson))}** · {minutes}")
+    st.markdown(f"**{literal(numbers.title_of(lesson))}** · {minutes}")
     looks = (
         ("desk", _("At a desk"), ":material/school:"),
         ("stage", _("On a stage"), ":material/present_to_all:"),

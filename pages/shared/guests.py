@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
@@ -17,7 +16,7 @@ from core.contents import check_contents
 from core.errors import AtelierError
 from core.families import networks
 from pages.shared import links
-from pages.shared.text import _, megabytes, sentence
+from pages.shared.text import _, literal, megabytes, sentence
 
 PARAMETER = "bundle"
 MOST = 4
@@ -134,13 +133,8 @@ def from_link(owned: Owned = set) -> None:
     for place, error in asked.items():
         if error is not None:
             # What an address says is shown letter for letter: as Markdown it could load a picture.
-            st.error(_literal(f"{place[:100]}: {sentence(error)}"), icon=":material/error:")
+            st.error(literal(f"{place[:100]}: {sentence(error)}"), icon=":material/error:")
             asked[place] = None  # said once
-
-
-def _literal(words: str) -> str:
-    """Words that Markdown shows as they stand."""
-    return re.sub(r"([\\`*_\[\]<>!|~$])", r"\\\1", words)
 
 
 def _wanted() -> list[str]:

@@ -4,7 +4,7 @@ By itself Streamlit collects over the whole heap at the end of every run; of wha
 server do, that was three quarters (``tests/benchmarks/visitors.py``). ``.streamlit/config.toml`` turns it off.
 Python collects by itself where enough has been made, and what outlives that is set aside (``gc.freeze``): the
 next collection looks at what was made since. Cycles among what is set aside are collected by a thread of its
-own, once a minute while anything is made.
+own, once a minute while anything is made and once after that.
 """
 
 from __future__ import annotations
@@ -41,12 +41,15 @@ def _after_a_collection(phase: str, about: Mapping[str, int]) -> None:
 
 
 def _watch() -> None:
-    waited, seen = threading.Event(), _made()  # never set: it only waits
+    waited, seen, busy = threading.Event(), _made(), False  # never set: it only waits
     while True:
         waited.wait(SECONDS_BETWEEN)
-        if _made() > seen:
+        before, busy = busy, _made() > seen
+        if (
+            busy or before
+        ):  # a visit that ends leaves much and makes little: once more when all is quiet
             set_aside()
-            seen = _made()
+        seen = _made()
 
 
 def _made() -> int:

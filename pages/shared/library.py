@@ -85,10 +85,9 @@ def available(family: str, *, own: bool = False) -> list[ManifestEntry]:
     found = own_manifest() if own else visible_manifest()
 
     def here(entry: ManifestEntry) -> bool:
-        # What has to come from the Hub may come while the page runs.
-        if entry.folder is None:
-            return found.at_hand(entry)
-        return once.asked((found.root, entry.folder), lambda: found.at_hand(entry))
+        # What is in the Hub's cache may come and go while the page runs: that is looked for every time.
+        stands = once.asked((found.root, entry.folder), lambda: found.embedded(entry) is not None)
+        return stands or found.at_hand(entry)
 
     return [entry for entry in found.of_family(family) if here(entry)]
 
@@ -144,7 +143,8 @@ def opened(name: str) -> Timed[Bundle]:
 
 def drop(name: str) -> None:
     """Forgets an opened bundle, whose files may be gone."""
-    once.forget(("opened", name))
+    for kind in ("opened", "run"):
+        once.forget((kind, name))
     entry = visible_manifest().entry(name)
     for cached in (_guest, _bundle):
         cached.clear(identity(entry), name)
@@ -198,7 +198,7 @@ def golden_deviation(name: str) -> float:
 # ---------------------------------------------------------------- answers
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@st.cache_resource(show_spinner=False)  # as many as the pages name, and each is bounded itself
 def kept(kind: str, most: int) -> Kept:
     """Answers of one kind, kept for all visitors: at most ``most`` of them."""
     return Kept(most)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gettext
 import inspect
 import logging
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -97,6 +98,19 @@ def percent(share: float, digits: int = 0) -> str:
 def megabytes(size: int) -> str:
     """A size in bytes as mebibytes: 2.8 MiB or 2,8 Mio."""
     return _("{size} MiB").format(size=number(size / 2**20))
+
+
+# ---------------------------------------------------------------- Markdown
+
+MARKED = re.compile(r"([\\`*_\[\]<>|~$&])")
+HEADED = re.compile(r"^(\s*)([#+\-=])", re.MULTILINE)
+LISTED = re.compile(r"^(\s*)([0-9]+)(?=[.)])", re.MULTILINE)
+
+
+def literal(words: str) -> str:
+    """Words as Markdown that shows them letter for letter."""
+    marked = LISTED.sub(r"\1\2\\", HEADED.sub(r"\1\\\2", MARKED.sub(r"\\\1", words)))
+    return marked.replace("\n", "  \n")
 
 
 # ---------------------------------------------------------------- a page

@@ -180,7 +180,7 @@ def by_k(
 
     def ask() -> list[tuple[int, int, float]]:
         whole = len(networks.explorer(voter.record).bank[1])
-        votes = {k: voter.vote(picked.picture, k, temperature) for k in stops(whole)}
+        votes = {k: voter.vote_anew(picked.picture, k, temperature) for k in stops(whole)}
         return [(k, one.predicted, float(one.scores[one.predicted])) for k, one in votes.items()]
 
     answers = library.kept("near_by_k", ANSWERS_KEPT)
@@ -231,7 +231,8 @@ def spread_said(voter: Voter, picked: Picked, found: Vote) -> str:
     """How much nearer the nearest are than any picture of the bank."""
 
     def ask() -> float:
-        whole = voter.vote(picked.picture, len(networks.explorer(voter.record).bank[1]), 1.0)
+        count = len(networks.explorer(voter.record).bank[1])
+        whole = voter.vote_anew(picked.picture, count, 1.0)
         return float(np.median(whole.similarity))
 
     medians = library.kept("near_median", ANSWERS_KEPT)

@@ -116,11 +116,6 @@ def guide_problem() -> AtelierError | None:
     )
 
 
-def allowed_to_guide() -> bool:
-    """Whether this visit may open the guide and the marking; ``guide_problem`` says why not."""
-    return guide_problem() is None
-
-
 def allowed_to_host() -> bool:
     """Whether this visit may open a room: with ``passphrase`` its host decides what others see."""
     now = policy()

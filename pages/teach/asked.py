@@ -9,11 +9,10 @@ import streamlit as st
 
 from pages.shared import controls
 from pages.shared.text import _
-from pages.teach import answers, attending, keeping, numbers, room_desk
+from pages.teach import answers, attending, keeping, marks, numbers, room_desk
 from pages.teach.attending import Given, Now
 from pages.teach.fields import Place
 from pages.teach.lesson import Ask, Words
-from pages.teach.marks import markdown
 
 WIDGET = "lesson_own"
 
@@ -26,7 +25,7 @@ def filled(now: Now, words: Words, field: str) -> str:
 def show(now: Now) -> None:
     """The question with its points, the visitor's answer, and once it is revealed the answer."""
     ask = now.ask
-    words = f"**{markdown(filled(now, ask.question, 'question'))}**"
+    words = f"**{marks.markdown(filled(now, ask.question, 'question'))}**"
     if ask.points and now.look == "desk":
         words += " " + _("({points} points)").format(points=ask.points)
     st.markdown(words)
@@ -57,9 +56,9 @@ def on_stage(now: Now, options: dict[str, str]) -> None:
     """The options to read aloud, each with a letter; the right one alone once it is revealed."""
     right = now.ask.right if now.revealed else None
     lines = [
-        f"**:material/check: {chr(ord('A') + place)} · {markdown(words)}**"
+        f"**:material/check: {chr(ord('A') + place)} · {marks.markdown(words)}**"
         if code == right
-        else f"{chr(ord('A') + place)} · {markdown(words)}"
+        else f"{chr(ord('A') + place)} · {marks.markdown(words)}"
         for place, (code, words) in enumerate(options.items())
         if right in (None, code)
     ]
@@ -74,7 +73,7 @@ def own(now: Now, options: dict[str, str]) -> None:
     option = ""
     if options:
         st.session_state.setdefault(key, before.option or None)
-        shown = {code: markdown(words) for code, words in options.items()}
+        shown = {code: marks.markdown(words) for code, words in options.items()}
         option = controls.own_answer(_("Your answer"), shown, key) or ""
     label = _("because …") if options else _("Your answer")
     st.session_state.setdefault(f"{key}_words", before.words)
@@ -91,9 +90,9 @@ def keep(now: Now, given: Given, options: dict[str, str]) -> None:
     ask = now.ask
     keeping.answer(
         ask.id,
-        filled(now, ask.question, "question"),
+        marks.plain(filled(now, ask.question, "question")),
         given.option,
-        options.get(given.option, _("I do not know") if given.option else ""),
+        marks.plain(options.get(given.option, _("I do not know") if given.option else "")),
         ask.points,
         given.words,
         now.page.path,
@@ -128,13 +127,13 @@ def answer(now: Now, options: dict[str, str]) -> None:
     """The right option, and why."""
     ask: Ask = now.ask
     if ask.right is not None and now.look == "desk":
-        said = _("Right: {option}").format(option=markdown(options[ask.right]))
+        said = _("Right: {option}").format(option=marks.markdown(options[ask.right]))
         if now.given.option == ask.right:
             st.success(said, icon=":material/check:")
         else:
             st.info(said, icon=":material/check:")
     if ask.why:
-        st.markdown(markdown(filled(now, ask.why, "why")))
+        st.markdown(marks.markdown(filled(now, ask.why, "why")))
     elif ask.right is None:
         st.caption(
             _("There is no one answer to this question: compare yours with your neighbour's.")

@@ -33,11 +33,10 @@ from core.pictures.images import Pictures, png_bytes
 from pages.browser import sheet_store
 from pages.shared import links, pins, site, text
 from pages.shared.site import PageEntry
-from pages.shared.text import _, number, sentence
+from pages.shared.text import _, literal, number, sentence
 from pages.teach import attending
 from pages.teach import sheet as sheets
 from pages.teach.sheet import Answer, Data, Kept, Sheet
-from pages.teach.sheet_notebook import literal
 
 VISIT, MIRROR, STORE = "sheet_of_visit", "sheet_mirror", "sheet_store"
 MOST_DATA = 2**19

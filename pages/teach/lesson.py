@@ -46,6 +46,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import AtelierError
+from pages.shared import links
 from pages.teach import fields
 from pages.teach.fields import Place
 
@@ -58,10 +59,6 @@ MOST_VALUES = 24
 LONGEST_VALUE = 200
 LONGEST = {"title": 120, "say": 600, "question": 400, "option": 200, "why": 1500, "likely": 400}
 """Characters of a text, by what it is."""
-RESERVED = frozenset(
-    ("lesson", "step", "as", "room", "host", "keep", "figures", "hide", "at", "lang")
-)
-"""Parameters of an address that are no control of a page."""
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """Of a lesson, which is also the name of its file."""
 BUNDLE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -184,7 +181,7 @@ def _set(value: object, place: Place) -> tuple[tuple[str, tuple[str, ...]], ...]
     found = []
     for key, said in value.items():
         inner = place.inner(key)
-        if not KEY.fullmatch(key) or key in RESERVED:
+        if not KEY.fullmatch(key) or key in links.FRAME:
             raise inner.wrong(AtelierError("lesson-control", "no control has this name."))
         values = (
             fields.list_of(said, inner, MOST_VALUES, least=1) if isinstance(said, list) else [said]

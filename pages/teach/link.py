@@ -10,6 +10,7 @@ import base64
 import json
 import re
 import zlib
+from functools import lru_cache
 
 from core.errors import AtelierError
 from pages.teach.lesson import Lesson, data_of, lesson_of
@@ -44,6 +45,7 @@ def packed(lesson: Lesson, *, answers: bool = False) -> str:
     return text
 
 
+@lru_cache(maxsize=32)  # every run of every step asks for it
 def unpacked(text: str) -> Lesson:
     """The lesson of a link; raises ``AtelierError`` with one sentence where it holds none."""
     if len(text) > LONGEST or not PACKED.fullmatch(text):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from html import escape
 
 import streamlit as st
@@ -12,20 +12,20 @@ import streamlit as st
 from core.errors import AtelierError
 from pages.shared import controls, figures
 from pages.shared.figures import Column
-from pages.shared.text import _, head, number, plain_errors, sentence
-from pages.teach import marking, my_sheet, numbers, on_paper, shelf
+from pages.shared.text import _, head, literal, number, plain_errors, sentence
+from pages.teach import marking, marks, my_sheet, numbers, on_paper, shelf
 from pages.teach.fields import Place
 from pages.teach.lesson import Lesson, Words
 from pages.teach.marking import Given, Key, Student, Table
 from pages.teach.sheet import Kept, Sheet, from_json
-from pages.teach.sheet_notebook import literal
 
 WORDS = 60
 """Characters of a student's words in the table."""
 COLUMNS, AT_ONCE = 2, 12
 """Figures next to one another, and how many before more are asked for."""
 MOST_TOGETHER = 64 * 2**20
-"""Bytes of a class's sheets, which are read anew by every run of the page."""
+"""Bytes of a class's sheets, which a visit holds."""
+READ = "marking_read"
 QUESTION, TITLE = "question:", "title:"
 STUDENT, EARNED = " student", " points"
 """Columns that no question can be called."""
@@ -79,7 +79,9 @@ def keys_of(lesson: Lesson | None) -> dict[str, Key]:
 def words_of(lesson: Lesson | None) -> dict[tuple[str, str], str]:
     """The options of a lesson's questions in words, by question and option."""
     asked = [step.ask for step in lesson.steps if step.ask] if lesson else []
-    return {(ask.id, one.id): filled(one.words) for ask in asked for one in ask.options}
+    return {
+        (ask.id, one.id): marks.plain(filled(one.words)) for ask in asked for one in ask.options
+    }
 
 
 # ---------------------------------------------------------------- the table
@@ -188,26 +190,26 @@ def offered(sheets: Sequence[Sheet]) -> dict[str, str]:
     return found | common
 
 
-def matching(students: Sequence[Student], sheets: Sequence[Sheet], chosen: str) -> Shown:
+def matching(students: Sequence[Student], chosen: str) -> Shown:
     """What the students kept of that question or under that title."""
     return [
         (student, kept)
-        for student, one in zip(students, sheets, strict=True)
-        for kept in one.items
+        for student in students
+        for kept in student.sheet.items
         if chosen == TITLE + kept.title
         or (kept.answer and chosen == QUESTION + kept.answer.question)
     ]
 
 
 @st.fragment
-def compare(found: Table, keys: Mapping[str, Key], sheets: Sequence[Sheet]) -> None:
+def compare(found: Table, keys: Mapping[str, Key]) -> None:
     """Figures and words of one question, or of one title, of all students."""
-    options = offered(sheets)
+    options = offered([student.sheet for student in found.students])
     if not options:
         return
     st.subheader(_("Next to one another"), anchor=False)
     chosen = controls.pick(_("What to compare"), options, "marking_what")
-    shown = matching(found.students, sheets, chosen)
+    shown = matching(found.students, chosen)
     most = st.session_state.setdefault("marking_most", AT_ONCE)
     for first in range(0, min(most, len(shown)), COLUMNS):
         row = shown[first : min(first + COLUMNS, most)]
@@ -239,12 +241,17 @@ def one(place: int, student: Student, kept: Kept, keys: Mapping[str, Key]) -> No
         st.text(kept.words)
 
 
-def sheets_of(files: Sequence[tuple[str, bytes]]) -> list[Sheet]:
-    """The sheets among the files, in the order of the table."""
-    found = []
-    for _name, data in files:
-        with suppress(AtelierError):
-            found.append(from_json(data))
+def table_of(files: Sequence[tuple[str, bytes]], keys: Mapping[str, Key]) -> Table:
+    """The table of the files, each of which is parsed once as long as it lies there."""
+    before, now = st.session_state.get(READ, {}), {}
+
+    def read(data: bytes) -> Sheet:
+        content = hashlib.blake2b(data).digest()
+        now[content] = before.get(content) or from_json(data)
+        return now[content]
+
+    found = marking.table(files, keys, read)
+    st.session_state[READ] = now
     return found
 
 
@@ -286,9 +293,9 @@ def main() -> None:
         return
     keys, files = keys_of(lesson), [(file.name, file.getvalue()) for file in given]
     with plain_errors(here=True):
-        found = marking.table(files, keys)
+        found = table_of(files, keys)
         show_refused(found)
         if found.students:
             show_table(found, keys)
             show_tallies(found, keys, words_of(lesson))
-            compare(found, keys, sheets_of(files))
+            compare(found, keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -36,11 +36,12 @@ class Given:
 
 @dataclass(frozen=True)
 class Student:
-    """One sheet: the name on it, or else that of its file, and its answers by question."""
+    """One sheet: the name on it, or else that of its file, its answers by question, and all of it."""
 
     name: str
     file: str
     given: Mapping[str, Given]
+    sheet: Sheet
 
     @property
     def earned(self) -> float:
@@ -104,11 +105,16 @@ def _safe(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
-def table(files: Iterable[tuple[str, bytes]], keys: Mapping[str, Key] | None = None) -> Table:
+def table(
+    files: Iterable[tuple[str, bytes]],
+    keys: Mapping[str, Key] | None = None,
+    read: Callable[[bytes], Sheet] = from_json,
+) -> Table:
     """The table of a class from its files, each a name and the bytes of a sheet's JSON.
 
     ``keys`` are the questions of the lesson: they stand first, and alone say what earns points, for a
-    file may claim anything. A file that is no sheet is refused with its sentence; the others are read.
+    file may claim anything. A file that is no sheet is refused with its sentence; the others are read, with
+    ``read``.
     AtelierError ``marking-many`` for more than ``MOST_FILES`` files.
     """
     keys = keys or {}
@@ -121,7 +127,7 @@ def table(files: Iterable[tuple[str, bytes]], keys: Mapping[str, Key] | None = N
                 "marking-many", "At most {limit} sheets are marked at once.", limit=MOST_FILES
             )
         try:
-            sheet = from_json(data)
+            sheet = read(data)
         except AtelierError as error:
             refused.append(Refused(file, error))
             continue
@@ -134,7 +140,7 @@ def table(files: Iterable[tuple[str, bytes]], keys: Mapping[str, Key] | None = N
             for question, (answer, words) in answers.items()
         }
         name = " ".join(sheet.name.split()) or PurePath(file).stem
-        students.append(Student(name, file, given))
+        students.append(Student(name, file, given, sheet))
     return Table(
         questions={question: _worth(question, keys, found) for question, found in claims.items()},
         students=tuple(students),

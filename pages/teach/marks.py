@@ -9,7 +9,10 @@ import re
 from collections.abc import Callable
 from html import escape
 
-STAR = r"\*"
+from pages.shared.text import literal
+
+SIGNS = {"strong": "**", "em": "*", "code": "`"}
+Write = Callable[[str], str]
 _MARK = re.compile(
     r"`(?P<code>[^`]+)`"
     r"|\*\*(?=\S)(?P<strong>.+?)(?<=\S)\*\*(?!\*)"
@@ -20,30 +23,28 @@ _MARK = re.compile(
 
 def html(text: str) -> str:
     """The text as HTML: its marks become ``<strong>``, ``<em>`` and ``<code>``, all else is escaped."""
-    return _said(text, escape, lambda tag, inner: f"<{tag}>{inner}</{tag}>")
+    return _said(text, escape, lambda tag, inner: f"<{tag}>{inner}</{tag}>", escape)
 
 
 def markdown(text: str) -> str:
     """The text for a page: all that is no mark stands there letter for letter."""
 
-    def mark(tag: str, inner: str) -> str:
-        sign = {"strong": "**", "em": "*", "code": "`"}[tag]
-        return sign + (inner.replace(STAR, "*") if tag == "code" else inner) + sign
-
-    return _said(text, lambda words: words.replace("*", STAR), mark)
+    return _said(text, literal, lambda tag, inner: f"{SIGNS[tag]}{inner}{SIGNS[tag]}", str)
 
 
 def plain(text: str) -> str:
     """The text without its marks."""
-    return _said(text, str, lambda _tag, inner: inner)
+    return _said(text, str, lambda _tag, inner: inner, str)
 
 
-def _said(text: str, word: Callable[[str], str], mark: Callable[[str, str], str]) -> str:
+def _said(text: str, word: Write, mark: Callable[[str, str], str], code: Write) -> str:
+    """The text with its words and what stands in ``code`` written so, and its marks by their tags."""
     parts, at = [], 0
     for found in _MARK.finditer(text):
         tag = found.lastgroup or ""
         inner = found[tag]
         parts.append(word(text[at : found.start()]))
-        parts.append(mark(tag, word(inner) if tag == "code" else _said(inner, word, mark)))
+        within = code(inner) if tag == "code" else _said(inner, word, mark, code)
+        parts.append(mark(tag, within))
         at = found.end()
     return "".join([*parts, word(text[at:])])

@@ -14,11 +14,11 @@ from PIL import Image
 
 from pages.shared import controls, site
 from pages.shared.site import PageEntry
-from pages.shared.text import _, head, language, sentence
+from pages.shared.text import _, head, language, literal, sentence
 from pages.teach import keeping, sheet_html, sheet_plot, sheet_svg
 from pages.teach.sheet import LONG, SHORT, Kept, Sheet, to_json
 from pages.teach.sheet_html import to_html
-from pages.teach.sheet_notebook import literal, to_notebook
+from pages.teach.sheet_notebook import to_notebook
 
 OPENED, PROBLEM, DRAWN = "sheet_opened", "sheet_problem", "sheet_drawn"
 PIXELS = "sheet_pixels"

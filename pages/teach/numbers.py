@@ -25,6 +25,7 @@ from core.bundles.bundle import Bundle
 from core.errors import AtelierError
 from pages.shared import library
 from pages.shared.text import language, number, percent, scientific
+from pages.teach import marks
 from pages.teach.fields import NUMBER, Place, harmless
 from pages.teach.lesson import Lesson, Words, texts
 
@@ -138,3 +139,11 @@ def check_numbers(lesson: Lesson, resolve: Resolver = of_library) -> None:
                 filled(text, resolve)
             except AtelierError as error:
                 raise place.wrong(error) from None
+
+
+def title_of(lesson: Lesson) -> str:
+    """A lesson's title in the visitor's language, without marks; its name where no model has a number of it."""
+    try:
+        return marks.plain(fill(lesson.title, Place(None, "title")))
+    except AtelierError:
+        return lesson.id

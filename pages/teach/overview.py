@@ -8,10 +8,9 @@ import streamlit as st
 
 from core.errors import AtelierError
 from pages.shared import controls, shape, site
-from pages.shared.text import _, head, number, plain_errors, sentence
+from pages.shared.text import _, head, literal, number, plain_errors, sentence
 from pages.teach import answers, link, numbers, on_paper, room, room_desk, shelf
 from pages.teach.attending import AS, HOST, LESSON, ROOM, STEP
-from pages.teach.fields import Place
 from pages.teach.lesson import Lesson, read_lesson
 
 LARGEST = 1
@@ -67,10 +66,9 @@ def join() -> None:
 
 def card(name: str, lesson: Lesson) -> None:
     """One lesson: what it is about, and everything one can do with it."""
-    title = numbers.fill(lesson.title, Place(None, "title"))
     asked = [step.ask for step in lesson.steps if step.ask]
     with st.container(border=True):
-        st.markdown(f"#### {title}")
+        st.markdown(f"#### {literal(numbers.title_of(lesson))}")
         st.caption(
             _("{minutes} min · {steps} steps · {questions} questions · {points} points").format(
                 minutes=lesson.minutes,

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.browser import clicker
 from pages.shared import links, shape, site
-from pages.shared.text import _, plain_errors
+from pages.shared.text import _, literal, plain_errors
 from pages.teach import asked, attending, marks, numbers, room_desk
 from pages.teach.attending import Now
 from pages.teach.fields import Place
@@ -108,18 +108,22 @@ Laid = tuple[shape.Run, AbstractContextManager]
 def at_desk(now: Now, wanted: shape.Shape) -> Laid:
     """One below the other, for a phone as well; a whole page stands next to its question, or below it."""
     head(now)
-    if wanted.figures is None:
+    if wanted.figures is not None:
+        said(now)
+        run = shape.laid_out(wanted, st.container(), figures())
+        question(now)
+        way(now)
+        return run, nullcontext()
+    if now.look == "desk":
         left, right = st.columns([3, 7], gap="large")
-        with left, st.container(key="lesson_side"):
-            said(now)
-            question(now)
-            way(now, "above")
-        return shape.Run(wanted), right
-    said(now)
-    run = shape.laid_out(wanted, st.container(), figures())
-    question(now)
-    way(now, "below")
-    return run, nullcontext()
+        side = left.container(key="lesson_side")
+    else:  # a stage is too narrow, as all on it is half as large again
+        side, right = st.container(), st.container()
+    with side:
+        said(now)
+        question(now)
+        way(now)
+    return shape.Run(wanted), right
 
 
 def on_stage(now: Now, wanted: shape.Shape) -> Laid:
@@ -173,9 +177,7 @@ def head(now: Now) -> None:
     where = _("Step {step} of {last}, {minutes} min").format(
         step=now.number, last=last, minutes=now.step.minutes
     )
-    with plain_errors(here=True):
-        title = numbers.fill(now.lesson.title, Place(None, "title"))
-        st.markdown(f"**{where}** · {title}")
+    st.markdown(f"**{where}** · {literal(numbers.title_of(now.lesson))}")
     room_desk.head(now)
 
 
@@ -185,8 +187,8 @@ def stage_head(now: Now) -> None:
         words, *buttons = st.columns(
             [7, 1, 1, 1], gap="xxsmall", vertical_alignment="center", wrap=False
         )
-    with words, plain_errors(here=True):
-        title = numbers.fill(now.lesson.title, Place(None, "title"))
+    with words:
+        title = literal(numbers.title_of(now.lesson))
         st.caption(f"**{now.number} / {len(now.lesson.steps)}** · {title}")
     steps = ((-1, _("Back"), "chevron_left"), (1, _("Next"), "chevron_right"))
     for place, (by, label, icon) in zip(buttons, steps, strict=False):
@@ -219,13 +221,13 @@ def question(now: Now) -> None:
             asked.show(now)
 
 
-def way(now: Now, place: str) -> None:
-    """Back, on, and out of the lesson; ``place`` tells two such rows apart."""
+def way(now: Now) -> None:
+    """Back, on, and out of the lesson."""
     last = len(now.lesson.steps)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
             _("Back"),
-            key=f"lesson_back_{place}",
+            key="lesson_back",
             icon=":material/arrow_back:",
             disabled=now.number == 1,
             on_click=attending.go,
@@ -233,14 +235,14 @@ def way(now: Now, place: str) -> None:
         )
         st.button(
             _("Next"),
-            key=f"lesson_next_{place}",
+            key="lesson_next",
             icon=":material/arrow_forward:",
             type="primary",
             disabled=now.number == last,
             on_click=attending.go,
             args=(now, now.number + 1),
         )
-        if st.button(_("Leave the lesson"), key=f"lesson_leave_{place}", type="tertiary"):
+        if st.button(_("Leave the lesson"), key="lesson_leave", type="tertiary"):
             leave(now)
     if now.number == last:
         st.caption(_("This is the last step. What you kept and answered is on your sheet."))

@@ -179,10 +179,8 @@ def reveal(now: Now) -> None:
     if not leads(now):
         return
     with plain_errors(here=True):
-        if room.rooms().state(now.room, now.ask.id) == room.REVEALED:
-            _tell(now)
-        else:
-            _reveal(now)
+        step = _tell if room.rooms().state(now.room, now.ask.id) == room.REVEALED else _reveal
+        step(now)
 
 
 def _reveal(now: Now) -> None:

@@ -14,16 +14,13 @@ import json
 import re
 from collections.abc import Iterator
 
-from pages.shared.text import N_, in_language
+from pages.shared.text import N_, in_language, literal
 from pages.teach import sheet_plot
 from pages.teach.sheet import Answer, Cell, Data, Kept, Sheet
 from pages.teach.sheet_plot import Axis, Mark, Plot, Series
 
 NBGRADER = 3
 DASHES = {"dash": "--", "dot": ":", "dashdot": "-.", "longdash": "--", "longdashdot": "-."}
-MARKED = re.compile(r"([\\`*_\[\]<>|~$&])")
-HEADED = re.compile(r"^(\s*)([#+\-=])", re.MULTILINE)
-LISTED = re.compile(r"^(\s*)([0-9]+)(?=[.)])", re.MULTILINE)
 GROUPS = 12
 
 SETUP = '''\
@@ -79,12 +76,6 @@ def to_notebook(sheet: Sheet, language: str = "en", base: str = "") -> bytes:
 def _title(sheet: Sheet, language: str) -> str:
     title = f"# {in_language(N_('My sheet'), language)}"
     return f"{title}\n\n{literal(sheet.name)}" if sheet.name else title
-
-
-def literal(words: str) -> str:
-    """Words as Markdown that shows them letter for letter."""
-    marked = LISTED.sub(r"\1\2\\", HEADED.sub(r"\1\\\2", MARKED.sub(r"\\\1", words)))
-    return marked.replace("\n", "  \n")
 
 
 # ---------------------------------------------------------------- cells

@@ -78,7 +78,7 @@ def _read(folder: Path) -> Iterator[tuple[Path, Lesson | AtelierError]]:
         yield path, _kept(path, folder, stamp.st_mtime_ns, stamp.st_size)
 
 
-@lru_cache(maxsize=MOST_FILES)
+@lru_cache(maxsize=2 * MOST_FILES)  # our own folder and that of the setting
 def _kept(path: Path, folder: Path, _changed: int, _size: int) -> Lesson | AtelierError:
     """What a file holds, read again when it changes."""
     try:

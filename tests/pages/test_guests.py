@@ -241,7 +241,7 @@ def test_embedded_bundles_cannot_be_deleted(open_page):
 def test_what_an_address_names_is_said_letter_for_letter(open_page):
     at = open_page("interpolation", bundle="![x](https://evil.example/x.png)")
     (error,) = at.error
-    assert r"\!\[x\](https://evil.example/x.png)" in error.value
+    assert r"!\[x\](https://evil.example/x.png)" in error.value
 
 
 def test_a_bundle_that_an_address_names_twice_is_asked_for_once(open_page):

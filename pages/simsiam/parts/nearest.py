@@ -20,7 +20,7 @@ from pages.shared.text import _, number
 from pages.simsiam.parts import networks, runs
 
 SHOWN, TEMPERATURE = 12, 0.1
-VOTES_KEPT = 1024
+VOTES_KEPT, FEATURES_KEPT = 128, 1024
 STYLE = """<style>
 .near { display: grid; gap: 0.8rem; grid-template-columns: 5rem repeat(var(--networks), minmax(0, 1fr)); }
 .near .title { font-weight: 600; line-height: 1.25; margin-bottom: 0.35rem; min-height: 2.5em;
@@ -75,16 +75,20 @@ class Voter:
         return self.record.bundle.digest, self.bank is None
 
     def vote(self, picture: Pictures, k: int, temperature: float) -> Vote:
-        ask, of = networks.explorer(self.record), (self.identity, picture.tobytes())
+        """What a page shows of a picture, kept for all visitors."""
+        request = (self.identity, picture.tobytes(), k, temperature)
+        return library.kept("near_votes", VOTES_KEPT).ask(
+            request, lambda: self.vote_anew(picture, k, temperature)
+        )
 
-        def features() -> np.ndarray:
-            return ask.features(picture[None], trained=self.bank is None)
-
-        def vote() -> Vote:
-            seen = library.kept("near_features", VOTES_KEPT).ask(of, features)
-            return ask.vote(picture, k, temperature, untrained_bank=self.bank, features=seen)
-
-        return library.kept("near_votes", VOTES_KEPT).ask((*of, k, temperature), vote)
+    def vote_anew(self, picture: Pictures, k: int, temperature: float) -> Vote:
+        """The same for what is kept in a shorter form: a vote of the whole bank is large."""
+        ask = networks.explorer(self.record)
+        seen = library.kept("near_features", FEATURES_KEPT).ask(
+            (self.identity, picture.tobytes()),
+            lambda: ask.features(picture[None], trained=self.bank is None),
+        )
+        return ask.vote(picture, k, temperature, untrained_bank=self.bank, features=seen)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def test_answers_are_open_where_nothing_else_is_said(server, way):
     server(way)
     assert answers.policy() == Policy("open", False)
     assert answers.may_reveal(False)
-    assert answers.allowed_to_guide()
+    assert answers.guide_problem() is None
     assert answers.allowed_to_host()
 
 
@@ -70,7 +70,7 @@ def test_what_is_none_of_the_ways_keeps_everything_back_and_is_said(server):
     assert "after-answer" in said
     assert "<" not in said
     assert not answers.may_reveal(True)
-    assert not answers.allowed_to_guide()
+    assert answers.guide_problem() is not None
     assert answers.guide_problem().code == "answers-policy"
     assert answers.give(PHRASE)
     assert answers.may_reveal(False)
@@ -88,12 +88,12 @@ def test_after_an_answer_the_visitor_who_gave_one_sees_it(server):
     server("after-answer", PHRASE)
     assert [answers.may_reveal(given) for given in (False, True)] == [False, True]
     assert not answers.may_reveal(False, in_room=True)
-    assert not answers.allowed_to_guide()
+    assert answers.guide_problem() is not None
     assert answers.allowed_to_host()
     assert answers.guide_problem().code == "answers-guide"
     assert answers.give(PHRASE)
     assert answers.may_reveal(False)
-    assert answers.allowed_to_guide()
+    assert answers.guide_problem() is None
     assert answers.guide_problem() is None
 
 
@@ -104,7 +104,7 @@ def test_with_a_passphrase_only_the_phrase_or_the_host_reveals(server):
     assert not answers.allowed_to_host()
     assert answers.give(PHRASE)
     assert answers.may_reveal(False)
-    assert answers.allowed_to_guide()
+    assert answers.guide_problem() is None
     assert answers.allowed_to_host()
 
 
@@ -116,13 +116,13 @@ def test_without_a_phrase_on_the_server_nothing_opens(server, phrase):
     for answered in (False, True):
         for in_room in (False, True):
             assert not answers.may_reveal(answered, in_room=in_room)
-    assert not answers.allowed_to_guide()
+    assert answers.guide_problem() is not None
     assert not answers.allowed_to_host()
     assert "ATELIER_PASSPHRASE is not set" in str(answers.policy().problem)
     server("after-answer", phrase)
     assert answers.policy().problem is None
     assert answers.may_reveal(True)
-    assert not answers.allowed_to_guide()
+    assert answers.guide_problem() is not None
     assert "ATELIER_PASSPHRASE is not set" in str(answers.guide_problem())
 
 

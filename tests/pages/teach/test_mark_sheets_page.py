@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from pages.teach import mark_sheets
+from pages.teach import mark_sheets, sheet
 from pages.teach.sheet import Answer, Kept, Sheet, figure_json, to_json
 from tests.pages.opening import checked
 from tests.pages.teach.sheets import curves, png
@@ -84,6 +84,18 @@ def test_a_class_is_marked_against_a_lesson(open_page, lesson):
     assert list(tallies["Students"]) == ["2", "2", "4"]
     assert list(tallies["In words"])[:2] == ["the high one", "the low one"]
     assert list(tallies["Right"]) == ["✓", "", ""]
+
+
+def test_a_sheet_is_parsed_once_as_long_as_it_lies_there(open_page, lesson, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(
+        mark_sheets, "from_json", lambda data: parsed.append(data) or sheet.from_json(data)
+    )
+    at = given(open_page("mark_sheets"))
+    assert len(parsed) == len(CLASS)
+    at = given(at, ("0.json", b"{}"))
+    assert parsed[len(CLASS) :] == [b"{}"]
+    assert len(table(checked(at.run()))) == len(CLASS)
 
 
 def test_without_a_lesson_nothing_is_right(open_page):

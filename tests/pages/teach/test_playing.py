@@ -190,8 +190,8 @@ def test_what_one_answers_is_kept_on_the_sheet_and_found_again(small):
     assert kept.answer.chosen == "the answer a"
     assert kept.answer.points == 3
     assert kept.words == "it looks so"
-    at = checked(at.button(key="lesson_next_below").click().run())
-    at = checked(at.button(key="lesson_back_below").click().run())
+    at = checked(at.button(key="lesson_next").click().run())
+    at = checked(at.button(key="lesson_back").click().run())
     assert at.button_group(key=OWN).value == "a"
     assert at.text_input(key=f"{OWN}_words").value == "it looks so"
     assert len(at.session_state[keeping.VISIT].sheet.items) == 1
@@ -204,12 +204,12 @@ def test_a_step_begins_as_the_lesson_says_whatever_was_moved_before(small):
     at = opened("home", lesson="small", step="1")
     at.session_state["interpolation_w"] = 90
     at = checked(at.run())
-    at = checked(at.button(key="lesson_next_below").click().run())
+    at = checked(at.button(key="lesson_next").click().run())
     assert at.query_params["step"] == "2"
     assert at.session_state["interpolation_n"] == 8
     assert at.session_state["interpolation_w"] == 50
     assert at.session_state["interpolation_b_text"] == "8"
-    at = checked(at.button(key="lesson_back_below").click().run())
+    at = checked(at.button(key="lesson_back").click().run())
     assert at.session_state["interpolation_w"] == 30
     assert at.session_state["interpolation_b_text"] == "5"
 
@@ -246,9 +246,9 @@ def test_a_whole_page_keeps_its_own_answers_until_the_question_is_answered(small
 
 def test_the_ends_of_a_lesson_have_no_way_on(small):
     at = opened("home", lesson="small", step="1")
-    assert at.button(key="lesson_back_below").disabled
+    assert at.button(key="lesson_back").disabled
     at = opened("home", lesson="small", step="3")
-    assert at.button(key="lesson_next_above").disabled
+    assert at.button(key="lesson_next").disabled
     assert not components(at)["clicker"]["keys"]  # a desk's keys are its page's
 
 
