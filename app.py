@@ -24,10 +24,8 @@ def warm_up() -> None:
     """Imports what takes seconds, and opens what the first visitor will need."""
     from pages.shared import heap, loaders
 
-    try:
+    with heap.kept():
         loaders.warm_up()
-    finally:
-        heap.keep()
 
 
 def addresses() -> list[str]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 SECONDS_BETWEEN = 60.0
 WHOLE = 2
@@ -30,9 +31,20 @@ def set_aside() -> None:
 def keep() -> None:
     """Sets aside what is there now and, from now on, what outlives a collection. Once a process."""
     if _keeping.acquire(blocking=False):
-        set_aside()
+        gc.freeze()
         gc.callbacks.append(_after_a_collection)
         threading.Thread(target=_watch, name="heap", daemon=True).start()
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """While libraries and networks come in nothing is collected, as all of it stays; then it is set aside."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        keep()
 
 
 def _after_a_collection(phase: str, about: Mapping[str, int]) -> None:
@@ -45,9 +57,8 @@ def _watch() -> None:
     while True:
         waited.wait(SECONDS_BETWEEN)
         before, busy = busy, _made() > seen
-        if (
-            busy or before
-        ):  # a visit that ends leaves much and makes little: once more when all is quiet
+        # A visit that ends leaves much and makes little: once more when all is quiet.
+        if busy or before:
             set_aside()
         seen = _made()
 

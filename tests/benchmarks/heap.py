@@ -1,9 +1,9 @@
-"""The garbage collection at the end of a page's run, before and after what stays is set aside.
+"""A whole collection of garbage, before and after what stays is set aside.
 
     python tests/benchmarks/heap.py
 
-Streamlit collects over the whole heap after every run of every visitor. Prints the seconds of one
-collection with every network loaded, before and after, and their ratio, which must be at least 10.
+Prints the seconds of one collection with every network loaded, before and after, and their ratio, which must
+be at least 10. What collections cost a class: ``python tests/benchmarks/visitors.py --mix pages``.
 """
 
 from __future__ import annotations
