@@ -24,8 +24,9 @@ def show(
     ``ask``: what does the tab hold? The answer is ``["none", visit]``, ``["held", visit, text]`` with at most
     ``most + 1`` characters, or ``["forbidden", visit]``. Otherwise ``sheet`` is to be held in place of what is
     there, where it is empty nothing is, and None leaves the storage alone. The answer is
-    ``["stored", visit, version]``, or ``full`` or ``forbidden`` in place of ``stored``. ``taken`` is called
-    when an answer is in ``st.session_state[key].value``.
+    ``["stored", visit, version]``, or ``full`` or ``forbidden`` in place of ``stored``. The fourth entry of
+    every answer is a random token of the tab, which outlives a reload: 32 hexadecimal digits, or ``""`` where
+    the browser refuses its storage. ``taken`` is called when an answer is in ``st.session_state[key].value``.
     """
     _STORE(
         key,

@@ -54,7 +54,8 @@ class Visit:
 
     ``marks``: a number for each thing on it, which it keeps when it moves; ``made`` were given so far.
     ``version`` counts changes, ``stored`` is the version that the tab has, or would not take.
-    ``token`` names this visit to the browser. ``heard``: the tab said what it held.
+    ``token`` names this visit to the browser; ``tab`` is a token that the tab keeps. ``heard``: the tab said
+    what it held.
     ``copy``: why the tab has no copy of the last version. ``refused``: why its old copy is none.
     ``said``: what is still to be said, and whether it is about a failure. ``deleted``: the last thing
     deleted, with its place and mark. ``offered``: a file's sheet, until the student has chosen.
@@ -68,6 +69,7 @@ class Visit:
     version: int = 0
     stored: int = 0
     token: str = field(default_factory=lambda: secrets.token_hex(8))
+    tab: str = ""
     heard: bool = False
     copy: Literal["", "full", "forbidden"] = ""
     refused: AtelierError | None = None
@@ -456,6 +458,8 @@ def hear(said: object) -> None:
     if not (isinstance(said, list) and len(said) >= 2 and said[1] == visit.token):
         return
     kind, more = said[0], said[2] if len(said) > 2 else None
+    if len(said) > 3 and isinstance(said[3], str):
+        visit.tab = said[3]
     if not visit.heard and kind in ("none", "held", "forbidden"):
         visit.heard = True
         if kind == "forbidden":
@@ -489,6 +493,13 @@ def _restore(held: str) -> None:
     except AtelierError as error:
         reason = AtelierError("sheet-not-kept", "Not kept: {reason}", reason=error)
         visit.said.append((sentence(reason), True))
+
+
+def tab() -> str:
+    """A random token of the visitor's tab, the same after a reload; empty before the tab has said it, and where
+    its browser refuses it a storage.
+    """
+    return _visit().tab
 
 
 def refused() -> AtelierError | None:

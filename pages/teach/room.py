@@ -129,6 +129,13 @@ class _Room:
         self.tabs[token] = number
         return number
 
+    def forget(self, number: int) -> None:
+        """Takes back what a tab voted."""
+        self.voters.discard(number)
+        for question in self.questions.values():
+            for ballot in question.ballots:
+                ballot.pop(number, None)
+
     def question(self, name: str) -> _Question:
         if name not in self.questions:
             raise AtelierError(
@@ -228,6 +235,21 @@ class Rooms:
         """
         with self._holding:
             self._room(code).tab(_checked(token))
+
+    def rejoin(self, code: str, token: str, kept: str) -> None:
+        """Says that a tab has another token, ``kept``: if it was here with that one, it is the same tab again,
+        and what came of ``token`` is forgotten; otherwise its place goes on under ``kept``.
+        """
+        with self._holding:
+            room = self._room(code)
+            number = room.tabs.get(token)
+            if _checked(kept) != token and number is not None:
+                del room.tabs[token]
+                if kept in room.tabs:
+                    room.forget(number)
+                else:
+                    room.tabs[kept] = number
+            room.tab(kept)
 
     def vote(self, code: str, token: str, question: str, option: str) -> None:
         """A tab's vote in the vote that is going on; in place of its earlier one, if it gave one.

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from html import escape
 
 import segno
 import streamlit as st
 
+from core.errors import AtelierError
 from pages.shared import site
 from pages.shared.text import _, language, number, plain_errors, sentence
-from pages.teach import answers, attending, room, tally
+from pages.teach import answers, attending, keeping, room, tally
 from pages.teach.attending import Now
 
 TOKEN = "room_token"
@@ -23,8 +25,20 @@ EVERY = 2.0
 
 
 def token() -> str:
-    """The visit's own, by which a room knows that one changes one's mind; nobody else sees it."""
+    """The tab's own, by which a room knows that one changes one's mind; before it has said it, the visit's."""
     return st.session_state.setdefault(TOKEN, room.new_token())
+
+
+def come_in(now: Now) -> None:
+    """Takes a place in the room; under the tab's own token once the tab has said it, so that after a reload,
+    or on a phone that slept, nobody is another voter.
+    """
+    kept, rooms = keeping.tab(), room.rooms()
+    if kept and kept != token():
+        with suppress(AtelierError):  # a browser may say anything
+            rooms.rejoin(now.room, token(), kept)
+            st.session_state[TOKEN] = kept
+    rooms.join(now.room, token())
 
 
 def leads(now: Now) -> bool:
@@ -47,7 +61,7 @@ def head(now: Now) -> None:
         return
     with plain_errors(here=True):
         if not leads(now):
-            room.rooms().join(now.room, token())
+            come_in(now)
         code = room.typed(now.room)
         if now.look == "stage":
             where = _("Room")
@@ -99,6 +113,7 @@ def _standing(
             st.rerun()
         host = leads(now)
         if not host:
+            come_in(now)
             _vote(now, state)
         counts = rooms.counts(now.room, ask.id)
         if counts is None and listed:

@@ -1,6 +1,7 @@
 """A lesson in front of a class, on a phone, and made from views: in a browser, by keys and fingers."""
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -289,6 +290,24 @@ def another(browser):
     page.set_default_timeout(TIMEOUT)
     yield page
     context.close()
+
+
+def test_a_reload_in_a_room_is_no_other_voter(tab, another):
+    tab.goto(f"{tab.base}/teach")
+    ready(tab)
+    tab.locator(".st-key-teach_open_diffusion-45 button").first.click()
+    tab.wait_for_selector(".st-key-lesson_head")
+    code = parse_qs(urlsplit(tab.url).query)["room"][0]
+    another.goto(f"{tab.base}/?room={code}&step=1")
+    another.get_by_role("radiogroup", name="Your answer").get_by_role("radio").first.click()
+    another.wait_for_selector("text=1 of 1 answered.")
+    another.reload()
+    ready(another)
+    another.wait_for_selector("text=1 of 1 answered.")
+    another.get_by_role("radiogroup", name="Your answer").get_by_role("radio").nth(1).click()
+    ready(another)
+    another.wait_for_timeout(3000)  # the next look at the room
+    assert another.get_by_text("1 of 1 answered.").count() == 1
 
 
 FIGURES = ("film", "norm", "change")

@@ -1,8 +1,22 @@
 // A copy of the visit's sheet in this tab's own storage: a reload leaves it in place, and the end of the tab
 // takes it away. What is in it is decided by the visit alone: this module writes what it is given, and reads
-// what is there when it is asked.
+// what is there when it is asked. Next to it lies a random token, by which the tab is known after a reload.
 
 const NAME = "latent-atelier-sheet";
+const TAB = "latent-atelier-tab";
+
+const token = () => {
+  try {
+    const held = window.sessionStorage.getItem(TAB);
+    if (held) return held;
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const made = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    window.sessionStorage.setItem(TAB, made);
+    return made;
+  } catch {
+    return ""; // a browser may refuse its storage to a frame
+  }
+};
 
 const look = (most) => {
   try {
@@ -38,7 +52,7 @@ export const open = () => {
         const now = [visit, kind, kind === "held" ? "" : more].join(" ");
         if (now === said) return;
         said = now;
-        send("value", [kind, visit, more]);
+        send("value", [kind, visit, more, token()]);
       };
       if (ask) say(...look(most));
       else if (sheet !== null) say(store(sheet), version);

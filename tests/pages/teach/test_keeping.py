@@ -271,6 +271,14 @@ def test_a_copy_is_sent_until_it_is_confirmed_and_not_again():
     assert given(at)["sheet"]
 
 
+def test_the_tab_says_by_what_it_is_known_after_a_reload():
+    at = opened(says=("none", None, "5" * 32))
+    assert at.session_state["sheet_of_visit"].tab == "5" * 32
+    browser(at, "done", None, 7)  # no token
+    browser(at, "done")
+    assert at.session_state["sheet_of_visit"].tab == "5" * 32
+
+
 def test_a_new_visit_has_what_the_tab_held():
     at, text = stored(kept(opened(), "plain"))
     again = opened(says=("held", text))

@@ -79,6 +79,36 @@ def test_a_vote_is_moved_and_not_added(rooms, opened):
     assert rooms.counts(code, "keep") == Counts({"high": 0, "low": 1, "either": 1})
 
 
+def test_a_tab_that_comes_again_is_no_other_voter(rooms, opened):
+    code, secret = opened
+    rooms.join(code, token(1))
+    rooms.rejoin(code, token(1), token(7))  # what the tab itself keeps
+    rooms.vote(code, token(7), "keep", "high")
+    assert rooms.present(code) == rooms.answered(code, "keep") == 1
+    rooms.join(code, token(2))  # a reload: another visit, which the room does not know yet
+    assert rooms.present(code) == 2
+    rooms.vote(code, token(2), "keep", "low")
+    rooms.rejoin(code, token(2), token(7))
+    assert rooms.present(code) == rooms.answered(code, "keep") == 1
+    assert rooms.voted(code, token(7), "keep") == "high"
+    rooms.vote(code, token(7), "keep", "either")
+    rooms.reveal(code, secret, "keep")
+    assert rooms.counts(code, "keep") == Counts({"high": 0, "low": 0, "either": 1})
+
+
+def test_a_tab_that_says_its_token_twice_loses_nothing(rooms, opened):
+    code, _secret = opened
+    rooms.vote(code, token(1), "keep", "high")
+    for _ in range(2):
+        rooms.rejoin(code, token(1), token(7))
+        rooms.rejoin(code, token(7), token(7))
+    assert rooms.present(code) == 1
+    assert rooms.voted(code, token(7), "keep") == "high"
+    with pytest.raises(AtelierError, match="no valid token"):
+        rooms.rejoin(code, token(7), "short")
+    assert rooms.voted(code, token(7), "keep") == "high"
+
+
 def test_nobody_sees_a_vote_that_goes_on(rooms, opened):
     code, secret = opened
     rooms.vote(code, token(1), "keep", "high")
