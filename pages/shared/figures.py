@@ -12,6 +12,9 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
+
+# Plotly asks whether pandas is there, and fails on one that another visitor's thread is importing.
+import pandas  # noqa: F401
 import plotly.graph_objects as go
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont

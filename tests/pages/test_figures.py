@@ -4,7 +4,10 @@ import base64
 import csv
 import io
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -393,3 +396,11 @@ def test_a_class_stands_in_a_chart_as_it_is_written(name, written):
     assert words.count(written) == count
     assert template in words
     assert after["data"][1]["x"] == [1, 2]
+
+
+def test_plotly_never_meets_a_pandas_that_is_being_imported():
+    """Another thread may import it while a chart is made: it comes with what makes charts."""
+    code = "import sys, pages.shared.figures; assert 'pandas' in sys.modules"
+    root = Path(__file__).parents[2]
+    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
