@@ -3,6 +3,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 HUB_HOME = tempfile.TemporaryDirectory(prefix="latent-atelier-hub-")
 os.environ["HF_HOME"] = HUB_HOME.name
@@ -190,3 +191,36 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if item.path.relative_to(config.rootpath).as_posix().startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+# ---------------------------------------------------------------- a browser
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium, one a process: Playwright does not start twice in one thread."""
+    required = os.environ.get("ATELIER_REQUIRE_BROWSER") == "1"
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        if required:
+            raise
+        pytest.skip("playwright is not installed (tests/requirements.txt)")
+    if not Path(CHROMIUM).exists():
+        assert not required, f"{CHROMIUM} is missing"
+        pytest.skip(f"{CHROMIUM} is missing")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()

@@ -10,16 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 TIMEOUT = 60_000
 
@@ -74,24 +64,6 @@ def server(tmp_path_factory):
     running = Server(tmp_path_factory.mktemp("server") / "log")
     yield running
     running.stop()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    required = os.environ.get("ATELIER_REQUIRE_BROWSER") == "1"
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        if required:
-            raise
-        pytest.skip("playwright is not installed (tests/requirements.txt)")
-    if not Path(CHROMIUM).exists():
-        assert not required, f"{CHROMIUM} is missing"
-        pytest.skip(f"{CHROMIUM} is missing")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -273,6 +273,7 @@ def test_the_toy_trains_again_when_a_switch_moves(tab):
     about(tab)
     tab.wait_for_selector("text=/computed live/")
     tab.locator(".st-key-toy_preset_no-predictor button").click()
+    tab.wait_for_function("location.search.includes('toy_')")  # the run that follows has begun
     ready(tab)
     about(tab)
     tab.wait_for_selector("text=/on the right.*None/")

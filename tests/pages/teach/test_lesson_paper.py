@@ -14,7 +14,6 @@ from pages.teach import lesson_paper, marks
 from pages.teach.fields import Place
 from pages.teach.lesson import Ask, Lesson, Likely, Option, Step, Words, data_of, lesson_of, texts
 from pages.teach.lesson_paper import begins, clock, guide, lines_for, paper, points_of, rewritten
-from tests.browser.conftest import browser  # noqa: F401
 from tests.pages.teach.test_lesson_shipped import LESSONS, embedded
 
 BASE = "https://atelier.example/app"
@@ -317,7 +316,7 @@ def test_the_clock_runs():
 
 
 @pytest.fixture
-def printer(browser):  # noqa: F811
+def printer(browser):
     page = browser.new_page()
     yield page
     page.close()
