@@ -144,10 +144,9 @@ class Bundle:
             arrays = load_arrays(self.folder / file)
         except (SafetensorError, OSError, AttributeError, TypeError) as error:  # no type of NumPy
             raise damaged(self.name, file) from error
+        # Libraries teach NumPy types, bfloat16 for one, that pages do not know.
         if any(value.dtype.kind not in "biuf" for value in arrays.values()):
-            raise damaged(
-                self.name, file
-            )  # a library has taught NumPy types that pages do not know
+            raise damaged(self.name, file)
         return {
             key: value.astype(np.float32) if value.dtype == np.float16 else value
             for key, value in arrays.items()

@@ -6,6 +6,7 @@ and a link that says what a page shows is stronger than this.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,9 +51,10 @@ def _wanted() -> Wanted:
 
 def title(entry: ManifestEntry) -> str:
     """The title of a model in the visitor's language."""
-    base, wide, width = entry.title.rpartition(", width ")
-    if wide and width.isdigit():
-        return _("{title}, width {width}").format(title=_(base), width=width)
+    if found := re.fullmatch(r"(.+), width (\d+)", entry.title):
+        return _("{title}, width {width}").format(title=_(found[1]), width=found[2])
+    if found := re.fullmatch(r"(.+), (\d+) epochs", entry.title):
+        return _("{title}, {epochs} epochs").format(title=_(found[1]), epochs=found[2])
     return _(entry.title)
 
 

@@ -28,7 +28,6 @@ def html(text: str) -> str:
 
 def markdown(text: str) -> str:
     """The text for a page: all that is no mark stands there letter for letter."""
-
     return _said(text, literal, lambda tag, inner: f"{SIGNS[tag]}{inner}{SIGNS[tag]}", str)
 
 

@@ -25,13 +25,13 @@ EVERY = 2.0
 
 
 def token() -> str:
-    """The tab's own, by which a room knows that one changes one's mind; before it has said it, the visit's."""
+    """What a room knows a voter by: the token of the tab, and until the tab has sent it, that of the visit."""
     return st.session_state.setdefault(TOKEN, room.new_token())
 
 
 def come_in(now: Now) -> None:
-    """Takes a place in the room; under the tab's own token once the tab has said it, so that after a reload,
-    or on a phone that slept, nobody is another voter.
+    """Takes a place in the room, under the token of the tab once the tab has sent it: after a reload, or on a
+    phone that slept, nobody is another voter.
     """
     kept, rooms = keeping.tab(), room.rooms()
     if kept and kept != token():
