@@ -101,6 +101,7 @@ WORDS = {
     "record": N_("figures recorded at every epoch"),
     "seed": N_("seed"),
     "selection": N_("how pictures are chosen"),
+    "mixed": N_("pictures of a folder in mixed order"),
     "updates_per_epoch": N_("updates per epoch (0: all pictures)"),
     "lengthened": N_("lengthened after epochs"),
     "device": N_("device"),

@@ -85,9 +85,9 @@ def test_a_long_call_lets_others_between_its_parts():
     while not order:
         time.sleep(0.001)
     shared(torch.zeros(1, 1), torch.ones(1))
-    assert len(order) < 6
     long[0].join(30)
     assert len(order) == 11
+    assert order.index([1]) < 5
 
 
 def test_a_call_that_fails_costs_no_other():
