@@ -334,10 +334,10 @@ def show_way(
             "strip",
             cell.label,
         )
-        for cell in (now[0], now[2])
+        for cell in ((now[2],) if shape.on_stage() else (now[0], now[2]))
     ]
     rows = [film.Row(now, widest=figures.WIDE), *strips]
-    if step:
+    if step and not shape.on_stage():
         rows.insert(1, film.Row(step, words=_("One step"), widest=SUM_WIDTH))
     film.show("denoise_film", "denoise_t", rows)
     return t

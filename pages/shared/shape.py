@@ -216,6 +216,11 @@ def largest() -> int | None:
     return ON_STAGE if run().shape.bare else None
 
 
+def on_stage() -> bool:
+    """Whether a hall sees the page, so that a figure has to fit on one screen."""
+    return run().shape.bare
+
+
 def sources() -> bool:
     """Whether figures say where they come from, and can be saved."""
     return not run().shape.bare

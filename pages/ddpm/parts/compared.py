@@ -112,7 +112,8 @@ def show(name: str, explorer: DDPMExplorer) -> None:
     if not chosen:
         return
     rows = rows_of(name, explorer, chosen, seeds)
-    figures.table(rows, columns(), KEY)
+    if not shape.on_stage():
+        figures.table(rows, columns(), KEY)
     settings = {_("seeds"): f"{seeds[0]} – {seeds[-1]}", _("clipped"): _("no")}
     figures.about(
         Provenance(explorer.bundle, True, settings=settings),
@@ -146,13 +147,16 @@ def rows_of(
                 "rms_difference_from_the_first": float(off),
             }
         )
+        cost = _("{way}: {calls} network calls, {seconds} s").format(
+            way=_(title), calls=number(calls, 0), seconds=number(drawn.seconds, 2)
+        )
+        alt = _("Pictures by {way}").format(way=_(title))
         with shape.figure(KEY):
-            st.caption(
-                _("{way}: {calls} network calls, {seconds} s").format(
-                    way=_(title), calls=number(calls, 0), seconds=number(drawn.seconds, 2)
-                )
-            )
-            figures.sheet(
-                drawn.value, KEY, columns=PICTURES, alt=_("Pictures by {way}").format(way=_(title))
-            )
+            if shape.on_stage():  # so that four ways are seen at once
+                words, pictures = st.columns([1, 2], vertical_alignment="center")
+            else:
+                words, pictures = st.container(), st.container()
+            words.caption(cost)
+            with pictures:
+                figures.sheet(drawn.value, KEY, columns=PICTURES, alt=alt)
     return rows
