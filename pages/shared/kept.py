@@ -43,10 +43,13 @@ class Kept(Generic[Value]):
                 self._held.popitem(last=False)
         return value
 
-    def drop(self, request: Hashable) -> None:
-        """Forgets the answer to a request, if it is kept."""
+    def drop(self, request: Hashable, only: Value | None = None) -> None:
+        """Forgets the answer to a request, if it is kept. ``only``: not where another answer took the place
+        of this one.
+        """
         with self._holding:
-            self._held.pop(request, None)
+            if only is None or self._held.get(request) is only:
+                self._held.pop(request, None)
 
     def ask(self, request: Hashable, compute: Callable[[], Value]) -> Value:
         """The answer, computed if it is not kept; by one asker, while the others wait for it.

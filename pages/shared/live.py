@@ -56,7 +56,9 @@ def answer(
     if asked and seconds <= AT_ONCE and not (work and work.finished):
         wanted = True
     if wanted and (work is None or work.failed):
-        work = works.put(request, Resumable(begin()))
+        if work is not None:
+            works.drop(request, only=work)
+        work = works.ask(request, lambda: Resumable(begin()))  # one, whoever presses with them
     if work is None or work.failed:
         if asked:
             words = _(

@@ -58,3 +58,12 @@ def test_what_failed_is_computed_again():
     with pytest.raises(ValueError, match="no"):
         kept.ask("a", broken)
     assert kept.ask("a", lambda: 5) == 5
+
+
+def test_an_answer_is_dropped_only_where_no_other_took_its_place():
+    kept = Kept(2)
+    old, new = kept.put("a", [1]), kept.put("a", [2])
+    kept.drop("a", only=old)
+    assert kept.get("a") is new
+    kept.drop("a", only=new)
+    assert kept.get("a") is None
