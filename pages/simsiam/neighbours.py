@@ -152,6 +152,8 @@ def by_rank(voters: Sequence[Voter], votes: Sequence[Vote], picked: Picked, k: i
             )
         )
     low = min(float(found.similarity[-1]) for found in votes)
+    # A download is made outside of the visit, which alone knows its guests.
+    classes = [networks.explorer(voter.record).class_names for voter in voters]
     figure.update_xaxes(title=_("rank of the neighbour"), type="log")
     figure.update_yaxes(title=_("cosine similarity"), range=[min(low - 0.02, 0.9), 1.01])
     figures.chart(
@@ -161,8 +163,8 @@ def by_rank(voters: Sequence[Voter], votes: Sequence[Vote], picked: Picked, k: i
         origin_of(voters, {_("picture"): picked.words, "k": number(k, 0)}),
         lambda: [
             {"network": voter.title, **row}
-            for voter, found in zip(voters, votes, strict=True)
-            for row in rows_of(found, networks.explorer(voter.record).class_names)
+            for voter, found, names in zip(voters, votes, classes, strict=True)
+            for row in rows_of(found, names)
         ],
     )
     st.markdown(

@@ -112,16 +112,15 @@ def show(name: str, explorer: DDPMExplorer) -> None:
     if not chosen:
         return
     rows = rows_of(name, explorer, chosen, seeds)
+    # Downloads are made outside of the visit, which alone knows its guests.
+    every = [loaders.drawn(name, WAYS[code][1], seeds).value for code in chosen]
     if not shape.on_stage():
         figures.table(rows, columns(), KEY)
     settings = {_("seeds"): f"{seeds[0]} – {seeds[-1]}", _("clipped"): _("no")}
     figures.about(
         Provenance(explorer.bundle, True, settings=settings),
         KEY,
-        png=lambda: figures.grid(
-            np.concatenate([loaders.drawn(name, WAYS[c][1], seeds).value for c in chosen]),
-            PICTURES,
-        ),
+        png=lambda: figures.grid(np.concatenate(every), PICTURES),
         rows=lambda: rows,
     )
 
