@@ -159,7 +159,7 @@ async def both_votes(host, visitors, code):
     async def joined(_place, visitor):
         answer = await visitor.open("", f"room={code}&lang=en")
         assert not answer.errors
-        assert "Which one?" in visitor.page.text()
+        assert "Which one?" in await visitor.look()  # the second look takes a place
 
     await all_of(visitors, joined)
     assert f"0 of {VISITORS} answered" in await host.look()
@@ -223,6 +223,7 @@ def test_who_has_not_the_secret_leads_no_room(app):
             await other.open("", f"lesson=votes&room={code}&host=guessed&as=stage&lang=en")
             assert not {"room_reveal_1", "room_tell_1"} & set(other.page.widgets())
             assert {"room_reveal_1", "room_tell_1"} <= set(host.page.widgets())
+            await other.look()
             assert "0 of 1 answered" in await host.look()
         finally:
             for one in (host, other):

@@ -55,7 +55,7 @@ class Visit:
     ``marks``: a number for each thing on it, which it keeps when it moves; ``made`` were given so far.
     ``version`` counts changes, ``stored`` is the version that the tab has, or would not take.
     ``token`` names this visit to the browser; ``tab`` is a token that the tab keeps. ``heard``: the tab said
-    what it held.
+    what it held; ``then`` waits for that.
     ``copy``: why the tab has no copy of the last version. ``refused``: why its old copy is none.
     ``said``: what is still to be said, and whether it is about a failure. ``deleted``: the last thing
     deleted, with its place and mark. ``offered``: a file's sheet, until the student has chosen.
@@ -71,6 +71,7 @@ class Visit:
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     tab: str = ""
     heard: bool = False
+    then: Callable[[], None] | None = None
     copy: Literal["", "full", "forbidden"] = ""
     refused: AtelierError | None = None
     said: list[tuple[str, bool]] = field(default_factory=list)
@@ -462,6 +463,10 @@ def hear(said: object) -> None:
         visit.tab = said[3]
     if not visit.heard and kind in ("none", "held", "forbidden"):
         visit.heard = True
+        if visit.then is not None:
+            with suppress(AtelierError):  # the next run of the page says so
+                visit.then()
+            visit.then = None
         if kind == "forbidden":
             visit.copy = "forbidden"
         if kind == "held" and isinstance(more, str):
@@ -500,6 +505,15 @@ def tab() -> str:
     its browser refuses it a storage.
     """
     return _visit().tab
+
+
+def once_heard(then: Callable[[], None]) -> None:
+    """Calls ``then`` when the tab has sent its token; at once where it has, with whatever that raises."""
+    visit = _visit()
+    if visit.heard:
+        then()
+    else:
+        visit.then = then
 
 
 def refused() -> AtelierError | None:

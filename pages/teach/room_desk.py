@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from html import escape
 
 import segno
@@ -19,7 +20,7 @@ from pages.shared.text import _, language, number, plain_errors, sentence
 from pages.teach import answers, attending, keeping, room, tally
 from pages.teach.attending import Now
 
-TOKEN = "room_token"
+TOKEN, LOOKED = "room_token", "room_looked"
 EVERY = 2.0
 """Seconds between two looks at the room."""
 
@@ -39,6 +40,18 @@ def come_in(now: Now) -> None:
             rooms.rejoin(now.room, token(), kept)
             st.session_state[TOKEN] = kept
     rooms.join(now.room, token())
+
+
+def take_a_place(now: Now) -> None:
+    """Comes in once the tab has sent its token: a place under the visit's own would be left behind by a
+    reload. Who has chosen an answer comes in at once, and with the second look at the room who has not heard
+    from the tab.
+    """
+    if now.given.option or st.session_state.get(LOOKED) == now.room:
+        come_in(now)
+    else:
+        st.session_state[LOOKED] = now.room
+        keeping.once_heard(partial(come_in, now))
 
 
 def leads(now: Now) -> bool:
@@ -61,7 +74,7 @@ def head(now: Now) -> None:
         return
     with plain_errors(here=True):
         if not leads(now):
-            come_in(now)
+            keeping.once_heard(partial(come_in, now))
         code = room.typed(now.room)
         if now.look == "stage":
             where = _("Room")
@@ -113,7 +126,7 @@ def _standing(
             st.rerun()
         host = leads(now)
         if not host:
-            come_in(now)
+            take_a_place(now)
             _vote(now, state)
         counts = rooms.counts(now.room, ask.id)
         if counts is None and listed:
