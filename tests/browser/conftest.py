@@ -18,9 +18,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
-            item.add_marker(
-                pytest.mark.flaky(reruns=1)
-            )  # two cores may starve a page; -rR lists it
 
 
 def free_port():
