@@ -6,7 +6,6 @@ and a link that says what a page shows is stronger than this.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -51,10 +50,9 @@ def _wanted() -> Wanted:
 
 def title(entry: ManifestEntry) -> str:
     """The title of a model in the visitor's language."""
-    if found := re.fullmatch(r"(.+), width (\d+)", entry.title):
-        return _("{title}, width {width}").format(title=_(found[1]), width=found[2])
-    if found := re.fullmatch(r"(.+), (\d+) epochs", entry.title):
-        return _("{title}, {epochs} epochs").format(title=_(found[1]), epochs=found[2])
+    base, wide, width = entry.title.rpartition(", width ")
+    if wide and width.isdigit():
+        return _("{title}, width {width}").format(title=_(base), width=width)
     return _(entry.title)
 
 

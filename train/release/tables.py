@@ -245,8 +245,8 @@ def of_purification(manifest: Manifest) -> str:
     return table([head, "right", f"right after noise to t′ = {level} and back"], rows)
 
 
-LONG, WIDE = "simsiam-cifar10-long", "simsiam-cifar10-wide"
-"""What names of runs of 100 epochs, and of those at the paper's width, begin with."""
+WIDE = "simsiam-cifar10-wide"
+"""What names of runs at the paper's width begin with."""
 
 
 def of_simsiam(manifest: Manifest) -> str:
@@ -264,7 +264,7 @@ def of_simsiam(manifest: Manifest) -> str:
     before = baseline.metrics["before"]
     first = ["before training, on fewer pictures", "–", f"{before['test_knn_accuracy']:.1%}", "–"]
     rows = [first + measured(before, baseline.config["architecture"]["dim"], "test_")]
-    sizes = ("simsiam-cifar10", LONG, WIDE)
+    sizes = ("simsiam-cifar10", WIDE)
     for name in (f"{size}-{recipe}" for size in sizes for recipe in ABLATIONS):
         if name not in titles:
             continue  # a recipe of which no run is embedded

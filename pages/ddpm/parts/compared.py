@@ -111,15 +111,14 @@ def show(name: str, explorer: DDPMExplorer) -> None:
     chosen = shown_of(name, explorer, chosen, seeds, wanted=asked())
     if not chosen:
         return
-    rows = rows_of(name, explorer, chosen, seeds)
-    # Downloads are made outside of the visit, which alone knows its guests.
-    every = [loaders.drawn(name, WAYS[code][1], seeds).value for code in chosen]
+    rows, every = rows_of(name, explorer, chosen, seeds)
     if not shape.on_stage():
         figures.table(rows, columns(), KEY)
     settings = {_("seeds"): f"{seeds[0]} – {seeds[-1]}", _("clipped"): _("no")}
     figures.about(
         Provenance(explorer.bundle, True, settings=settings),
         KEY,
+        # Made outside of the visit, which alone knows its guests.
         png=lambda: figures.grid(np.concatenate(every), PICTURES),
         rows=lambda: rows,
     )
@@ -127,16 +126,16 @@ def show(name: str, explorer: DDPMExplorer) -> None:
 
 def rows_of(
     name: str, explorer: DDPMExplorer, chosen: Sequence[str], seeds: Sequence[int]
-) -> list[dict]:
-    """Shows the pictures of every way; its line in the table."""
-    first: Pictures | None = None
-    rows = []
+) -> tuple[list[dict], list[Pictures]]:
+    """Shows the pictures of every way; for each its line in the table, and its pictures."""
+    rows: list[dict] = []
+    every: list[Pictures] = []
     for code in chosen:
         title, way = WAYS[code]
         with st.spinner(_("Denoising …")):
             drawn = loaders.drawn(name, way, seeds)
-        first = drawn.value if first is None else first
-        off = np.sqrt(np.square(drawn.value.astype(float) - first).mean())
+        every.append(drawn.value)
+        off = np.sqrt(np.square(drawn.value.astype(float) - every[0]).mean())
         calls = calls_of(explorer, code)
         rows.append(
             {
@@ -158,4 +157,4 @@ def rows_of(
             words.caption(cost)
             with pictures:
                 figures.sheet(drawn.value, KEY, columns=PICTURES, alt=alt)
-    return rows
+    return rows, every
