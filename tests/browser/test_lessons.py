@@ -310,6 +310,22 @@ def test_a_reload_in_a_room_is_no_other_voter(tab, another):
     assert another.get_by_text("1 of 1 answered.").count() == 1
 
 
+def test_reloads_before_the_tab_has_said_who_it_is_leave_no_place(tab, another):
+    tab.goto(f"{tab.base}/teach")
+    ready(tab)
+    tab.locator(".st-key-teach_open_diffusion-45 button").first.click()
+    tab.wait_for_selector(".st-key-lesson_head")
+    code = parse_qs(urlsplit(tab.url).query)["room"][0]
+    another.goto(f"{tab.base}/?room={code}&step=1")
+    for _reload in range(3):
+        another.wait_for_selector("text=/of \\d+ answered/")  # the room was asked
+        another.reload()
+    another.get_by_role("radiogroup", name="Your answer").get_by_role("radio").first.click()
+    another.wait_for_selector("text=1 of 1 answered.")
+    another.wait_for_timeout(3000)  # the next look at the room
+    assert another.get_by_text("1 of 1 answered.").count() == 1
+
+
 FIGURES = ("film", "norm", "change")
 """Of interpolation."""
 
