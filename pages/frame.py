@@ -161,6 +161,7 @@ def navigate() -> Page:
     playing_now = bool(links.values(attending.LESSON))
     page = st.navigation(menu, expanded=True, position="hidden" if playing_now else "sidebar")
     turned_to(page.url_path)
+    links.arrived(page)
     return page.run
 
 

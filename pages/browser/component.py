@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from pages.browser import serving
+from pages.shared import links
 from pages.shared.text import _, language
 
 _STUB = """
@@ -54,6 +55,7 @@ class Component:
         self, key: str, data: Mapping[str, object], taken: Callable[[], None] = lambda: None
     ) -> None:
         """Mounts it; ``taken`` is called when it has sent another ``st.session_state[key].value``."""
+        links.stay()
         self._mount(
             key=key,
             data={

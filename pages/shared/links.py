@@ -17,10 +17,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.shared.text import LANGUAGES, _, in_language, language
 
 VISIT = "links"
+ARRIVED = "links_arrived"
+"""In the visit: the page of the last whole run, and what its address asked for."""
 RUN = "run"
 """In the address: whoever sent it saw the result of long work."""
 LONGEST = 40
@@ -427,3 +431,29 @@ def keep(
         usual = [code for code in options if code in default]
     visit.written.add(key)
     write(key, [] if codes == usual else codes or [""])
+
+
+# ---------------------------------------------------------------- the page that a visit is on
+
+
+def arrived(page: StreamlitPage) -> None:
+    """To be called with the page that a whole run is about to show."""
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is not None:
+        asked = {name: st.query_params.get_all(name) for name in st.query_params}
+        st.session_state[ARRIVED] = context.page_script_hash, page, asked
+
+
+def stay() -> None:
+    """To be called where a figure in the browser may have asked for a run of its part of the page.
+
+    Who turns to another page while a figure answers sends two requests: for the new page, and for a part of
+    the old one. Streamlit's client takes the answer to the second for a change back to the old page, and
+    empties the screen. So the page of the last whole run is run once more.
+    """
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is None or not context.fragment_ids_this_run or ARRIVED not in st.session_state:
+        return
+    last, page, asked = st.session_state[ARRIVED]
+    if context.page_script_hash != last:
+        st.switch_page(page, query_params=asked)

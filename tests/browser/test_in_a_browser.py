@@ -54,6 +54,20 @@ def test_every_page_opens_from_the_navigation(tab):
     assert not tab.errors
 
 
+def test_a_page_is_there_that_was_opened_while_figures_still_answer(browser, server):
+    """They name the page before, which Streamlit's client would take for a change back to it."""
+    for _visit in range(8):
+        context = browser.new_context()
+        tab = context.new_page()
+        tab.goto(server.url)
+        tab.get_by_role("link", name="Latent space").first.click()
+        tab.wait_for_selector("h1:has-text('Latent space')", timeout=20_000)
+        ready(tab)
+        tab.wait_for_timeout(500)  # for an answer that was on its way
+        assert tab.locator("h1:has-text('Latent space')").count() == 1
+        context.close()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 def test_on_a_phone_nothing_sticks_out_and_every_picture_has_words(tab, page):
     tab.set_viewport_size(NARROW)
@@ -221,7 +235,11 @@ def test_an_attack_is_undone_by_a_link(tab):
     assert (shown["The attacked picture"] != shown["The picture"]).any()
     slider(tab, "Largest change").press("Home")
     tab.wait_for_selector("text=The classifier still reads 7")
-    shown = hand.pictures(tab)
+    for _look in range(50):  # the browser draws the pictures after the words
+        shown = hand.pictures(tab)
+        if (shown["The attacked picture"] == shown["The picture"]).all():
+            break
+        tab.wait_for_timeout(200)
     np.testing.assert_array_equal(shown["The attacked picture"], shown["The picture"])
 
 
