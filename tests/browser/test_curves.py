@@ -42,7 +42,10 @@ def opened(tab, **query):
     go(tab, "collapse", **query)
     tab.locator(".st-key-collapse_more summary").click()
     chart(tab, "collapse_uniformity").locator(".dot").first.wait_for()
-    chart(tab, "collapse_plane_2").locator("path.points").last.wait_for()
+    drawn = (
+        "[...document.querySelectorAll('.chart')].every((one) => one.querySelector('.plot path'))"
+    )
+    tab.wait_for_function(drawn)
     return control(tab, in_language(LABEL, query.get("lang", "en")))
 
 

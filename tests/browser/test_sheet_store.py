@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from tests.browser.test_in_a_browser import go, ready
 
@@ -62,6 +63,23 @@ def test_a_figure_in_a_part_that_runs_alone_is_copied_as_well(tab):
     go(tab, "sheet")
     tab.wait_for_selector("[class*=st-key-sheet_item] h3")
     assert [title.split(". ", 1)[1] for title in shown(tab)] == titles(tab)
+
+
+def test_the_tab_answers_when_the_visitor_does_nothing(tab):
+    """Its answer and a click at the same moment would be one request, for one part of the page alone."""
+    sent = []
+    tab.on("websocket", lambda one: one.on("framesent", lambda data: sent.append(data)))
+    tab.add_init_script("navigator.scheduling.isInputPending = () => !window.rested")
+    go(tab, "likelihood")
+    tab.wait_for_timeout(1500)
+    asked = [BackMsg.FromString(one).rerun_script.fragment_id for one in sent]
+    assert asked == [""]  # for the page alone
+    tab.evaluate("window.rested = true")
+    for _look in range(50):
+        if len(sent) > 1:
+            break
+        tab.wait_for_timeout(100)
+    assert BackMsg.FromString(sent[1]).rerun_script.fragment_id
 
 
 def test_what_a_visit_kept_before_it_heard_the_tab_comes_after_what_the_tab_held(tab):

@@ -43,8 +43,18 @@ const store = (text) => {
   }
 };
 
+// Streamlit sends what a visitor does a moment later, together with all else that has changed by then, and
+// asks for one part of the page alone: were this part named, a click of that moment would show nothing. So
+// this module, which nobody has asked to speak, speaks while nothing else goes on.
+const atRest = (then) => {
+  if (!window.requestIdleCallback) return setTimeout(then);
+  const pending = () => navigator.scheduling?.isInputPending?.();
+  return window.requestIdleCallback(() => (pending() ? atRest(then) : then()));
+};
+
 export const open = () => {
   let said; // what was said last, and to which visit
+  let closed = false;
 
   return {
     update({ visit, ask, version, sheet, most }, send) {
@@ -52,13 +62,16 @@ export const open = () => {
         const now = [visit, kind, kind === "held" ? "" : more].join(" ");
         if (now === said) return;
         said = now;
-        send("value", [kind, visit, more, token()]);
+        const words = [kind, visit, more, token()];
+        atRest(() => closed || now !== said || send("value", words));
       };
       if (ask) say(...look(most));
       else if (sheet !== null) say(store(sheet), version);
       // The browser sends what was said last with every run of the page: that is not to be a whole sheet.
       else if (said === [visit, "held", ""].join(" ")) say("done");
     },
-    close() {},
+    close() {
+      closed = true;
+    },
   };
 };
