@@ -1,8 +1,10 @@
 """A room with thirty visitors: what the server sends to whom and when, and that nothing of it stays."""
 
 import asyncio
+import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pages.teach.keeping import STORE
 from tests.benchmarks.visitor import Visitor, done
 from tests.browser.conftest import free_port
 from tests.pages.conftest import tiny_library  # noqa: F401
@@ -115,6 +118,13 @@ class Listener(Visitor):
         self.heard += data
         super()._take(data)
 
+    async def open(self, path, query=""):
+        """The page, and what the tab then says of itself: who it is, and that it holds no sheet."""
+        answer = await super().open(path, query)
+        asked = json.loads(self.page.widget(STORE).message.json)
+        await self.move(STORE, ["none", asked["visit"], 0, secrets.token_hex(16)])
+        return answer
+
     def has_heard(self, words):
         return words.encode() in self.heard
 
@@ -159,7 +169,7 @@ async def both_votes(host, visitors, code):
     async def joined(_place, visitor):
         answer = await visitor.open("", f"room={code}&lang=en")
         assert not answer.errors
-        assert "Which one?" in await visitor.look()  # the second look takes a place
+        assert "Which one?" in await visitor.look()
 
     await all_of(visitors, joined)
     assert f"0 of {VISITORS} answered" in await host.look()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 import streamlit as st
@@ -20,12 +20,14 @@ def question(
     *,
     first: str = "",
     options: Mapping[str, str] | None = None,
+    right: Callable[[], Collection[str]] = tuple,
 ) -> Answer | None:
     """A question to open; ``answer`` is called once the visitor wants to see it, and its value is
     returned: None before.
 
     ``first``: what to do before the answer. ``options`` maps codes to English words: with them the
-    visitor answers first, or asks for the answer without.
+    visitor answers first, or asks for the answer without. ``right`` says which of them are right, once the
+    visitor has answered; of none nothing is said before the answer, as where figures leave it open.
     A link may leave the answers out: then there is no question, either.
     """
     if not shape.tells("answers"):
@@ -41,4 +43,13 @@ def question(
             if given is None:
                 st.caption(_("The answer follows yours."))
                 return None
+            verdict(given, options, right())
         return answer()
+
+
+def verdict(given: str, options: Mapping[str, str], right: Collection[str]) -> None:
+    """Which options are right, in one line; green where the visitor's own is one of them."""
+    if right:
+        told = st.success if given in right else st.info
+        named = " · ".join(_(options[code]) for code in options if code in right)
+        told(_("Right: {option}").format(option=named), icon=":material/check:")

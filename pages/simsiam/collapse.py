@@ -329,6 +329,7 @@ def asked(found: Mapping[str, RunRecord]) -> None:
         lambda: verdicts.low_loss(pair),
         first=first,
         options=options,
+        right=lambda: {"either"} if pair is None else {"higher", "either"},
     )
     if dim_and_batch.can_be_asked(found):
         question(
@@ -342,6 +343,7 @@ def asked(found: Mapping[str, RunRecord]) -> None:
                 "both": N_("both together"),
                 "none": N_("none of them"),
             },
+            right=lambda: dim_and_batch.helps(found),
         )
 
 

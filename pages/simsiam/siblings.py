@@ -74,6 +74,7 @@ HAS = {
     "byol": {"momentum", "predictor", "stop"},
     "barlow_twins": {"decorrelation", "shared"},
     "vicreg": {"variance", "decorrelation", "shared"},
+    "dssl": {"predictor", "stop", "shared"},
 }
 IMPLICIT = {("barlow_twins", "variance")}  # done without a term of its own
 SIBLINGS = {
@@ -130,8 +131,8 @@ SIBLINGS = {
     ),
     "dssl": Sibling(
         "DSSL",
-        rf"\tfrac12 L_{{\mathrm{{SimSiam}}}} - \tfrac14\cos(p'_1, {STOP}\,{Z1})"
-        rf" - \tfrac14\cos(p'_2, {STOP}\,{Z2})",
+        rf"\begin{{aligned}}&\tfrac12 L_{{\mathrm{{SimSiam}}}} - \tfrac14\cos(p'_1, {STOP}\,{Z1})\\"
+        rf"&- \tfrac14\cos(p'_2, {STOP}\,{Z2})\end{{aligned}}",
         N_(
             "SimSiam's own parts, among standard views. Harder views follow them and never lead: "
             "a picture that was changed beyond recognition cannot pull the target towards it."
@@ -143,8 +144,8 @@ SIBLINGS = {
 }
 
 
-def overview(method: str, found: Mapping[str, RunRecord]) -> None:
-    """One method: its diagram, its loss, its parts, and which of them it needs."""
+def overview(method: str) -> None:
+    """One method: its diagram, its loss and its parts."""
     left, right = st.columns(2, gap="large")
     with left:
         parts = {"method": method, **methods.method_class(method).config_class().plain()}
@@ -158,7 +159,6 @@ def overview(method: str, found: Mapping[str, RunRecord]) -> None:
         st.markdown(_("**Its loss**"))
         st.latex(SIBLINGS[method].latex)
         table_of_parts()
-    part_to_remove(method, found)
 
 
 def part_to_remove(method: str, found: Mapping[str, RunRecord]) -> None:
@@ -179,23 +179,28 @@ def part_to_remove(method: str, found: Mapping[str, RunRecord]) -> None:
         f"siblings_keeps_{method}",
         answer,
         first=_("Which part would you **not** remove from {method}?").format(method=sibling.title),
-        options={part: label for part, label in PARTS.items() if part in has(method)},
+        options={part: label for part, label in PARTS.items() if part in HAS[method]},
+        right=lambda: needed(sibling, found),
     )
 
 
-def has(method: str) -> set[str]:
-    """The parts of a method; DSSL has those of SimSiam."""
-    return HAS[method] if method in HAS else HAS["simsiam"]
+def needed(sibling: Sibling, found: Mapping[str, RunRecord]) -> set[str]:
+    """The parts without which a run has collapsed, or partly; nothing where no such run is here."""
+    ends = {part: found[recipe] for part, recipe in sibling.shown_by.items() if recipe in found}
+    return {
+        part
+        for part, record in ends.items()
+        if state(record, final_epoch(record), SHARE) != "spread"
+    }
 
 
 def table_of_parts() -> None:
     """Which method has which part."""
-    shown = [method for method in SIBLINGS if method in HAS]
-    rows = [[""] + [SIBLINGS[method].title for method in shown]]
+    rows = [[""] + [sibling.title for sibling in SIBLINGS.values()]]
     for part, label in PARTS.items():
         marks = [
             "✓" if part in HAS[method] else "(✓)" if (method, part) in IMPLICIT else "–"
-            for method in shown
+            for method in SIBLINGS
         ]
         rows.append([_(label), *marks])
     st.html(narrow_table(rows))
@@ -203,13 +208,13 @@ def table_of_parts() -> None:
         _(
             "✓ has it, – does not. (✓): Barlow Twins has no variance term, but standardises every "
             "channel over the batch. VICReg could do with different weights in its branches; here "
-            "they are the same. DSSL has the parts of SimSiam."
+            "they are the same."
         )
     )
 
 
 def narrow_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as HTML, the first row and column as heads: five columns on the width of a phone."""
+    """Rows as HTML, the first row and column as heads: six columns on the width of a phone."""
     cell = "padding: 0.3rem 0.15rem; border-bottom: 1px solid rgba(122, 122, 122, 0.4)"
     head, *body = rows
     lines = [f'<th scope="col" style="{cell}">{text}</th>' for text in head]
@@ -263,6 +268,7 @@ def questions(found: Runs) -> None:
         f"siblings_answer_{code}",
         lambda: answer(question, found, records),
         options=question.options,
+        right=lambda: question.right,
     )
     st.subheader(_("At the end"), anchor=False)
     table(records)
@@ -482,14 +488,13 @@ def main() -> None:
             "show it, and for which part no run is here."
         ),
     )
-    found: Runs = {}
     titles = {method: sibling.title for method, sibling in SIBLINGS.items()}
-    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        with st.container(width=280), plain_errors():
-            found = runs.chosen_set("siblings_set")
-        with st.container(width=480):
-            method = controls.choice(_("Method"), titles, "siblings_method")
-    overview(method, found)
+    method = controls.choice(_("Method"), titles, "siblings_method")
+    overview(method)
+    found: Runs = {}
+    with st.container(width=480), plain_errors():
+        found = runs.chosen_set("siblings_set")
+    part_to_remove(method, found)
     if found:
         questions(found)
     explained()

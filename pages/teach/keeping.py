@@ -507,6 +507,11 @@ def tab() -> str:
     return _visit().tab
 
 
+def heard() -> bool:
+    """Whether the tab has said what it holds."""
+    return _visit().heard
+
+
 def once_heard(then: Callable[[], None]) -> None:
     """Calls ``then`` when the tab has sent its token; at once where it has, with whatever that raises."""
     visit = _visit()

@@ -6,6 +6,7 @@ What is shown here is asked of the room every few seconds, by a part of the page
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -21,8 +22,8 @@ from pages.teach import answers, attending, keeping, room, tally
 from pages.teach.attending import Now
 
 TOKEN, LOOKED = "room_token", "room_looked"
-EVERY = 2.0
-"""Seconds between two looks at the room."""
+EVERY, PATIENCE = 2.0, 10.0
+"""Seconds between two looks at the room, and until a tab has a place that does not say who it is."""
 
 
 def token() -> str:
@@ -42,16 +43,18 @@ def come_in(now: Now) -> None:
     rooms.join(now.room, token())
 
 
-def take_a_place(now: Now) -> None:
-    """Comes in once the tab has sent its token: a place under the visit's own would be left behind by a
-    reload. Who has chosen an answer comes in at once, and with the second look at the room who has not heard
-    from the tab.
+def has_a_place(now: Now) -> bool:
+    """Comes in once the tab has sent its token, or has not for ``PATIENCE`` seconds: a place under the visit's
+    own, and a vote, would be left behind by a reload. Whether the visit has come in.
     """
-    if now.given.option or st.session_state.get(LOOKED) == now.room:
+    looked, since = st.session_state.setdefault(LOOKED, (now.room, time.monotonic()))
+    if looked != now.room:
+        st.session_state[LOOKED] = now.room, time.monotonic()
+    if keeping.heard() or (looked == now.room and time.monotonic() - since >= PATIENCE):
         come_in(now)
-    else:
-        st.session_state[LOOKED] = now.room
-        keeping.once_heard(partial(come_in, now))
+        return True
+    keeping.once_heard(partial(come_in, now))
+    return False
 
 
 def leads(now: Now) -> bool:
@@ -125,8 +128,7 @@ def _standing(
             attending.reveal(now, in_room=True)
             st.rerun()
         host = leads(now)
-        if not host:
-            take_a_place(now)
+        if not host and has_a_place(now):
             _vote(now, state)
         counts = rooms.counts(now.room, ask.id)
         if counts is None and listed:

@@ -275,6 +275,7 @@ def test_an_answer_is_not_sent_before_it_may_be_seen(browser, start):
     reveal.click()
     tab.get_by_text(WHY).wait_for()
     assert WHY.encode() in sent
+    tab.locator(".st-key-collapse_knn").wait_for()
     assert b"collapse_knn" in sent
     context.close()
 
@@ -301,7 +302,7 @@ def test_a_reload_in_a_room_is_no_other_voter(tab, another):
     another.goto(f"{tab.base}/?room={code}&step=1")
     another.get_by_role("radiogroup", name="Your answer").get_by_role("radio").first.click()
     another.wait_for_selector("text=1 of 1 answered.")
-    another.reload()
+    another.reload()  # the tab has said who it is, or the room would not have counted it
     ready(another)
     another.wait_for_selector("text=1 of 1 answered.")
     another.get_by_role("radiogroup", name="Your answer").get_by_role("radio").nth(1).click()

@@ -10,13 +10,19 @@ from pages.simsiam.parts import toy_steps
 from tests.browser.test_in_a_browser import go, ready
 
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
-PAIR = toy_steps.points_shown()[toy_steps.START_PAIR]
+POINTS = toy_steps.points_shown()
 
 
 @pytest.fixture(scope="module")
 def runs():
     """Every step of the two networks that the page begins with."""
     return {code: tuple(slow_motion(toy_steps.config_of(code))) for code in toy_steps.CODES["stop"]}
+
+
+@pytest.fixture(scope="module")
+def first(runs):
+    """The place of the pair that the page begins with."""
+    return toy_steps.typical(runs["plain"], POINTS)
 
 
 def at_the_steps(tab, **query):
@@ -75,9 +81,9 @@ def test_steps_follow_the_hand_and_the_arrows_are_the_gradients(tab, runs):
             assert now == step
             moment = run[step]
             expected = {
-                "asked": moment.asked[0, PAIR],
-                "predicts": moment.predicts[0, PAIR],
-                "target": moment.target[1, PAIR],
+                "asked": moment.asked[0, POINTS[first]],
+                "predicts": moment.predicts[0, POINTS[first]],
+                "target": moment.target[1, POINTS[first]],
             }
             for name, place in (("asked", 0), ("predicts", 0), ("target", 1)):
                 assert float(pulls[name][place]) == pytest.approx(expected[name], abs=2e-4)
@@ -117,20 +123,20 @@ def test_the_target_is_pulled_where_nothing_stops_it(tab, runs):
     tab.wait_for_function("location.search.includes('toy_slow_step=')")
 
 
-def test_both_halves_and_another_pair(tab, runs):
+def test_both_halves_and_another_pair(tab, runs, first):
     at_the_steps(tab)
     tab.get_by_role("button", name="Both halves of the loss").click()
     _step, pulls, _spread = shown(tab, "plain")
     assert all(pulls["predicts"])
     assert all(pulls["target"])
     assert float(pulls["predicts"][1]) == pytest.approx(
-        runs["plain"][0].predicts[1, PAIR], abs=2e-4
+        runs["plain"][0].predicts[1, POINTS[first]], abs=2e-4
     )
     tab.get_by_role("button", name="Another pair").click()
-    point = toy_steps.points_shown()[toy_steps.START_PAIR + 1]
+    point = POINTS[first + 1]
     _step, pulls, _spread = shown(tab, "plain")
     assert float(pulls["target"][0]) == pytest.approx(runs["plain"][0].target[0, point], abs=2e-4)
-    tab.wait_for_function(f"location.search.includes('toy_pair={toy_steps.START_PAIR + 1}')")
+    tab.wait_for_function(f"location.search.includes('toy_pair={first + 1}')")
     tab.wait_for_function("location.search.includes('toy_halves=1')")
     tab.goto(tab.url)
     ready(tab)

@@ -114,6 +114,23 @@ def _percent(share: float) -> str:
     return percent(share, 1)
 
 
+def helps(found: Runs) -> set[str]:
+    """What lifts the final kNN accuracy of the baseline by more than chance: ``dim``, ``batch``, ``both``, or
+    ``none``; nothing at all where one of the three runs is missing.
+    """
+    (usual, batch, _few), (dim, both, _wide_few) = PAIRS
+    tried = {"dim": dim, "batch": batch, "both": both}
+    if not {usual, *tried.values()} <= found.keys():
+        return set()
+    chance = Chance.of(found)
+    better = {
+        code
+        for code, recipe in tried.items()
+        if chance.verdict("knn_accuracy", found[recipe], found[usual]) > 0
+    }
+    return better or {"none"}
+
+
 def said(found: Runs) -> list[str]:
     """What d does at either batch, and what the batch does at equal epochs and at equal updates."""
     chance = Chance.of(found)

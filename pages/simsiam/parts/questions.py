@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +61,7 @@ def reaction(
     """
     words = _("**{change}** ({updates} updates): SimSiam {a}, Barlow Twins {b}.").format(
         change=settings_changed(first, second),
-        updates=updates_of(second, first),
+        updates=updates_of(first, second),
         a=moves(first, second),
         b=moves(third, fourth),
     )
@@ -282,7 +282,7 @@ def asymmetry(found: Runs) -> list[str]:
 @dataclass(frozen=True)
 class Question:
     """One of the assignment's questions: what a visitor may answer, the runs that answer it, and how they
-    are read.
+    are read. ``right``: of the options, where the answer does not hang on the runs.
     """
 
     label: str
@@ -291,6 +291,7 @@ class Question:
     recipes: tuple[str, ...]
     answer: Callable[[Runs], list[str]]
     why: str
+    right: Collection[str] = ()
 
 
 QUESTIONS = {
@@ -347,6 +348,7 @@ QUESTIONS = {
             "from the standard view that it was made from, whose gradient is stopped; among "
             "standard views the loss stays symmetric."
         ),
+        {"directed"},
     ),
     "7": Question(
         N_("7 · Avoiding collapse"),
@@ -370,6 +372,7 @@ QUESTIONS = {
             "Without v a constant z makes the two others 0. Without c the loss would allow all channels "
             "to say the same: a collapse to one direction."
         ),
+        {"variance"},
     ),
     "8": Question(
         N_("8 · BYOL and SimSiam"),
@@ -393,6 +396,7 @@ QUESTIONS = {
             "quarter of the learning rate and four times the weight decay, momentum 0 takes exactly "
             "SimSiam's steps."
         ),
+        {"stop"},
     ),
     "9": Question(
         N_("9 · Asymmetry"),
@@ -417,6 +421,7 @@ QUESTIONS = {
             "learn asks for something that has nothing to do with the pictures. The gain: no "
             "negative examples, no large batches, no second network."
         ),
+        {"goal"},
     ),
 }
 

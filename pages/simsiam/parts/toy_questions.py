@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import sqrt
 
 import streamlit as st
 
-from core.simsiam.toy import Run, ToyConfig
+from core.simsiam.toy import CLASSES, TEST_A_CLASS, Run, State, ToyConfig
 from pages.shared import controls
 from pages.shared.questions import question
 from pages.shared.text import N_, _, number
+from pages.simsiam.parts.evidence import margin, sign
 from pages.simsiam.parts.toy_charts import SIDES
 from pages.simsiam.parts.toy_settings import PRESETS, baseline, take
 from pages.simsiam.parts.toy_training import runs_of, to_the_end
-from pages.simsiam.parts.toy_verdicts import said
+from pages.simsiam.parts.toy_verdicts import POINT, said, verdict
 
 BASE = ToyConfig()
 """What the questions are answered with: SimSiam as it stands."""
@@ -117,7 +119,15 @@ def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
             "right": N_("the right one"),
             "alike": N_("both as much"),
         },
+        right=lambda: {better(first, second)},
     )
+
+
+def better(first: State, second: State) -> str:
+    """The side whose kNN accuracy is higher, ``left`` or ``right``; ``alike`` within two standard errors."""
+    shares = [(state.accuracy, CLASSES * TEST_A_CLASS) for state in (first, second)]
+    ahead = sign(first.accuracy - second.accuracy, margin(shares, None))
+    return {1: "left", -1: "right", 0: "alike"}[ahead]
 
 
 def _forget_of_another(own: ToyConfig) -> None:
@@ -141,17 +151,38 @@ def ask(own: ToyConfig, *, answered: bool) -> None:
             f"toy_ask_{code}",
             partial(trained_answer, code),
             options=OPTIONS.get(code, FATES),
+            right=partial(fate, code),
         )
 
 
-def trained_answer(code: str) -> None:
-    """Both runs of a question, trained now, and what they say.
+def trained(code: str) -> tuple[Run, ...]:
+    """Both runs of a question, at their end: SimSiam as it stands, and what is asked about.
 
     With the settings that the words were written for, whatever the switches say.
     """
-    title, changes = PRESETS[code]
-    runs = runs_of(BASE, replace(BASE, **changes))
+    runs = runs_of(BASE, replace(BASE, **PRESETS[code][1]))
     to_the_end(runs)
+    return runs
+
+
+def fate(code: str) -> set[str]:
+    """The option that the run of a question bears out."""
+    states = trained(code)[1].states
+    found = verdict(states[-1], BASE.dim)
+    if code == "norm":
+        return {{"point": "point", "few": "rank"}.get(found, "nothing")}
+    if code == "linear" and found == "learnt":
+        low = min(state.std for state in states) * sqrt(BASE.dim) < POINT
+        return {"back" if low else "learns"}
+    return {{"point": "point", "learnt": "learns"}.get(found, "neither")} & OPTIONS.get(
+        code, FATES
+    ).keys()
+
+
+def trained_answer(code: str) -> None:
+    """Both runs of a question, trained now, and what they say."""
+    title, changes = PRESETS[code]
+    runs = trained(code)
     for name, run in zip((SIDES[0], title), runs, strict=True):
         st.markdown("- " + said(_(name), run.states[-1], BASE.dim))
     st.caption(

@@ -25,14 +25,13 @@ STEPS, RATE = 60, 0.02
 """So low a learning rate that a collapse takes some twenty steps."""
 KEPT = 32
 STEP, FIGURE, PAIR, HALVES = "toy_slow_step", "toy_slow", "toy_pair", "toy_halves"
-COMPARE, SEED = "toy_compare", "toy_slow_seed"
+COMPARE, SEED, FIRST = "toy_compare", "toy_slow_seed", "toy_pair_first"
 ANSWERED_WITH = 0
 """The seed whose networks the answer is told of."""
 STAYS, SHRINKS = 0.8, 0.2
 """Shares of the spread that a cloud began with: one that never falls to the first stays, and one that ends
 below the second has shrunk."""
 A_CLASS_SHOWN = 6
-START_PAIR = 24
 NETWORKS: dict[str, tuple[str, Mapping[str, object]]] = {
     "plain": (N_("stop-gradient and predictor"), {}),
     "no-stop": (N_("no stop-gradient"), {"stop_gradient": False}),
@@ -87,6 +86,16 @@ def points_shown() -> list[int]:
     return [c * A_CLASS + k for c in range(CLASSES) for k in range(A_CLASS_SHOWN)]
 
 
+def typical(run: Sequence[Moment], points: Sequence[int]) -> int:
+    """The place among ``points`` of the one whose prediction lies, over all steps, as far from its target as
+    that of most points: a single pair may go the other way until the last step.
+    """
+    angles = np.array([(one.p[0] - one.z[1])[list(points)] for one in run])
+    cosines = np.cos(angles)  # (steps, points)
+    away = np.abs(cosines - np.median(cosines, axis=1, keepdims=True))
+    return int(away.mean(axis=0).argmin())
+
+
 # ---------------------------------------------------------------- the figure
 
 
@@ -114,8 +123,11 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
         found = {code: moments(code, seed) for code in codes}
     timeline(_("Step"), range(STEPS + 1), STEP, default=0, sticky=True)
     points = points_shown()
-    pair = links.restore_number(PAIR, _("Another pair"), range(len(points)), START_PAIR)
-
+    start = typical(found["plain"], points)
+    before, st.session_state[FIRST] = st.session_state.get(FIRST, start), start
+    if st.session_state.get(PAIR) == before:  # the visitor chose no other one
+        st.session_state[PAIR] = start
+    pair = links.restore_number(PAIR, _("Another pair"), range(len(points)), start)
     halves = links.restore_number(HALVES, _("Both halves of the loss"), (0, 1), 0)
 
     def taken() -> None:
@@ -141,7 +153,7 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
         bool(halves),
         taken,
     )
-    links.keep_numbers({PAIR: (pair, START_PAIR), HALVES: (halves, 0)})
+    links.keep_numbers({PAIR: (pair, start), HALVES: (halves, 0)})
     return found, points[pair]
 
 
@@ -303,6 +315,7 @@ def asked() -> None:
             "not-led": N_("the arrow that would lead the target there is taken away"),
             "cannot": N_("the network cannot represent it"),
         },
+        right=lambda: {"not-led"},
     )
 
 

@@ -13,7 +13,13 @@ from core.resumable import Resumable
 from core.simsiam.slow_motion import slow_motion
 from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, stops, train
 from pages.shared import library, live
-from pages.simsiam.parts import toy_settings, toy_steps, toy_training, toy_verdicts
+from pages.simsiam.parts import (
+    toy_questions,
+    toy_settings,
+    toy_steps,
+    toy_training,
+    toy_verdicts,
+)
 from pages.simsiam.parts.toy_charts import SIDES, drawn_cloud
 from tests.pages.drawn import charts
 from tests.pages.opening import answered, bytes_at, components, moved
@@ -275,6 +281,7 @@ def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
         assert not said(at, words)
         answered(at, f"toy_ask_{code}", own_answer)
         assert said(at, words)
+        assert told_right(at, own_answer) == (code not in ("neither", "no-stop"))
         end = end_of(ToyConfig(**CHANGES[code]))  # whatever the switches say
         told = said(at, toy_verdicts.said(toy_settings.PRESETS[code][0], end, 4))
         assert f"Verdict: {DEFAULTS[code]}" in told
@@ -284,6 +291,25 @@ def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
     shared = replace(BASE, seed=4, dim=6)
     assert metrics(at)[1] == expected(end_of(replace(shared, predictor="linear")))
     assert marked(at) == ["toy_preset_linear"]
+
+
+def told_right(at, own_answer):
+    """Whether the page says that an answer is right."""
+    options = toy_questions.FATES
+    for others in toy_questions.OPTIONS.values():
+        options = {**others, **options}
+    return f"Right: {options.get(own_answer)}" in [one.value for one in at.success]
+
+
+def test_the_side_that_learnt_more_is_named_unless_chance_could_do_it(open_page):
+    at = answered(open_page(PAGE, **SHORT), "toy_learnt", "left")
+    assert [one.value for one in at.success] == ["Right: the left one"]
+    at.button_group(key="toy_learnt_own").set_value("right").run()
+    assert not at.success
+    assert said(at, "Right: the left one")
+    first = end_of(ToyConfig(steps=1))
+    assert toy_questions.better(first, replace(first, accuracy=first.accuracy + 0.05)) == "alike"
+    assert toy_questions.better(first, replace(first, accuracy=1.0)) == "right"
 
 
 def test_a_long_run_waits_for_a_click_and_shows_the_end(open_page):
@@ -527,6 +553,23 @@ def test_another_seed_and_another_pair_are_others(open_page):
     at.number_input(key="toy_slow_seed").set_value(1).run()
     assert not at.exception
     assert not np.allclose(slow_figure(at)[1], numbers)
+
+
+def test_the_first_pair_of_a_seed_is_one_like_most(open_page):
+    at = open_page(PAGE, **SLOW)
+    for seed in (0, 1, 2):
+        at.number_input(key="toy_slow_seed").set_value(seed).run()
+        spec, _numbers = slow_figure(at)
+        run = toy_steps.moments("plain", seed)
+        point = toy_steps.points_shown()[spec["value"]]
+        cosines = np.cos(run[-1].p[0] - run[-1].z[1])
+        assert cosines[point] > 0.7  # the prediction has learnt
+        low, high = np.quantile(cosines, [0.2, 0.95])
+        assert low < cosines[point] <= high + 1e-3
+        assert "toy_pair" not in at.query_params
+    at.session_state["toy_pair"] = 9
+    at.number_input(key="toy_slow_seed").set_value(1).run()
+    assert slow_figure(at)[0]["value"] == 9  # the visitor's own choice stays
 
 
 def test_switches_are_kept_while_the_slow_motion_is_shown(open_page):

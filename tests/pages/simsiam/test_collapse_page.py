@@ -420,6 +420,7 @@ def misleading(tiny_runs, monkeypatch, tmp_path):
 
 def test_the_answer_names_the_pair_whose_losses_mislead(misleading, open_page):
     at = answered(open_page(PAGE), "collapse_low_loss", "lower")
+    assert said(at, "Right: that with −0.70 · the loss does not tell")
     words = said(at, "The lower loss is not the better network")
     assert "**SimSiam (baseline)**: loss −0.70, kNN accuracy 90.0%" in words
     assert "**no predictor**: loss −0.99, kNN accuracy 5.0%" in words
@@ -567,6 +568,23 @@ def test_a_whole_run_next_to_one_that_is_cut(batches, knn, words):
     seeds = [altered(usual, test_knn_accuracy=[0.2, share, 0.5, 0.6]) for share in (0, 0.5, 1)]
     by_seeds = dim_and_batch.of_a_cut(shortened, whole, dim_and_batch.Chance(seeds))
     assert "differ by no more than chance" in by_seeds  # seeds lie further apart than pictures tell
+
+
+def test_what_helps_is_told_by_the_runs(records):
+    recipes = ("baseline", "dim-4096", "batch-4096", "dim-4096-batch-4096")
+
+    def helps(*knn):
+        ends = {
+            recipe: with_batch(
+                records["baseline"], recipe, 16, [30, 60, 90], [0.2, 0.3, 0.4, share]
+            )
+            for recipe, share in zip(recipes, knn, strict=False)
+        }
+        return dim_and_batch.helps(ends)
+
+    assert helps(0.5, 0.5, 0.6, 0.7) == {"batch", "both"}
+    assert helps(0.5, 0.51, 0.5, 0.3) == {"none"}  # 10,000 pictures tell no 51 % from 50 %
+    assert helps(0.5, 0.6, 0.6) == set()
 
 
 def test_d_and_batch_answer_after_an_answer(open_collapse):

@@ -20,7 +20,7 @@ from core.simsiam.run_record import read_run
 from pages.shared import site
 from pages.shared.text import percent
 from pages.simsiam.parts import questions, runs
-from pages.simsiam.parts.questions import PASSES
+from pages.simsiam.parts.questions import PASSES, QUESTIONS
 from tests.narrow import without_onednn
 from tests.pages.opening import answered
 from train.release import embed
@@ -204,8 +204,8 @@ def parts_of(at):
     """The table of parts: by row, a mark a method."""
     rows = re.findall(r"<tr>(.*?)</tr>", at.get("html")[0].proto.body)
     cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
-    assert cells[0] == ["", *TITLES]
-    return {label: dict(zip(TITLES, marks, strict=True)) for label, *marks in cells[1:]}
+    assert cells[0] == ["", *TITLES, "DSSL"]
+    return {label: dict(zip(cells[0][1:], marks, strict=True)) for label, *marks in cells[1:]}
 
 
 # ---------------------------------------------------------------- the methods
@@ -230,6 +230,7 @@ def test_the_table_of_parts_is_what_the_classes_have(open_siblings):
         }
         assert {part: marks[title] == "✓" for part, marks in shown.items()} == has
     assert [t for t in TITLES if shown["variance term"][t] == "(✓)"] == ["Barlow Twins"]
+    assert all(marks["DSSL"] == marks["SimSiam"] for marks in shown.values())
 
 
 def methods_in_order():
@@ -286,6 +287,29 @@ def test_what_a_run_without_a_part_shows_follows_its_figures(
     words = said(answered(open_siblings(), "siblings_keeps_simsiam", "stop"))
     line = next(line for line in words.splitlines() if line.startswith("- **Without the stop"))
     assert verdict in line
+
+
+def test_parts_whose_runs_collapse_are_the_right_answer(open_siblings, rewritten):
+    start = {"test_std_z": 0.3, "test_rank_z": 6.0}
+    lost, kept = (
+        {"test_std_z": [s, s], "test_rank_z": [r, r]} for s, r in ((0.01, 1.0), (0.3, 6.0))
+    )
+    for without_it, right in ((lost, ["Right: stop-gradient"]), (kept, [])):
+        rewritten("no-stop-gradient", before=start, **without_it)
+        at = answered(open_siblings(), "siblings_keeps_simsiam", "stop")
+        assert [one.value for one in at.success] == right
+        at.button_group(key="siblings_keeps_simsiam_own").set_value("shared").run()
+        assert not at.success
+        assert [one.value for one in at.info if one.value.startswith("Right")] == right
+
+
+def test_what_does_not_hang_on_runs_has_its_right_answer(open_siblings):
+    for code, right in (("6", "directed"), ("7", "variance"), ("8", "stop"), ("9", "goal")):
+        key = f"siblings_answer_{code}"
+        at = answered(open_siblings(question=code), key, right)
+        assert [one.value for one in at.success] == [f"Right: {QUESTIONS[code].options[right]}"]
+    at = answered(open_siblings(question="5c"), "siblings_answer_5c", "alike")
+    assert not at.success
 
 
 # ---------------------------------------------------------------- diagrams
@@ -489,7 +513,7 @@ def test_both_methods_react_alike_or_not(open_siblings, rewritten, barlow, verdi
     words = answer_to(open_siblings(question="5c"), "5c")
     moved = f"{100 * (barlow - 0.5):+.1f}".replace("-", "\N{MINUS SIGN}")
     assert (
-        "**batch 8 → 32** (2 / 8 updates): SimSiam kNN +25.0 points, linear probe +25.0, "
+        "**batch 8 → 32** (8 / 2 updates): SimSiam kNN +25.0 points, linear probe +25.0, "
         f"Barlow Twins kNN {moved} points" in words
     )
     assert f"**{verdict}**" in words

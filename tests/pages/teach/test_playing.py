@@ -372,6 +372,29 @@ def test_a_phone_reads_the_address_of_the_room(monkeypatch):
     )
 
 
+def test_a_vote_waits_until_the_tab_has_said_who_it_is(small, monkeypatch):
+    code, _secret = room.rooms().open_room("small", room.options_of(small))
+
+    def votes():
+        return room.rooms().answered(code, "1.1"), room.rooms().present(code)
+
+    def voted(seconds):
+        monkeypatch.setattr(room_desk, "PATIENCE", seconds)
+        at = opened("home", lesson="small", step="1", room=code)
+        return checked(at.button_group(key=OWN).set_value("a").run())
+
+    voted(60.0)
+    assert votes() == (0, 0)  # a reload now would leave it behind
+    for _reload in range(2):
+        at = voted(60.0)
+        visit = at.session_state[keeping.VISIT]
+        visit.heard, visit.tab = True, "the token of this tab"
+        checked(at.run())
+        assert votes() == (1, 1)
+    voted(0.0)  # of a tab that does not say it
+    assert votes() == (2, 2)
+
+
 def test_a_room_that_is_gone_is_said_once_and_the_lesson_goes_on(small):
     code, secret = room.rooms().open_room("small", room.options_of(small))
     room.rooms().close(code, secret)
