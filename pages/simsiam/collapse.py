@@ -26,11 +26,11 @@ from pages.shared.text import (
     plain_errors,
 )
 from pages.simsiam.parts import dim_and_batch, run_charts, runs, verdicts
-from pages.simsiam.parts.findings import names
+from pages.simsiam.parts.findings import named, names
 from pages.simsiam.parts.run_charts import SMALL, Reference
 
-EPOCH = "collapse_epoch"
-"""The key of the timeline."""
+EPOCH, RUNS = "collapse_epoch", "collapse_runs"
+"""The keys of the timeline, and of the runs to draw."""
 DEFAULT = ("baseline", "no-stop-gradient")
 # The assignment's plots: a title, and the recipes drawn.
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -69,12 +69,15 @@ def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
         with st.container(width=240):
             found = runs.chosen_set("collapse_set")
         with st.popover(_("Runs"), icon=":material/tune:"):
+            absent = [r for r in st.session_state.get(RUNS, ()) if r not in found]
             default = [recipe for recipe in DEFAULT if recipe in found] or list(found)[:2]
             labels = {recipe: runs.look(record).name for recipe, record in found.items()}
-            chosen = controls.several(_("Runs"), labels, "collapse_runs", default)
+            chosen = controls.several(_("Runs"), labels, RUNS, default)
             layer = controls.choice(_("Representation"), LAYERS, "collapse_layer")
     with shown:
         presets(found, chosen)
+    if absent:
+        st.info(_("Not in this set of runs: {runs}.").format(runs=named(absent)))
     return found, [found[recipe] for recipe in chosen], layer
 
 
@@ -92,7 +95,7 @@ def presets(found: Mapping[str, RunRecord], chosen: Sequence[str]) -> None:
 
     def show(code: str) -> None:
         if code in offered:
-            st.session_state["collapse_runs"] = list(offered[code])
+            st.session_state[RUNS] = list(offered[code])
 
     controls.shortcut(_("Compare"), options, now, "collapse_preset", show)
 
@@ -321,8 +324,9 @@ def epochs(found: Mapping[str, RunRecord], records: Sequence[RunRecord], layer: 
 
 def asked(found: Mapping[str, RunRecord]) -> None:
     """What the visitor answers before the runs do."""
-    pair = verdicts.telling_pair(runs.sets())
-    first, options = verdicts.loss_question(pair)
+    here = verdicts.telling_pair([found])
+    pair = here or verdicts.telling_pair(runs.sets())
+    first, options = verdicts.loss_question(pair, elsewhere=here is None)
     question(
         _("The loss is −1: good news?"),
         "collapse_low_loss",
@@ -398,7 +402,7 @@ def explained() -> None:
             rf"{{\|p_1\|\,\|{coloured('z', 'z_2')}\|}} + "
             rf"\frac{{p_2 \cdot \mathrm{{stop}}({coloured('z', 'z_1')})}}"
             rf"{{\|p_2\|\,\|{coloured('z', 'z_1')}\|}}\Big),\qquad "
-            rf"p_i = h({coloured('z', 'z_i')}),\quad {coloured('z', 'z_i')} = f(x_i)",
+            rf"p_i = \mathrm{{predictor}}({coloured('z', 'z_i')}),\quad {coloured('z', 'z_i')} = f(x_i)",
             rf"\mathrm{{std}} = \tfrac1d\textstyle\sum_j \mathrm{{std}}_n\big({z}_{{n,j}} / "
             rf"\|{z}_n\|\big) \in [0,\, 1/\sqrt d\,]",
             r"\mathrm{erank} = \exp\Big(-\textstyle\sum_i q_i \log q_i\Big),\qquad "

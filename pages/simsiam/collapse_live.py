@@ -350,7 +350,8 @@ def explained() -> None:
         _(
             "Chen & He 2021, algorithm 1, section 4 and table 3; Tian, Chen & Ganguli 2021, section 3: the "
             "eigenvectors of a linear predictor turn to those of the correlation of z, and weight decay "
-            "helps them to."
+            "helps them to. As Chen & He do, this page calls the predictor h; on other pages h are the "
+            "features of the backbone."
         ),
         Networks.loss,
         simsiam.loss,

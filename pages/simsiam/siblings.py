@@ -120,8 +120,8 @@ SIBLINGS = {
     ),
     "vicreg": Sibling(
         "VICReg",
-        rf"\lambda\,s({Z1}, {Z2}) + \tfrac{{\mu}}{{2}}\big(v({Z1}) + v({Z2})\big)"
-        rf" + \nu\big(c({Z1}) + c({Z2})\big)",
+        rf"\begin{{aligned}}&\lambda\,s({Z1}, {Z2}) + \tfrac{{\mu}}{{2}}\big(v({Z1}) + v({Z2})\big)\\"
+        rf"&+ \nu\big(c({Z1}) + c({Z2})\big)\end{{aligned}}",
         N_(
             "It is said outright: a term of the loss asks every channel to vary over the batch, "
             "another forbids channels to vary together."

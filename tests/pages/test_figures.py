@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 import re
 import subprocess
 import sys
@@ -274,6 +275,22 @@ def test_what_travels_in_an_address_is_enlarged_without_smoothing():
 
 
 # ---------------------------------------------------------------- tables of words and numbers
+
+
+def cut_page():
+    from pages.shared.figures import Column, table
+
+    states = ["spread out"] * 6 + ["partly collapsed, and so on"] * 2
+    columns = [Column("state", "state"), Column("run", "run")]
+    table([{"state": one, "run": "a run"} for one in states], columns, "t")
+
+
+def test_a_cell_that_the_grid_would_leave_out_of_its_measure_has_its_room():
+    at = AppTest.from_function(cut_page)
+    at.run()
+    (shown,) = at.dataframe
+    config = json.loads(shown.proto.columns)
+    assert config == {"state": {"width": 8 * 27 + 16}}
 
 
 def table_page():

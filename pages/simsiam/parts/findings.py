@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -64,6 +64,12 @@ def listed(records: Sequence[RunRecord], value: Callable[[RunRecord], str]) -> s
 def separator() -> str:
     """What stands between the members of a list."""
     return _("{a}; {b}").format(a="", b="")
+
+
+def named(recipes: Iterable[str]) -> str:
+    """Recipes as their runs are called, whether such runs are here or not."""
+    looks = runs.LOOKS
+    return separator().join(_(looks[one].name) if one in looks else one for one in recipes)
 
 
 def without(found: Runs, recipe: str, part: str, of: str) -> list[str]:

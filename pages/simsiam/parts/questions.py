@@ -9,7 +9,6 @@ import numpy as np
 
 from core.simsiam.run_record import RunRecord
 from pages.shared.text import N_, _, number, percent
-from pages.simsiam.parts import runs
 from pages.simsiam.parts.evidence import (
     MEASURES,
     Chance,
@@ -25,8 +24,8 @@ from pages.simsiam.parts.findings import (
     from_to,
     largest_fall,
     listed,
+    named,
     peak_rate,
-    separator,
     settings_changed,
     updates_of,
     value_at,
@@ -428,5 +427,4 @@ QUESTIONS = {
 
 def missing(found: Runs, question: Question) -> str:
     """The runs of a question that this set does not have, by name."""
-    absent = [_(runs.LOOKS[recipe].name) for recipe in question.recipes if recipe not in found]
-    return separator().join(absent)
+    return named([recipe for recipe in question.recipes if recipe not in found])

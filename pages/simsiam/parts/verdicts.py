@@ -167,8 +167,13 @@ def _end(record: RunRecord) -> float:
     return value_at(record, "train_loss")
 
 
-def loss_question(pair: tuple[RunRecord, RunRecord] | None) -> tuple[str, dict[str, str]]:
-    """What is asked of the pair, without saying which is which, and what may be answered."""
+def loss_question(
+    pair: tuple[RunRecord, RunRecord] | None, *, elsewhere: bool = False
+) -> tuple[str, dict[str, str]]:
+    """What is asked of the pair, without saying which is which, and what may be answered.
+
+    ``elsewhere``: the pair is of another set than that of the figures.
+    """
     if pair is None:
         return _("Would you keep the network with the lower loss?"), {
             "lower": N_("yes"),
@@ -176,10 +181,17 @@ def loss_question(pair: tuple[RunRecord, RunRecord] | None) -> tuple[str, dict[s
             "either": N_("the loss does not tell"),
         }
     high, low = (number(value_at(record, "train_loss"), 2) for record in pair)
-    words = _(
-        "Two runs of one set end with losses of {low} and {high}. Which network would you keep?"
+    words = (
+        _(
+            "Two runs of another set ({set}) end with losses of {low} and {high}. Which network would you "
+            "keep?"
+        )
+        if elsewhere
+        else _(
+            "Two runs of this set end with losses of {low} and {high}. Which network would you keep?"
+        )
     )
-    return words.format(low=low, high=high), {
+    return words.format(low=low, high=high, set=runs.words(pair[0])), {
         "lower": _("that with {loss}").format(loss=low),
         "higher": _("that with {loss}").format(loss=high),
         "either": N_("the loss does not tell"),

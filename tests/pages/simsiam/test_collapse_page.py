@@ -329,8 +329,11 @@ def test_runs_of_different_length_are_never_mixed(open_collapse):
     offered = at.selectbox(key="collapse_set")
     offered.select(next(one for one in offered.options if "4 epochs" in one)).run()
     assert at.multiselect(key="collapse_runs").value == ["neither"]
-    assert epoch(at) == 3
-    assert epoch(moved(at, "collapse_epoch", 4)) == 4
+    absent = "Not in this set of runs: SimSiam (baseline); no stop-gradient."
+    assert said(at, "Not in this set") == absent
+    assert epoch(at) == 4  # what stood at its end stands at the end
+    assert epoch(moved(at, "collapse_epoch", 2)) == 2
+    assert not said(at, "Not in this set")
     assert said(at, "has **collapsed**")  # no baseline is needed to say so
     assert chart(at, "collapse_plane_2") is None
 
@@ -405,6 +408,14 @@ def test_why_a_low_loss_says_little_follows_the_visitors_answer(open_collapse):
     assert not said(at, "has a loss of exactly −1")
     at = answered(at, "collapse_low_loss", "either")
     assert said(at, "has a loss of exactly −1")
+
+
+def test_a_pair_of_another_set_is_said_to_be_one(records):
+    pair = (records["baseline"], records["no-predictor"])
+    here, _options = verdicts.loss_question(pair)
+    there, _options = verdicts.loss_question(pair, elsewhere=True)
+    assert here.startswith("Two runs of this set end")
+    assert there.startswith(f"Two runs of another set ({runs.words(pair[0])}) end")
 
 
 @pytest.fixture
