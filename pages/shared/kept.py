@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
+
+
+LONG = 32
+"""Bytes of a request beyond which a digest stands for them."""
+
+
+def _short(request: Hashable) -> Hashable:
+    """The request with a digest in place of long bytes: what visitors bring does not stay as a key."""
+    if isinstance(request, bytes) and len(request) > LONG:
+        return hashlib.blake2b(request, digest_size=16).digest()
+    return tuple(map(_short, request)) if type(request) is tuple else request
 
 
 class Kept(Generic[Value]):
@@ -29,6 +41,7 @@ class Kept(Generic[Value]):
 
     def get(self, request: Hashable) -> Value | None:
         """The answer, if it is kept."""
+        request = _short(request)
         with self._holding:
             if request in self._held:
                 self._held.move_to_end(request)
@@ -36,6 +49,7 @@ class Kept(Generic[Value]):
 
     def put(self, request: Hashable, value: Value) -> Value:
         """Keeps an answer, in place of an earlier one to the same request."""
+        request = _short(request)
         with self._holding:
             self._held[request] = value
             self._held.move_to_end(request)
@@ -47,6 +61,7 @@ class Kept(Generic[Value]):
         """Forgets the answer to a request, if it is kept. ``only``: not where another answer took the place
         of this one.
         """
+        request = _short(request)
         with self._holding:
             if only is None or self._held.get(request) is only:
                 self._held.pop(request, None)
@@ -56,6 +71,7 @@ class Kept(Generic[Value]):
 
         Where ``compute`` raises, its asker sees that, and the next one computes again.
         """
+        request = _short(request)
         with self._holding:
             computing = self._computing.setdefault(request, threading.Lock())
         with computing:

@@ -49,7 +49,7 @@ class Given:
 class Visit:
     """Of one visitor: the step that was entered last, and by lesson and question what was answered, and
     which answers were revealed. ``chosen``: questions answered since their vote began, which ``votes`` has as
-    the visit saw it last.
+    the visit saw it last; ``cast``: under which token, in which vote and for what this visit has voted.
     """
 
     entered: tuple[str, int] | None = None
@@ -57,6 +57,7 @@ class Visit:
     revealed: set[tuple[str, str]] = field(default_factory=set)
     chosen: set[tuple[str, str]] = field(default_factory=set)
     votes: dict[tuple[str, str], str] = field(default_factory=dict)
+    cast: dict[tuple[str, str], tuple[str, str, str]] = field(default_factory=dict)
 
 
 def visit() -> Visit:
@@ -124,7 +125,7 @@ def read() -> Now | None:
                 raise
             code, gone = "", error
         else:
-            if name and (held is not None or name != theirs):
+            if name and name != theirs:
                 raise AtelierError(
                     "room-other", "The room “{room}” is about another lesson.", room=harmless(code)
                 )

@@ -98,8 +98,8 @@ class _Question:
 
 @dataclass(repr=False)
 class _Room:
-    """``tabs``: numbers by token, first the one that was not heard of longest. ``held``: a lesson that is
-    nowhere else.
+    """``tabs``: numbers by token, first the one that was not heard of longest. ``held``: the lesson as it
+    was when the room was opened.
     """
 
     lesson: str
@@ -175,8 +175,8 @@ class Rooms:
         options: Mapping[str, Sequence[str]],
         held: Lesson | None = None,
     ) -> tuple[str, str]:
-        """A new room for a lesson: its code and the secret of its host. ``held``: a lesson that only this room
-        has.
+        """A new room for a lesson: its code and the secret of its host. ``held``: the lesson, for
+        those who are in the room.
 
         ``options``: what may be voted, as ``options_of`` gives it. Raises ``AtelierError`` where there is
         nothing to vote on, too much of it, or no room left.
@@ -222,7 +222,7 @@ class Rooms:
             return self._room(code).lesson
 
     def held(self, code: str) -> Lesson | None:
-        """The lesson itself, where only this room has it."""
+        """The lesson itself, where the room was given it."""
         with self._holding:
             return self._room(code).held
 

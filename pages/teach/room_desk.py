@@ -150,7 +150,9 @@ def _standing(
 
 
 def _vote(now: Now, state: str) -> None:
-    """Gives the room what the visitor chose, where a vote is going on and this is not yet its vote."""
+    """Gives the room what the visitor chose, where a vote is going on and this visit has not yet given it:
+    two tabs of one token, as a browser makes them of a tab that is duplicated, do not vote by turns.
+    """
     chosen, rooms, known = now.given.option, room.rooms(), attending.visit()
     if known.votes.get(now.question) != state:
         known.votes[now.question] = state
@@ -161,8 +163,9 @@ def _vote(now: Now, state: str) -> None:
     if state == room.SECOND and now.question not in known.chosen:
         _stay(now)
         return
-    if rooms.voted(now.room, token(), now.ask.id) != chosen:
+    if known.cast.get(now.question) != (mine := (token(), state, chosen)):
         rooms.vote(now.room, token(), now.ask.id, chosen)
+        known.cast[now.question] = mine
 
 
 def _stay(now: Now) -> None:
@@ -229,12 +232,14 @@ def _second(now: Now) -> None:
 
 
 def open_for(name: str, lesson: attending.Lesson) -> tuple[str, str]:
-    """A new room for a lesson: its code and its host's secret. Raises ``AtelierError`` in one sentence."""
-    options = room.options_of(lesson)
-    if answers.can_keep_back(name):
-        return room.rooms().open_room(name, options)
-    # Its link holds the answers: the room holds the lesson in its place.
-    return room.rooms().open_room(f"{attending.HELD}{secrets.token_hex(8)}", options, lesson)
+    """A new room for a lesson: its code and its host's secret. Raises ``AtelierError`` in one sentence.
+
+    The room holds the lesson as it is now: its file may be edited while a class votes. A lesson inside its
+    link loses that link, which has the answers.
+    """
+    if not answers.can_keep_back(name):
+        name = f"{attending.HELD}{secrets.token_hex(8)}"
+    return room.rooms().open_room(name, room.options_of(lesson), lesson)
 
 
 def lesson_of(code: str) -> str:

@@ -68,7 +68,7 @@ def until(tab, step):
     tab.locator(f".panel[data-network=plain] svg[data-at='{step}']").wait_for()
 
 
-def test_steps_follow_the_hand_and_the_arrows_are_the_gradients(tab, runs):
+def test_steps_follow_the_hand_and_the_arrows_are_the_gradients(tab, runs, first):
     at_the_steps(tab)
     on = tab.get_by_role("button", name="One step on")
     for step in (0, 1, 2, 3):

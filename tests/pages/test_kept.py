@@ -67,3 +67,15 @@ def test_an_answer_is_dropped_only_where_no_other_took_its_place():
     assert kept.get("a") is new
     kept.drop("a", only=new)
     assert kept.get("a") is None
+
+
+def test_what_visitors_bring_does_not_stay_as_a_key():
+    kept, pixels = Kept(4), bytes(range(256)) * 12
+    kept.put(("bundle", (pixels, 3)), 1)
+    assert kept.get(("bundle", (pixels, 3))) == kept.ask(("bundle", (pixels, 3)), lambda: 2) == 1
+    assert kept.get(("bundle", (pixels[::-1], 3))) is None
+    (request,) = kept.requests()
+    assert len(request[1][0]) == 16
+    assert kept.get(request) == 1
+    kept.drop(("bundle", (pixels, 3)))
+    assert not len(kept)

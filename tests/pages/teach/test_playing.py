@@ -359,6 +359,47 @@ def own_key(at):
     return found
 
 
+def test_two_tabs_of_one_token_do_not_vote_by_turns(small):
+    code, secret = room.rooms().open_room("small", room.options_of(small))
+
+    def tab():
+        at = opened("home", lesson="small", step="1", room=code)
+        visit = at.session_state[keeping.VISIT]
+        visit.heard, visit.tab = True, "the token of both tabs"
+        return checked(at.run())
+
+    def chooses(at, option):
+        checked(at.button_group(key=OWN).set_value(option).run())
+
+    def counts():
+        for at in (first, second, first):
+            checked(at.run())  # the next looks at the room
+        room.rooms().reveal(code, secret, "1.1")
+        return room.rooms().counts(code, "1.1")
+
+    first, second = tab(), tab()
+    chooses(first, "a")
+    chooses(second, "b")
+    assert counts().first == {"a": 0, "b": 1}  # the last choice
+    room.rooms().second(code, secret, "1.1")
+    for at in (first, second):
+        checked(at.run())
+    chooses(second, "a")
+    assert counts().second == {"a": 1, "b": 0}
+
+
+def test_a_room_goes_on_with_the_lesson_that_it_was_opened_for(small, tmp_path):
+    code, _secret = room_desk.open_for("small", small)
+    at = opened("home", lesson="small", step="1", room=code)
+    edited = SMALL.replace('id = "a", en = "the answer a"', 'id = "z", en = "the answer z"')
+    (tmp_path / "small.toml").write_text(edited, "utf-8")
+    for later in (checked(at.run()), opened("home", room=code, step="1")):
+        assert "the answer a" in sent(later)
+        assert "the answer z" not in sent(later)
+    checked(later.button_group(key=OWN).set_value("a").run())
+    assert "the answer z" in sent(opened("home", lesson="small", step="1"))
+
+
 def test_a_phone_reads_the_address_of_the_room(monkeypatch):
     """What is drawn is what the library draws of that very address, with a margin that readers need."""
     monkeypatch.setattr(site, "address", lambda for_others: "http://10.0.0.7:8501/a&b")
