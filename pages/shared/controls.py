@@ -257,7 +257,17 @@ def real(
     """A number on a slider."""
     links.check(key, label, _within(low, high, float), default, _last(float))
     with shape.control(key, label):
-        value = st.slider(label, low, high, default, step, key=key, help=help, bind="query-params")
+        value = st.slider(
+            label,
+            low,
+            high,
+            default,
+            step,
+            format="localized",
+            key=key,
+            help=help,
+            bind="query-params",
+        )
     links.answer(key, value)
     return float(value)
 

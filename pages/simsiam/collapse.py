@@ -283,7 +283,7 @@ def desk(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     st.caption(
         _(
             "A point of the map is a test picture, its normalised {layer} on two principal components, "
-            "which each run has of its own; the scale is one for all runs and epochs."
+            "which each run has of its own; all runs and epochs are drawn at one scale."
         ).format(layer=layer)
     )
     if told := updates_in_words(records, epoch):

@@ -2,6 +2,7 @@
 
 import ast
 import gettext
+import re
 import string
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def test_french_and_english_have_the_same_fields():
         text for _, text in sentences() if fields(text) != fields(CATALOGUE.get(text, text))
     }
     assert not different
+
+
+def test_french_signs_do_not_stand_alone_on_a_line():
+    """A thin no-break space before ; : ? ! and inside « »; ``:material/…:`` is no sign."""
+    alone = re.compile(r" [;?!»](?!\w)| :(?!\w)|« ")
+    assert not {text for text in CATALOGUE.values() if alone.search(text)}
 
 
 def test_no_translation_is_left_over():
