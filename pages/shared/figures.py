@@ -509,24 +509,27 @@ def table(rows: Sequence[Row], columns: Sequence[Column], key: str) -> None:
         for row in rows
     ]
     widths = {
-        column.title: st.column_config.Column(width=PER_LETTER * longest + PADDING)
+        column.title: st.column_config.Column(
+            width=PER_LETTER * max(longest, len(column.title)) + PADDING
+        )
         for column in columns
         if (longest := _outlier([str(row[column.title]) for row in shown]))
     }
     words_of(shown, key, column_config=widths)
 
 
-PER_LETTER, PADDING = 8, 16
-"""Pixels of a letter of a table, and of the room round a cell."""
+PER_LETTER, PADDING, LONGEST_CELL = 8, 16, 60
+"""Pixels of a letter of a table and of the room round a cell, and letters of a cell that has room for all."""
 
 
 def _outlier(words: Sequence[str]) -> int:
-    """Letters of the longest of them, where Streamlit's grid would cut it: it measures cells, and leaves out
-    those that are about twice as long as the mean. Else 0.
+    """Letters of the longest of them, where Streamlit's grid would cut it: of more than five cells it leaves
+    out those that are about twice as long as the mean. Else 0.
     """
     lengths = [len(one) for one in words]
     longest = max(lengths, default=0)
-    return longest if longest * len(lengths) > 1.7 * sum(lengths) else 0
+    cut = len(lengths) > 5 and longest * len(lengths) > 1.7 * sum(lengths)
+    return min(longest, LONGEST_CELL) if cut else 0
 
 
 def words_of(rows: Sequence[Row] | Mapping[str, Sequence[object]], key: str, **layout: Any) -> None:

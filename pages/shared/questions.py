@@ -21,6 +21,7 @@ def question(
     first: str = "",
     options: Mapping[str, str] | None = None,
     right: Callable[[], Collection[str]] = tuple,
+    of: object = None,
 ) -> Answer | None:
     """A question to open; ``answer`` is called once the visitor wants to see it, and its value is
     returned: None before.
@@ -28,10 +29,14 @@ def question(
     ``first``: what to do before the answer. ``options`` maps codes to English words: with them the
     visitor answers first, or asks for the answer without. ``right`` says which of them are right, once the
     visitor has answered; of none nothing is said before the answer, as where figures leave it open.
+    ``of``: what is asked about; where that is another one, the visitor has not answered yet.
     A link may leave the answers out: then there is no question, either.
     """
     if not shape.tells("answers"):
         return None
+    if st.session_state.get(f"{key}_of", of) != of:
+        st.session_state.pop(f"{key}_own", None)
+    st.session_state[f"{key}_of"] = of
     asked = st.expander(words, key=key, on_change="rerun", icon=":material/help:")
     if not asked.open:
         return None

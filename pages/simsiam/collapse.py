@@ -334,6 +334,7 @@ def asked(found: Mapping[str, RunRecord]) -> None:
         first=first,
         options=options,
         right=lambda: {"either"} if pair is None else {"higher", "either"},
+        of=pair and tuple(record.bundle.name for record in pair),
     )
     if dim_and_batch.can_be_asked(found):
         question(
@@ -348,6 +349,7 @@ def asked(found: Mapping[str, RunRecord]) -> None:
                 "none": N_("none of them"),
             },
             right=lambda: dim_and_batch.helps(found),
+            of=runs.code_of(found),
         )
 
 

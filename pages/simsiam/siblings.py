@@ -42,7 +42,8 @@ class Sibling:
     """A method: its loss, what keeps it from collapsing, and the parts that it cannot do without.
 
     ``shown_by``: for each of those parts the recipe without it, whether such a run is here or not; ``of``:
-    the recipe with all of them. ``note`` stands after what the runs say.
+    the recipe with all of them. ``note`` stands after what the runs say. ``also``: parts that it needs by its
+    authors' account, and that no recipe is without.
     """
 
     title: str
@@ -51,6 +52,7 @@ class Sibling:
     shown_by: Mapping[str, str]
     of: str
     note: str = ""
+    also: frozenset[str] = frozenset()
 
 
 PARTS = {
@@ -102,6 +104,7 @@ SIBLINGS = {
             "The authors of BYOL report a collapse without it (table 5 of the paper). With momentum 0 "
             "BYOL is SimSiam, whose run without predictor is on the page *Collapse*."
         ),
+        frozenset({"stop"}),
     ),
     "barlow_twins": Sibling(
         "Barlow Twins",
@@ -181,17 +184,21 @@ def part_to_remove(method: str, found: Mapping[str, RunRecord]) -> None:
         first=_("Which part would you **not** remove from {method}?").format(method=sibling.title),
         options={part: label for part, label in PARTS.items() if part in HAS[method]},
         right=lambda: needed(sibling, found),
+        of=found and runs.code_of(found),
     )
 
 
 def needed(sibling: Sibling, found: Mapping[str, RunRecord]) -> set[str]:
-    """The parts without which a run has collapsed, or partly; nothing where no such run is here."""
-    ends = {part: found[recipe] for part, recipe in sibling.shown_by.items() if recipe in found}
-    return {
+    """The parts without which a run has collapsed, or partly; nothing where a run is missing."""
+    if not set(sibling.shown_by.values()) <= found.keys():
+        return set()
+    ends = {part: found[recipe] for part, recipe in sibling.shown_by.items()}
+    lost = {
         part
         for part, record in ends.items()
         if state(record, final_epoch(record), SHARE) != "spread"
     }
+    return lost | sibling.also if lost else lost
 
 
 def table_of_parts() -> None:

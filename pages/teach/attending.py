@@ -48,16 +48,19 @@ class Given:
 @dataclass
 class Visit:
     """Of one visitor: the step that was entered last, and by lesson and question what was answered, and
-    which answers were revealed. ``chosen``: questions answered since their vote began, which ``votes`` has as
-    the visit saw it last; ``cast``: under which token, in which vote and for what this visit has voted.
+    which answers were revealed. By room, lesson and question, ``chosen``: what was answered since its vote
+    began, which ``votes`` has as the visit saw it last; ``cast``: under which token, in which vote and for
+    what this visit has voted.
+    ``secrets``: by the code of a room that this visit leads.
     """
 
     entered: tuple[str, int] | None = None
     given: dict[tuple[str, str], Given] = field(default_factory=dict)
     revealed: set[tuple[str, str]] = field(default_factory=set)
-    chosen: set[tuple[str, str]] = field(default_factory=set)
-    votes: dict[tuple[str, str], str] = field(default_factory=dict)
-    cast: dict[tuple[str, str], tuple[str, str, str]] = field(default_factory=dict)
+    chosen: set[tuple[str, str, str]] = field(default_factory=set)
+    votes: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    cast: dict[tuple[str, str, str], tuple[str, str, str]] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 def visit() -> Visit:
@@ -97,6 +100,11 @@ class Now:
         return self.name, self.ask.id if self.ask else ""
 
     @property
+    def vote(self) -> tuple[str, str, str]:
+        """The question as this room asks it: another room of the same lesson counts anew."""
+        return self.room, *self.question
+
+    @property
     def given(self) -> Given:
         """What this visitor answered."""
         return visit().given.get(self.question, Given())
@@ -131,7 +139,8 @@ def read() -> Now | None:
                 )
             name = theirs
     lesson = held or shelf.lesson(name)
-    return Now(name, lesson, _number(lesson), _look(), code, _said(HOST), gone)
+    secret = _said(HOST) or visit().secrets.get(room.typed(code), "")
+    return Now(name, lesson, _number(lesson), _look(), code, secret, gone)
 
 
 def _number(lesson: Lesson) -> int:
@@ -193,7 +202,7 @@ def answer(now: Now, given: Given) -> None:
     """Keeps what the visitor answered, in the visit alone."""
     known = visit()
     known.given[now.question] = given
-    known.chosen.add(now.question)
+    known.chosen.add(now.vote)
 
 
 def may_reveal(now: Now, *, in_room: bool = False) -> bool:

@@ -9,7 +9,17 @@ import streamlit as st
 from core.errors import AtelierError
 from pages.shared import controls, shape, site
 from pages.shared.text import _, head, literal, number, plain_errors, sentence
-from pages.teach import answers, link, numbers, on_paper, room, room_desk, shelf
+from pages.teach import (
+    answers,
+    attending,
+    keeping,
+    link,
+    numbers,
+    on_paper,
+    room,
+    room_desk,
+    shelf,
+)
 from pages.teach.attending import AS, HOST, LESSON, ROOM, STEP
 from pages.teach.lesson import Lesson, read_lesson
 
@@ -105,7 +115,8 @@ def card(name: str, lesson: Lesson) -> None:
 def open_room(name: str, lesson: Lesson) -> None:
     """A room for a lesson, and its stage."""
     code, secret = room_desk.open_for(name, lesson)
-    query = {STEP: "1", AS: "stage", ROOM: code, HOST: secret}
+    attending.visit().secrets[code] = secret
+    query = {STEP: "1", AS: "stage", ROOM: code} | ({} if keeping.tab() else {HOST: secret})
     st.switch_page(site.HOME.page(), query_params=query)
 
 

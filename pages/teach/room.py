@@ -30,7 +30,7 @@ from pages.teach.lesson import MOST_OPTIONS, MOST_STEPS, Lesson
 ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 """No vowels, so that no word comes about, and no digits, which letters are taken for."""
 LETTERS = 5
-MOST_ROOMS, MOST_TABS, MOST_QUESTIONS = 50, 200, MOST_STEPS
+MOST_ROOMS, MOST_TABS, MOST_HOSTS, MOST_QUESTIONS = 50, 200, 20, MOST_STEPS
 LIFE, IDLE = 3 * 3600.0, 30 * 60.0
 """Seconds that a room lives, and that nobody uses it before it may give way to a new one."""
 LONGEST_TOKEN = 64
@@ -99,7 +99,7 @@ class _Question:
 @dataclass(repr=False)
 class _Room:
     """``tabs``: numbers by token, first the one that was not heard of longest. ``held``: the lesson as it
-    was when the room was opened.
+    was when the room was opened. ``hosts``: tokens of tabs that had the secret.
     """
 
     lesson: str
@@ -111,6 +111,7 @@ class _Room:
     voters: set[int] = field(default_factory=set)
     next: int = 0
     held: Lesson | None = None
+    hosts: set[str] = field(default_factory=set)
 
     def tab(self, token: str) -> int:
         """The number of a tab, which takes a place if it has none. A tab without a vote gives way."""
@@ -215,6 +216,20 @@ class Rooms:
             self._drop_old()
             room = self._rooms.get(typed(code))
             return room is not None and _same(room.secret, secret)
+
+    def trust(self, code: str, secret: str, token: str) -> None:
+        """The host's: gives the secret to this tab again when it asks; to ``MOST_HOSTS`` tabs at most."""
+        with self._holding:
+            hosts = self._of_host(code, secret).hosts
+            if len(hosts) < MOST_HOSTS:
+                hosts.add(_checked(token))
+
+    def secret(self, code: str, token: str) -> str:
+        """The secret of the room for a tab that its host trusts; empty for any other, and without a room."""
+        with self._holding:
+            self._drop_old()
+            room = self._rooms.get(typed(code))
+            return room.secret if room is not None and token in room.hosts else ""
 
     def lesson(self, code: str) -> str:
         """The lesson that the room was opened for, as it was named then."""

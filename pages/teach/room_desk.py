@@ -16,7 +16,7 @@ import segno
 import streamlit as st
 
 from core.errors import AtelierError
-from pages.shared import site
+from pages.shared import links, site
 from pages.shared.text import _, language, number, plain_errors, sentence
 from pages.teach import answers, attending, keeping, room, tally
 from pages.teach.attending import Now
@@ -36,6 +36,8 @@ def come_in(now: Now) -> None:
     phone that slept, nobody is another voter.
     """
     kept, rooms = keeping.tab(), room.rooms()
+    if leads(now):
+        return
     if kept and kept != token():
         with suppress(AtelierError):  # a browser may say anything
             rooms.rejoin(now.room, token(), kept)
@@ -58,8 +60,27 @@ def has_a_place(now: Now) -> bool:
 
 
 def leads(now: Now) -> bool:
-    """Whether this visit is the room's host."""
-    return bool(now.room and now.host) and room.rooms().is_host(now.room, now.host)
+    """Whether this visit is the room's host.
+
+    A hall sees the address of a stage, so the secret leaves it as soon as the tab is known by its token,
+    which gives the secret back after a reload.
+    """
+    rooms, tab = room.rooms(), keeping.tab()
+    if not now.room:
+        return False
+    secret = _secret(now) or rooms.secret(now.room, tab)
+    if not rooms.is_host(now.room, secret):
+        return False
+    attending.visit().secrets[room.typed(now.room)] = secret
+    if tab:
+        with suppress(AtelierError):  # a browser may say anything
+            rooms.trust(now.room, secret, tab)
+            links.write(attending.HOST, ())
+    return True
+
+
+def _secret(now: Now) -> str:
+    return now.host or attending.visit().secrets.get(room.typed(now.room), "")
 
 
 def counted(now: Now) -> bool:
@@ -90,10 +111,24 @@ def head(now: Now) -> None:
                 st.caption(joining(code), width="content")
                 with st.popover("", icon=":material/qr_code_2:", type="tertiary", help=where):
                     st.html(scanned(code))
+                if now.number == 1 and leads(now):
+                    lead_elsewhere(now, code)
         else:
             st.caption(
                 _("Room {code}: what you choose is counted, without your name.").format(code=code)
             )
+
+
+def lead_elsewhere(now: Now, code: str) -> None:
+    """The link that makes another device the room's host, to be opened before the class is here."""
+    words = _("Lead from another device")
+    with st.popover("", icon=":material/phonelink:", type="tertiary", help=words):
+        st.caption(_("Whoever opens this link leads the room, too: do not show it to the class."))
+        st.code(
+            f"{site.address(for_others=True)}/?room={code}&step={now.number}&host={_secret(now)}",
+            language=None,
+            wrap_lines=True,
+        )
 
 
 def scanned(code: str) -> str:
@@ -154,18 +189,18 @@ def _vote(now: Now, state: str) -> None:
     two tabs of one token, as a browser makes them of a tab that is duplicated, do not vote by turns.
     """
     chosen, rooms, known = now.given.option, room.rooms(), attending.visit()
-    if known.votes.get(now.question) != state:
-        known.votes[now.question] = state
+    if known.votes.get(now.vote) != state:
+        known.votes[now.vote] = state
         if state == room.SECOND:  # what was chosen for the first one is no vote in the second
-            known.chosen.discard(now.question)
+            known.chosen.discard(now.vote)
     if state == room.REVEALED or chosen not in {one.id for one in now.ask.options}:
         return
-    if state == room.SECOND and now.question not in known.chosen:
+    if state == room.SECOND and now.vote not in known.chosen:
         _stay(now)
         return
-    if known.cast.get(now.question) != (mine := (token(), state, chosen)):
+    if known.cast.get(now.vote) != (mine := (token(), state, chosen)):
         rooms.vote(now.room, token(), now.ask.id, chosen)
-        known.cast[now.question] = mine
+        known.cast[now.vote] = mine
 
 
 def _stay(now: Now) -> None:
@@ -218,17 +253,17 @@ def reveal(now: Now) -> None:
 
 def _reveal(now: Now) -> None:
     with plain_errors(here=True):
-        room.rooms().reveal(now.room, now.host, now.ask.id)
+        room.rooms().reveal(now.room, _secret(now), now.ask.id)
 
 
 def _tell(now: Now) -> None:
     with plain_errors(here=True):
-        room.rooms().tell(now.room, now.host, now.ask.id)
+        room.rooms().tell(now.room, _secret(now), now.ask.id)
 
 
 def _second(now: Now) -> None:
     with plain_errors(here=True):
-        room.rooms().second(now.room, now.host, now.ask.id)
+        room.rooms().second(now.room, _secret(now), now.ask.id)
 
 
 def open_for(name: str, lesson: attending.Lesson) -> tuple[str, str]:

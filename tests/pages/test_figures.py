@@ -281,16 +281,22 @@ def cut_page():
     from pages.shared.figures import Column, table
 
     states = ["spread out"] * 6 + ["partly collapsed, and so on"] * 2
-    columns = [Column("state", "state"), Column("run", "run")]
-    table([{"state": one, "run": "a run"} for one in states], columns, "t")
+    columns = [Column("state", "state"), Column("run", "run"), Column("count", "a long title")]
+    rows = [
+        {"state": one, "run": "a run", "count": 10 ** (place == 3)}
+        for place, one in enumerate(states)
+    ]
+    table(rows, columns, "t")
+    table(rows[-5:], columns, "few")
 
 
 def test_a_cell_that_the_grid_would_leave_out_of_its_measure_has_its_room():
     at = AppTest.from_function(cut_page)
     at.run()
-    (shown,) = at.dataframe
-    config = json.loads(shown.proto.columns)
-    assert config == {"state": {"width": 8 * 27 + 16}}
+    many, few = (json.loads(shown.proto.columns) for shown in at.dataframe)
+    assert many.pop("_index") == few.pop("_index") == {"hidden": True}
+    assert many == {"state": {"width": 8 * 27 + 16}, "a long title": {"width": 8 * 12 + 16}}
+    assert few == {}  # all are measured
 
 
 def table_page():

@@ -2,6 +2,7 @@
 // takes it away. What is in it is decided by the visit alone: this module writes what it is given, and reads
 // what is there when it is asked. Next to it lies a random token, by which the tab is known after a reload.
 
+const LONGEST = 3000; // milliseconds: a film that plays may leave no rest
 const NAME = "latent-atelier-sheet";
 const TAB = "latent-atelier-tab";
 
@@ -49,7 +50,7 @@ const store = (text) => {
 const atRest = (then) => {
   if (!window.requestIdleCallback) return setTimeout(then);
   const pending = () => navigator.scheduling?.isInputPending?.();
-  return window.requestIdleCallback(() => (pending() ? atRest(then) : then()));
+  return window.requestIdleCallback(() => (pending() ? atRest(then) : then()), { timeout: LONGEST });
 };
 
 export const open = () => {

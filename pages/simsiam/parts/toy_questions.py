@@ -21,7 +21,6 @@ from pages.simsiam.parts.toy_verdicts import POINT, said, verdict
 
 BASE = ToyConfig()
 """What the questions are answered with: SimSiam as it stands."""
-LEARNT_OF = "toy_learnt_of"
 
 FATES: Mapping[str, str] = {
     "point": N_("it collapses to a point"),
@@ -93,7 +92,6 @@ QUESTIONS: dict[str, tuple[str, str]] = {
 
 def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
     """Which run has learnt more: asked first, then read from the figures."""
-    _forget_of_another(own)
     first, second = (run.states[-1] for run in runs)
     if runs[0].config == own:
         st.info(_("Both sides are the same now: flip a switch, or take a preset."))
@@ -102,7 +100,7 @@ def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
     def of_the_figures() -> None:
         for side, last in zip(SIDES, (first, second), strict=True):
             st.markdown("- " + said(_(side), last, own.dim))
-        if second.loss < first.loss and second.accuracy < first.accuracy:
+        if second.loss < first.loss and better(first, second) == "left":
             st.markdown(
                 _(
                     "The loss is **lower on the right, and the representation worse**: the loss alone "
@@ -119,8 +117,16 @@ def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
             "right": N_("the right one"),
             "alike": N_("both as much"),
         },
-        right=lambda: {better(first, second)},
+        right=lambda: learnt_more(first, second, own.dim),
+        of=own,
     )
+
+
+def learnt_more(first: State, second: State, d: int) -> set[str]:
+    """The right option; none where as many neighbours are right, and yet the runs ended differently."""
+    ahead = better(first, second)
+    open_ = ahead == "alike" and verdict(first, d) != verdict(second, d)
+    return set() if open_ else {ahead}
 
 
 def better(first: State, second: State) -> str:
@@ -128,13 +134,6 @@ def better(first: State, second: State) -> str:
     shares = [(state.accuracy, CLASSES * TEST_A_CLASS) for state in (first, second)]
     ahead = sign(first.accuracy - second.accuracy, margin(shares, None))
     return {1: "left", -1: "right", 0: "alike"}[ahead]
-
-
-def _forget_of_another(own: ToyConfig) -> None:
-    """An answer of the visitor is about the runs on the screen: other runs are asked about anew."""
-    if st.session_state.get(LEARNT_OF, own) != own:
-        st.session_state.pop("toy_learnt_own", None)
-    st.session_state[LEARNT_OF] = own
 
 
 def ask(own: ToyConfig, *, answered: bool) -> None:

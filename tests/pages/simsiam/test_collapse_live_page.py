@@ -310,6 +310,9 @@ def test_the_side_that_learnt_more_is_named_unless_chance_could_do_it(open_page)
     first = end_of(ToyConfig(steps=1))
     assert toy_questions.better(first, replace(first, accuracy=first.accuracy + 0.05)) == "alike"
     assert toy_questions.better(first, replace(first, accuracy=1.0)) == "right"
+    assert toy_questions.learnt_more(first, first, 4) == {"alike"}
+    fallen = replace(first, std=0.0)  # to one place, with as many right neighbours
+    assert toy_questions.learnt_more(first, fallen, 4) == set()
 
 
 def test_a_long_run_waits_for_a_click_and_shows_the_end(open_page):

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -408,6 +409,20 @@ def test_why_a_low_loss_says_little_follows_the_visitors_answer(open_collapse):
     assert not said(at, "has a loss of exactly −1")
     at = answered(at, "collapse_low_loss", "either")
     assert said(at, "has a loss of exactly −1")
+
+
+EMBEDDED = Path(__file__).parents[3] / "checkpoints"
+
+
+def test_another_pair_is_asked_about_anew(open_page, monkeypatch):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(EMBEDDED))
+    at = answered(open_page(PAGE), "collapse_low_loss", "lower")
+    assert said(at, "The lower loss is not the better network")
+    offered = at.selectbox(key="collapse_set")
+    at = checked(offered.select(next(one for one in offered.options if "width 64" in one)).run())
+    assert said(at, "Two runs of this set end with losses of −0.99 and −0.84")
+    assert at.button_group(key="collapse_low_loss_own").value is None
+    assert not said(at, "The lower loss is not the better network")
 
 
 def test_a_pair_of_another_set_is_said_to_be_one(records):

@@ -19,6 +19,7 @@ from core.simsiam import methods
 from core.simsiam.run_record import read_run
 from pages.shared import site
 from pages.shared.text import percent
+from pages.simsiam import siblings
 from pages.simsiam.parts import questions, runs
 from pages.simsiam.parts.questions import PASSES, QUESTIONS
 from tests.narrow import without_onednn
@@ -289,18 +290,28 @@ def test_what_a_run_without_a_part_shows_follows_its_figures(
     assert verdict in line
 
 
-def test_parts_whose_runs_collapse_are_the_right_answer(open_siblings, rewritten):
-    start = {"test_std_z": 0.3, "test_rank_z": 6.0}
-    lost, kept = (
-        {"test_std_z": [s, s], "test_rank_z": [r, r]} for s, r in ((0.01, 1.0), (0.3, 6.0))
-    )
-    for without_it, right in ((lost, ["Right: stop-gradient"]), (kept, [])):
-        rewritten("no-stop-gradient", before=start, **without_it)
-        at = answered(open_siblings(), "siblings_keeps_simsiam", "stop")
-        assert [one.value for one in at.success] == right
-        at.button_group(key="siblings_keeps_simsiam_own").set_value("shared").run()
-        assert not at.success
-        assert [one.value for one in at.info if one.value.startswith("Right")] == right
+def test_parts_whose_runs_collapse_are_the_right_answer(records):
+    def ends(std, rank):
+        figures = {"test_std_z": [0.3, std, std], "test_rank_z": [6.0, rank, rank]}
+        made = {name: np.array(values) for name, values in figures.items()}
+        record = records["no-stop-gradient"]
+        return replace(record, figures={**record.figures, **made})
+
+    lost, kept = ends(0.01, 1.0), ends(0.3, 6.0)
+    of, needed = siblings.SIBLINGS["simsiam"], siblings.needed
+    assert needed(of, {"no-stop-gradient": lost, "no-predictor": lost}) == {"stop", "predictor"}
+    assert needed(of, {"no-stop-gradient": lost, "no-predictor": kept}) == {"stop"}
+    assert needed(of, {"no-stop-gradient": lost}) == set()  # of one part nothing is known
+    of = siblings.SIBLINGS["byol"]
+    assert needed(of, {"byol-no-predictor": lost}) == {"stop", "predictor"}
+    assert needed(of, {"byol-no-predictor": kept}) == needed(of, {}) == set()
+
+
+def test_no_answer_is_said_to_be_right_where_a_run_is_missing(open_siblings):
+    at = answered(open_siblings(method="VICReg"), "siblings_keeps_vicreg", "decorrelation")
+    assert "No run here is without the decorrelation" in said(at)
+    assert "Right" not in said(at)
+    assert not at.success
 
 
 def test_what_does_not_hang_on_runs_has_its_right_answer(open_siblings):

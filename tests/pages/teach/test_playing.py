@@ -359,6 +359,17 @@ def own_key(at):
     return found
 
 
+def test_an_answer_is_counted_in_another_room_of_the_lesson_too(small):
+    first, second = (room.rooms().open_room("small", room.options_of(small))[0] for _ in range(2))
+    at = opened("home", lesson="small", step="1", room=first)
+    visit = at.session_state[keeping.VISIT]
+    visit.heard, visit.tab = True, "the token of this tab"
+    checked(at.button_group(key=OWN).set_value("a").run())
+    at = turned(at, room=second, step="1")
+    assert at.button_group(key=OWN).value == "a"
+    assert [room.rooms().answered(code, "1.1") for code in (first, second)] == [1, 1]
+
+
 def test_two_tabs_of_one_token_do_not_vote_by_turns(small):
     code, secret = room.rooms().open_room("small", room.options_of(small))
 
@@ -386,6 +397,46 @@ def test_two_tabs_of_one_token_do_not_vote_by_turns(small):
         checked(at.run())
     chooses(second, "a")
     assert counts().second == {"a": 1, "b": 0}
+
+
+def test_the_secret_of_a_host_leaves_the_address_and_a_reload_leads_on(small):
+    code, secret = room.rooms().open_room("small", room.options_of(small))
+    step = {"lesson": "small", "step": "1", "room": code, "as": "stage"}
+
+    def leads(at):
+        return "room_reveal_1" in [button.key for button in at.button]
+
+    def said_by(at, token):
+        visit = at.session_state[keeping.VISIT]
+        visit.heard, visit.tab = True, token
+        return checked(at.run())
+
+    at = opened("home", **step, host=secret)
+    assert leads(at)
+    assert "".join(at.query_params["host"]) == secret  # the tab has not said who it is
+    at = said_by(at, "the token of the host")
+    assert leads(at)
+    assert "host" not in at.query_params
+    assert leads(checked(at.run()))
+
+    again = opened("home", **step)  # the tab, reloaded
+    assert not leads(again)
+    again = said_by(again, "the token of the host")
+    assert leads(again)
+    checked(again.button(key="room_reveal_1").click().run())
+    assert room.rooms().state(code, "1.1") == room.REVEALED
+
+    for other in ("the token of another", ""):
+        assert not leads(said_by(opened("home", **step), other))
+    assert not leads(said_by(opened("home", **step, host="guessed"), "the token of a third"))
+    assert room.rooms().present(code) == 3  # the host has no vote
+
+
+def test_where_a_browser_refuses_its_storage_the_secret_stays(small):
+    code, secret = room.rooms().open_room("small", room.options_of(small))
+    at = opened("home", lesson="small", step="1", room=code, host=secret)
+    at.session_state[keeping.VISIT].heard = True
+    assert "".join(checked(at.run()).query_params["host"]) == secret
 
 
 def test_a_room_goes_on_with_the_lesson_that_it_was_opened_for(small, tmp_path):

@@ -444,6 +444,21 @@ def test_nothing_is_read_from_a_disk_or_written_to_one(monkeypatch):
     assert sum(found.first.values()) == sum(found.second.values()) == 1
 
 
+def test_a_host_s_tabs_are_given_the_secret_again_and_no_other(rooms, opened):
+    code, secret = opened
+    rooms.trust(code, secret, token(1))
+    assert rooms.secret(code.lower(), token(1)) == secret
+    assert rooms.secret(code, token(2)) == rooms.secret("NONE", token(1)) == ""
+    with pytest.raises(AtelierError, match="Only whoever opened this room"):
+        rooms.trust(code, "guessed", token(2))
+    with pytest.raises(AtelierError, match="no valid token"):
+        rooms.trust(code, secret, "")
+    assert rooms.secret(code, "") == ""
+    for tab in range(40):
+        rooms.trust(code, secret, token(tab))
+    assert sum(rooms.secret(code, token(tab)) == secret for tab in range(40)) == room.MOST_HOSTS
+
+
 def test_tokens_are_random_and_leave_a_room_by_no_way(rooms, opened):
     code, secret = opened
     one = new_token()
