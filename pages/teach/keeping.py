@@ -507,6 +507,12 @@ def tab() -> str:
     return _visit().tab
 
 
+def run_again() -> None:
+    """In what waits for the tab: has the whole page run again, as what it shows hangs on the tab."""
+    visit = _visit()
+    visit.read = visit.news = True
+
+
 def heard() -> bool:
     """Whether the tab has said what it holds."""
     return _visit().heard

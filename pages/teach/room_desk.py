@@ -36,7 +36,8 @@ def come_in(now: Now) -> None:
     phone that slept, nobody is another voter.
     """
     kept, rooms = keeping.tab(), room.rooms()
-    if leads(now):
+    if leads(now):  # after a reload that is known only now
+        keeping.run_again()
         return
     if kept and kept != token():
         with suppress(AtelierError):  # a browser may say anything
@@ -103,16 +104,18 @@ def head(now: Now) -> None:
         if now.look == "stage":
             where = _("Room")
             if now.number == 1:
-                st.html(
-                    f'<p style="font-size: 1rem; margin: 0">{where} <b style="font-size: 2.5rem; '
-                    f'letter-spacing: 0.15em">{code}</b></p>'
-                )
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    st.html(
+                        f'<p style="font-size: 1rem; margin: 0">{where} <b style="font-size: 2.5rem; '
+                        f'letter-spacing: 0.15em">{code}</b></p>',
+                        width="content",
+                    )
+                    if leads(now):
+                        lead_elsewhere(now, code)
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.caption(joining(code), width="content")
                 with st.popover("", icon=":material/qr_code_2:", type="tertiary", help=where):
                     st.html(scanned(code))
-                if now.number == 1 and leads(now):
-                    lead_elsewhere(now, code)
         else:
             st.caption(
                 _("Room {code}: what you choose is counted, without your name.").format(code=code)

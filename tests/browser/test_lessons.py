@@ -293,6 +293,25 @@ def another(browser):
     context.close()
 
 
+def test_a_host_leads_on_after_a_reload_and_the_address_has_no_secret(tab, another):
+    tab.goto(f"{tab.base}/teach")
+    ready(tab)
+    tab.locator(".st-key-teach_open_diffusion-45 button").first.click()
+    tab.wait_for_selector(".st-key-room_way")
+    for _look in range(2):
+        assert "host=" not in tab.evaluate("location.search")
+        ready(tab.reload() and tab)
+        tab.wait_for_selector(".st-key-room_way")
+    tab.locator("[data-testid=stPopoverButton]:visible", has_text="phonelink").click()
+    link = tab.locator("[data-testid=stCode]:visible").inner_text().strip()
+    assert "&host=" in link
+    another.goto(f"{tab.base}/?{link.partition('?')[2]}")
+    another.wait_for_selector(".st-key-room_way")
+    another.wait_for_function("!location.search.includes('host=')")
+    another.get_by_role("button", name="Show the votes").click()
+    tab.get_by_role("button", name="Vote again").wait_for()
+
+
 def test_a_reload_in_a_room_is_no_other_voter(tab, another):
     tab.goto(f"{tab.base}/teach")
     ready(tab)
