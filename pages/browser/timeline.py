@@ -12,7 +12,7 @@ from pages.shared import links, shape
 from pages.shared.text import _
 
 _CONTROL = Component("timeline")
-HAND, END = "_hand", "_end"
+HAND = "_hand"
 HEADER = 3.75
 """How high Streamlit's header is, in rem."""
 
@@ -34,12 +34,8 @@ def timeline(
     """
     stops = list(stops)
     first = stops[-1] if default is None else default
-    state = st.session_state
-    end = state.get(f"{key}{END}", stops[-1])
-    if default is None and state.get(key) == end != stops[-1]:
-        state[key] = stops[-1]  # what stood at its end stands at the end of other stops, too
-    state[f"{key}{END}"] = stops[-1]
-    value = links.restore_number(key, label, stops, first)
+    # What stood at its end stands at the end of other stops, too.
+    value = links.restore_number(key, label, stops, first, follows=default is None)
 
     def taken() -> None:
         sent = st.session_state[f"{key}{HAND}"].value  # the stop, and when

@@ -25,6 +25,8 @@ from pages.shared.text import LANGUAGES, _, in_language, language
 VISIT = "links"
 ARRIVED = "links_arrived"
 """In the visit: the page of the last whole run, and what its address asked for."""
+USUAL = "_usual"
+"""After the key of a control, in the visit: its default in the run before."""
 RUN = "run"
 """In the address: whoever sent it saw the result of long work."""
 LONGEST = 40
@@ -322,13 +324,20 @@ def _followed(key: str) -> bool:
     return visit.following is None and bool(values(key)) and key not in known
 
 
-def restore_number(key: str, label: str, stops: Collection[int], default: int) -> int:
+def restore_number(
+    key: str, label: str, stops: Collection[int], default: int, *, follows: bool = False
+) -> int:
     """The value of a control that Streamlit cannot bind: of the visit, of the link, or the default.
+
+    ``follows``: a value that was the default of the run before becomes that of this one.
 
     It lives in ``st.session_state[key]``. A value of the visit that is no longer among ``stops`` gives way to
     the nearest one. A value of the link that was none of them is taken as soon as it is one.
     """
     state, refused = st.session_state, _visit().refused
+    usual, state[f"{key}{USUAL}"] = state.get(f"{key}{USUAL}", default), default
+    if follows and state.get(key) == usual:
+        state[key] = default
     if key in state and (_followed(key) or not _stands(key)):
         del state[key]
     again = next(

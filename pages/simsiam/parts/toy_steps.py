@@ -25,7 +25,7 @@ STEPS, RATE = 60, 0.02
 """So low a learning rate that a collapse takes some twenty steps."""
 KEPT = 32
 STEP, FIGURE, PAIR, HALVES = "toy_slow_step", "toy_slow", "toy_pair", "toy_halves"
-COMPARE, SEED, FIRST = "toy_compare", "toy_slow_seed", "toy_pair_first"
+COMPARE, SEED = "toy_compare", "toy_slow_seed"
 ANSWERED_WITH = 0
 """The seed whose networks the answer is told of."""
 STAYS, SHRINKS = 0.8, 0.2
@@ -124,10 +124,8 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
     timeline(_("Step"), range(STEPS + 1), STEP, default=0, sticky=True)
     points = points_shown()
     start = typical(found["plain"], points)
-    before, st.session_state[FIRST] = st.session_state.get(FIRST, start), start
-    if st.session_state.get(PAIR) == before:  # the visitor chose no other one
-        st.session_state[PAIR] = start
-    pair = links.restore_number(PAIR, _("Another pair"), range(len(points)), start)
+    places = range(len(points))
+    pair = links.restore_number(PAIR, _("Another pair"), places, start, follows=True)
     halves = links.restore_number(HALVES, _("Both halves of the loss"), (0, 1), 0)
 
     def taken() -> None:
