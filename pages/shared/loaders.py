@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import time
@@ -364,13 +363,13 @@ def nearest_pictures(name: str, split: str, pictures: Pictures) -> Nearest:
 
 def judged(pictures: Pictures) -> Verdicts:
     """What the judge says of pictures (..., 32, 32, 3): it looks at the same ones once, whoever shows them."""
-    request = (judge().bundle.digest, _content(pictures))
+    request = (judge().bundle.digest, pictures.shape, pictures.tobytes())
     return library.kept("judged", JUDGED_KEPT).ask(request, lambda: judge().judge(pictures))
 
 
 def quality(pictures: Pictures, sure_from: float) -> SampleQuality:
     """Figures of pictures (N, 32, 32, 3), kept like what the judge says of them."""
-    request = (judge().bundle.digest, sure_from, _content(pictures))
+    request = (judge().bundle.digest, sure_from, pictures.shape, pictures.tobytes())
     return library.kept("quality", JUDGED_KEPT).ask(
         request,
         lambda: judge().quality(pictures, sure_from=sure_from, seen=judged(pictures)),
@@ -379,15 +378,10 @@ def quality(pictures: Pictures, sure_from: float) -> SampleQuality:
 
 def encoded(explorer: VAEExplorer, picture: Pictures) -> np.ndarray:
     """z (d,), the mean of q(z|x) of one picture (32, 32, 3), kept for all visitors."""
-    request = (explorer.bundle.digest, _content(picture))
+    request = (explorer.bundle.digest, picture.tobytes())
     return library.kept("encoded", ENCODED_KEPT).ask(
         request, lambda: explorer.encode(picture[None]).mean[0]
     )
-
-
-def _content(pictures: Pictures) -> tuple[object, bytes]:
-    content = hashlib.blake2b(np.ascontiguousarray(pictures), digest_size=16)
-    return pictures.shape, content.digest()
 
 
 @st.cache_data(max_entries=2, show_spinner=False)

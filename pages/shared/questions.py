@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 import streamlit as st
@@ -48,13 +48,12 @@ def question(
             if given is None:
                 st.caption(_("The answer follows yours."))
                 return None
-            verdict(given, options, right())
+            if found := right():
+                verdict([_(options[code]) for code in options if code in found], given in found)
         return answer()
 
 
-def verdict(given: str, options: Mapping[str, str], right: Collection[str]) -> None:
-    """Which options are right, in one line; green where the visitor's own is one of them."""
-    if right:
-        told = st.success if given in right else st.info
-        named = " · ".join(_(options[code]) for code in options if code in right)
-        told(_("Right: {option}").format(option=named), icon=":material/check:")
+def verdict(right: Sequence[str], own: bool) -> None:
+    """The right options in one line; green where the visitor's ``own`` is one of them."""
+    told = st.success if own else st.info
+    told(_("Right: {option}").format(option=" · ".join(right)), icon=":material/check:")

@@ -8,6 +8,7 @@ import zlib
 import streamlit as st
 
 from pages.shared import controls
+from pages.shared.questions import verdict
 from pages.shared.text import _
 from pages.teach import answers, attending, keeping, marks, numbers, room_desk
 from pages.teach.attending import Given, Now
@@ -127,11 +128,7 @@ def answer(now: Now, options: dict[str, str]) -> None:
     """The right option, and why."""
     ask: Ask = now.ask
     if ask.right is not None and now.look == "desk":
-        said = _("Right: {option}").format(option=marks.markdown(options[ask.right]))
-        if now.given.option == ask.right:
-            st.success(said, icon=":material/check:")
-        else:
-            st.info(said, icon=":material/check:")
+        verdict([marks.markdown(options[ask.right])], own=now.given.option == ask.right)
     if ask.why:
         st.markdown(marks.markdown(filled(now, ask.why, "why")))
     elif ask.right is None:

@@ -35,10 +35,10 @@ def come_in(now: Now) -> None:
     """Takes a place in the room, under the token of the tab once the tab has sent it: after a reload, or on a
     phone that slept, nobody is another voter.
     """
-    kept, rooms = keeping.tab(), room.rooms()
     if leads(now):  # after a reload that is known only now
         keeping.run_again()
         return
+    kept, rooms = keeping.tab(), room.rooms()
     if kept and kept != token():
         with suppress(AtelierError):  # a browser may say anything
             rooms.rejoin(now.room, token(), kept)
@@ -98,7 +98,8 @@ def head(now: Now) -> None:
     if not now.room:
         return
     with plain_errors(here=True):
-        if not leads(now):
+        host = leads(now)
+        if not host:
             keeping.once_heard(partial(come_in, now))
         code = room.typed(now.room)
         if now.look == "stage":
@@ -110,7 +111,7 @@ def head(now: Now) -> None:
                         f'letter-spacing: 0.15em">{code}</b></p>',
                         width="content",
                     )
-                    if leads(now):
+                    if host:
                         lead_elsewhere(now, code)
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.caption(joining(code), width="content")
