@@ -207,10 +207,35 @@ ARGUMENTS = [
 ]
 
 
+def _required():
+    """Whether everything has to run that a machine without an accelerator can run, as it has to in CI."""
+    return os.environ.get("ATELIER_REQUIRE_BROWSER") == "1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return _not_skipped((yield), item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return _not_skipped((yield), collector)
+
+
+def _not_skipped(report, node):
+    """Where all is required, what is skipped has failed; but for what needs a CUDA device, and for failures
+    that are expected.
+    """
+    expected = hasattr(report, "wasxfail") or node.get_closest_marker("gpu")
+    if report.skipped and _required() and not expected:
+        report.outcome, report.longrepr = "failed", f"skipped: {report.longrepr}"
+    return report
+
+
 @pytest.fixture(scope="session")
 def browser():
     """Chromium, one a process: Playwright does not start twice in one thread."""
-    required = os.environ.get("ATELIER_REQUIRE_BROWSER") == "1"
+    required = _required()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
