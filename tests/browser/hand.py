@@ -36,10 +36,41 @@ def pictures(tab):
     }
 
 
+def stands(place):
+    """Waits until nothing on the page moves it any more."""
+    place.evaluate(
+        """(one) => new Promise((done) => {
+            let [before, frames] = ["", 0];
+            const look = () => {
+                const { x, y } = one.getBoundingClientRect();
+                frames = `${x} ${y}` === before ? frames + 1 : 0;
+                before = `${x} ${y}`;
+                if (frames > 10) done();
+                else requestAnimationFrame(look);
+            };
+            look();
+        })"""
+    )
+
+
+def places(tab, *selectors):
+    """Boxes of all that match, read at one moment: a page may still move between two questions."""
+    for selector in selectors:
+        tab.locator(selector).first.wait_for(state="attached")  # a line has no width
+    return tab.evaluate(
+        """(all) => all.map((one) => {
+            const { x, y, width, height } = one.getBoundingClientRect();
+            return { x, y, width, height };
+        })""",
+        [one for selector in selectors for one in tab.locator(selector).element_handles()],
+    )
+
+
 @contextmanager
 def held(tab, slider):
-    """Holds the slider; gives a function that moves it to a share of its way. Lets go at the end."""
+    """Holds a slider or a chart in its middle; gives what moves it to a share of its width."""
     slider.scroll_into_view_if_needed()
+    stands(slider)
     box = slider.bounding_box()
     height = box["y"] + box["height"] / 2
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from contextlib import contextmanager
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,6 +13,7 @@ from pages.browser import serving
 from pages.shared.text import in_language
 from pages.simsiam.parts.run_charts import FEW
 from tests.browser.conftest import NARROW, ROOT
+from tests.browser.hand import held
 from tests.browser.test_in_a_browser import about, go, ready
 
 LABEL, KEY = "Epoch (0: before training)", "collapse_epoch"
@@ -51,24 +51,6 @@ def opened(tab, **query):
 
 def value(slider):
     return int(slider.get_attribute("aria-valuetext"))
-
-
-@contextmanager
-def held(tab, handle):
-    """Holds a slider or a chart in its middle; gives what moves it to a share of its width."""
-    handle.scroll_into_view_if_needed()
-    box = handle.bounding_box()
-
-    def move(share):
-        tab.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
-        tab.evaluate(
-            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
-        )
-
-    move(0.5)
-    tab.mouse.down()
-    yield move
-    tab.mouse.up()
 
 
 def shown(tab):

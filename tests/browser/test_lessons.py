@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.browser.conftest import NARROW, TIMEOUT
+from tests.browser.hand import places
 
 HALL = {"width": 1280, "height": 720}
 STEPS, LEAST_LETTER = 8, 24
@@ -140,15 +141,15 @@ def test_a_hand_on_a_chart_finds_the_epoch_below_it(tab):
     stage(tab)
     slider = timeline(tab)
     tab.wait_for_function(WITHIN, arg=".st-key-collapse_loss")
-    box = tab.locator(".st-key-collapse_loss .marker").bounding_box()  # at epoch 34
-    left = tab.locator(".st-key-collapse_loss .plot").bounding_box()
+    parts = ".st-key-collapse_loss .marker", ".st-key-collapse_loss .plot"
+    box, left = places(tab, *parts)  # at epoch 34
     height = left["y"] + left["height"] / 2
     tab.mouse.move(box["x"], height)
     tab.mouse.down()
     tab.mouse.move(box["x"] - left["width"] / 3, height)
-    now = tab.locator(".st-key-collapse_loss .marker").bounding_box()["x"]
+    now, left = places(tab, *parts)
     tab.mouse.up()
-    assert abs(now - (box["x"] - left["width"] / 3)) < left["width"] / 34
+    assert abs(now["x"] - (box["x"] - left["width"] / 3)) < left["width"] / 34
     assert slider.get_attribute("aria-valuetext") not in ("0", "34")
 
 

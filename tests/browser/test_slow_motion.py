@@ -7,6 +7,7 @@ import pytest
 
 from core.simsiam.slow_motion import slow_motion
 from pages.simsiam.parts import toy_steps
+from tests.browser.hand import held, places, stands
 from tests.browser.test_in_a_browser import go, ready
 
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -45,23 +46,6 @@ def shown(tab, code):
     }
     step = int(panel(tab, code).locator("svg.circle").get_attribute("data-at"))
     return step, pulls, panel(tab, code).locator("b").first.inner_text()
-
-
-def stands(place):
-    """Waits until nothing on the page moves it any more."""
-    place.evaluate(
-        """(one) => new Promise((done) => {
-            let [before, frames] = ["", 0];
-            const look = () => {
-                const { x, y } = one.getBoundingClientRect();
-                frames = `${x} ${y}` === before ? frames + 1 : 0;
-                before = `${x} ${y}`;
-                if (frames > 10) done();
-                else requestAnimationFrame(look);
-            };
-            look();
-        })"""
-    )
 
 
 def until(tab, step):
@@ -105,18 +89,14 @@ def test_the_target_is_pulled_where_nothing_stops_it(tab, runs):
     predicts = panel(tab, "no-stop").locator(".predicts").first.evaluate(dashes)
     assert len({*looks, predicts}) == 3  # a target looks like no side that predicts
     slider = tab.get_by_role("slider", name="Step", exact=True)
-    box = slider.bounding_box()
-    height = box["y"] + box["height"] / 2
-    tab.mouse.move(box["x"] + 4, height)
-    tab.mouse.down()
     spreads = []
-    for share in (0.1, 0.25, 0.4, 0.6, 0.8):
-        tab.mouse.move(box["x"] + share * box["width"], height)
-        until(tab, int(slider.get_attribute("aria-valuetext")))
-        step, _pulls, spread = shown(tab, "no-stop")
-        spreads.append((step, spread))
-    assert "toy_slow_step" not in tab.url  # the hand still holds it
-    tab.mouse.up()
+    with held(tab, slider) as move:
+        for share in (0.1, 0.25, 0.4, 0.6, 0.8):
+            move(share)
+            until(tab, int(slider.get_attribute("aria-valuetext")))
+            step, _pulls, spread = shown(tab, "no-stop")
+            spreads.append((step, spread))
+        assert "toy_slow_step" not in tab.evaluate("location.search")
     assert len({step for step, _spread in spreads}) == 5
     for step, spread in spreads:
         assert spread == f"{runs['no-stop'][step].spread:.2f}"
@@ -168,9 +148,8 @@ def test_a_dragged_arrow_has_the_cosine_of_its_angle(tab):
     plane = tab.locator(".cosine svg.plane")
     plane.scroll_into_view_if_needed()
     stands(plane)
-    box = plane.bounding_box()
+    box, grip = places(tab, ".cosine svg.plane", ".handle[data-name=p] .grip")
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    grip = tab.locator(".handle[data-name=p] .grip").bounding_box()
     tab.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
     tab.mouse.down()
     seen = []
@@ -229,10 +208,9 @@ def test_the_pull_is_the_sine_at_right_angles_however_long_the_arrow_is(tab):
 def test_the_name_of_the_longest_arrow_is_in_the_picture(tab):
     query = {"toy_cosine_p_angle": "90", "toy_cosine_p_length": "1.8"}
     at_the_steps(tab, **query, toy_cosine_z_angle="-90", toy_cosine_z_length="1.8")
-    plane = tab.locator(".cosine svg.plane")
-    box = plane.bounding_box()
-    for name in plane.locator("text").all():
-        one = name.bounding_box()
+    box, *names = places(tab, ".cosine svg.plane", ".cosine svg.plane text")
+    assert len(names) == 2
+    for one in names:
         assert box["y"] <= one["y"]
         assert one["y"] + one["height"] <= box["y"] + box["height"]
 
