@@ -13,6 +13,7 @@ import pytest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.Slider_pb2 import Slider
 
+from tests.benchmarks import visitor as visitor_module
 from tests.benchmarks.deltas import (
     Node,
     Page,
@@ -396,6 +397,39 @@ def test_a_server_understands_a_visitor(app):
             assert any("RuntimeError" in error for error in answer.errors)
             with pytest.raises(Failed, match="has no nothing"):
                 await visitor.move("nothing")
+        finally:
+            await visitor.leave()
+
+    done(visit())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loses", ["everything", "new_session"])
+def test_who_comes_back_and_hears_nothing_asks_once_more(app, monkeypatch, loses):
+    """As Streamlit may lose what it answers to a connection that has just come back."""
+    monkeypatch.setattr(visitor_module, "LOST", 1.0)
+
+    class Unheard(Visitor):
+        losing = False
+
+        def _take(self, data):
+            kind = ForwardMsg.FromString(data).WhichOneof("type")
+            if self.losing and self._answer.asked == 1 and loses in ("everything", kind):
+                return
+            super()._take(data)
+
+    async def visit():
+        visitor = Unheard(app)
+        try:
+            assert (await visitor.open("", "size=7.5")).asked == 1
+            visitor.losing = True
+            answer = await visitor.reconnect()
+            assert answer.asked == 2
+            assert not answer.errors
+            assert answer.done > 1.0
+            visitor.losing = False
+            assert (await visitor.move("number", 9)).asked == 1
+            assert "size=7.5 number=9" in visitor.page.text()
         finally:
             await visitor.leave()
 

@@ -8,6 +8,7 @@ a browser would. Not fetched: the parts of Streamlit's client that it loads for 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Coroutine, Mapping
@@ -27,6 +28,8 @@ AT_ONCE = 6
 """Connections of one browser to one server."""
 LONGEST = 180.0
 """Seconds after which an answer is given up."""
+LOST = 30.0
+"""Seconds without an answer after which a visitor who has come back asks once more."""
 NAMED = re.compile(r"(?:src|href)=\"\./(static/[^\"]+\.(?:js|css|woff2))\"")
 IMPORTED = re.compile(r"(?:from|import)\s*\(?\s*[\"'](\./[^\"']+\.js)[\"']")
 NEVER_CHANGES = ("/browser/", "/static/")
@@ -49,6 +52,7 @@ class Answer:
     ``first``: to the first figure that was not there before, with all that it needs; None where there was none.
     ``run``: to the end of the run of the page. ``done``: to the end of it, with all that it shows.
     ``changed``: whether the middle of the page shows anything else. ``errors``: what went wrong.
+    ``asked``: how many times the visitor asked until an answer came.
     """
 
     first: float | None = None
@@ -56,6 +60,7 @@ class Answer:
     done: float = 0.0
     changed: bool = False
     errors: list[str] = field(default_factory=list)
+    asked: int = 1
     messages: int = 0
     sent: int = 0
     """Bytes that came through the websocket."""
@@ -143,6 +148,11 @@ class Visitor:
     async def reconnect(self) -> Answer:
         """Loses the connection and comes back to the same session, as a laptop that slept does.
 
+        Streamlit 1.67 may lose the answer to the first question: the loop that sends messages goes round a list
+        of sessions with the connections that they had when it began (``Runtime._loop_coroutine``), so what a
+        run says to a visitor who has just come back goes to the connection before. A person sees the page as it
+        was and presses again; this visitor asks once more after ``LOST`` seconds.
+
         Raises ``Failed`` where the server gave it another session.
         """
         before = self.page.session
@@ -150,7 +160,7 @@ class Visitor:
         begun = time.perf_counter()
         self._expect(begun)
         await self._connect(before)
-        answer = await self._ask(self.page.asks(), begun)
+        answer = await self._ask(self.page.asks(), begun, LOST)
         if self.page.session != before:
             raise Failed("the server has forgotten this visitor's session")
         return answer
@@ -235,8 +245,10 @@ class Visitor:
         self._answer, self._began, self._asked_at = Answer(), False, begun
         self._finished = asyncio.get_running_loop().create_future()
 
-    async def _ask(self, asked: BackMsg, begun: float) -> Answer:
-        """Sends a message that runs the page, and waits for the end of that run and for its pictures."""
+    async def _ask(self, asked: BackMsg, begun: float, lost: float = math.inf) -> Answer:
+        """Sends a message that runs the page, and waits for the end of that run and for its pictures. After
+        ``lost`` seconds without that end it is sent once more.
+        """
         answer, page = self._answer, self.page
         before, page.errors = page.shown(), []
         self._known = {
@@ -244,9 +256,14 @@ class Visitor:
             for path, node in page.elements(main=True)
             if is_figure(path, node)
         }
-        await self._socket.send_bytes(asked.SerializeToString())
         try:
-            await asyncio.wait_for(self._finished, LONGEST)
+            try:
+                await self._run_ends(asked, min(lost, LONGEST))
+            except TimeoutError:
+                if lost >= LONGEST:
+                    raise
+                answer.asked += 1
+                await self._run_ends(asked, LONGEST)
             answer.run = time.perf_counter() - begun
             await asyncio.wait_for(self._all_shown(), LONGEST)
         except TimeoutError:
@@ -255,6 +272,11 @@ class Visitor:
         answer.changed = page.shown() != before
         answer.errors += page.errors
         return answer
+
+    async def _run_ends(self, asked: BackMsg, most: float) -> None:
+        """Sends a message; raises ``TimeoutError`` where the run that it asks for has no end by then."""
+        await self._socket.send_bytes(asked.SerializeToString())
+        await asyncio.wait_for(asyncio.shield(self._finished), most)
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         outcome: Exception = Failed(f"the server hung up on {self.page.url}")

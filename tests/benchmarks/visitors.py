@@ -406,6 +406,8 @@ async def soak(bench: Bench, count: int, minutes: float) -> None:
         for kind in tally.answers:
             bench.report.times(f"{kind}s", tally.seconds(kind))
             bench.report.slowest(tally, kind)
+        again = sum(answer.asked - 1 for answer in tally.answers.get("return", []))
+        bench.report.figure("asked once more after a lost connection", again, "times", digits=0)
         bench.report.rates(tally)
         grown(bench.report, samples)
         bench.report.figure("memory at most", bench.server.peak(), "MiB", MEMORY, digits=0)
