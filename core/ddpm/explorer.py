@@ -218,6 +218,19 @@ class Trajectory:
         """The pictures; before the end, what the network sees in the noise so far."""
         return self.newest.x0_hat
 
+    def replay(self) -> list[Trajectory]:
+        """The trajectory as far as it had come at each of the steps that are kept, first to last."""
+        last = max(1, len(self.frames) - 1)
+        return [
+            Trajectory(
+                self.frames[: kept + 1],
+                round(self.done * kept / last),
+                self.total,
+                self.seconds * kept / last,
+            )
+            for kept in range(len(self.frames))
+        ]
+
 
 @dataclass(frozen=True)
 class Restoration:

@@ -470,9 +470,9 @@ def on_the_server(
         newest,
         wanted=clicked,
         seconds=calls * len(seeds) * loaders.seconds_a_picture(name),
+        little=calls * len(seeds) <= AT_ONCE,
+        replay=Trajectory.replay,
     )
-    if path is None and calls * len(seeds) <= AT_ONCE:
-        path = loaders.trajectory(name, way, seeds)
     asks = links.wants_result("denoise", request)
     if path is not None:
         if path.finished:
@@ -499,11 +499,9 @@ def result_of_before() -> tuple[DDPMExplorer, Trajectory, SamplerSettings, int] 
     if request is None:
         return None
     _digest, way, seeds = request
-    work = library.kept("denoise", live.MOST_KEPT).get(request)
-    path = work.newest if work is not None and work.finished else None
     explorer = loaders.ddpm(name)
-    if path is None and (len(way.grid(explorer.T)) - 1) * len(seeds) <= AT_ONCE:
-        path = loaders.trajectory(name, way, seeds)
+    little = (len(way.grid(explorer.T)) - 1) * len(seeds) <= AT_ONCE
+    path = live.result("denoise", request, little=little)
     return None if path is None else (explorer, path, way, seeds[0])
 
 

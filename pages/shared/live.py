@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import streamlit as st
 
 from core.resumable import Resumable, State
 from pages.shared import library, links, shape
+from pages.shared.kept import Kept
 from pages.shared.text import _, number
 
 Place = st.delta_generator.DeltaGenerator
 MOST_KEPT = 12
 """How many works of one kind are kept, for all visitors together."""
+MOST_LITTLE = 32
+"""How many of what is little work: one each of a class."""
 AT_ONCE = 10.0
 """Seconds of work that a link may begin by itself."""
+QUIET = 0.5
+"""Seconds that little work takes before anything is shown of it."""
+REPLAYED_IN = 2.0
+"""Seconds in which finished work is shown once more."""
 SECONDS_A_FRAME = 0.2
 BYTES_A_SECOND = 100_000
 """What one visitor is sent of frames at most: thirty who watch large ones share a room's network."""
@@ -30,6 +37,19 @@ def share_of_steps(now: State) -> float:
     return now.done / max(1, now.total)
 
 
+def works_of(prefix: str, little: bool = False) -> Kept[Resumable[State]]:
+    """The works of one kind, kept for all visitors."""
+    if little:
+        return library.kept(f"{prefix}_little", MOST_LITTLE)
+    return library.kept(prefix, MOST_KEPT)
+
+
+def result(prefix: str, request: Hashable, *, little: bool = False) -> State | None:
+    """What came of the work that answers a request, if it is at its end and still kept."""
+    work = works_of(prefix, little).get(request)
+    return work.newest if work is not None and work.finished else None
+
+
 def answer(
     request: Hashable,
     begin: Callable[[], Iterator[State]],
@@ -39,6 +59,8 @@ def answer(
     *,
     wanted: bool,
     seconds: float = math.inf,
+    little: bool = False,
+    replay: Callable[[State], Sequence[State]] | None = None,
     worked: Callable[[State], float] = share_of_steps,
 ) -> State | None:
     """How far the work that answers a request has come; None where nobody has begun it.
@@ -48,11 +70,16 @@ def answer(
     wants it now, and gets the result of work that is at its end. A link whose sender saw the result wants it,
     too, where the whole work takes ``AT_ONCE`` seconds at most; ``seconds`` is about what it takes.
     Otherwise unfinished work is shown at ``place`` with a button to go on.
+
+    ``little``: work of less than a second, which every visitor wants unasked. Nothing is shown of it where it
+    takes no longer, no button stops it, and the address does not speak of it. ``replay``: the states of
+    finished work, first to last, which are shown once more to who presses for it.
     """
     place = shape.work(place)
     asked = links.wants_result(prefix, request)
-    works = library.kept(prefix, MOST_KEPT)
+    works = works_of(prefix, little)
     work: Resumable[State] | None = works.get(request)
+    pressed, wanted = wanted, wanted or little
     if asked and seconds <= AT_ONCE and not (work and work.finished):
         wanted = True
     if wanted and (work is None or work.failed):
@@ -72,9 +99,12 @@ def answer(
     if work.newest is not None and not (work.finished or wanted):
         going = stopped(work.newest, place, prefix)
     if going:
-        watch(work.advance(), place, prefix, show, worked)
-    if not asked or work.finished:
-        links.keep_result(work.finished)
+        quiet = QUIET if little and not pressed else 0.0
+        watch(work.advance(), place, prefix, show, worked, quiet=quiet, stops=not little)
+    elif pressed and replay is not None:
+        watch(paced(replay(work.newest)), place, prefix, show, worked)
+    if little or not asked or work.finished:
+        links.keep_result(work.finished and not little)
     return work.newest
 
 
@@ -84,25 +114,30 @@ def watch(
     prefix: str,
     show: Callable[[State], int | None],
     worked: Callable[[State], float] = share_of_steps,
+    *,
+    quiet: float = 0.0,
+    stops: bool = True,
 ) -> None:
     """Go on to the end, calling ``show`` a few times a second, or less often where it returns that it has sent
     many bytes; a click on Stop ends the run of the page between two steps. ``worked``: the share of the whole
-    work that is done, in [0, 1].
+    work that is done, in [0, 1]. ``quiet``: seconds in which nothing is shown. ``stops``: whether there is a
+    Stop.
     """
+    if quiet and quietly(steps, prefix, quiet):
+        return
     with place.container():
-        st.button(
-            _("Stop"),
-            key=f"{prefix}_stop",
-            icon=":material/stop:",
-            on_click=lambda: links.keep_result(False),  # or a link that wants the result goes on
-        )
+        if stops:
+            st.button(
+                _("Stop"),
+                key=f"{prefix}_stop",
+                icon=":material/stop:",
+                on_click=lambda: links.keep_result(False),  # or a link that wants it goes on
+            )
         bar = st.progress(0.0)
         live = st.empty()
     shown, due, pause = 0.0, 0.0, SECONDS_TO_SEND_FIRST
     for now in steps:
-        st.session_state.get(
-            f"{prefix}_stop"
-        )  # a run of the page that was asked to end does so here
+        may_end(prefix)
         if time.perf_counter() - shown < SECONDS_A_FRAME and not now.finished:
             continue
         shown = time.perf_counter()
@@ -122,6 +157,28 @@ def watch(
         time.sleep(pause)
         pause = SECONDS_TO_SEND
     place.empty()
+
+
+def quietly(steps: Iterator[State], prefix: str, seconds: float) -> bool:
+    """Goes on for so long at most; whether that was to the end."""
+    until = time.perf_counter() + seconds
+    for now in steps:
+        may_end(prefix)
+        if now.finished or time.perf_counter() > until:
+            return now.finished
+    return True
+
+
+def may_end(prefix: str) -> None:
+    """Where a run of the page ends that was asked to: Streamlit does so where its state is read."""
+    st.session_state.get(f"{prefix}_stop")
+
+
+def paced(states: Sequence[State]) -> Iterator[State]:
+    """One after the other, so that all of them take ``REPLAYED_IN``."""
+    for state in states:
+        yield state
+        time.sleep(REPLAYED_IN / len(states))
 
 
 def stopped(now: State, place: Place, prefix: str) -> bool:

@@ -258,18 +258,6 @@ def schedule(of: ScheduleConfig) -> NoiseSchedule:
     return of.build()
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _trajectory(
-    digest: str, name: str, settings: SamplerSettings, seeds: tuple[int, ...]
-) -> Trajectory:
-    return ddpm(name).denoise(settings, seeds)
-
-
-def trajectory(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> Trajectory:
-    """From noise to pictures at once: for what takes less than a second."""
-    return _trajectory(library.bundle(name).digest, name, settings, tuple(seeds))
-
-
 def is_drawn(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> bool:
     """Whether ``drawn`` has its answer ready."""
     request = (library.bundle(name).digest, settings, tuple(seeds))

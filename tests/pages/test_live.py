@@ -1,13 +1,16 @@
 """Long work: a link whose sender saw a result shows it again."""
 
+import itertools
+import time
 from dataclasses import dataclass
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from pages.shared import library, links, live
+from pages.shared import links, live
 
-BEGUN = []
+BEGUN, SHOWN = [], []
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,9 @@ class Count:
 
 def counting(number):
     BEGUN.append(number)
-    yield from (Count(done) for done in (1, 2, 3))
+    for done in (1, 2, 3):
+        time.sleep(st.session_state.get("step", 0.0))
+        yield Count(done)
 
 
 def script():
@@ -33,7 +38,7 @@ def script():
 
     from pages import frame
     from pages.shared import controls, live
-    from tests.pages.test_live import counting
+    from tests.pages.test_live import SHOWN, Count, counting
 
     def page():
         number = controls.count("Number", 0, 9, 0, "w_number")
@@ -44,9 +49,11 @@ def script():
             lambda: counting(number),
             "w",
             st.empty(),
-            lambda now: None,
+            lambda now: SHOWN.append(now.done),
             wanted=clicked,
             seconds=seconds,
+            little=st.session_state["little"],
+            replay=lambda end: [Count(done) for done in range(end.total + 1)],
         )
         st.write(f"result: {found and found.done}")
 
@@ -57,17 +64,25 @@ def script():
 def nothing_kept(monkeypatch):
     monkeypatch.setattr(live, "SECONDS_TO_SEND", 0)
     monkeypatch.setattr(live, "SECONDS_TO_SEND_FIRST", 0)
+    monkeypatch.setattr(live, "REPLAYED_IN", 0)
+    monkeypatch.setattr(live, "SECONDS_A_FRAME", 0)
     BEGUN.clear()
-    library.kept("w", live.MOST_KEPT).drop(("count", 0))
-    library.kept("w", live.MOST_KEPT).drop(("count", 1))
+    SHOWN.clear()
+    for number, little in itertools.product((0, 1), (False, True)):
+        live.works_of("w", little).drop(("count", number))
 
 
-def opened(seconds=1.0, **query):
+def opened(seconds=1.0, **more):
+    return checked(begun(seconds, **more))
+
+
+def begun(seconds=1.0, little=False, step=0.0, **query):
     at = AppTest.from_function(script, default_timeout=30)
-    at.session_state["about"] = seconds
+    at.session_state["about"], at.session_state["little"] = seconds, little
+    at.session_state["step"] = step
     for key, value in {"lang": "en", **query}.items():
         at.query_params[key] = value
-    return checked(at.run())
+    return at.run()
 
 
 def checked(at):
@@ -126,6 +141,48 @@ def test_long_work_is_one_press_away_and_there_if_another_pressed():
     assert result(other) == "3"
     assert not other.info
     assert BEGUN == [0]
+
+
+def test_finished_work_is_shown_once_more_to_who_presses_for_it():
+    at = opened()
+    checked(at.button(key="w_go").click().run())
+    assert SHOWN == [1, 2, 3]
+    checked(at.button(key="w_go").click().run())
+    assert SHOWN == [1, 2, 3, 0, 1, 2, 3]
+    checked(at.run())
+    assert (result(at), asks(at), len(SHOWN)) == ("3", True, 7)
+    assert BEGUN == [0]
+
+
+def test_little_work_is_done_unasked_and_nothing_is_shown_of_it():
+    at = opened(little=True)
+    assert (result(at), asks(at), SHOWN) == ("3", False, [])
+    checked(at.button(key="w_go").click().run())
+    assert (result(at), asks(at), SHOWN) == ("3", False, [0, 1, 2, 3])
+    other = opened(little=True, run="1")  # a link of before
+    assert (result(other), asks(other)) == ("3", False)
+    assert BEGUN == [0]
+
+
+def test_little_work_that_takes_long_is_shown_without_a_button_to_stop_it(monkeypatch):
+    monkeypatch.setattr(live, "QUIET", 0.05)
+    buttons = []
+    add = st.button
+    monkeypatch.setattr(
+        st, "button", lambda *a, **more: buttons.append(more["key"]) or add(*a, **more)
+    )
+    at = opened(little=True, step=0.1)
+    assert (result(at), asks(at), SHOWN) == ("3", False, [2, 3])  # the first step was over time
+    assert buttons == ["w_go"]
+    assert not at.get("progress")
+
+
+def test_little_work_that_failed_is_begun_anew():
+    at = begun(little=True, step=None)
+    assert at.exception
+    at.session_state["step"] = 0.0
+    assert result(checked(at.run())) == "3"
+    assert BEGUN == [0, 0]
 
 
 def watched_page():

@@ -389,6 +389,21 @@ def test_a_trajectory_that_was_left_goes_on_where_it_stood(explorer, whole, way,
     assert same(work.newest, whole(way))
 
 
+def test_a_replay_shows_what_was_seen_on_the_way(explorer, way):
+    seen = {path.done: path for path in explorer.denoise_steps(way, SEEDS)}
+    *_before, whole = seen.values()
+    replay = whole.replay()
+    assert [path.finished for path in replay] == [False] * (len(replay) - 1) + [True]
+    assert replay[0].done == 0
+    assert len(replay) == len(whole.frames)
+    for path in replay:
+        live = seen[path.done]
+        assert path.total == live.total
+        for part in ("t", "x_t", "eps_hat", "x0_hat"):
+            np.testing.assert_array_equal(getattr(path, part), getattr(live, part))
+    assert same(replay[-1], whole)
+
+
 def test_trajectories_taken_in_turns_do_not_disturb_one_another(explorer, whole):
     works = [Resumable(explorer.denoise_steps(way, SEEDS)) for way in WAYS.values()]
     for _ in itertools.zip_longest(*(work.advance() for work in works)):

@@ -79,7 +79,8 @@ def test_a_click_gives_what_was_shown_at_once(open_page):
     at.button(key="denoise_go").click().run()
     assert not at.exception
     assert source(at, GRID) == at_once
-    assert len(library.kept("denoise", live.MOST_KEPT)) == 1
+    assert len(live.works_of("denoise", little=True)) == 1
+    assert len(live.works_of("denoise")) == 0
 
 
 def test_samplers_start_from_the_same_noise_and_end_differently():
@@ -125,7 +126,7 @@ def test_a_stopped_way_goes_on_to_the_same_pictures(open_page):
     for path in work.advance():
         if path.done == 30:
             break
-    library.kept("denoise", live.MOST_KEPT).put((explorer.bundle.digest, way, seeds), work)
+    live.works_of("denoise").put((explorer.bundle.digest, way, seeds), work)
     at.run()
     assert said(at, "30 of 100 steps are done")
     half_way = source(at, GRID)
@@ -225,12 +226,12 @@ def test_a_result_stays_while_settings_change(open_page):
 
 
 def test_who_joins_a_way_that_has_not_moved_yet_sees_its_noise(open_page):
-    way, seeds = SamplerSettings("ddim", 60), (5,)
+    way, seeds = SamplerSettings("ddim", 60), (5, 6, 7, 8)
     explorer = loaders.ddpm(NAME)
     work = Resumable(explorer.denoise_steps(way, seeds))
     next(work.advance())
-    library.kept("denoise", live.MOST_KEPT).put((explorer.bundle.digest, way, seeds), work)
-    at = open_page("denoising", denoise_seed="5", denoise_count="1", denoise_steps="60")
+    live.works_of("denoise").put((explorer.bundle.digest, way, seeds), work)
+    at = open_page("denoising", denoise_seed="5", denoise_count="4", denoise_steps="60")
     assert said(at, "0 of 60 steps are done")
     assert len(components(at)["denoise_film"]["rows"]) == 3  # none for a step
 
