@@ -168,6 +168,14 @@ def what_a_visitor_sets_is_set_in_one_module(tree, file):
         yield from (word for word in words if word == "bind")
 
 
+def controls_are_folded_in_one_way(tree, file):
+    """What a browser draws late has to be told its value again: ``controls.popover`` sees to that."""
+    own = ("pages/shared/controls.py", "pages/shared/figures.py", "pages/teach/room_desk.py")
+    if file.startswith("pages/") and file not in own:
+        names = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+        yield from (n for n in names if n.endswith("popover") and n != "controls.popover")
+
+
 def only_the_links_read_and_write_the_address(tree, file):
     if file != "pages/shared/links.py":
         names = [dotted(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
@@ -277,6 +285,10 @@ RULES = {
         ("pages/shared/picking.py", "import streamlit as st\nst.toggle('On')"),
         ("pages/checkpoints.py", "st.radio('One', 'ab')"),
         ("pages/a.py", "f(key='x', bind='query-params')"),
+    ],
+    controls_are_folded_in_one_way: [
+        ("pages/vae/a.py", "import streamlit as st\nwith st.popover('More'):\n    pass"),
+        ("pages/ddpm/a.py", "opened = line.popover('More')"),
     ],
     only_the_links_read_and_write_the_address: [
         ("pages/vae/a.py", "import streamlit as st\nst.query_params['a'] = 'b'"),

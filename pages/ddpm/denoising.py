@@ -414,13 +414,12 @@ def main() -> None:
     )
     with plain_errors():
         line = st.container(horizontal=True, vertical_alignment="bottom")
-        opened = line.popover(_("Model, sampler, seed"), icon=":material/tune:")
-        with opened:
+        with line, controls.popover(_("Model, sampler, seed")) as opened:
             name = controls.bundle_name("ddpm", "denoise_bundle")
         bundle = library.bundle(name)
         with line:
             chosen = noise(bundle)
-        with opened:
+        with opened, links.folded():
             by, way, seeds = asked(chosen)
         explorer = loaders.ddpm(name)
         network = networks.network(explorer.bundle, "unet") if by == "browser" else None

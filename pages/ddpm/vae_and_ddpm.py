@@ -294,7 +294,7 @@ def main() -> None:
     )
     with plain_errors():
         line = st.container(horizontal=True, vertical_alignment="center")
-        with line, st.popover(_("Models, sampler, seed"), icon=":material/tune:"):
+        with line, controls.popover(_("Models, sampler, seed")):
             vae_name = controls.bundle_name("vae", "against_vae")
             ddpm_name = controls.bundle_name("ddpm", "against_ddpm")
             codes = {code: title for code, (title, _way) in WAYS.items()}

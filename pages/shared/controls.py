@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -186,6 +187,15 @@ def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None
     return st.segmented_control(
         label, list(offered), format_func=_words(offered), key=key, wrap=True
     )
+
+
+@contextmanager
+def popover(
+    label: str, *, icon: str | None = ":material/tune:"
+) -> Iterator[st.delta_generator.DeltaGenerator]:
+    """Controls behind a button; for more of them later, ``with links.folded(), place``."""
+    with st.popover(label, icon=icon) as place, links.folded():
+        yield place
 
 
 def act(label: str, key: str, *, of: Sequence[str] = (), **look: Any) -> bool:

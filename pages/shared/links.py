@@ -12,7 +12,9 @@ shows something else in its place.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -29,6 +31,8 @@ USUAL = "_usual"
 """After the key of a control, in the visit: its default in the run before."""
 RUN = "run"
 """In the address: whoever sent it saw the result of long work."""
+TO = "to"
+"""In the address: the part of the page that a link leads to."""
 LONGEST = 40
 """Characters of a value from a link that are shown to the visitor."""
 MOST_SAID = 3
@@ -44,6 +48,7 @@ FRAME = frozenset(
         "figures",
         "hide",
         "at",
+        "to",
         "bundle",
         "model",
     )
@@ -274,6 +279,22 @@ def check(
 
 # ---------------------------------------------------------------- choices
 
+_folded: ContextVar[bool] = ContextVar("folded", default=False)
+
+
+@contextmanager
+def folded() -> Iterator[None]:
+    """Around controls that a browser draws only once something is opened.
+
+    Streamlit tells a browser the value of a control with the run that sets it. What a popover holds is drawn
+    when it is opened, perhaps runs later, and would then be empty: so every run tells it again.
+    """
+    before = _folded.set(True)
+    try:
+        yield
+    finally:
+        _folded.reset(before)
+
 
 def restore(
     key: str,
@@ -305,8 +326,9 @@ def restore(
             state[key] = known or list(default)
         elif not several and held not in options and held != default:
             state[key] = default
-        elif state.get(f"{key}_language") != language():
-            # The browser holds the words of the other language; the value itself outlives them.
+        elif _folded.get() or state.get(f"{key}_language") != language():
+            # The browser holds the words of the other language, or has never drawn the control: of both, the
+            # value itself outlives what it was told before.
             state[key] = held
     state[f"{key}_language"] = language()
 
@@ -451,6 +473,13 @@ def arrived(page: StreamlitPage) -> None:
     if context is not None:
         asked = {name: st.query_params.get_all(name) for name in st.query_params}
         st.session_state[ARRIVED] = context.page_script_hash, page, asked
+
+
+def leads_to() -> str:
+    """The part of the page that the address leads to, empty for its top; it says so once."""
+    wanted = st.query_params.get_all(TO)
+    write(TO, [])
+    return wanted[-1] if wanted else ""
 
 
 def stay() -> None:

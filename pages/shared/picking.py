@@ -412,7 +412,7 @@ def _from_maker(prefix: str, of: Bundle, first: str) -> Picked | None:
         text = controls.line(_("Digits (1 to 3)"), first, f"{prefix}_text", longest=3, width=150)
         ink = controls.choice(_("Ink"), INKS, f"{prefix}_ink", default=DIGIT["ink"])
         wall = controls.choice(_("Wall"), WALLS, f"{prefix}_wall", default=DIGIT["wall"])
-        with st.popover(_("More")):
+        with controls.popover(_("More"), icon=None):
             size = controls.real(_("Size"), 0.3, 1.2, DIGIT["size"], f"{prefix}_size")
             blur = controls.real(
                 _("Blur (pixels)"), 0.0, 4.0, DIGIT["blur"], f"{prefix}_blur", step=0.1
@@ -440,7 +440,7 @@ def _from_shape(prefix: str, of: Bundle) -> Picked:
         background = controls.choice(
             _("Background"), BACKGROUNDS, f"{prefix}_background", default=OBJECT["background"]
         )
-        with st.popover(_("More")):
+        with controls.popover(_("More"), icon=None):
             size = controls.real(_("Size"), 0.2, 1.2, OBJECT["size"], f"{prefix}_size")
             across = controls.real(
                 _("Place, left to right"), 0.0, 1.0, OBJECT["across"], f"{prefix}_across"

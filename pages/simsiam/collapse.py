@@ -68,7 +68,7 @@ def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
         shown = st.container(width=420)
         with st.container(width=240):
             found = runs.chosen_set("collapse_set")
-        with st.popover(_("Runs"), icon=":material/tune:"):
+        with controls.popover(_("Runs")):
             absent = [r for r in st.session_state.get(RUNS, ()) if r not in found]
             default = [recipe for recipe in DEFAULT if recipe in found] or list(found)[:2]
             labels = {recipe: runs.look(record).name for recipe, record in found.items()}

@@ -272,7 +272,7 @@ def training(place: st.delta_generator.DeltaGenerator) -> None:
         row = st.container(horizontal=True, gap="small")
     with row:
         buttons = st.container(horizontal=True, gap="small", width="content")
-        with st.popover(_("Switches"), icon=":material/tune:"):
+        with controls.popover(_("Switches")):
             others = st.container(horizontal=True, gap="small")
             own = switches()
     with buttons:

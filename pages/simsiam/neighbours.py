@@ -409,7 +409,7 @@ def show() -> None:
     left, right = st.columns([5, 3], gap="small")
     buttons = right.container(horizontal=True)
     going_on = buttons.container(width="content")
-    with buttons, st.popover(_("Settings"), icon=":material/tune:"):
+    with buttons, controls.popover(_("Settings")):
         pair = networks.pair("near_network")
     of = pair.chosen.bundle
     with left:

@@ -302,7 +302,7 @@ def cosine_to_feel() -> None:
 def show() -> None:
     above = st.container()
     left, right = st.columns([4, 1], gap="small", vertical_alignment="top")
-    with right, st.popover(_("Settings"), icon=":material/tune:"):
+    with right, controls.popover(_("Settings")):
         pair = networks.pair("views_network")
         seed = controls.seed("views_seed")
     of = pair.chosen.bundle

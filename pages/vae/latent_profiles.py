@@ -123,7 +123,7 @@ def source_of_profiles(explorer: VAEExplorer) -> Source:
 
 def settings(explorer: VAEExplorer) -> tuple[Profiled, str]:
     """What all figures show, and the whiskers of the first, as chosen behind one button."""
-    with st.popover(_("Settings"), icon=":material/tune:"):
+    with controls.popover(_("Settings")):
         whiskers = controls.choice(_("Whiskers"), WHISKERS, "profiles_whiskers")
         order = controls.choice(_("Order of the units"), ORDERS, "profiles_order")
         threshold = controls.real(

@@ -62,7 +62,7 @@ def show(name: str) -> None:
         line = st.container(horizontal=True, vertical_alignment="center")
         with line:
             controls.again(_("Draw again"), SEED)
-            with st.popover(_("Pictures, seed"), icon=":material/tune:"):
+            with controls.popover(_("Pictures, seed")):
                 seed = controls.seed(SEED)
                 x0, words = picture(bundle, seed)
         if st.session_state.setdefault(DRAWN, seed) != seed:  # its level is drawn anew, too

@@ -103,7 +103,7 @@ def slow(compared: str) -> None:
     """The timeline and all that moves with it: runs again by itself."""
     with plain_errors(), st.container():
         figure = st.container()
-        with st.popover(_("Seed"), icon=":material/casino:"):
+        with controls.popover(_("Seed"), icon=":material/casino:"):
             seed = controls.seed(SEED)
         with figure:
             found, point = moving(CODES[compared], seed)
