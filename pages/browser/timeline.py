@@ -11,7 +11,7 @@ from pages.browser.component import Component
 from pages.shared import links, shape
 from pages.shared.text import _
 
-_CONTROL = Component("timeline")
+_CONTROL, _FIXED = Component("timeline"), Component("fixed_timeline")
 HAND = "_hand"
 HEADER = 3.75
 """How high Streamlit's header is, in rem."""
@@ -63,8 +63,18 @@ def timeline(
             },
             taken,
         )
+    if shape.leaves_out(key):
+        _stands_fixed(key, stops, value)
     links.keep_number(key, value, first)
     return value
+
+
+def _stands_fixed(key: str, stops: Sequence[int], value: int) -> None:
+    """Tells the figures of a timeline that is left out where they stand."""
+    name = f"{key}_fixed"
+    with shape.notice():
+        st.html(f"<style>.st-key-{name} {{ position: absolute; }}</style>")
+        _FIXED(name, {"timeline": key, "stops": list(stops), "value": value})
 
 
 def _sticking(key: str) -> st.delta_generator.DeltaGenerator:

@@ -54,6 +54,7 @@ class Run:
     and ``seen_figures`` have the names that the page came by, with what a visitor reads of them; ``words`` say
     what the last figure shows, ``made_of`` has the hashes of the bundles in them; ``plots`` makes a Plotly
     figure of those that are drawn in the browser. ``awaited``: figures that come once something is pressed.
+    ``code``: names of the functions that the page shows.
     """
 
     shape: Shape = WHOLE
@@ -67,6 +68,7 @@ class Run:
     plots: dict[str, Callable[[], Any]] = field(default_factory=dict)
     made_of: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
+    code: set[str] = field(default_factory=set)
     _open: list[str] = field(default_factory=list)
     grows: bool = False
 
@@ -132,11 +134,17 @@ def control(name: str, label: str = "", of: Sequence[str] = ()) -> AbstractConte
     now.awaited |= awaited
     if awaited and now.notices is not None and name not in (now.shape.keep or ()):
         return now.inside(name, now.notices)
-    if now.shape.keep is not None and name not in now.shape.keep:
+    if leaves_out(name):
         return nowhere()
     if not now.cut:
         return nullcontext()
     return now.inside(name, now.controls.get(name) or now.others or nowhere())
+
+
+def leaves_out(name: str) -> bool:
+    """Whether a control of this name is drawn nowhere."""
+    keep = run().shape.keep
+    return keep is not None and name not in keep
 
 
 def figure(name: str, words: str = "") -> AbstractContextManager:

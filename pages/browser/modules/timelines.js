@@ -3,11 +3,14 @@
 class Timeline extends EventTarget {
   at = 0;
   stops = [0];
+  fixed = false;
 
-  // Python's stops, and where it stands; a hand that is holding on is not moved.
-  set(stops, at) {
+  // Python's stops, and where it stands; a hand that is holding on is not moved. `fixed`: no hand moves it.
+  set(stops, at, fixed = false) {
     this.stops = stops;
+    this.fixed = false;
     this.go(at);
+    this.fixed = fixed;
   }
 
   get value() {
@@ -15,6 +18,7 @@ class Timeline extends EventTarget {
   }
 
   go(at) {
+    if (this.fixed) return;
     this.at = Math.min(Math.max(at, 0), this.stops.length - 1);
     this.dispatchEvent(new Event("move"));
   }
