@@ -15,6 +15,7 @@ if ROOT not in sys.path:  # Streamlit puts the folder of this script there, not 
     sys.path.insert(0, ROOT)
 
 from core.errors import AtelierError  # noqa: E402
+from pages.browser import arrival  # noqa: E402
 from pages.shared import (  # noqa: E402
     carried,
     controls,
@@ -81,6 +82,7 @@ def ordinary(navigate: Callable[[], Page], problem: AtelierError | None) -> None
         keeping.mirror()
     attending.outside()
     page = navigate()
+    arrival.show()
     around_a_page(models)
     if problem is not None:
         st.error(sentence(problem), icon=":material/error:")
@@ -160,7 +162,7 @@ def navigate() -> Page:
     menu[""].append(site.home_by_name())
     playing_now = bool(links.values(attending.LESSON))
     page = st.navigation(menu, expanded=True, position="hidden" if playing_now else "sidebar")
-    turned_to(page.url_path)
+    turned_to(page.url_path, links.leads_to())
     links.arrived(page)
     return page.run
 

@@ -217,7 +217,7 @@ def assignment() -> None:
                     item.page.page(),
                     label=_(item.words),
                     icon=item.page.icon,
-                    query_params=item.query or None,
+                    query_params=item.address,
                 )
                 place.caption(f"{item.number} · {_(item.page.title)}".replace("*", r"\*"))
 

@@ -122,7 +122,7 @@ def sheet(
         pictures = pictures.copy()
         frame(pictures[marked], 1)
     small = grid(pictures, columns, gap=1)
-    with shape.figure(key, alt):
+    with shape.figure(key, alt), st.container(key=key):  # a link may lead there
         st.image(pixels(small), alt=alt, width=width)
     return enlarge(small, factor)
 

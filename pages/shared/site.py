@@ -157,50 +157,107 @@ class Item:
     """One numbered item of the assignment, in our words, and the view that answers it.
 
     ``words`` begin with the function or the question that the item is about. ``query``: the page's controls
-    and what they stand at, as in an address.
+    and what they stand at, as in an address. ``view``: the part of the page that its link leads to, the key of
+    a figure or a control, or ``code_`` and the name of a function.
     """
 
     number: str
     words: str
     page: PageEntry
+    view: str
     query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def address(self) -> dict[str, str | Sequence[str]]:
+        """What its link says after the page."""
+        return {**self.query, "to": self.view}
 
 
 ASSIGNMENT: dict[str, tuple[Item, ...]] = {
     N_("Variational autoencoder on SVHN"): (
-        Item("1.1", N_("**sample**: draw z from a Gaussian by reparameterisation"), LATENT_SPACE),
+        Item(
+            "1.1",
+            N_("**sample**: draw z from a Gaussian by reparameterisation"),
+            LATENT_SPACE,
+            "code_sample",
+        ),
         Item(
             "1.1",
             N_("**kl**: the KL divergence to the standard normal, unit by unit"),
             LATENT_PROFILES,
+            "profiles_kl",
             {"profiles_figure": "cost"},
         ),
-        Item("1.1", N_("**nll**: the negative log-likelihood under a Gaussian"), LIKELIHOOD),
-        Item("1.1", N_("**mode**: the mode of a Gaussian, shown as a picture"), VAE_TRAINING),
-        Item("1.2", N_("**encode** and **decode**: from x to z and back"), LATENT_SPACE),
+        Item(
+            "1.1",
+            N_("**nll**: the negative log-likelihood under a Gaussian"),
+            LIKELIHOOD,
+            "code_nll",
+        ),
+        Item(
+            "1.1",
+            N_("**mode**: the mode of a Gaussian, shown as a picture"),
+            VAE_TRAINING,
+            "code_mode",
+        ),
+        Item(
+            "1.2",
+            N_("**encode** and **decode**: from x to z and back"),
+            LATENT_SPACE,
+            "code_encode",
+        ),
         Item(
             "1.2",
             N_("**sample**: the mode of p(x|z) for z from the prior"),
             VAE_TRAINING,
+            "vae_samples",
             {"training_count": "64"},
         ),
-        Item("1.2", N_("**log_likelihood**: by importance sampling with K draws"), LIKELIHOOD),
-        Item("1.2", N_("**forward**: reconstruction, nll and KL"), LIKELIHOOD),
-        Item("1.2", N_("**interpolate**: from one latent to another"), INTERPOLATION),
-        Item("1.3 a", N_("**Wall-clock time** of training"), VAE_TRAINING),
-        Item("1.3 b", N_("**Samples** every 5 epochs"), VAE_TRAINING, {"training_epoch": "0"}),
+        Item(
+            "1.2",
+            N_("**log_likelihood**: by importance sampling with K draws"),
+            LIKELIHOOD,
+            "likelihood_bars",
+        ),
+        Item("1.2", N_("**forward**: reconstruction, nll and KL"), LIKELIHOOD, "code_forward"),
+        Item(
+            "1.2",
+            N_("**interpolate**: from one latent to another"),
+            INTERPOLATION,
+            "code_interpolate",
+        ),
+        Item("1.3 a", N_("**Wall-clock time** of training"), VAE_TRAINING, "training_clock"),
+        Item(
+            "1.3 b",
+            N_("**Samples** every 5 epochs"),
+            VAE_TRAINING,
+            "training_epoch_film",
+            {"training_epoch": "0"},
+        ),
         Item(
             "1.3 c",
             N_("**Test reconstructions** every 5 epochs"),
             VAE_TRAINING,
+            "training_epoch_film",
             {"training_epoch": "5"},
         ),
-        Item("1.3 d", N_("**Final samples**: do you see digits, are they blurred?"), VAE_TRAINING),
-        Item("1.3 e", N_("**Latent profile** of every class, with its peaks"), LATENT_PROFILES),
+        Item(
+            "1.3 d",
+            N_("**Final samples**: do you see digits, are they blurred?"),
+            VAE_TRAINING,
+            "vae_samples",
+        ),
+        Item(
+            "1.3 e",
+            N_("**Latent profile** of every class, with its peaks"),
+            LATENT_PROFILES,
+            "profiles_one",
+        ),
         Item(
             "1.3 f",
             N_("**Is the interpolation smooth?**"),
             INTERPOLATION,
+            "interpolation_change",
             {"interpolation_n": "24"},
         ),
     ),
@@ -209,74 +266,133 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
             "2.1",
             N_("**Coefficients** of the noise schedule"),
             ADDING_NOISE,
+            "noise_coefficients",
             {"noise_coefficient": "betas"},
         ),
         Item(
             "2.1",
             N_("**q_sample**: noise a picture in one step"),
             ADDING_NOISE,
+            "noise_film",
             {"noise_t": "300"},
         ),
-        Item("2.1", N_("**p_sample**: one step back"), DENOISING, {"denoise_count": "1"}),
-        Item("2.1", N_("**p_sample_loop**: from noise to a picture"), DENOISING),
+        Item(
+            "2.1",
+            N_("**p_sample**: one step back"),
+            DENOISING,
+            "code_p_sample",
+            {"denoise_count": "1"},
+        ),
+        Item("2.1", N_("**p_sample_loop**: from noise to a picture"), DENOISING, "denoise_film"),
         Item(
             "2.1",
             N_("**p_losses**: smooth L1 between true and predicted noise"),
             DDPM_TRAINING,
+            "ddpm_example_film",
         ),
-        Item("2.1", N_("**t_sample**: random time steps"), DDPM_TRAINING),
-        Item("2.2 a", N_("**Wall-clock time** of training"), DDPM_TRAINING),
-        Item("2.2 b", N_("**Samples** every 5 epochs"), DDPM_TRAINING, {"ddpm_epoch": "0"}),
+        Item("2.1", N_("**t_sample**: random time steps"), DDPM_TRAINING, "code_t_sample"),
+        Item("2.2 a", N_("**Wall-clock time** of training"), DDPM_TRAINING, "ddpm_clock"),
+        Item(
+            "2.2 b",
+            N_("**Samples** every 5 epochs"),
+            DDPM_TRAINING,
+            "ddpm_epoch_film",
+            {"ddpm_epoch": "0"},
+        ),
         Item(
             "2.2 c",
             N_("**Noise to t', denoise**: find t\\*, where the picture is lost"),
             T_STAR,
+            "tstar_film",
         ),
-        Item("2.2 d", N_("**Final samples**, beside those of the VAE"), VAE_AND_DDPM),
-        Item("2.3 a", N_("**T = 500, 1000, 1500**: time against quality"), DDPM_LENGTHS),
-        Item("2.3 b", N_("**Features** inside the U-Net"), INSIDE_THE_UNET),
+        Item(
+            "2.2 d", N_("**Final samples**, beside those of the VAE"), VAE_AND_DDPM, "samples_vae"
+        ),
+        Item(
+            "2.3 a",
+            N_("**T = 500, 1000, 1500**: time against quality"),
+            DDPM_LENGTHS,
+            "lengths_trade",
+        ),
+        Item("2.3 b", N_("**Features** inside the U-Net"), INSIDE_THE_UNET, "unet_probe"),
     ),
     N_("SimSiam on CIFAR-10"): (
         Item(
             "3.1",
             N_("**forward**, with the gradient stopped"),
             COLLAPSE_LIVE,
+            "toy_slow",
             {"toy_view": "step"},
         ),
         Item(
             "3.2",
             N_("**Cosine similarity** of two views"),
             TWO_VIEWS,
+            "views_cosine",
             {"views_cosine_p_angle": "50"},
         ),
-        Item("3.3", N_("**loss**: symmetric, from -1 to 1"), COLLAPSE, {"collapse_layer": "z"}),
+        Item(
+            "3.3",
+            N_("**loss**: symmetric, from -1 to 1"),
+            COLLAPSE,
+            "collapse_loss",
+            {"collapse_layer": "z"},
+        ),
         Item(
             "3.4",
             N_("**With and without stop-gradient**: loss and kNN accuracy by epoch"),
             COLLAPSE,
+            "collapse_knn",
             {"collapse_runs": ("baseline", "no-stop-gradient")},
         ),
         Item(
             "3.5 a",
             N_("**Without the predictor**"),
             COLLAPSE,
+            "collapse_knn",
             {"collapse_runs": ("baseline", "no-predictor")},
         ),
         Item(
             "3.5 b",
             N_("**Projector of 2048 or 4096**, batch of 4096"),
             COLLAPSE,
+            "collapse_knn",
             {"collapse_runs": ("baseline", "dim-4096", "batch-4096", "dim-4096-batch-4096")},
         ),
         Item(
             "3.5 c",
             N_("**Barlow Twins**: would it behave alike?"),
             SIBLINGS,
+            "siblings_question",
             {"siblings_question": "5c"},
         ),
-        Item("3.6", N_("**Heavy augmentation**"), SIBLINGS, {"siblings_question": "6"}),
-        Item("3.7", N_("**How collapse is avoided**"), SIBLINGS, {"siblings_question": "7"}),
-        Item("3.8", N_("**BYOL and SimSiam**: what differs"), SIBLINGS, {"siblings_question": "8"}),
-        Item("3.9", N_("**Asymmetry**: what it is good for"), SIBLINGS, {"siblings_question": "9"}),
+        Item(
+            "3.6",
+            N_("**Heavy augmentation**"),
+            SIBLINGS,
+            "siblings_question",
+            {"siblings_question": "6"},
+        ),
+        Item(
+            "3.7",
+            N_("**How collapse is avoided**"),
+            SIBLINGS,
+            "siblings_question",
+            {"siblings_question": "7"},
+        ),
+        Item(
+            "3.8",
+            N_("**BYOL and SimSiam**: what differs"),
+            SIBLINGS,
+            "siblings_question",
+            {"siblings_question": "8"},
+        ),
+        Item(
+            "3.9",
+            N_("**Asymmetry**: what it is good for"),
+            SIBLINGS,
+            "siblings_question",
+            {"siblings_question": "9"},
+        ),
     ),
 }

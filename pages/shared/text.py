@@ -122,14 +122,24 @@ def head(title: str, claim: str) -> None:
     st.markdown(claim)
 
 
-STAYS = "stays"
-"""In the visit: the page it is on, and the pages that it has been to before."""
+STAYS, LED = "stays", "led"
+"""In the visit: the page it is on, and the pages that it has been to before; the part that a link led to."""
 
 
-def turned_to(page: str) -> None:
-    """To be called with the page that is about to be shown."""
+def turned_to(page: str, view: str = "") -> None:
+    """To be called with the page that is about to be shown, and the part of it that a link leads to."""
     now, before = st.session_state.get(STAYS, (page, frozenset()))
     st.session_state[STAYS] = page, (before if now == page else before | {now})
+    _view, number = st.session_state.get(LED, ("", 0))
+    if view or now != page:
+        st.session_state[LED] = view, number + bool(view)
+
+
+def led_to() -> tuple[str, int]:
+    """The part of this page that a link has led to, empty for none: the key of a figure, or ``code_`` and the
+    name of a function; and how many links of this visit have led to a part of a page.
+    """
+    return st.session_state.get(LED, ("", 0))
 
 
 def here() -> str:
@@ -151,14 +161,20 @@ def formula(latex: Sequence[str], words: str, *functions: Callable) -> None:
     """The third depth: the formula, and the very functions that computed the figure."""
     if not shape.tells("code"):
         return
-    with st.expander(_("Formula and code"), icon=":material/function:"):
+    view, _number = led_to()
+    opened = view in {f"code_{function.__name__}" for function in functions}
+    with st.expander(_("Formula and code"), opened, icon=":material/function:"):
         for line in latex:
             st.latex(line)
         if words:
             st.markdown(words)
         for function in functions:
-            st.caption(f"`{function.__module__}.{function.__qualname__}`")
-            st.code(_source(function), language="python")
+            name = f"code_{function.__name__}"
+            first = name not in shape.run().code  # two formulas of a page may show one function
+            shape.run().code.add(name)
+            with st.container(key=name if first else None):
+                st.caption(f"`{function.__module__}.{function.__qualname__}`")
+                st.code(_source(function), language="python")
 
 
 @lru_cache(maxsize=256)  # Python reads and parses the whole module of a function to find it

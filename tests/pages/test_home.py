@@ -12,7 +12,7 @@ from core.bundles.bundle import read_bundle
 from core.pictures.images import read_sheet
 from pages import from_noise, home
 from pages.browser import serving
-from pages.shared import library, links, site
+from pages.shared import library, links, shape, site
 from pages.shared.text import in_language
 from pages.teach import shelf
 from pages.teach.lesson import Lesson, Step, Words, write_lesson
@@ -316,7 +316,7 @@ def test_home_links_every_item_with_its_view(open_page, language):
         for item in items:
             query = {
                 key: [value] if isinstance(value, str) else list(value)
-                for key, value in item.query.items()
+                for key, value in item.address.items()
             }
             label = in_language(item.words, language)
             assert (label, query) in [(one, asked) for one, _page, asked in found]
@@ -332,6 +332,8 @@ def test_the_link_of_an_item_opens_the_view_that_it_names(open_page, item):
     assert not at.error
     visit = at.session_state[links.VISIT]
     assert set(item.query) <= visit.shown
+    shown = at.session_state[shape.VISIT]
+    assert item.view in {*shown.seen_figures, *shown.seen_controls, *shown.code}
     here = {entry.name for entry in library.own_manifest().entries}
     for key, value in item.query.items():
         if isinstance(value, str):

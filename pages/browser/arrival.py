@@ -1,0 +1,18 @@
+"""A page begins at its top, wherever the one before was scrolled to, or at the part that a link leads to."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.browser.component import Component
+from pages.shared.text import here, led_to
+
+_ARRIVAL = Component("arrival")
+_KEY = "arrival"
+
+
+def show() -> None:
+    """Mounts it, once in a page; it draws nothing."""
+    view, number = led_to()
+    st.html(f"<style>.st-key-{_KEY} {{ position: absolute; }}</style>")
+    _ARRIVAL(_KEY, {"page": here(), "view": view, "number": number})
