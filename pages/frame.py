@@ -56,7 +56,7 @@ def show(navigate: Callable[[], Page]) -> None:
         layout="wide",
         initial_sidebar_state=SIDEBAR,
     )
-    st.html(CLOSER_TO_THE_TOP + figures.SHARP)
+    st.html(CLOSER_TO_THE_TOP + figures.SHARP + controls.WORDS_UNSEEN)
     shape.begin()
     pins.kept_by(keeping.keep)
     problem = now = None

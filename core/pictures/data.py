@@ -136,6 +136,11 @@ def _data_folder(source: DataSource) -> Path | None:
     return Path(root).expanduser() / source.repo / source.configuration if root else None
 
 
+def folder_of(name: str) -> Path | None:
+    """Where ``ATELIER_DATA_DIR`` would have a data set, there or not; None where it is not set."""
+    return _data_folder(_source(name))
+
+
 def missing(name: str, split: str) -> AtelierError:
     """What to say of a split that is not at hand: where it was looked for, and how to get it."""
     source = _source(name)

@@ -347,15 +347,24 @@ def switch(label: str, key: str, *, default: bool = False, help: str | None = No
     return value
 
 
-def line(label: str, default: str, key: str, *, longest: int, width: int) -> str:
-    """A few characters in a field."""
-    links.check(key, label, lambda value: len(value) <= longest, default, _last(str))
+def line(
+    label: str, default: str, key: str, *, longest: int, width: int, fits: Callable[[str], bool]
+) -> str:
+    """A few characters in a field; a link whose characters do not ``fits`` gets the default."""
+    links.restore_text(key, label, lambda said: len(said) <= longest and fits(said), default)
     with shape.control(key, label):
-        value = st.text_input(
-            label, default, max_chars=longest, key=key, width=width, bind="query-params"
-        )
-    links.answer(key, value)
+        value = st.text_input(label, max_chars=longest, key=key, width=width)
+    links.keep_text(key, value, default)
     return value
+
+
+ICON_ALONE = "icon_alone_"
+"""Before the key of a container whose buttons show their icons; their words are for who does not see them."""
+WORDS_UNSEEN = f"""<style>
+[class*=st-key-{ICON_ALONE}] button [data-testid=stMarkdownContainer] {{
+  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+}}
+</style>"""
 
 
 def seed(key: str) -> int:
@@ -373,14 +382,15 @@ def seed(key: str) -> int:
             help=_("Same seed, same random numbers, same pictures."),
             width=170,
         )
-        st.button(
-            "",
-            icon=":material/casino:",
-            help=_("Another seed"),
-            key=f"{key}_again",
-            on_click=_draw_seed,
-            args=(key,),
-        )
+        with st.container(key=f"{ICON_ALONE}{key}", width="content"):
+            st.button(
+                _("Another seed"),
+                icon=":material/casino:",
+                help=_("Another seed"),
+                key=f"{key}_again",
+                on_click=_draw_seed,
+                args=(key,),
+            )
     return value
 
 

@@ -8,7 +8,7 @@ from core.bundles.bundle import Bundle
 from core.pictures import data
 from core.pictures.data import PictureSet
 from pages.shared import loaders
-from pages.shared.text import _, number, plain_errors
+from pages.shared.text import _, number, plain_errors, sentence
 
 
 def at_hand(name: str, split: str) -> bool:
@@ -23,6 +23,8 @@ def offer(name: str, split: str, words: str, key: str) -> None:
     source = data.SOURCES.get(name)
     if source is None or split not in source.hub_splits or at_hand(name, split):
         return
+    if data.folder_of(name) is not None:  # whoever set it wants to know why it is not taken
+        st.caption(sentence(data.missing(name, split)))
     wanted = st.button(
         words.format(megabytes=source.megabytes[split]),
         key=key,
@@ -41,7 +43,9 @@ def measured_test_set(of: Bundle) -> PictureSet | None:
         if found is not None:
             return found
         if loaders.split_at_hand(settings["name"], settings["test_split"]):
-            st.caption(_("The test set at hand is not the one that this bundle was measured on."))
+            st.caption(
+                _("The test set available here is not the one that this bundle was measured on.")
+            )
         else:
             st.caption(_("The test digits themselves are not part of the bundle."))
     return None

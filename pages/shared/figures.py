@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import io
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -32,7 +33,7 @@ from core.pictures.images import (
 )
 from pages.shared import colours, pins, shape
 from pages.shared.kept import Kept
-from pages.shared.text import _, language, number
+from pages.shared.text import _, language, led_to, number, percent
 
 ROW, WIDE = 532, 840
 APART = 16
@@ -122,7 +123,8 @@ def sheet(
         pictures = pictures.copy()
         frame(pictures[marked], 1)
     small = grid(pictures, columns, gap=1)
-    with shape.figure(key, alt), st.container(key=key):  # a link may lead there
+    led = key == led_to()[0]  # a page may show several sheets of one key, and lead to one of them
+    with shape.figure(key, alt), st.container(key=key if led else None):
         st.image(pixels(small), alt=alt, width=width)
     return enlarge(small, factor)
 
@@ -374,10 +376,44 @@ def in_house_style(figure: go.Figure, height: int) -> go.Figure:
     legend.setdefault("font", {})["size"] = 15
     layout.setdefault("xaxis", {})
     layout.setdefault("yaxis", {})
+    if language() == "fr":
+        percent_ticks(spec)
     for axis in _axes(layout):
         axis.setdefault("tickfont", {})["size"] = 14
         axis.setdefault("title", {}).setdefault("font", {})["size"] = 16
     return go.Figure(spec, _validate=False)
+
+
+def _numbers(of: object) -> np.ndarray:
+    """Values of a trace, which Plotly packs where they were an array."""
+    if isinstance(of, dict):
+        return np.frombuffer(base64.b64decode(of["bdata"]), of["dtype"]).astype(float)
+    return np.asarray(of, dtype=float).ravel()
+
+
+STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Shares from one tick to the next."""
+
+
+def percent_ticks(spec: Spec) -> None:
+    """Ticks in percent with a space before the sign, in place: Plotly's own formats have none."""
+    layout = spec["layout"]
+    for name in [name for name in layout if name.startswith(("xaxis", "yaxis"))]:
+        axis = layout[name]
+        if "%" not in axis.get("tickformat", "") or "tickvals" in axis:
+            continue
+        letter, of = name[0], name[0] + name[5:]
+        traces = [one for one in spec["data"] if one.get(f"{letter}axis", letter) == of]
+        held = [_numbers(one[letter]) for one in traces if letter in one]
+        flat = np.concatenate([*held, [0.0]])
+        low, high = axis.get("range") or (0.0, np.nanmax(flat))
+        if layout.get("barmode") == "stack":
+            high = max(high, 1.0)
+        most = 6 if letter == "y" else 3  # words next to one another need room
+        step = axis.get("dtick") or next((s for s in STEPS if (high - low) / s <= most), STEPS[-1])
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        axis["tickvals"] = [place * step for place in range(first, last + 1)]
+        axis["ticktext"] = [percent(stop) for stop in axis["tickvals"]]
 
 
 def _axes(layout: Spec) -> list[Spec]:

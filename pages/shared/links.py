@@ -398,6 +398,26 @@ def restore_real(key: str, label: str, low: float, high: float, default: float) 
     return state[key]
 
 
+def restore_text(key: str, label: str, fits: Callable[[str], bool], default: str) -> None:
+    """The same for a few characters: those of a link stand where they ``fits``."""
+    if _stands(key) and not _followed(key):
+        return
+    asked = values(key)
+    wrong = [value for value in asked if not fits(value)]
+    if wrong:
+        _visit().refused[key] = Refusal(label, wrong[0])
+    st.session_state[key] = asked[-1] if asked and not wrong else default
+
+
+def keep_text(key: str, value: str, default: str) -> None:
+    """To be called after such a control: makes the address say its value, unless it is the default."""
+    answer(key, value)
+    visit = _visit()
+    if key not in visit.refused:
+        visit.written.add(key)
+        write(key, [] if value == default else [value])
+
+
 def _real(value: str) -> float:
     """The number that a link says; NaN, which lies nowhere, where it says none."""
     try:

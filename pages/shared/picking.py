@@ -409,7 +409,14 @@ def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
 
 def _from_maker(prefix: str, of: Bundle, first: str) -> Picked | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = controls.line(_("Digits (1 to 3)"), first, f"{prefix}_text", longest=3, width=150)
+        text = controls.line(
+            _("Digits (1 to 3)"),
+            first,
+            f"{prefix}_text",
+            longest=3,
+            width=150,
+            fits=lambda said: said.isascii() and said.isdigit(),
+        )
         ink = controls.choice(_("Ink"), INKS, f"{prefix}_ink", default=DIGIT["ink"])
         wall = controls.choice(_("Wall"), WALLS, f"{prefix}_wall", default=DIGIT["wall"])
         with controls.popover(_("More"), icon=None):

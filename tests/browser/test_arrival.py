@@ -1,5 +1,7 @@
 """A page begins at its top, or where a link leads; what is folded or left out stands where it was set."""
 
+import re
+
 import pytest
 
 from pages.shared import site
@@ -110,3 +112,12 @@ def test_what_is_folded_is_there_when_it_is_opened_after_another_run(tab, query,
     assert chosen.inner_text() == sampler
     by = tab.locator(".st-key-denoise_by [aria-checked=true]")
     assert by.inner_text() == "The server"
+
+
+def test_a_button_of_an_icon_alone_has_words_for_who_does_not_see_it(tab):
+    go(tab, site.LATENT_SPACE.path, lang="en")
+    dice = tab.get_by_role("button", name="Another seed")
+    dice.first.wait_for()
+    assert tab.get_by_role("button", name=re.compile(r"^[a-z_]+ icon$")).count() == 0
+    box = dice.first.bounding_box()
+    assert box["width"] < 60  # the words take no room

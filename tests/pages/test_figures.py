@@ -19,7 +19,7 @@ from plotly.subplots import make_subplots
 from streamlit.testing.v1 import AppTest
 
 from core.pictures.images import enlarge, grid, png_bytes
-from pages.shared import figures
+from pages.shared import figures, text
 from pages.shared.figures import MARK
 from tests.pages.opening import opened
 
@@ -419,6 +419,32 @@ def test_a_class_stands_in_a_chart_as_it_is_written(name, written):
     assert words.count(written) == count
     assert template in words
     assert after["data"][1]["x"] == [1, 2]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("letter", "axis", "most", "ticks"),
+    [
+        ("y", {}, 0.74, ["0", "20", "40", "60"]),
+        ("y", {"range": [-0.03, 1.03]}, 0.5, ["0", "20", "40", "60", "80", "100"]),
+        ("x", {"range": [0, 1.08], "dtick": 0.5}, 0.2, ["0", "50", "100"]),
+        ("x", {}, 0.043, ["0", "2", "4"]),
+        ("y", {}, float("nan"), ["0"]),
+    ],
+)
+def test_ticks_in_percent_have_a_space_before_the_sign_in_french(
+    monkeypatch, letter, axis, most, ticks, packed
+):
+    values = [0.0, most]
+    trace = {letter: np.array(values) if packed else values, "xy".replace(letter, ""): [1, 2]}
+    figure = go.Figure(go.Scatter(**trace))
+    figure.update_layout(**{f"{letter}axis": {"tickformat": ".0%", **axis}})
+    for language, wanted in (("fr", [f"{tick}\u202f%" for tick in ticks]), ("en", None)):
+        monkeypatch.setattr(figures, "language", lambda language=language: language)
+        monkeypatch.setattr(text, "language", lambda language=language: language)
+        shown = figures.in_house_style(figure, 300).to_dict()["layout"]
+        found = shown[f"{letter}axis"].get("ticktext")
+        assert (None if found is None else list(found)) == wanted
 
 
 def test_plotly_never_meets_a_pandas_that_is_being_imported():

@@ -28,7 +28,7 @@ def script():
         controls.span("Levels", 1, 60, (5, 50), "p_levels")
         controls.count("Number", 0, 9, 3, "p_number")
         controls.switch("On", "p_on")
-        controls.line("Digits", "7", "p_text", longest=3, width=100)
+        controls.line("Digits", "7", "p_text", longest=3, width=100, fits=str.isdigit)
         st.write(f"shown: {chosen}")
 
     frame.show(lambda: page)
@@ -120,6 +120,7 @@ BAD = {
     "p_levels": ("0", "61", "x"),
     "p_number": ("10", "-1", "1e99"),
     "p_on": ("yes", "2", "on"),
+    "p_text": ("abc", "inf", "nan", "", "12345", "-1"),
 }
 USUAL = {
     "p_kind": "maker",
@@ -132,6 +133,7 @@ USUAL = {
     "p_levels": (5, 50),
     "p_number": 3,
     "p_on": False,
+    "p_text": "7",
 }
 WIDGETS = {
     "p_kind": "button_group",
@@ -144,6 +146,7 @@ WIDGETS = {
     "p_levels": "slider",
     "p_number": "number_input",
     "p_on": "toggle",
+    "p_text": "text_input",
 }
 
 
@@ -158,10 +161,16 @@ def test_what_a_control_does_not_take_gives_way_to_the_usual_and_is_said_once(ke
     assert len(at.info) == 1  # for as long as it holds
 
 
-def test_a_text_that_is_too_long_is_cut_and_that_is_said():
-    at = opened(p_text="12345")
-    assert at.text_input(key="p_text").value == "123"
-    assert "12345" in at.info[0].value
+def test_a_text_stands_in_the_address_and_what_is_typed_is_kept():
+    at = opened(p_text="42")
+    assert at.text_input(key="p_text").value == "42"
+    assert not at.info
+    at.text_input(key="p_text").set_value("8").run()
+    assert address(at) == {"p_text": ["8"]}
+    at.text_input(key="p_text").set_value("7").run()
+    assert address(at) == {}
+    at.text_input(key="p_text").set_value("abc").run()  # the page says what is wrong with it
+    assert (at.text_input(key="p_text").value, len(at.info)) == ("abc", 0)
 
 
 def test_a_whole_number_is_made_of_a_fraction_and_that_is_said():

@@ -1,12 +1,15 @@
 // A page begins at its top, or at the part that a link leads to.
 
-const PATIENCE = 15000; // milliseconds until a part that does not come is given up
-const STILL = 1000; // milliseconds for which a part has to stand where it is
+const PATIENCE = 20000; // milliseconds until a part that does not come is given up
+const STILL = 2000; // milliseconds for which a part has to stand where it is
 
 // What is seen last, whichever run of the page has mounted this: Streamlit may draw it anew with a page.
 let shown, arrived, leading;
 
 const main = () => document.querySelector("[data-testid=stMain]");
+
+// Whether the page is still on its way from the server.
+const running = () => document.querySelector("[data-testid=stApp]")?.dataset.testScriptState === "running";
 
 // Follows a part that moves as what is above it comes, until it stands or a hand scrolls.
 const lead = (view) => {
@@ -28,7 +31,7 @@ const lead = (view) => {
     part.style.scrollMarginTop = "5rem"; // below the app's header
     part.scrollIntoView({ block: height < 0.8 * innerHeight ? "center" : "start" });
     const at = `${part.getBoundingClientRect().top} ${height}`;
-    if (at !== before) [before, since] = [at, now];
+    if (at !== before || running()) [before, since] = [at, now];
     else if (now - since > STILL) stop();
   }, 100);
 };
