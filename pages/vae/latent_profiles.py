@@ -161,7 +161,7 @@ def profiles(name: str) -> None:
     """All charts: the part that runs again when a control of the page changes."""
     with plain_errors():
         explorer = loaders.vae(name)
-        left, right = st.columns(2, gap="large")
+        left, right = st.columns([3, 2], gap="medium")
         with left:
             classes = controls.same(explorer.class_names)
             label = controls.choice(_("Class"), classes, "profiles_class")

@@ -95,8 +95,8 @@ def verdict(found: Mapping[str, float], most: str) -> str:
     if found["products"] - found["linear"] >= CLEARLY:
         more = _(
             "With products of z it gets {products} right: **much of the digit can be read from z, but not from "
-            "its means.** Digits that lie on opposite sides, light on dark and dark on light for example, cancel "
-            "in a mean and can agree in a product."
+            "its means.** Digits that lie on opposite sides, light on dark and dark on light for example, "
+            "cancel in a mean and can agree in a product."
         )
     else:
         more = _("Products of z add little: {products}. **There is not much more to find in z.**")
