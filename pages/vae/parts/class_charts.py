@@ -58,14 +58,23 @@ def labelled(units: Sequence[int], always: Sequence[int], *, apart: int = 1) -> 
 
 CLOSE = 2
 """How far names stand apart where 32 bars share half a page."""
+LOWER = "\N{FIGURE SPACE}" * 4
+"""After a name that stands upright: it begins lower by as much as a name is long."""
 
 
 def name_units(
     figure: go.Figure, units: Sequence[int], always: Sequence[int] = (), *, apart: int = 1
 ) -> None:
-    """Names of units upright below their bars; arguments as of ``labelled``."""
+    """Names of units upright below their bars, a second one of two neighbours lower where names are to stand
+    apart; arguments as of ``labelled``.
+    """
     names = labelled(list(units), list(always), apart=apart)
-    figure.update_xaxes(tickmode="array", tickvals=names, ticktext=names, tickangle=-90)
+    places = [place for place, unit in enumerate(units) if f"z{unit + 1}" in names]
+    words, lowered = [], False
+    for name, place in zip(names, places, strict=True):
+        lowered = apart > 1 and place - 1 in places and not lowered
+        words.append(name + LOWER if lowered else name)
+    figure.update_xaxes(tickmode="array", tickvals=names, ticktext=words, tickangle=-90)
 
 
 def bars(

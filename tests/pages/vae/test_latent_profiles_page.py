@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from core.pictures import data
@@ -196,3 +197,10 @@ def test_names_of_units_do_not_collide_and_peaks_have_theirs():
     close = [(a, b) for a, b in pairwise(places) if b - a < 2]
     assert close == [(1, 2)]  # two peaks
     assert len(class_charts.labelled(units, [])) == len(units)
+
+
+def test_of_two_peaks_side_by_side_one_is_named_lower():
+    figure = go.Figure()
+    class_charts.name_units(figure, list(range(12)), [4, 5, 6], apart=2)
+    words = dict(zip(figure.layout.xaxis.tickvals, figure.layout.xaxis.ticktext, strict=True))
+    assert [name for name, word in words.items() if word != name] == ["z6"]
