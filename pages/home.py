@@ -50,8 +50,8 @@ def by_neighbours(of: Bundle) -> str:
     except (KeyError, TypeError, ValueError):
         return ""
     return _(
-        "After {epochs} epochs the nearest neighbours name the right class of **{after}** of the test "
-        "pictures, before training of {before}."
+        "After {epochs} epochs the nearest neighbours name the right class for **{after}** of the test "
+        "pictures; before training, for {before}."
     ).format(epochs=len(of.history), after=percent(after), before=percent(before))
 
 
@@ -127,7 +127,7 @@ ROUTES = (
     ),
     Route(
         N_("What a code remembers"),
-        N_("Which of the numbers in z matter, and what do they know of the digit?"),
+        N_("Which of the numbers in z matter, and what do they know about the digit?"),
         (site.LATENT_SPACE, site.INTERPOLATION, site.LATENT_PROFILES, site.LIKELIHOOD),
     ),
     Route(

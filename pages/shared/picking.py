@@ -307,12 +307,13 @@ def start(
     default: Origin = "gallery",
     first: int = DIGIT["gallery"],
     text: str = HOUSE_NUMBER,
+    rotation: int = DIGIT["rotation"],
     own: bool = False,
 ) -> Start | None:
     """A picture as ``picture`` offers it, encoded, or a draw from the prior.
 
-    ``first`` is the generated picture to begin with, ``text`` the house number. ``own``: this is not the
-    picture of the visit but one that the page chooses for itself.
+    ``first`` is the generated picture to begin with, ``text`` the house number, turned by ``rotation``
+    degrees. ``own``: this is not the picture of the visit but one that the page chooses for itself.
     """
     data_set = explorer.bundle.config["data"]["name"]
     if not own:
@@ -322,7 +323,7 @@ def start(
         value = controls.seed(f"{prefix}_seed")
         z = explorer.prior(value)[0]
         return Start("prior", z, None, _("z from the prior, seed {seed}").format(seed=value))
-    chosen = _pick(prefix, explorer.bundle, origin, first, text, own=own)
+    chosen = _pick(prefix, explorer.bundle, origin, first, text, rotation, own=own)
     if chosen is None:
         return None
     if not own:
@@ -347,13 +348,14 @@ def _pick(
     origin: Origin,
     first: int,
     text: str = HOUSE_NUMBER,
+    rotation: int = DIGIT["rotation"],
     *,
     own: bool = False,
 ) -> Picked | None:
     if origin == "gallery":
         return _from_gallery(prefix, of, first)
     if origin == "maker":
-        return _from_maker(prefix, of, text)
+        return _from_maker(prefix, of, text, rotation)
     if origin == "test":
         return _from_test_set(prefix, of)
     if origin == "shape":
@@ -407,7 +409,7 @@ def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
     return None
 
 
-def _from_maker(prefix: str, of: Bundle, first: str) -> Picked | None:
+def _from_maker(prefix: str, of: Bundle, first: str, turn: int) -> Picked | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = controls.line(
             _("Digits (1 to 3)"),
@@ -424,7 +426,6 @@ def _from_maker(prefix: str, of: Bundle, first: str) -> Picked | None:
             blur = controls.real(
                 _("Blur (pixels)"), 0.0, 4.0, DIGIT["blur"], f"{prefix}_blur", step=0.1
             )
-            turn = DIGIT["rotation"]
             rotation = controls.whole(_("Rotation (degrees)"), -45, 45, turn, f"{prefix}_rotation")
             noise = controls.whole(
                 _("Noise (grey levels)"), 0, 80, DIGIT["noise"], f"{prefix}_noise"

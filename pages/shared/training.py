@@ -31,13 +31,16 @@ def shots(bundle: Bundle) -> list[int]:
     return [epoch for epoch in bundle.progress("samples") if all(epoch in one for one in kept)]
 
 
-def epoch_timeline(bundle: Bundle, key: str) -> int | None:
-    """The epoch to look at; None, and a sentence, where the bundle kept no pictures."""
+def epoch_timeline(bundle: Bundle, key: str, *, sticky: bool = False) -> int | None:
+    """The epoch to look at; None, and a sentence, where the bundle kept no pictures.
+
+    ``sticky``: as of ``timeline``.
+    """
     stops = shots(bundle)
     if not stops:
         st.info(_("This bundle holds no pictures by epoch."))
         return None
-    return timeline(_("Epoch"), stops, key)
+    return timeline(_("Epoch"), stops, key, sticky=sticky)
 
 
 def sheet_of_epochs(bundle: Bundle, kind: str, label: str, alt: str, *, columns: int) -> film.Cell:
@@ -82,10 +85,11 @@ def curves(
     st.subheader(_("Loss and clock"), anchor=False)
     history = bundle.history
     left, right = st.columns(2, gap="large")
-    with left:
+    below_left, below_right = st.columns(2, gap="large")  # the charts stand next to the film
+    with below_left:
         titles = {code: title for code, (title, _lines) in offered.items()}
         code = controls.choice(_("Curve"), titles, f"{prefix}_curve")
-    with right:
+    with below_right:
         skip = controls.whole(
             _("First epoch shown"),
             1,
@@ -102,7 +106,7 @@ def curves(
         settings={
             _("epochs"): len(history),
             _("device"): bundle.config["training"]["device"],
-            _("minutes"): number(history[-1]["seconds_total"] / 60, 0),
+            _("minutes"): number(history[-1]["seconds_total"] / 60),
         },
     )
     drawn = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,9 +14,10 @@ from core.vae.explorer import VAEExplorer, Walk
 from core.vae.latents import interpolate, interpolate_latents
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, library, loaders, picking, shape
+from pages.shared import controls, figures, library, links, loaders, picking, shape
 from pages.shared.colours import AMBER, SKY
 from pages.shared.figures import Provenance
+from pages.shared.library import Timed
 from pages.shared.picking import Start
 from pages.shared.text import (
     N_,
@@ -30,38 +32,78 @@ from pages.shared.text import (
 )
 
 STOPS = range(0, 101, 2)
-"""Stops of the timeline, in percent of the way."""
-WAYS_KEPT = 32
+"""Stops of the timeline, in percent of the path."""
+WALKS_KEPT = 64
+PREFIXES = ("interpolation_a", "interpolation_b")
+TURN = 25
+"""By how many degrees the first house number leans left and the second right: upright ones are so alike that
+their mixture looks like a path.
+"""
+TURNED = "interpolation_turned"
+"""In the address: 1 where house numbers lean unless it says otherwise."""
+OTHERS = (
+    "interpolation_w",
+    "interpolation_n",
+    "interpolation_bundle",
+    *(f"{prefix}_{name}" for prefix in PREFIXES for name in (*picking.DIGIT, "seed")),
+)
+"""What else the address says of this page."""
 
 SMOOTH, JUMP = 1.5, 3.0
-"""The largest step in average steps: below the one a way is smooth, from the other on it jumps."""
+"""The largest step in average steps: below the one a path is smooth, from the other on it jumps."""
 SAGGING = 0.8
 """Shorter than this share of sqrt(d), z lies where the prior hardly puts a draw."""
+SEEN = 5.0
+"""From so many grey levels (root mean square) on one sees that two pictures differ."""
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
 COLOURS = {"linear": SKY, "spherical": AMBER}
 DASHES = {"linear": "solid", "spherical": "dash"}
 
 
+def turn() -> int:
+    """Degrees by which house numbers lean at first: 0 for a link made when they stood upright, which says
+    something of this page and not that they lean.
+    """
+    old = links.speaks_of(OTHERS) and not links.speaks_of([TURNED, *links.OF_A_LESSON])
+    return TURN * links.restore_number(TURNED, _("Rotation (degrees)"), (0, 1), 0 if old else 1)
+
+
+def say_turn() -> None:
+    """To be called once the controls are set: an address that says anything says whether numbers lean."""
+    leaning = st.session_state[TURNED]
+    speaks = links.speaks_of([*OTHERS, *links.OF_A_LESSON])
+    links.keep_number(TURNED, leaning, 0 if speaks else leaning)
+
+
 def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
     """The two ends, each of any origin."""
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.subheader(_("From"), anchor=False)
-        first = picking.start(
-            "interpolation_a", explorer, with_prior=True, default="maker", text="3", own=True
-        )
-    with right:
-        st.subheader(_("To"), anchor=False)
-        second = picking.start(
-            "interpolation_b",
-            explorer,
-            with_prior=True,
-            default="maker",
-            text="8",
-            first=9,
-            own=True,
-        )
-    return first, second
+    degrees = turn()
+    titles, texts, firsts = (_("From"), _("To")), ("3", "8"), (picking.DIGIT["gallery"], 9)
+    found = []
+    for column, prefix, title, text, first, lean in zip(
+        st.columns(2, gap="large"),
+        PREFIXES,
+        titles,
+        texts,
+        firsts,
+        (-degrees, degrees),
+        strict=True,
+    ):
+        with column:
+            st.markdown(f"**{title}**")
+            found.append(
+                picking.start(
+                    prefix,
+                    explorer,
+                    with_prior=True,
+                    default="maker",
+                    first=first,
+                    text=text,
+                    rotation=lean,
+                    own=True,
+                )
+            )
+    return tuple(found)
 
 
 def walk_rows(walks: list[Walk]) -> list[dict]:
@@ -78,53 +120,38 @@ def walk_rows(walks: list[Walk]) -> list[dict]:
     ]
 
 
+def along(values: list[float], walk: Walk, stops: Sequence[float]) -> go.Scatter:
+    """A line of values over the percent of the path."""
+    kind = walk.kind
+    return figures.line(stops, values, _(KINDS[kind]), COLOURS[kind], dash=DASHES[kind])
+
+
 def chart_of_change(walks: list[Walk]) -> go.Figure:
-    figure = go.Figure()
-    for walk in walks:
-        steps = [index + 0.5 for index in range(len(walk.change))]
-        figure.add_trace(
-            figures.line(
-                steps,
-                walk.change,
-                _(KINDS[walk.kind]),
-                COLOURS[walk.kind],
-                dash=DASHES[walk.kind],
-                markers=True,
-            )
-        )
-    figure.update_xaxes(title=_("between pictures"))
+    """What every step between two neighbouring stops changes."""
+    between = [(a + b) / 2 for a, b in pairwise(STOPS)]
+    figure = go.Figure([along(walk.change, walk, between) for walk in walks])
+    figure.update_xaxes(title=_("path, in %"), range=[0, 100], dtick=25)
     figure.update_yaxes(title=_("change of the picture (RMS)"), rangemode="tozero")
     return figure
 
 
 def chart_of_norm(walks: list[Walk], latent_dim: int) -> go.Figure:
-    figure = go.Figure()
-    for walk in walks:
-        figure.add_trace(
-            figures.line(
-                list(range(len(walk.norm))),
-                walk.norm,
-                _(KINDS[walk.kind]),
-                COLOURS[walk.kind],
-                dash=DASHES[walk.kind],
-                markers=True,
-            )
-        )
+    figure = go.Figure([along(walk.norm, walk, list(STOPS)) for walk in walks])
     figure.add_hline(
         latent_dim**0.5, line_dash="dot", annotation_text=f"√{latent_dim}", opacity=0.6
     )
-    figure.update_xaxes(title=_("picture"))
+    figure.update_xaxes(title=_("path, in %"), range=[0, 100], dtick=25)
     figure.update_yaxes(title=_("length of z"), rangemode="tozero")
     return figure
 
 
 def verdict(walk: Walk) -> str:
-    """Whether the way is smooth, on a scale, in words that the chart lets one check."""
+    """Whether the path is smooth, on a scale, in words that the chart lets one check."""
     found = {_("smooth"): walk.unevenness < SMOOTH, _("uneven"): walk.unevenness < JUMP}
     word = next((word for word, fits in found.items() if fits), _("a jump"))
     return _(
         "**{kind}: {word}.** In {most} equal steps of z, the largest changes the picture {ratio} times as "
-        "much as the average one. 1 would be: every step alike; {most}: everything in one step."
+        "much as the average one. 1 would mean equal steps; {most}, a single jump."
     ).format(
         kind=_(KINDS[walk.kind]),
         word=word,
@@ -134,53 +161,44 @@ def verdict(walk: Walk) -> str:
 
 
 def which_to_take(linear: Walk, spherical: Walk) -> str:
-    """Which way stays where the prior puts its draws, at a length near sqrt(d)."""
+    """Which path stays where the prior puts its draws, at a length near sqrt(d)."""
     root = linear.latents.shape[1] ** 0.5
     straight, around = (float(walk.norm[len(walk.norm) // 2]) for walk in (linear, spherical))
     lengths = _(
-        "Half way, z has length {straight} on the straight way and {around} on the spherical one; draws from "
-        "the prior have about {root}."
+        "Half way, z has length {straight} on the straight path and {around} on the spherical one; draws "
+        "from the prior have about {root}."
     ).format(straight=number(straight), around=number(around), root=number(root))
     if straight >= SAGGING * root:
-        verdict = _("**Between these ends the straight way will do.**")
+        verdict = _("**Between these ends the straight path will do.**")
     elif around >= SAGGING * root:
         verdict = _(
-            "**Between these ends take the spherical way:** the straight one leaves the prior."
+            "**Between these ends take the spherical path:** the straight one leaves the prior."
         )
+    elif max(linear.norm[0], linear.norm[-1]) < SAGGING * root:
+        verdict = _("**Neither path passes where the prior puts its draws;** nor do its two ends.")
     else:
-        verdict = _(
-            "**Neither way goes where the prior puts its draws,** as these ends do not, either."
-        )
+        verdict = _("**Neither path passes half way where the prior puts its draws.**")
     return f"{lengths} {verdict}"
 
 
-def journey(name: str, first: Start, second: Start) -> None:
-    """Both ways, their mixture of pixels, and their charts: runs again by itself."""
+def journey(name: str, first: Start, second: Start, frames: int) -> None:
+    """Both paths and the mixture of pixels under the hand: runs again by itself."""
     with plain_errors():
-        travel(name, first, second)
+        travel(name, first, second, frames)
 
 
-@dataclass(frozen=True)
-class Ways:
-    """Both ways through the latent space at every stop, and in as many pictures as are asked for."""
+def walked(explorer: VAEExplorer, first: Start, second: Start, count: int) -> Timed[list[Walk]]:
+    """Both paths, decoded at so many points; computed once for all visitors."""
+    return library.timed(
+        "interpolation",
+        WALKS_KEPT,
+        (explorer.bundle.digest, first.z.tobytes(), second.z.tobytes(), count),
+        lambda: [explorer.walk(first.z, second.z, count, kind) for kind in KINDS],
+    )
 
-    film: list[Walk]
-    walks: list[Walk]
-    seconds: float
 
-
-def ways(explorer: VAEExplorer, first: Start, second: Start, n_samples: int) -> Ways:
-    """All that is decoded; computed once for all visitors."""
-
-    def compute() -> tuple[list[Walk], list[Walk]]:
-        counts = (len(STOPS), n_samples)
-        return tuple(
-            [explorer.walk(first.z, second.z, count, kind) for kind in KINDS] for count in counts
-        )
-
-    request = (explorer.bundle.digest, first.z.tobytes(), second.z.tobytes(), n_samples)
-    found = library.timed("interpolation", WAYS_KEPT, request, compute)
-    return Ways(*found.value, found.seconds)
+def settings_of(first: Start, second: Start) -> dict[str, object]:
+    return {_("from"): first.words, _("to"): second.words}
 
 
 def mixed(first: Pictures, second: Pictures) -> film.Source:
@@ -190,19 +208,20 @@ def mixed(first: Pictures, second: Pictures) -> film.Source:
     return film.mix(*ends, 1 - share, share)
 
 
-def show_ways(found: Ways, n_samples: int) -> None:
-    """The pictures of now by either way and by mixing pixels; below them each way as a strip."""
-    fading = mixed(*found.film[0].pictures[[0, -1]])
+def show_paths(film_of: list[Walk], strips_of: list[Walk]) -> None:
+    """The pictures of now on either path and with pixels mixed; below them each path as a strip."""
+    fading = mixed(*film_of[0].pictures[[0, -1]])
     alts = {
-        "linear": _("Decoded {t} percent along the straight way"),
-        "spherical": _("Decoded {t} percent along the way around"),
+        "linear": _("Decoded {t} percent along the straight path"),
+        "spherical": _("Decoded {t} percent along the spherical path"),
         "pixels": _("Both pictures mixed, {t} percent of the second"),
     }
     titles = {**KINDS, "pixels": N_("Pixels mixed")}
-    sources = {walk.kind: film.levels(walk.pictures) for walk in found.film} | {"pixels": fading}
+    sources = {walk.kind: film.levels(walk.pictures) for walk in film_of} | {"pixels": fading}
     now = [film.Cell(sources[code], _(titles[code]), alts[code]) for code in titles]
-    places = np.linspace(0, len(STOPS) - 1, n_samples).round().astype(int).tolist()
-    exact = {walk.kind: film.levels(walk.pictures) for walk in found.walks}
+    count = len(strips_of[0].pictures)
+    places = np.linspace(0, len(STOPS) - 1, count).round().astype(int).tolist()
+    exact = {walk.kind: film.levels(walk.pictures) for walk in strips_of}
     strips = [
         film.Row(
             [
@@ -225,81 +244,118 @@ def show_ways(found: Ways, n_samples: int) -> None:
     )
 
 
-def travel(name: str, first: Start, second: Start) -> None:
-    explorer = loaders.vae(name)
-    share = timeline(_("Way, in %"), STOPS, "interpolation_w", default=50)
-    above = st.container()
-    n_samples = controls.whole(_("Pictures on the way"), 4, 24, 12, "interpolation_n", step=2)
-    found = ways(explorer, first, second, n_samples)
-    walks = found.walks
-    settings = {_("from"): first.words, _("to"): second.words}
-    provenance = Provenance(explorer.bundle, True, found.seconds, settings)
-    with above:
-        show_ways(found, n_samples)
-        here = {**settings, _("way"): percent(share / STOPS[-1])}
-        place = STOPS.index(share)
-        opened = figures.about(
-            replace(provenance, settings=here),
-            "interpolation_film",
-            png=lambda: figures.grid(np.stack([walk.pictures[place] for walk in found.film]), 2),
-        )
-        with opened:
-            for walk in walks:
-                st.markdown(_(KINDS[walk.kind]))
-                figures.downloads(
-                    f"interpolation_{walk.kind}",
-                    png=lambda walk=walk: figures.grid(walk.pictures, n_samples),
-                    gif=lambda walk=walk: figures.enlarge(walk.pictures, 8),
-                    rows=lambda walk=walk: walk_rows([walk]),
-                )
-    st.markdown(
+def levels_between(one: np.ndarray, other: np.ndarray) -> float:
+    """Root mean square difference of two pictures, in grey levels of 255."""
+    return float(np.sqrt(np.square(one.astype(float) - other).mean()))
+
+
+def against_mixing(linear: Walk, spherical: Walk) -> str:
+    """What a path shows and a mixture of pixels does not: as far as their pictures half way differ."""
+    straight, around = (walk.pictures[len(walk.pictures) // 2] for walk in (linear, spherical))
+    mixture = (linear.pictures[0].astype(float) + linear.pictures[-1]) / 2
+    apart = levels_between(straight, mixture)
+    words = (
         _(
-            "Mixing pixels shows **both pictures at once**, one through the other; a way through "
-            "the latent space shows **one picture that changes**."
+            "Mixing pixels shows **both pictures at once**, one through the other; a path through "
+            "the latent space shows **one picture that changes**. Half way, the straight path and the "
+            "mixture differ by **{levels} grey levels** of 255 (root mean square), the straight path and "
+            "the spherical one by {kinds}."
+        )
+        if apart >= SEEN
+        else _(
+            "Half way, the straight path and the mixture of pixels differ by only **{levels} grey levels** "
+            "of 255 (root mean square), the straight path and the spherical one by {kinds}. These ends are "
+            "too much alike to tell a path from a mixture: turn the two digits against each other."
         )
     )
+    return words.format(levels=number(apart), kinds=number(levels_between(straight, around)))
+
+
+def travel(name: str, first: Start, second: Start, frames: int) -> None:
+    explorer = loaders.vae(name)
+    share = timeline(_("Path, in %"), STOPS, "interpolation_w", default=50)
+    say_turn()
+    every, some = (walked(explorer, first, second, count) for count in (len(STOPS), frames))
+    show_paths(every.value, some.value)
+    here = {**settings_of(first, second), _("path"): percent(share / STOPS[-1])}
+    place = STOPS.index(share)
+    opened = figures.about(
+        Provenance(explorer.bundle, True, every.seconds + some.seconds, here),
+        "interpolation_film",
+        png=lambda: figures.grid(np.stack([walk.pictures[place] for walk in every.value]), 2),
+    )
+    with opened:
+        for walk in some.value:
+            st.markdown(_(KINDS[walk.kind]))
+            figures.downloads(
+                f"interpolation_{walk.kind}",
+                png=lambda walk=walk: figures.grid(walk.pictures, frames),
+                gif=lambda walk=walk: figures.enlarge(walk.pictures, 8),
+                rows=lambda walk=walk: walk_rows([walk]),
+            )
+    st.markdown(against_mixing(*every.value))
+
+
+def smoothness(explorer: VAEExplorer, first: Start, second: Start) -> None:
+    """Whether the picture changes evenly, and which path to take: of the very steps of the timeline."""
+    found = walked(explorer, first, second, len(STOPS))
+    walks = found.value
+    provenance = Provenance(explorer.bundle, True, found.seconds, settings_of(first, second))
     st.subheader(_("Is it smooth?"), anchor=False)
-    for column, walk in zip(st.columns(2, gap="large"), found.film, strict=True):
+    for column, walk in zip(st.columns(2, gap="large"), walks, strict=True):
         with column:
             st.markdown(verdict(walk))
-    st.markdown(which_to_take(*found.film))
+    st.markdown(which_to_take(*walks))
     left, right = st.columns(2, gap="large")
     with left:
         figures.chart(
             chart_of_change(walks),
             "interpolation_change",
-            _("Change from picture to picture along both ways"),
+            _("Change from picture to picture along both paths"),
             provenance,
             lambda: walk_rows(walks),
         )
         st.caption(
             _(
                 "Root mean square difference of neighbouring pictures, values in [−1, 1]. A flat curve is "
-                "a smooth way; a peak is a place where the picture jumps. Called smooth: a largest step "
-                "below {smooth} average steps; a jump: from {jump} on."
+                "a smooth path; a peak is a place where the picture jumps. We call a path smooth when its "
+                "largest step is below {smooth} average steps, and a jump from {jump}."
             ).format(smooth=number(SMOOTH), jump=number(JUMP))
         )
     with right:
         figures.chart(
             chart_of_norm(walks, explorer.latent_dim),
             "interpolation_norm",
-            _("Length of z along both ways"),
+            _("Length of z along both paths"),
             provenance,
             lambda: walk_rows(walks),
         )
         st.caption(
             _(
-                "Draws from the prior have a length near √{d} = {root}. The straight way is a chord, the "
-                "spherical way an arc."
+                "Draws from the prior have a length near √{d} = {root}. The straight path is a chord, the "
+                "spherical path an arc."
             ).format(d=explorer.latent_dim, root=number(explorer.latent_dim**0.5))
         )
+
+
+def how_it_works() -> None:
+    mechanism(
+        _(
+            "A picture is encoded to the mean of its posterior; an end from the prior is drawn "
+            "directly. **Linear** mixes the two latents with weights that move from 0 to 1. "
+            "**Spherical** turns the direction evenly along a great circle, while the length goes "
+            "evenly from that of the one end to that of the other, so it does not sag on the "
+            "path. Compare the two in the middle: where z is short on the straight path, pictures "
+            "tend to be paler and more average."
+        )
+    )
 
 
 def main() -> None:
     head(
         _("Interpolation"),
         _(
-            "Two pictures, and a way from one to the other. **Every point on the way is decoded**: "
+            "Two pictures, and a path from one to the other. **Every point on the path is decoded**: "
             "if the latent space is well filled, each of them is a plausible picture and none of "
             "the steps is a jump."
         ),
@@ -307,22 +363,19 @@ def main() -> None:
     with plain_errors():
         above = st.container()
         name = controls.bundle_name("vae", "interpolation_bundle")
-        first, second = ends(loaders.vae(name))
+        explorer = loaders.vae(name)
+        with st.expander(_("Other pictures"), icon=":material/image_search:"):
+            first, second = ends(explorer)
+            frames = controls.whole(_("Pictures on the path"), 4, 24, 12, "interpolation_n", step=2)
+        chosen = first is not None and second is not None
         with above:
-            if first is None or second is None:
-                st.info(_("Choose a picture for each end."))
+            if chosen:
+                shape.fragment(journey)(name, first, second, frames)
             else:
-                shape.fragment(journey)(name, first, second)
-        mechanism(
-            _(
-                "A picture is encoded to the mean of its posterior; an end from the prior is drawn "
-                "directly. **Linear** mixes the two latents with weights that move from 0 to 1. "
-                "**Spherical** turns the direction evenly along a great circle, while the length goes "
-                "evenly from that of the one end to that of the other, so it does not sag on the "
-                "way. Compare the two in the middle: where the straight way is short, pictures "
-                "tend to be paler and more average."
-            )
-        )
+                st.info(_("Choose a picture for each end."))
+        how_it_works()
+        if chosen:
+            smoothness(explorer, first, second)
         z1, z2 = coloured("z", "z_1"), coloured("z", "z_2")
         formula(
             [

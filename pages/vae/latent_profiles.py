@@ -161,28 +161,30 @@ def profiles(name: str) -> None:
     """All charts: the part that runs again when a control of the page changes."""
     with plain_errors():
         explorer = loaders.vae(name)
-        left, right = st.columns([3, 2], gap="large")
+        left, right = st.columns([3, 2], gap="medium")
         with left:
             classes = controls.same(explorer.class_names)
             label = controls.choice(_("Class"), classes, "profiles_class")
             figure = st.container()
             profiled, whiskers = settings(explorer)
             c = profiled.classes.index(label)
-            with figure:
-                class_by_itself(profiled, c, whiskers)
         with right:
-            what_can_be_read(explorer.bundle, most_common(explorer))
-        one_peak(profiled, c)
+            unit = unit_of(profiled, c)
+            one_peak(profiled, c, unit)
+        with figure:
+            class_by_itself(profiled, c, whiskers, unit)
+        what_can_be_read(explorer.bundle, most_common(explorer), len(profiled.classes))
+        how_it_works()
         further(profiled)
 
 
-def class_by_itself(profiled: Profiled, c: int, whiskers: str) -> None:
-    """One class: how far its mean lies from that of all, and which units are peaks."""
+def class_by_itself(profiled: Profiled, c: int, whiskers: str, unit: int) -> None:
+    """One class: how far its mean lies from that of all, which units are peaks, and which one is chosen."""
     shown, units, peaks = profiled.shown, profiled.units, profiled.peaks
     name = profiled.classes[c]
     length = shown.std if whiskers == "spread" else shown.error(profiled.crops)
     figures.chart(
-        one_class(profiled, c, length),
+        one_class(profiled, c, length, unit),
         "profiles_one",
         _("Mean of class {c} less that of all classes, by unit, peaks in colour").format(c=name),
         profiled.provenance,
@@ -201,17 +203,21 @@ def class_by_itself(profiled: Profiled, c: int, whiskers: str) -> None:
 # ---------------------------------------------------------------- one peak, decoded
 
 
-def one_peak(profiled: Profiled, c: int) -> None:
-    """What a bar does to a picture: one unit moved by the bar, and by many times it."""
-    shown, explorer = profiled.shown, profiled.explorer
-    label = profiled.classes[c]
-    st.subheader(_("What does a bar do to a picture?"), anchor=False)
+def unit_of(profiled: Profiled, c: int) -> int:
+    """The unit that a click on a bar or the list chose, else that of the longest bar."""
+    title = _("What does moving a unit by its bar do to a picture?")
+    st.markdown(f"**{title}**")
     units = {LONGEST: N_("the longest bar")} | {str(u + 1): f"z{u + 1}" for u in profiled.units}
-    chosen = controls.option(
-        _("Unit: click a bar, or choose one"), units, "profiles_unit", width=420
-    )
-    away = np.nan_to_num(shown.distance[c])
-    unit = int(np.argmax(np.abs(away))) if chosen == LONGEST else int(chosen) - 1
+    chosen = controls.option(_("Unit: click a bar, or choose one"), units, "profiles_unit")
+    if chosen != LONGEST:
+        return int(chosen) - 1
+    return int(np.argmax(np.abs(np.nan_to_num(profiled.shown.distance[c]))))
+
+
+def one_peak(profiled: Profiled, c: int, unit: int) -> None:
+    """What a bar does to a picture: one unit moved by the bar, and by many times it."""
+    explorer, label = profiled.explorer, profiled.classes[c]
+    away = np.nan_to_num(profiled.shown.distance[c])
     times = timeline(_("How many times the bar"), TIMES, "profiles_times", default=10)
     picture, maker = generated.picture_of(label)
     z = loaders.encoded(explorer, picture)
@@ -258,13 +264,16 @@ def one_peak(profiled: Profiled, c: int) -> None:
         ],
     )
     step = float(np.abs(decoded[1].astype(float) - decoded[0]).mean())
-    st.markdown(
-        _(
-            "On average class {c} lies {away} from the mean of all classes in z{unit}. Moved by that "
-            "much, the picture changes by **{step} grey levels of 255** a pixel. What the unit stands "
-            "for shows at many times the bar; it need not be the digit."
-        ).format(c=label, away=number(float(away[unit]), 2), unit=unit + 1, step=number(step, 1))
-    )
+    lies = (
+        _("On average class {c} lies {away} above the mean of all classes in z{unit}.")
+        if away[unit] >= 0
+        else _("On average class {c} lies {away} below the mean of all classes in z{unit}.")
+    ).format(c=label, away=number(float(np.abs(away[unit])), 2), unit=unit + 1)
+    moved = _(
+        "Moved by that much, the picture changes by **{step} grey levels of 255** a pixel. What the unit "
+        "stands for shows at many times the bar; it need not be the digit."
+    ).format(step=number(step, 1))
+    st.markdown(f"{lies} {moved}")
 
 
 # ---------------------------------------------------------------- further figures
@@ -314,7 +323,7 @@ def units_by_class(profiled: Profiled) -> None:
     st.markdown(
         _(
             "The unit that tells classes apart best is **z{unit}**: {share} of its variance lies "
-            "between classes. By the rest, pictures of one class differ from one another."
+            "between classes. The rest is variation between pictures of one class."
         ).format(unit=best + 1, share=percent(float(shown.explained[best]), 1))
     )
 
@@ -381,6 +390,24 @@ def cost_of_units(explorer: VAEExplorer, units: np.ndarray) -> None:
     )
 
 
+def how_it_works() -> None:
+    mechanism(
+        _(
+            "For every training picture the encoder gives a mean E[z|x]. A bar is the average "
+            "of these over a class, less the average over all classes; its whisker is the error of "
+            "the average, or the spread of the pictures. Digits of one class differ far more than "
+            "classes do on average. A bar is marked as a **peak** by a rule that you can move: its "
+            "distance from the mean of all classes, in standard deviations inside a class.\n\n"
+            "The **linear** classifier is multinomial logistic regression: it weighs the units and "
+            "adds them up, so it sees what class means differ by. Given all products zᵢzⱼ as well, it sees "
+            "whether two units go together or against one another, however the picture is "
+            "lit. The **neighbours** of a digit are the training pictures nearest to it in z; "
+            "their most frequent class is their answer. No reader changes the encoder, which was "
+            "trained without labels."
+        )
+    )
+
+
 def main() -> None:
     head(
         _("Latent profiles"),
@@ -393,21 +420,6 @@ def main() -> None:
     with plain_errors():
         name = controls.bundle_name("vae", "profiles_bundle")
         profiles(name)
-        mechanism(
-            _(
-                "For every training picture the encoder gives a mean E[z|x]. A bar is the average "
-                "of these over a class, less the average over all classes; its whisker is the error of "
-                "the average, or the spread of the pictures. Digits of one class differ far more than "
-                "classes do on average. A bar is marked as a **peak** by a rule that you can move: its "
-                "distance from the mean of all classes, in standard deviations inside a class.\n\n"
-                "The **linear** classifier is multinomial logistic regression: it weighs the units and "
-                "adds them up, so it sees what class means differ by. Given all products zᵢzⱼ as well, it sees "
-                "whether two units go together or against one another, however the picture is "
-                "lit. The **neighbours** of a digit are the training pictures nearest to it in z; "
-                "their most frequent class is their answer. No reader changes the encoder, which was "
-                "trained without labels."
-            )
-        )
         z = coloured("z")
         formula(
             [

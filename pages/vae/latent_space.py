@@ -15,7 +15,16 @@ from pages.browser import desk
 from pages.shared import controls, figures, library, links, loaders, picking, shape
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
-from pages.shared.text import _, coloured, formula, head, mechanism, number, plain_errors
+from pages.shared.text import (
+    _,
+    coloured,
+    formula,
+    head,
+    literal,
+    mechanism,
+    number,
+    plain_errors,
+)
 from pages.vae.parts import generated
 from pages.vae.parts.readers import CLEARLY, readouts_of
 
@@ -40,8 +49,13 @@ def reach(z: np.ndarray) -> float:
     return max(LIMIT, float(np.ceil(np.abs(z).max())))
 
 
+def within(z: np.ndarray, limit: float) -> np.ndarray:
+    """z as sliders that go so far either way can show it."""
+    return np.clip(rounded(z), -limit, limit)
+
+
 def set_values(values: np.ndarray, limit: float) -> None:
-    for unit, value in enumerate(np.clip(rounded(values), -limit, limit)):
+    for unit, value in enumerate(within(values, limit)):
         st.session_state[key(unit)] = float(value)
 
 
@@ -91,7 +105,7 @@ def places(
     limit = reach(start.z)
 
     def shown(z: np.ndarray) -> list[float]:
-        return np.clip(rounded(z), -limit, limit).tolist()
+        return within(z, limit).tolist()
 
     means = zip(explorer.class_names, explorer.profiles.mean, strict=True)
     menus = [(_("the mean of a class"), [(name, shown(mean)) for name, mean in means])]
@@ -120,17 +134,14 @@ def generated_digits(explorer: VAEExplorer) -> dict[str, np.ndarray]:
 
 
 @shape.fragment
-def exploration(name: str, start: Start) -> None:
+def exploration(name: str, start: Start, seed: int) -> None:
     """The desk and what is said of it: the part that runs again when a hand lets go."""
     with plain_errors():
-        explore(name, start)
+        explore(name, start, seed)
 
 
-def explore(name: str, start: Start) -> None:
+def explore(name: str, start: Start, seed: int) -> None:
     explorer = loaders.vae(name)
-    above, measured, below = st.container(), st.container(), st.container()
-    with below:
-        seed = controls.seed("latent_dice")
     values = values_now(start)
     units = [int(unit) + 1 for unit in explorer.order]
     unit = links.restore_number("latent_unit", _("Unit"), units, units[0])
@@ -141,37 +152,47 @@ def explore(name: str, start: Start) -> None:
     strip = explorer.traverse(z, unit - 1, TRAVERSAL)
     seconds = time.perf_counter() - begun
     menus, draws = places(explorer, start, seed)
-    with above:
-        desk.show(
-            DESK,
-            explorer.bundle,
-            desk.Units(explorer.order, explorer.kl_per_unit, IN_VIEW),
-            desk.Start(start.z, rounded(start.z).tolist(), before, start.picture),
-            desk.Stand(values.tolist(), unit - 1, now, strip),
-            limit=reach(start.z),
-            stops=TRAVERSAL.tolist(),
-            menus=menus,
-            draws=draws,
-            taken=lambda: take(explorer, reach(start.z)),
-        )
-    with measured:
-        measures(explorer, z, before, now)
-    with below:
-        if word := of_means(explorer):
-            st.caption(word)
+    desk.show(
+        DESK,
+        explorer.bundle,
+        desk.Units(explorer.order, explorer.kl_per_unit, IN_VIEW),
+        desk.Start(start.z, rounded(start.z).tolist(), before, start.picture),
+        desk.Stand(values.tolist(), unit - 1, now, strip),
+        limit=reach(start.z),
+        stops=TRAVERSAL.tolist(),
+        menus=menus,
+        draws=draws,
+        taken=lambda: take(explorer, reach(start.z)),
+    )
+    if word := of_mean(explorer, values, reach(start.z)):
+        st.markdown(word)
+    picture, from_end_to_end = st.columns(2, gap="large")
+    with picture:
+        st.markdown(f"**{_('The picture now')}**")
         said(explorer, start, z, (before, now), seconds)
+    with from_end_to_end:
+        title = _("z{unit} from end to end").format(unit=unit)
+        st.markdown(f"**{title}**")
         said_of_strip(explorer, unit - 1, z, strip, seconds)
+    measures(explorer, z, before, now)
 
 
-def of_means(explorer: VAEExplorer) -> str:
-    """Why the mean of a class shows no digit, where no linear classifier on z tells them apart."""
+def of_mean(explorer: VAEExplorer, values: np.ndarray, limit: float) -> str:
+    """Why the mean of a class shows no digit: where the sliders stand at one, and no linear classifier on z
+    tells the classes apart.
+    """
     found = readouts_of(explorer.bundle)
     if found is None or found["linear"] - found["most_common"] >= CLEARLY:
         return ""
+    means = zip(explorer.class_names, explorer.profiles.mean, strict=True)
+    name = next((name for name, z in means if np.array_equal(values, within(z, limit))), None)
+    if name is None:
+        return ""
     return _(
-        "The mean of a class is a grey smudge: in it digits of one class cancel, light on dark against dark "
-        "on light for example (see *Latent profiles*). For a digit of a class take a generated one."
-    )
+        "This is the mean of class {name}, **a grey smudge**: in it digits of one class cancel, light on dark "
+        "against dark on light for example (see *Latent profiles*). For a digit of a class take a generated "
+        "one."
+    ).format(name=literal(name))
 
 
 def measures(explorer: VAEExplorer, z: np.ndarray, before: Pictures, now: Pictures) -> None:
@@ -235,6 +256,31 @@ def said_of_strip(
     )
 
 
+def idle_said(explorer: VAEExplorer) -> str:
+    """Whether there are units that the decoder ignores."""
+    units, idle = explorer.latent_dim, explorer.latent_dim - int(explorer.active.sum())
+    if idle == 0:
+        return _(
+            "A unit with a KL near 0 would be hardly used. Here there is none: the least is {least} nats."
+        ).format(least=number(float(explorer.kl_per_unit.min()), 2))
+    return _(
+        "Here {idle} of {units} units are hardly used, with a KL near 0: the decoder has learnt to ignore them."
+    ).format(idle=idle, units=units)
+
+
+def how_it_works(explorer: VAEExplorer) -> None:
+    mechanism(
+        _(
+            "The encoder reads a picture and answers with a mean and a variance for every "
+            "latent unit; the decoder draws a picture from any point z. The sliders start at "
+            "the encoder's mean, in order of their **KL**: what a unit costs in nats, on average "
+            "over the test digits, which is also the most that it can tell about a picture. {idle}\n\n"
+            "Decoded pictures are blurred. The model pays for every pixel that it gets wrong, so "
+            "where it is unsure it paints the average of what could be there."
+        ).format(idle=idle_said(explorer))
+    )
+
+
 def main() -> None:
     head(
         _("Latent space"),
@@ -246,26 +292,19 @@ def main() -> None:
     )
     with plain_errors():
         place = st.container()  # the first screen is the desk's; what it starts from stands below
-        st.subheader(_("Start from another picture"), anchor=False)
         name = controls.bundle_name("vae", "latent_bundle")
-        start = picking.start("latent", loaders.vae(name), with_prior=True, default="maker")
+        explorer = loaders.vae(name)
+        folded = _("Another picture, seed of the draws")
+        with st.expander(folded, icon=":material/image_search:"):
+            start = picking.start("latent", explorer, with_prior=True, default="maker")
+            seed = controls.seed("latent_dice")
         with place:
             if start is None:
                 st.info(_("Choose a picture to start from."))
             else:
                 follow_start(start)
-                exploration(name, start)
-        mechanism(
-            _(
-                "The encoder reads a picture and answers with a mean and a variance for every "
-                "latent unit; the decoder draws a picture from any point z. The sliders start at "
-                "the encoder's mean, in order of their **KL**: what a unit costs in nats, on average "
-                "over the test digits, which is also the most that it can tell about a picture. "
-                "Units with a KL near 0 are hardly used: the decoder has learnt to ignore them.\n\n"
-                "Decoded pictures are blurred. The model pays for every pixel that it gets wrong, so "
-                "where it is unsure it paints the average of what could be there."
-            )
-        )
+                exploration(name, start, seed)
+        how_it_works(explorer)
         x, z = coloured("x"), coloured("z")
         formula(
             [

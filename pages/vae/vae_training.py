@@ -14,13 +14,24 @@ from core.pictures.images import Pictures, sharpness
 from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.model import VAE
+from pages import from_noise
 from pages.browser import film
 from pages.browser.curves import Level
 from pages.shared import controls, data_sets, figures, library, loaders, shape, training
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.questions import question
-from pages.shared.text import N_, _, coloured, formula, head, mechanism, number, plain_errors
+from pages.shared.text import (
+    N_,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    percent,
+    plain_errors,
+)
 
 COLUMNS, PAIRS = 6, 12
 """Pictures a row, and pairs of a test digit and its reconstruction: as many pictures as samples."""
@@ -108,40 +119,62 @@ def draw(explorer: VAEExplorer) -> None:
             for i, z in enumerate(explorer.prior(seed, count, temperature))
         ],
     )
-    kl = explorer.bundle.metrics["test"]["kl"]
     question(
         _("Do you see digits? Are they blurred?"),
         "training_digits",
-        lambda: digits_and_blur(pictures, explorer.latent_dim, kl),
+        lambda: digits_and_blur(pictures, explorer.bundle),
     )
 
 
-def digits_and_blur(pictures: Pictures, units: int, kl: float) -> None:
-    """The answer of the figures to the assignment's question."""
+def digits_and_blur(pictures: Pictures, of: Bundle) -> None:
+    """The answer of the figures to the assignment's question: first those of many samples, then why."""
+    if measured := " ".join(filter(None, [from_noise.unchosen(of), sharpness_said(of)])):
+        st.markdown(measured)
     st.markdown(
         _(
-            "Count before you read on. **Digits**: some samples show a clear digit, others only a "
-            "light or dark shape in the middle. The code has {units} numbers: together they cost "
-            "{kl} nats per picture, which is also the most they can tell about it. **Blur**: "
-            "neighbouring pixels of these samples differ by {value} grey levels on average. Lower "
-            "the temperature and watch this number: the samples become more alike, not sharper. "
-            "The blur comes from the likelihood. With unit variance it charges each pixel its "
-            "squared error: where an edge may lie here or there, the grey between costs least."
-        ).format(units=units, kl=number(kl), value=number(sharpness(pictures), 1))
+            "**Digits**: the code has {units} numbers. Together they cost {kl} nats per picture, "
+            "which is also the most they can tell about it. **Blur**: neighbouring pixels of the "
+            "samples above differ by {value} grey levels on average. Lower the temperature and "
+            "watch this number: the samples become more alike, not sharper. The blur comes from the "
+            "likelihood. With unit variance it charges each pixel its squared error: where an edge "
+            "may lie here or there, the grey between costs least."
+        ).format(
+            units=of.config["architecture"]["latent_dim"],
+            kl=number(of.metrics["test"]["kl"]),
+            value=number(sharpness(pictures), 1),
+        )
     )
+
+
+def sharpness_said(of: Bundle) -> str:
+    """How sharp many samples of a bundle are, next to test digits; empty where that was not measured."""
+    try:
+        found = of.metrics["judged"]["samples"]
+        sharp, real = float(found["sharpness"]), float(found["sharpness_of_test"])
+        share = sharp / real
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return ""
+    return _(
+        "Neighbouring pixels of its samples differ by **{sharp} grey levels** on average, those of real "
+        "digits by {real}: the samples have {share} of their sharpness."
+    ).format(sharp=number(sharp), real=number(real), share=percent(share))
 
 
 # ---------------------------------------------------------------- training
 
 
 def epochs(name: str) -> None:
-    """The timeline and its pictures: runs again by itself."""
-    with plain_errors():
-        show_epoch(loaders.vae(name))
+    """The timeline, its pictures and its curves: runs again by itself."""
+    with plain_errors(), st.container():  # over all of it the timeline stays in view
+        bundle = library.bundle(name)
+        epoch = training.epoch_timeline(bundle, "training_epoch", sticky=True)
+        if epoch is not None:
+            show_epoch(bundle, epoch)
+        training.curves(bundle, CURVES, "training", partial(linear_model, bundle), first_epoch=3)
 
 
-def show_epoch(explorer: VAEExplorer) -> None:
-    bundle = explorer.bundle
+def show_epoch(bundle: Bundle, epoch: int) -> None:
+    """The pictures of an epoch, and their files."""
     above, below = st.container(), st.container()
     with below:
         real = data_sets.measured_test_set(bundle)
@@ -155,9 +188,6 @@ def show_epoch(explorer: VAEExplorer) -> None:
             "training_originals",
         )
     with above:
-        epoch = training.epoch_timeline(bundle, "training_epoch")
-        if epoch is None:
-            return
         samples_by_epoch = training.sheet_of_epochs(
             bundle,
             "samples",
@@ -250,7 +280,7 @@ def pace(bundle: Bundle) -> None:
         ).format(
             seconds=number(float(np.median(seconds)), 1),
             epochs=len(seconds),
-            minutes=number(float(seconds.sum()) / 60, 0),
+            minutes=number(float(seconds.sum()) / 60),
             device=bundle.config["training"]["device"],
         )
     )
@@ -275,6 +305,10 @@ def main() -> None:
     with plain_errors():
         name = controls.bundle_name("vae", "training_bundle")
         shape.fragment(epochs)(name)
+        bundle = library.bundle(name)
+        pace(bundle)
+        training.went_on(bundle)
+        training.average_said(bundle)
         mechanism(
             _(
                 "A sample is the **mode** of p(x|z), which for a Gaussian is its mean: no pixel "
@@ -283,11 +317,6 @@ def main() -> None:
             )
         )
         samples(name)
-        bundle = library.bundle(name)
-        training.curves(bundle, CURVES, "training", partial(linear_model, bundle), first_epoch=3)
-        pace(bundle)
-        training.went_on(bundle)
-        training.average_said(bundle)
         z = coloured("z")
         formula(
             [

@@ -22,11 +22,12 @@ def back(tab, path):
 
 def test_back_shows_a_choice_that_the_visitor_made(tab):
     ready_at(tab, f"{tab.base}/latent-space")
+    tab.locator("summary:has-text('Another picture')").click()
     tab.get_by_role("radio", name="Generated").click()
     tab.wait_for_function("location.search.includes('latent_from=gallery')")
     to_the_page(tab, "Likelihood")
     back(tab, "latent-space")
-    tab.wait_for_selector(CHOSEN.format(label="Generated"))
+    tab.wait_for_selector(CHOSEN.format(label="Generated"), state="attached")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def address(tab):
 def restores_the_choice(browser, link):
     context = browser.new_context(locale="fr-FR")
     page = ready_at(context.new_page(), link)
-    page.wait_for_selector(CHOSEN.format(label="Generated"))
+    page.wait_for_selector(CHOSEN.format(label="Generated"), state="attached")
     context.close()
 
 
@@ -71,6 +71,7 @@ def framed(tab, other_site, allow):
 def test_a_copied_link_shows_another_visitor_the_same(tab, browser):
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     ready_at(tab, f"{tab.base}/latent-space?lang=en")
+    tab.locator("summary:has-text('Another picture')").click()
     tab.get_by_role("radio", name="Generated").click()
     tab.wait_for_function("location.search.includes('latent_from=gallery')")
     ready(tab)

@@ -13,7 +13,7 @@ from pages.browser import serving
 from pages.shared.text import in_language
 from pages.simsiam.parts.run_charts import FEW
 from tests.browser.conftest import NARROW, ROOT
-from tests.browser.hand import held
+from tests.browser.hand import held, stands
 from tests.browser.test_in_a_browser import about, go, ready
 
 LABEL, KEY = "Epoch (0: before training)", "collapse_epoch"
@@ -239,3 +239,31 @@ def test_charts_of_other_pages_follow_too(tab, path, label, keys):
                 seen[key].add(chart(tab, key).locator("svg.plot").evaluate("(p) => p.outerHTML"))
     stops = int(slider.get_attribute("max")) + 1
     assert all(len(states) >= min(6, stops) for states in seen.values())
+
+
+# ---------------------------------------------------------------- training of the VAE
+
+WITHIN = """(one) => {
+  const {top, bottom} = one.getBoundingClientRect();
+  return [top, bottom];
+}"""
+
+
+def test_the_loss_and_the_epoch_that_moves_it_share_a_screen(tab):
+    tab.set_viewport_size({"width": 1280, "height": 720})
+    go(tab, "vae-training")
+    slider = control(tab, "Epoch")
+    loss = chart(tab, "training_curves")
+    loss.locator(".dot").first.wait_for()
+    stands(loss)
+    loss.evaluate("(one) => one.scrollIntoView({block: 'end'})")
+    stands(loss)
+    (top, low), (chart_top, chart_low) = (one.evaluate(WITHIN) for one in (slider, loss))
+    assert 0 <= top < low <= chart_top
+    assert chart_low <= 721
+    dot = loss.locator(".dot").first
+    before = dot.bounding_box()
+    for _step in range(3):
+        slider.press("ArrowLeft")
+    stands(dot)
+    assert dot.bounding_box()["x"] < before["x"] - 5

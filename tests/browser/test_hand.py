@@ -18,7 +18,7 @@ FOLLOWING = [
     ("denoising", "t", "denoise_t"),
     ("ddpm-training", "Epoch", "ddpm_epoch"),
     ("vae-training", "Epoch", "training_epoch"),
-    ("interpolation", "Way, in %", "interpolation_w"),
+    ("interpolation", "Path, in %", "interpolation_w"),
 ]
 
 

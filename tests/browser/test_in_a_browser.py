@@ -165,13 +165,13 @@ def test_a_link_survives_the_switch_of_language(tab):
     go(tab, "latent-space", lang="en", latent_from="gallery")
     tab.get_by_role("radio", name="Français").click()
     chosen = "[role=radio][aria-checked=true]:has-text('Image générée')"
-    tab.wait_for_selector(chosen)
+    tab.wait_for_selector(chosen, state="attached")  # in a folded picker
     ready(tab)  # or the reload ends requests for pictures, which the console reports
     assert "lang=fr" in tab.url
     assert "latent_from=gallery" in tab.url
     tab.reload()
     ready(tab)
-    tab.wait_for_selector(chosen)
+    tab.wait_for_selector(chosen, state="attached")
 
 
 def test_figures_and_data_are_downloaded(tab):

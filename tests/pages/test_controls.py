@@ -287,18 +287,18 @@ def test_the_middle_of_the_straight_way_is_short(open_page):
     assert f"{linear.unevenness:.2f}" in said
     assert f"{spherical.unevenness:.2f}" in said
     assert linear.norm[25] < spherical.norm[25]
-    assert f"length {linear.norm[25]:.1f} on the straight way and {spherical.norm[25]:.1f}" in said
+    assert f"length {linear.norm[25]:.1f} on the straight path and {spherical.norm[25]:.1f}" in said
 
 
 def test_every_stop_of_the_way_is_decoded(open_page):
     at = open_page("interpolation", interpolation_a_from="prior", interpolation_b_from="prior")
     explorer = loaders.vae(NAME)
     z = explorer.prior(0)[0]
-    shown = frames(at, "interpolation_film", "Decoded {t} percent along the way around")
+    shown = frames(at, "interpolation_film", "Decoded {t} percent along the spherical path")
     np.testing.assert_array_equal(shown, explorer.walk(z, z, 51, "spherical").pictures)
     at = open_page("interpolation", interpolation_b_from="prior", interpolation_w="30")
     assert at.session_state["interpolation_w"] == 30
-    shown = frames(at, "interpolation_film", "Decoded {t} percent along the straight way")
+    shown = frames(at, "interpolation_film", "Decoded {t} percent along the straight path")
     other = explorer.prior(0)[0]
     decoded = explorer.decode(other[None])[0].astype(int)
     assert np.abs(shown[-1] - decoded).max() <= 1  # a batch rounds otherwise

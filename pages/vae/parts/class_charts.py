@@ -45,6 +45,38 @@ class Profiled:
         return profile_rows(self.shown, self.explorer)
 
 
+def labelled(units: Sequence[int], always: Sequence[int], *, apart: int = 1) -> list[str]:
+    """The units whose names stand on an axis of bars, where names that do not stand ``apart`` bars from one
+    another would collide; ``always``: those that are named in any case.
+    """
+    places = {place for place, unit in enumerate(units) if unit in always}
+    for place in range(len(units)):
+        if all(abs(place - other) >= apart for other in places):
+            places.add(place)
+    return [f"z{units[place] + 1}" for place in sorted(places)]
+
+
+CLOSE = 2
+"""How far names stand apart where 32 bars share half a page."""
+LOWER = "\N{FIGURE SPACE}" * 4
+"""After a name that stands upright: it begins lower by as much as a name is long."""
+
+
+def name_units(
+    figure: go.Figure, units: Sequence[int], always: Sequence[int] = (), *, apart: int = 1
+) -> None:
+    """Names of units upright below their bars, a second one of two neighbours lower where names are to stand
+    apart; arguments as of ``labelled``.
+    """
+    names = labelled(list(units), list(always), apart=apart)
+    places = [place for place, unit in enumerate(units) if f"z{unit + 1}" in names]
+    words, lowered = [], False
+    for name, place in zip(names, places, strict=True):
+        lowered = apart > 1 and place - 1 in places and not lowered
+        words.append(name + LOWER if lowered else name)
+    figure.update_xaxes(tickmode="array", tickvals=names, ticktext=words, tickangle=-90)
+
+
 def bars(
     shown: ClassProfiles, c: int, units: np.ndarray, peaks: np.ndarray, whiskers: np.ndarray
 ) -> go.Bar:
@@ -66,8 +98,13 @@ def bars(
     )
 
 
-def one_class(profiled: Profiled, c: int, whiskers: np.ndarray) -> go.Figure:
-    figure = go.Figure(bars(profiled.shown, c, profiled.units, profiled.peaks, whiskers))
+def one_class(profiled: Profiled, c: int, whiskers: np.ndarray, chosen: int) -> go.Figure:
+    """One class, the bar of the ``chosen`` unit in a frame."""
+    units, peaks = profiled.units, profiled.peaks[c]
+    figure = go.Figure(bars(profiled.shown, c, units, profiled.peaks, whiskers))
+    frame = [3 if unit == chosen else 0 for unit in units]
+    figure.update_traces(marker_line={"color": SYMBOL_COLOURS["x"], "width": frame})
+    name_units(figure, units, [*np.flatnonzero(peaks), chosen], apart=CLOSE)
     figure.update_yaxes(title=_("class mean − mean of all"))
     return figure
 
@@ -108,6 +145,7 @@ def heat_map(shown: ClassProfiles, names: Sequence[str], units: np.ndarray) -> g
         )
     )
     figure.update_yaxes(title=_("class"), autorange="reversed", type="category")
+    name_units(figure, units)
     return figure
 
 
@@ -124,6 +162,7 @@ def class_difference(
         )
     )
     figure.update_yaxes(title=_("class {a} − class {b}").format(a=names[a], b=names[b]))
+    name_units(figure, units)
     return figure
 
 
@@ -136,6 +175,7 @@ def kl_chart(explorer: VAEExplorer, units: np.ndarray) -> go.Figure:
         )
     )
     figure.update_yaxes(title=_("KL (nats)"))
+    name_units(figure, units)
     return figure
 
 

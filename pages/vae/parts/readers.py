@@ -56,16 +56,17 @@ def judge_of(bundle: Bundle) -> Bundle | None:
 
 
 def readers(
-    found: Mapping[str, float], most: str, judge: Bundle | None
+    found: Mapping[str, float], most: str, classes: int, judge: Bundle | None
 ) -> list[tuple[str, str, float, str]]:
     """Code, name, share of right answers and colour of every reader, from guessing to the digit classifier."""
     z = SYMBOL_COLOURS["z"]
     rows = [
+        ("chance", _("chance"), 1 / classes, GREY),
         ("most_common", _("always “{name}”").format(name=most), found["most_common"], GREY),
         ("pixels", _("linear, on pixels"), found["pixels"], SYMBOL_COLOURS["x"]),
         ("linear", _("linear, on z"), found["linear"], z),
         ("neighbours", _("{k} neighbours in z").format(k=found["k"]), found["neighbours"], z),
-        ("products", _("linear, on all zᵢzⱼ"), found["products"], z),
+        ("products", _("linear, on products of z"), found["products"], z),
     ]
     if judge is not None:
         accuracy = judge.metrics["test"]["accuracy"]
@@ -83,35 +84,34 @@ def verdict(found: Mapping[str, float], most: str) -> str:
     }
     if found["linear"] - found["most_common"] < CLEARLY:
         means = _(
-            "A linear classifier on z names {linear} of the test digits, hardly more than always answering "
-            "“{name}” does ({guess}): **the means of the classes are nearly the same.**"
+            "A linear classifier on z gets {linear} of the test digits right, hardly more than always "
+            "answering “{name}” does ({guess}): **the means of the classes are nearly the same.**"
         )
     else:
         means = _(
-            "A linear classifier on z names {linear} of the test digits; always answering “{name}” would be "
-            "right for {guess}: **the means of the classes differ.**"
+            "A linear classifier on z gets {linear} of the test digits right; always answering “{name}” "
+            "would be right for {guess}: **the means of the classes differ.**"
         )
     if found["products"] - found["linear"] >= CLEARLY:
         more = _(
-            "With products zᵢzⱼ it names {products}: **much of the digit can be read from z, but not from its "
-            "means.** Digits that lie on opposite sides, light on dark and dark on light for example, cancel "
-            "in a mean and can agree in a product."
+            "With products of z it gets {products} right: **much of the digit can be read from z, but not from "
+            "its means.** Digits that lie on opposite sides, light on dark and dark on light for example, "
+            "cancel in a mean and can agree in a product."
         )
     else:
-        more = _("Products zᵢzⱼ add little: {products}. **There is not much more to find in z.**")
+        more = _("Products of z add little: {products}. **There is not much more to find in z.**")
     return f"{means} {more}".format(**shares)
 
 
-def what_can_be_read(bundle: Bundle, most: str) -> None:
-    """How often simple readers of z name the digit, as bars, and what that says."""
-    title = _("Who can read the digit from z?")
-    st.markdown(f"**{title}**")
+def what_can_be_read(bundle: Bundle, most: str, classes: int) -> None:
+    """How often simple readers of z get the digit right, as bars, and what that says next to them."""
+    st.subheader(_("Who can read the digit from z?"), anchor=False)
     found = readouts_of(bundle)
     if found is None:
         st.info(_("This bundle does not say how well the digit can be read from z."))
         return
     judge = judge_of(bundle)
-    rows = readers(found, most, judge)
+    rows = readers(found, most, classes, judge)
     figure = go.Figure(
         go.Bar(
             y=[name for _code, name, _share, _colour in rows],
@@ -127,17 +127,20 @@ def what_can_be_read(bundle: Bundle, most: str) -> None:
     figure.update_xaxes(range=[0, 1.08], tickformat=".0%", dtick=0.5)
     over = _("{count} test pictures").format(count=number(found["test_pictures"], 0))
     learnt = number(found["train_pictures"], 0)
-    figures.chart(
-        figure,
-        "profiles_readers",
-        _("Share of test digits that each reader names rightly"),
-        Provenance(
-            bundle,
-            live=False,
-            settings={_("over"): over, _("readers learnt from"): learnt},
-            also=[judge] if judge else [],
-        ),
-        lambda: [{"reader": code, "accuracy": share} for code, _name, share, _colour in rows],
-        height=280,
-    )
-    st.markdown(verdict(found, most))
+    bars, words = st.columns([3, 2], gap="large")
+    with bars:
+        figures.chart(
+            figure,
+            "profiles_readers",
+            _("Share of test digits that each reader gets right"),
+            Provenance(
+                bundle,
+                live=False,
+                settings={_("over"): over, _("readers learnt from"): learnt},
+                also=[judge] if judge else [],
+            ),
+            lambda: [{"reader": code, "accuracy": share} for code, _name, share, _colour in rows],
+            height=310,
+        )
+    with words:
+        st.markdown(verdict(found, most))

@@ -25,6 +25,8 @@ from pages.shared.text import _, number, percent
 
 DRAWS_KEY = "likelihood_draws"
 LEVELS = tuple(2**power for power in range(11))
+FIRST = 8
+"""Few enough draws that each weight is a bar one sees: the axis reaches to 100 % at every K."""
 SHOWN, SEED = 32, 0
 KEPT = 64
 """Pictures whose weights are kept, for all visitors together."""
@@ -61,7 +63,7 @@ def weights(name: str, start: Start, found: Evidence) -> None:
         )
         for one in drawn.value
     ]
-    K = timeline("K", LEVELS, DRAWS_KEY, words=words)
+    K = timeline("K", LEVELS, DRAWS_KEY, default=FIRST, words=words)
     left, right = st.columns(2, gap="large")
     with left:
         bars(drawn.value)
@@ -128,7 +130,6 @@ def bars(found: Sequence[WeightsAtK]) -> None:
         ),
         Axis(_("share of the sum of all K weights"), span=(0, 1), percent=True),
         _("Normalised importance weights of {K} draws, the largest first").format(K=STOP),
-        now=f"K = {STOP}",
         along=False,
     )
 
@@ -152,7 +153,6 @@ def estimate(found: Sequence[WeightsAtK], evidence: Evidence) -> None:
         Axis("K", log=True),
         Axis(_("−log p(x), nats"), digits=1),
         _("−log p(x) as the first {K} draws estimate it").format(K=STOP),
-        now=f"K = {STOP}",
         levels=levels,
     )
 

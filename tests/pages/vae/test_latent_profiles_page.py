@@ -3,15 +3,17 @@
 import base64
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from core.pictures import data
 from pages.shared import figures, library, loaders
 from pages.shared.kept import Kept
 from pages.vae import latent_profiles
-from pages.vae.parts import generated, readers
+from pages.vae.parts import class_charts, generated, readers
 from tests.pages.opening import frames, moved
 from tests.pages.test_controls import visible
 
@@ -110,7 +112,7 @@ def test_bars_are_what_the_bundle_measured(open_page):
     judge = library.bundle("judge-svhn").metrics["test"]["accuracy"]
     at = open_page("latent_profiles")
     keys = ("most_common", "pixels", "linear", "neighbours", "products")
-    assert chart(at, "profiles_readers")["x"] == [*(found[key] for key in keys), judge]
+    assert chart(at, "profiles_readers")["x"] == [0.1, *(found[key] for key in keys), judge]
 
 
 @pytest.mark.parametrize(
@@ -164,6 +166,9 @@ def test_a_unit_moves_by_so_many_bars(open_page):
     assert off.max() <= 1  # the chart carries 64 bits, the latents 32
     said = [c.value for c in at.caption if "bars: 10" in c.value]
     assert said
+    side = "below" if bar < 0 else "above"
+    words = " ".join(str(m.value) for m in at.markdown)
+    assert f"class 4 lies {abs(bar):.2f} {side} the mean of all classes in z2. Moved by" in words
     assert [c.value for c in moved(at, "profiles_times", 3).caption if "bars: 3" in c.value]
 
 
@@ -173,3 +178,29 @@ def test_the_longest_bar_follows_the_class(open_page):
         at = open_page("latent_profiles", profiles_class=str(c))
         longest = int(np.argmax(np.abs(shown.distance[c]))) + 1
         assert f"in z{longest}. Moved by" in " ".join(str(m.value) for m in at.markdown)
+
+
+def test_the_chosen_bar_is_marked_and_named(open_page):
+    at = open_page("latent_profiles", profiles_class="4", profiles_unit="2")
+    trace = chart(at, "profiles_one")
+    marked = [n for n, w in zip(trace["x"], trace["marker"]["line"]["width"], strict=True) if w]
+    assert marked == ["z2"]
+    (found,) = [c.proto for c in at.get("plotly_chart") if c.proto.id.endswith("profiles_one")]
+    assert "z2" in json.loads(found.spec)["layout"]["xaxis"]["tickvals"]
+
+
+def test_names_of_units_do_not_collide_and_peaks_have_theirs():
+    units = list(range(12, 0, -1))
+    names = class_charts.labelled(units, [11, 10, 4], apart=2)
+    assert {"z12", "z11", "z5"} <= set(names)
+    places = [units.index(int(name[1:]) - 1) for name in names]
+    close = [(a, b) for a, b in pairwise(places) if b - a < 2]
+    assert close == [(1, 2)]  # two peaks
+    assert len(class_charts.labelled(units, [])) == len(units)
+
+
+def test_of_two_peaks_side_by_side_one_is_named_lower():
+    figure = go.Figure()
+    class_charts.name_units(figure, list(range(12)), [4, 5, 6], apart=2)
+    words = dict(zip(figure.layout.xaxis.tickvals, figure.layout.xaxis.ticktext, strict=True))
+    assert [name for name, word in words.items() if word != name] == ["z6"]

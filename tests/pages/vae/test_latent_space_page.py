@@ -225,3 +225,40 @@ def test_a_known_architecture_is_offered_with_the_weights_of_the_bundle(open_pag
     digest = found["weights"].split("/")[-2]
     assert serving.OFFERS.file(digest) == bundle.folder / "model.safetensors"
     assert bytes_at(found["graph"]) == file.read_bytes()
+
+
+# ---------------------------------------------------------------- what is said
+
+
+def at_mean(explorer, c):
+    """A link to the mean of that class."""
+    mean = np.clip(latent_space.rounded(explorer.profiles.mean[c]), -4, 4)
+    return {f"latent_z{unit + 1}": f"{value:.2f}" for unit, value in enumerate(mean)}
+
+
+def smudge(at):
+    return [str(one.value) for one in at.markdown if "grey smudge" in str(one.value)]
+
+
+def test_why_a_mean_is_grey_is_said_where_one_is_taken(open_page, explorer, monkeypatch):
+    found = {**explorer.bundle.metrics["readouts"], "linear": 0.2, "most_common": 0.19}
+    for bundle in (explorer.bundle, library.bundle(NAME)):
+        monkeypatch.setitem(bundle.metrics, "readouts", found)
+    assert smudge(open_page("latent_space")) == []
+    (words,) = smudge(open_page("latent_space", **at_mean(explorer, 3)))
+    assert f"mean of class {explorer.class_names[3]}" in words
+    for bundle in (explorer.bundle, library.bundle(NAME)):
+        monkeypatch.setitem(bundle.metrics, "readouts", {**found, "linear": 0.8})
+    assert smudge(open_page("latent_space", **at_mean(explorer, 3))) == []
+
+
+@pytest.mark.parametrize("idle", [0, 2])
+def test_idle_units_are_counted(explorer, idle):
+    class Known:
+        latent_dim = 4
+        active = np.arange(4) >= idle
+        kl_per_unit = np.array([0.16, 1, 2, 3])
+
+    words = latent_space.idle_said(Known)
+    assert ("Here 2 of 4 units" in words) == (idle == 2)
+    assert ("there is none: the least is 0.16 nats" in words) == (idle == 0)

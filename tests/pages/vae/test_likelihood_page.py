@@ -135,13 +135,13 @@ def test_every_stop_says_how_many_draws_it_is_worth(open_page, drawn):
 
 def test_both_ways_to_average_are_shown_for_the_K_of_now(open_page, drawn):
     at = open_page("likelihood")
-    for place in (-1, 3):
+    for place in (-1, 4):
         one = drawn[place]
         moved(at, tightness.DRAWS_KEY, one.K)
         naive, kept = list(metrics(at).values())[-2:]
         assert naive == "−∞"
         assert kept == f"−{one.nll:,.1f}"
-    assert at.query_params[tightness.DRAWS_KEY] == "8"
+    assert at.query_params[tightness.DRAWS_KEY] == "16"
     said = [str(element.value) for element in at.markdown]
     assert any(f"exp(−{-one.log_largest:,.0f})" in words for words in said)
     assert any(f"**{one.largest[0]:.0%}**" in words for words in said)
@@ -193,3 +193,9 @@ def test_no_gain_is_claimed_where_there_is_none(evidence):
     assert "**4.1**" in tightness.said(point, 5, evidence)
     worse = dataclasses.replace(point, nll=evidence.negative_elbo + 0.5)
     assert "q(z|x)" not in tightness.said(worse, 5, evidence)
+
+
+def test_the_weights_begin_where_they_fill_their_axis_and_no_chart_writes_K_by_itself(open_page):
+    shown = components(open_page("likelihood"))
+    assert shown[f"{tightness.DRAWS_KEY}_hand"]["value"] == tightness.FIRST < tightness.SHOWN
+    assert [shown[key]["now"] for key in ("likelihood_bars", "likelihood_estimate")] == ["", ""]

@@ -1,10 +1,12 @@
 """Samples and training: pairs of test digits and reconstructions by epoch, the clock in words."""
 
 import numpy as np
+import pytest
 
 from pages.shared import library, loaders, training
+from pages.shared.text import percent
 from pages.vae import vae_training
-from tests.pages.opening import components, frames
+from tests.pages.opening import answered, components, frames
 
 NAME = "vae-svhn"
 FILM, PAIRS = "training_epoch_film", "Test digits and their reconstructions after epoch {t}"
@@ -56,3 +58,35 @@ def test_the_clock_says_seconds_per_epoch(open_page):
     seconds = vae_training.seconds_by_epoch(library.bundle(NAME).history)
     said = [str(element.value) for element in at.markdown]
     assert any(f"**{np.median(seconds):,.1f} seconds per epoch**" in words for words in said)
+
+
+def test_the_clock_in_words_agrees_with_the_clock_in_the_chart(open_page):
+    minutes = library.bundle(NAME).history[-1]["seconds_total"] / 60
+    said = [str(element.value) for element in open_page("vae_training").markdown]
+    assert any(f"{minutes:.1f} minutes in all" in words for words in said)
+
+
+# ---------------------------------------------------------------- digits, and blur
+
+
+def answer(at):
+    answered(at, "training_digits")
+    return [str(element.value) for element in at.markdown]
+
+
+def test_the_answer_is_what_the_classifier_measured(open_page, monkeypatch):
+    bundle = library.bundle(NAME)
+    figures = {"sure": 0.31, "sure_of_test": 0.87, "sharpness": 3.0, "sharpness_of_test": 6.0}
+    monkeypatch.setitem(bundle.metrics, "judged", {"samples": figures})
+    said = " ".join(answer(open_page("vae_training")))
+    assert f"**{percent(0.31)}** of this model's samples, and of {percent(0.87)}" in said
+    assert "**3.0 grey levels** on average, those of real digits by 6.0" in said
+    assert f"{percent(0.5)} of their sharpness" in said
+
+
+@pytest.mark.parametrize("judged", [None, {}, {"samples": {"sharpness": "much"}}, 7])
+def test_a_bundle_that_nobody_judged_has_the_rest_of_the_answer(open_page, monkeypatch, judged):
+    monkeypatch.setitem(library.bundle(NAME).metrics, "judged", judged)
+    said = " ".join(answer(open_page("vae_training")))
+    assert "of their sharpness" not in said
+    assert "samples above differ by" in said
