@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
+from core.contents import check_contents
 from core.ddpm.model import DDPM
 from core.errors import AtelierError
 from core.families import open_bundle
@@ -114,6 +115,19 @@ def test_small_classes_end_in_a_bundle(own, tiny_presets, tmp_path, family, clas
     about = open_bundle(tmp_path / "run/bundle").config["data"]
     assert about["test_pictures"] >= 2
     assert about["test_pictures"] + about["pictures"] == sum(classes.values())
+
+
+@pytest.mark.parametrize("family", ["vae", "ddpm"])
+def test_one_class_ends_in_a_bundle_that_pages_can_show(own, tiny_presets, tmp_path, family):
+    folder = own(unlabelled=30)
+    assert train(family, tmp_path / "run", folder) == 0
+    bundle = open_bundle(tmp_path / "run/bundle")
+    check_contents(bundle)
+    assert bundle.config["data"]["class_names"] == ["unlabelled"]
+    assert "readouts" not in bundle.metrics
+    assert "Readers of z" not in bundle.metrics["protocol"]
+    verify = ["verify", str(bundle.folder), "--folder", str(folder), "--device", "cpu"]
+    assert main(verify) == 0
 
 
 @pytest.mark.parametrize("T", [4, 5, 20])
