@@ -20,6 +20,7 @@ SETTINGS = (
     "data.name",
     "data.split",
     "data.test_split",
+    "data.fingerprint",
     "data.test_fingerprint",
     "data.pictures",
     "data.test_pictures",
