@@ -161,6 +161,13 @@ def test_a_few_levels_of_noise_end_in_a_bundle(own, tiny_presets, tmp_path, T):
         ("vae", {"a": 30}, ["--pictures", "1"], "pictures must be 0 (all), or 2 or more, got 1"),
         ("ddpm", {"a": 30}, ["-T", "1"], "T must be at least 4"),
         ("ddpm", {"a": 30}, ["-T", "3"], "T must be at least 4"),
+        ("vae", {"a": 30, "n" * 101: 30}, [], f"cannot name the class '{'n' * 101}'"),
+        ("ddpm", {"a": 30, "\udce9t\udce9": 30}, [], r"cannot name the class '\udce9t\udce9'"),
+        ("simsiam", {"a": 30, "x\udcff": 30}, [], "must be UTF-8 and have at most 100 characters"),
+        ("vae", {f"c{n:04d}": 1 for n in range(1001)}, [], "at most 1,000 classes, got 1,001"),
+        ("vae", {"a": 30}, ["--data-note", "\udcff"], "no usable data.note"),
+        ("simsiam", {"a": 30, "b": 30}, ["--bank", str(10**23)], "training.protocol.bank"),
+        ("vae", {"a": 30}, ["--updates-per-epoch", "50"], "at most the 3 of one pass, got 50"),
     ],
 )
 def test_what_cannot_end_in_a_bundle_is_refused_before_any_work(

@@ -24,7 +24,7 @@ from core.bundles.bundle import Bundle
 from core.bundles.files import write_json
 from core.errors import AtelierError
 from core.pictures.data import PictureSet
-from train.run import ancestry, distributed, loop, sets
+from train.run import ancestry, bundling, distributed, loop, sets
 from train.run.budget import measure_pace
 from train.run.lock import locked, orphaned
 from train.run.loop import Resident
@@ -59,8 +59,9 @@ def start(
     number of epochs, once. After ``at_most`` minutes by the clock no further epoch is begun, and the
     bundle is that of the last one. ``download`` fetches data that is not at hand.
 
-    Raises ``AtelierError``: ``run-busy``, ``run-exists``, ``run-not-finite``, ``start-unfit``, and those
-    of ``sets.load`` and of ``family.check``; ``OSError`` where a file cannot be read or written.
+    Raises ``AtelierError``: ``run-busy``, ``run-exists``, ``run-no-bundle``, ``run-not-finite``,
+    ``start-unfit``, and those of ``sets.load`` and of ``family.check``; ``OSError`` where a file cannot be
+    read or written.
     """
     end = _end_after(at_most)
     with locked(run := Path(run)):
@@ -82,6 +83,7 @@ def start(
         if minutes is not None:
             trainer.training = replace(training, epochs=_epochs_within(minutes, trainer))
         settings = _settings_of(trainer, pictures)
+        _check_bundle(trainer, pictures, settings)
         return _trained(trainer, run, pictures, settings, end)
 
 
@@ -198,6 +200,14 @@ def _settings_of(trainer: Trainer, pictures: Pictures) -> dict:
     }
 
 
+def _check_bundle(trainer: Trainer, pictures: Pictures, settings: dict) -> None:
+    """Raises ``AtelierError`` ``run-no-bundle`` where the bundle at the end could not be read."""
+    config = bundling.bundle_config(
+        trainer.family, trainer.architecture(), settings, pictures[1], trainer.training.epochs
+    )
+    bundling.check_config(config)
+
+
 def placed(folder: str) -> str:
     """A folder as it is found from every working directory; ``~`` is one's home."""
     return str(Path(folder).expanduser().absolute())
@@ -277,6 +287,7 @@ def _opened(
             trainer.restore(state)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise loop.run_damaged(run / "state.pt") from error
+        _check_bundle(trainer, pictures, settings)
         yield trainer, settings, pictures
 
 
