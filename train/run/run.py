@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from core.bundles.bundle import Bundle
+from core.bundles.bundle import Bundle, required_files
 from core.bundles.files import write_json
 from core.errors import AtelierError
 from core.pictures.data import PictureSet
@@ -59,12 +59,13 @@ def start(
     number of epochs, once. After ``at_most`` minutes by the clock no further epoch is begun, and the
     bundle is that of the last one. ``download`` fetches data that is not at hand.
 
-    Raises ``AtelierError``: ``run-busy``, ``run-exists``, ``run-no-bundle``, ``run-not-finite``,
-    ``start-unfit``, and those of ``sets.load`` and of ``family.check``; ``OSError`` where a file cannot be
-    read or written.
+    Raises ``AtelierError``: ``run-busy``, ``run-exists``, ``run-in-bundle``, ``run-no-bundle``,
+    ``run-not-finite``, ``start-unfit``, and those of ``sets.load`` and of ``family.check``;
+    ``OSError`` where a file cannot be read or written.
     """
     end = _end_after(at_most)
-    with locked(run := Path(run)):
+    _refuse_bundle(run := Path(run))
+    with locked(run):
         if (run / "state.pt").exists():
             raise AtelierError(
                 "run-exists",
@@ -131,6 +132,19 @@ def finish(
 
 
 # ---------------------------------------------------------------- what they share
+
+
+def _refuse_bundle(run: Path) -> None:
+    """Raises ``AtelierError`` ``run-in-bundle``: nothing that is not of a bundle is written into one."""
+    place = run.absolute()
+    for folder in (place, *place.parents):
+        if all((folder / file).is_file() for file in required_files(folder)):
+            raise AtelierError(
+                "run-in-bundle",
+                "{folder} is a bundle: name another folder for the run; to begin with its weights, name it "
+                "with --from.",
+                folder=folder,
+            )
 
 
 def _end_after(at_most: float | None) -> float:
