@@ -141,5 +141,5 @@ def check_contents(bundle: Bundle) -> None:
     """Raises ``AtelierError`` where pages cannot show a bundle: ``bundle-lacks``, ``bundle-config``,
     ``bundle-family``."""
     if bundle.family not in CONTENTS:
-        raise other_family(bundle.name, bundle.family, CONTENTS)
+        raise other_family(bundle.place, bundle.family, CONTENTS)
     CONTENTS[bundle.family].check(bundle)

@@ -40,7 +40,9 @@ def test_every_family_says_what_its_pages_need():
     assert set(CONTENTS) == set(FAMILIES)
 
 
-@pytest.mark.parametrize("entry", filter(MANIFEST.embedded, MANIFEST.entries), ids=lambda e: e.name)
+@pytest.mark.parametrize(
+    "entry", [*filter(MANIFEST.embedded, MANIFEST.entries)], ids=lambda e: e.name
+)
 def test_what_our_own_runs_leave_is_whole(entry):
     check_contents(read_bundle(MANIFEST.embedded(entry)))
 

@@ -257,6 +257,54 @@ def test_the_home_of_a_data_folder_is_found(svhn_folder, tiny_presets, tmp_path,
     assert main(["vae", "--run", str(tmp_path / "run"), *SMALL]) == 0
 
 
+# ---------------------------------------------------------------- bundles
+
+
+def cut_short(file):
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def of_another_format(file):
+    file.write_text(file.read_text().replace('"format": 1', '"format": 9'))
+
+
+def of_another_width(file):
+    file.write_text(file.read_text().replace('"latent_dim": 4', '"latent_dim": 5'))
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        ("config.json", cut_short),
+        ("config.json", of_another_format),
+        ("config.json", of_another_width),
+        ("metrics.json", cut_short),
+        ("profiles.safetensors", cut_short),
+        ("model.safetensors", cut_short),
+        ("history.json", lambda file: file.unlink()),
+        ("golden.safetensors", lambda file: file.unlink()),
+    ],
+)
+@pytest.mark.parametrize("command", ["verify", "measure"])
+def test_a_bundle_that_cannot_be_used_is_named_by_its_path(
+    tiny_bundle, tmp_path, capsys, command, file, spoil
+):
+    bundle = tmp_path / "first/bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    spoil(bundle / file)
+    assert f"{bundle} " in one_sentence([command, bundle, "--device", "cpu"], capsys)
+
+
+@pytest.mark.parametrize(
+    "command", [["ddpm", "--run", "RUN", "--from"], ["simsiam", "--run", "RUN", "--from"]]
+)
+def test_a_bundle_of_another_family_is_named_by_its_path(tiny_bundle, tmp_path, capsys, command):
+    words = [word.replace("RUN", str(tmp_path / "run")) for word in command]
+    assert f"{tiny_bundle} is a bundle of the family vae" in one_sentence(
+        [*words, tiny_bundle], capsys
+    )
+
+
 # ---------------------------------------------------------------- options that would pass unseen
 
 

@@ -49,7 +49,7 @@ def main(arguments: argparse.Namespace) -> None:
     refuse_ignored(arguments)
     bundle = open_bundle(arguments.bundle)
     if arguments.t_star is not None and bundle.family != "ddpm":
-        raise ValueError(f"--t-star is for a diffusion model: leave it out for {bundle.name}")
+        raise ValueError(f"--t-star is for a diffusion model: leave it out for {bundle.place}")
     device = loop.pick_device(arguments.device)
     if arguments.seconds:
         measured = clocked(bundle, device)
@@ -100,7 +100,7 @@ def with_way(bundle: Bundle, device: torch.device) -> Measured:
         raise ValueError(f"no way back is kept for the family {bundle.family}")
     judge = judged.judge_for(bundle.config["data"])
     if judge is None:
-        raise ValueError(f"no judge is here that could choose samples of {bundle.name}")
+        raise ValueError(f"no judge is here that could choose samples of {bundle.place}")
     return verify.together(known(bundle), family.way(family_of(bundle).load(bundle), judge, device))
 
 
