@@ -224,7 +224,9 @@ def test_pictures_of_every_suffix_are_taken(own, suffix, form, capsys):
         ("b/notes.TXT", ".txt"),
         ("b/raw", "file without a suffix"),
         ("loose.heic", ".heic"),
-        ("empty/one.heic", ".heic"),
+        ("empty/one.heic", ".heic (1), class folder without a picture"),
+        ("@eaDir/one.png", "folder of another program"),
+        ("a/0.png", "picture that cannot be read (1, the first is a/0.png)"),
     ],
 )
 def test_what_is_no_picture_is_left_out_and_said_once(
@@ -241,7 +243,8 @@ def test_what_is_no_picture_is_left_out_and_said_once(
         made.write_bytes(b"\0\5\26\7no picture")
     assert train("vae", tmp_path / "run", folder) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "Left out" in line]
-    assert said == [f"Left out of {folder}: {words} (1)."]
+    count = "" if words.endswith(")") else " (1)"
+    assert said == [f"Left out of {folder}: {words}{count}."]
     about = open_bundle(tmp_path / "run/bundle").config["data"]
     assert (about["pictures"], about["test_pictures"]) == (28, 2)
     assert about["class_names"] == ["a", "b"]
@@ -253,17 +256,23 @@ def test_what_is_left_out_is_counted_by_kind(own):
         (folder / "a" / name).touch()
     found = data.find_own(folder)
     assert found.left_out == {".avif": 1, ".heic": 2}
-    said = sets.left_out_in_words(folder, found.left_out)
+    said = sets.left_out_in_words(found)
     assert said == f"Left out of {folder}: .avif (1), .heic (2)."
 
 
-def test_a_picture_that_cannot_be_read_is_named_in_one_sentence(own, tmp_path, capsys):
+def test_pictures_that_cannot_be_read_are_counted_and_the_first_is_named(own):
     folder = own(a=15, b=15)
-    (folder / "b/007.png").write_bytes(b"no picture")
-    assert train("vae", tmp_path / "run", folder) == 1
-    said = capsys.readouterr().err
-    assert str(folder / "b/007.png") in said
-    assert said.count("\n") == 1
+    for name, content in (
+        ("a/003.png", b""),
+        ("b/007.png", b"no picture"),
+        ("b/008.png", b"\x89PNG"),
+    ):
+        (folder / name).write_bytes(content)
+    found = data.find_own(folder)
+    whole, unreadable = data.load_own(found)
+    assert len(whole) == 27
+    said = sets.left_out_in_words(found, unreadable)
+    assert said == f"Left out of {folder}: picture that cannot be read (3, the first is a/003.png)."
 
 
 # ---------------------------------------------------------------- pictures that were moved
