@@ -78,9 +78,17 @@ DDPM = Contents(
 )
 
 SIMSIAM = Contents(
-    settings=(*SETTINGS, "training.heavy"),
+    settings=(
+        *SETTINGS,
+        "data.class_names",
+        "training.heavy",
+        *(f"training.views.{name}" for name in ("crop", "flip", "jitter", "grey")),
+        *(f"training.harder.{name}" for name in ("rotation", "solarize", "jigsaw", "cutout")),
+    ),
     counted=(
         *COUNTED,
+        "training.learning_rate",
+        "training.protocol.spread",
         "training.protocol.queries",
         "training.protocol.bank",
         "training.protocol.k",
@@ -109,6 +117,7 @@ JUDGE = Contents(
         "test.calibration_error",
         "test.calibration_error_uncalibrated",
         "test.sure",
+        "test.accuracy_of_sure",
         "features.mean_distance",
         "features.median_distance_other_digit",
         "features.frechet_halves_of_test",
@@ -132,5 +141,5 @@ def check_contents(bundle: Bundle) -> None:
     """Raises ``AtelierError`` where pages cannot show a bundle: ``bundle-lacks``, ``bundle-config``,
     ``bundle-family``."""
     if bundle.family not in CONTENTS:
-        raise other_family(bundle.name, bundle.family, CONTENTS)
+        raise other_family(bundle.place, bundle.family, CONTENTS)
     CONTENTS[bundle.family].check(bundle)

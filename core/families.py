@@ -45,7 +45,7 @@ def networks() -> Networks:
 def family_of(bundle: Bundle) -> Family:
     """The family of a bundle; raises ``AtelierError`` ``bundle-family`` where it is not known."""
     if bundle.family not in FAMILIES:
-        raise other_family(bundle.name, bundle.family, FAMILIES)
+        raise other_family(bundle.place, bundle.family, FAMILIES)
     return family(bundle.family)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from types import ModuleType
 
 from core.bundles import files
@@ -48,10 +50,25 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def refuse_empty(argv: Sequence[str]) -> None:
+    """ValueError for an empty word: what a shell leaves of a variable that is not set would pass unseen.
+
+    An empty path, for one, is the folder that one is in.
+    """
+    for before, word in pairwise(["", *argv]):
+        option, typed, value = word.partition("=")
+        if not word.strip():
+            raise ValueError(f"what follows {before} must not be empty")
+        if typed and option.startswith("-") and not value.strip():
+            raise ValueError(f"what follows {option} must not be empty")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; the exit status. What a person can mend is one sentence on stderr."""
+    argv = sys.argv[1:] if argv is None else argv
     arguments = build_parser().parse_args(argv)
     try:
+        refuse_empty(argv)
         return commands()[arguments.command][0].main(arguments) or 0
     except (AtelierError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

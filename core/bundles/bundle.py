@@ -95,6 +95,8 @@ class Bundle:
     card: str = field(repr=False)
     reached: bool = True
     """False for the cached copy of a bundle whose Hub could not be reached."""
+    place: str = ""
+    """How errors name it: as it was asked for, by its name in a manifest or on the Hub, or by its folder."""
 
     @cached_property
     def digest(self) -> str:
@@ -143,10 +145,10 @@ class Bundle:
         try:
             arrays = load_arrays(self.folder / file)
         except (SafetensorError, OSError, AttributeError, TypeError) as error:  # no type of NumPy
-            raise damaged(self.name, file) from error
+            raise damaged(self.place, file) from error
         # Libraries teach NumPy types, bfloat16 for one, that pages do not know.
         if any(value.dtype.kind not in "biuf" for value in arrays.values()):
-            raise damaged(self.name, file)
+            raise damaged(self.place, file)
         return {
             key: value.astype(np.float32) if value.dtype == np.float16 else value
             for key, value in arrays.items()
@@ -174,24 +176,30 @@ def read_bundle(
     folder: Path,
     *,
     name: str | None = None,
+    place: str | None = None,
     expected: Mapping[str, str] | None = None,
     origin: Origin = "folder",
     revision: str | None = None,
     reached: bool = True,
 ) -> Bundle:
-    """Read and check a folder; ``expected`` maps each file to the sha256 it must have."""
+    """Read and check a folder; ``expected`` maps each file to the sha256 it must have.
+
+    ``name``: that of the folder where it is left out. ``place``: how errors name the bundle, by default
+    by ``name``, and without one by the path of the folder.
+    """
     folder = Path(folder)
+    place = place or name or str(folder)
     name = name or folder.name
     required = required_files(folder)
     missing = [file for file in required if not (folder / file).is_file()]
     missing += [file for file in expected or () if not (folder / file).is_file()]
     if missing:
-        raise incomplete(name, missing[0])
+        raise incomplete(place, missing[0])
     files = bundle_files(folder) if expected is None else sorted({*required, *expected})
-    hashes = {file: _hash(folder, name, file) for file in files}
+    hashes = {file: _hash(folder, place, file) for file in files}
     for file, value in hashes.items():
         if expected is not None and expected.get(file) != value:
-            raise altered(name, file)
+            raise altered(place, file)
     bundle = Bundle(
         name=name,
         folder=folder,
@@ -199,11 +207,12 @@ def read_bundle(
         revision=revision,
         sha256=hashes,
         verified=expected is not None,
-        config=read_json(folder, name, "config.json", dict),
-        history=read_json(folder, name, "history.json", list),
-        metrics=read_json(folder, name, "metrics.json", dict),
-        card=_read_text(folder, name, "README.md"),
+        config=read_json(folder, place, "config.json", dict),
+        history=read_json(folder, place, "history.json", list),
+        metrics=read_json(folder, place, "metrics.json", dict),
+        card=_read_text(folder, place, "README.md"),
         reached=reached,
+        place=place,
     )
     _check_config(bundle)
     return bundle
@@ -325,12 +334,12 @@ def other_family(name: str, found: str, expected: Iterable[str]) -> AtelierError
 def _check_config(bundle: Bundle) -> None:
     for key, kind in CONFIG_FIELDS.items():
         if not isinstance(bundle.config.get(key), kind):
-            raise unusable(bundle.name, key)
+            raise unusable(bundle.place, key)
     if bundle.config["format"] != FORMAT:
         raise AtelierError(
             "bundle-format",
             "The bundle {name} has format {found}; this version reads format {expected}.",
-            name=bundle.name,
+            name=bundle.place,
             found=bundle.config["format"],
             expected=FORMAT,
         )
@@ -388,7 +397,7 @@ def write_bundle(
             (temporary / "progress" / name).write_bytes(data)
         for file in temporary.rglob("*.*"):
             file.chmod(0o644)
-        on_disk = read_bundle(temporary, name=Path(folder).name)
+        on_disk = read_bundle(temporary, name=Path(folder).name, place=str(folder))
         if check is not None:
             check(on_disk)
     return read_bundle(folder)

@@ -20,6 +20,7 @@ SETTINGS = (
     "data.name",
     "data.split",
     "data.test_split",
+    "data.fingerprint",
     "data.test_fingerprint",
     "data.pictures",
     "data.test_pictures",
@@ -59,12 +60,12 @@ class Contents:
         """Raises ``AtelierError`` ``bundle-lacks``, or ``bundle-config``: the first part that is missing."""
         for path in self.settings:
             if _at(bundle.config, path) is None:
-                raise unusable(bundle.name, path)
+                raise unusable(bundle.place, path)
         for path in self.counted:
             if not (_is_number(found := _at(bundle.config, path)) and found > 0):
-                raise unusable(bundle.name, path)
+                raise unusable(bundle.place, path)
         if (fault := schema.fault(bundle.config)) is not None:
-            raise unusable(bundle.name, fault)
+            raise unusable(bundle.place, fault)
         for path in self.figures:
             if not _is_number(_at(bundle.metrics, path)):
                 raise _lacks(bundle, path, "metrics.json")
@@ -118,7 +119,7 @@ def _lacks(bundle: Bundle, what: str, file: str) -> AtelierError:
     return AtelierError(
         "bundle-lacks",
         "The bundle {name} cannot be shown: {file} has no usable {what}.",
-        name=bundle.name,
+        name=bundle.place,
         file=file,
         what=what,
     )

@@ -66,6 +66,20 @@ def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
         raise
 
 
+def check_place(path: Path) -> None:
+    """Raises the ``OSError`` that ``replacing`` would, before the work whose result goes there."""
+    above = next(folder for folder in Path(path).absolute().parents if folder.exists())
+    if Path(path).is_dir():
+        number, where = errno.EISDIR, path
+    elif not above.is_dir():
+        number, where = errno.ENOTDIR, above
+    elif not os.access(above, os.W_OK | os.X_OK):
+        number, where = errno.EACCES, path
+    else:
+        return
+    raise OSError(number, os.strerror(number), str(where))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path``; moved onto it at the end, removed on any error."""

@@ -41,5 +41,5 @@ def open_bundle(
             place=folder_or_repo,
         )
     if bundle.family not in networks:
-        raise other_family(bundle.name, bundle.family, networks)
+        raise other_family(bundle.place, bundle.family, networks)
     return bundle

@@ -8,6 +8,7 @@ from __future__ import annotations
 from jsonschema import Draft202012Validator
 
 LONGEST_TEXT, MOST_KEYS = 10_000, 200
+LONGEST_NAME, MOST_CLASSES = 100, 1000
 TEXT = {"type": "string", "maxLength": LONGEST_TEXT}
 SOME = {"type": "object", "maxProperties": MOST_KEYS}
 COUNT = {"type": "integer", "minimum": 0, "maximum": 100_000_000}
@@ -33,15 +34,15 @@ CONFIG = {
             **SOME,
             "required": ["name", "split", "test_split", "pictures", "test_pictures"],
             "properties": {
-                "name": {"type": "string", "maxLength": 100},
-                "split": {"type": "string", "maxLength": 100},
-                "test_split": {"type": "string", "maxLength": 100},
+                "name": {"type": "string", "maxLength": LONGEST_NAME},
+                "split": {"type": "string", "maxLength": LONGEST_NAME},
+                "test_split": {"type": "string", "maxLength": LONGEST_NAME},
                 "pictures": COUNT,
                 "test_pictures": COUNT,
                 "class_names": {
                     "type": "array",
-                    "maxItems": 1000,
-                    "items": {"type": "string", "maxLength": 100},
+                    "maxItems": MOST_CLASSES,
+                    "items": {"type": "string", "maxLength": LONGEST_NAME},
                 },
                 "fingerprint": TEXT,
                 "test_fingerprint": TEXT,
@@ -49,7 +50,7 @@ CONFIG = {
         },
         "training": SOME,
         "seed": {"type": "integer", "minimum": 0, "maximum": 2**64},
-        "code_version": {"type": "string", "maxLength": 100},
+        "code_version": {"type": "string", "maxLength": LONGEST_NAME},
         "weights_kept": {"type": "boolean"},
     },
 }

@@ -52,13 +52,13 @@ def check_weights(bundle: Bundle, networks: Networks) -> None:
         with safe_open(bundle.folder / file, "numpy") as stored:
             found = {key: tuple(stored.get_slice(key).get_shape()) for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise damaged(bundle.name, file) from error
+        raise damaged(bundle.place, file) from error
     strangers = sorted({*wanted.items()} ^ {*found.items()})
     if strangers:
         raise AtelierError(
             "bundle-weights",
             "The weights of the bundle {name} do not fit its architecture: {key}.",
-            name=bundle.name,
+            name=bundle.place,
             key=strangers[0][0],
         )
 
@@ -76,11 +76,11 @@ def load_weights(model: nn.Module, bundle: Bundle) -> None:
         raise AtelierError(
             "bundle-weights",
             "The weights of the bundle {name} do not fit its architecture: {key}.",
-            name=bundle.name,
+            name=bundle.place,
             key=strangers[0],
         )
     if not all(np.isfinite(value).all() for value in arrays.values()):
-        raise damaged(bundle.name, "model.safetensors")
+        raise damaged(bundle.place, "model.safetensors")
     model.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})
 
 
@@ -90,7 +90,7 @@ def need_weights(bundle: Bundle) -> None:
         raise AtelierError(
             "bundle-record",
             "The bundle {name} holds what is known of a run, and no weights.",
-            name=bundle.name,
+            name=bundle.place,
         )
 
 
@@ -111,7 +111,7 @@ def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float
         outputs, expected = compute(_part(stored, "input.")), _part(stored, "output.")
         fits = [key in outputs and outputs[key].shape == expected[key].shape for key in expected]
         if not fits or not all(fits):
-            raise damaged(bundle.name, file)
+            raise damaged(bundle.place, file)
         deviations = [(outputs[key] - value).abs().max() for key, value in expected.items()]
         deviation = float(torch.stack(deviations).max())  # NaN where any is NaN
     except (
@@ -120,12 +120,12 @@ def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float
         ValueError,
         RuntimeError,
     ) as error:  # inputs of no use to the network
-        raise damaged(bundle.name, file) from error
+        raise damaged(bundle.place, file) from error
     if not deviation <= GOLDEN_TOLERANCE:
         raise AtelierError(
             "bundle-golden",
             "The bundle {name} does not give its golden output: it is off by {deviation:.2g}.",
-            name=bundle.name,
+            name=bundle.place,
             deviation=deviation,
         )
     return deviation

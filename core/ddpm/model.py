@@ -170,7 +170,7 @@ class DDPM:
         try:
             model = cls.build(DDPMConfig.read(bundle.config["architecture"]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise unusable(bundle.name, "architecture") from error
+            raise unusable(bundle.place, "architecture") from error
         load_weights(model.unet, bundle)
         return model
 

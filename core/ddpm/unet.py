@@ -69,7 +69,8 @@ class UNetConfig:
             raise ValueError(
                 f"time_width must be a multiple of 8 up to {MAX_TIME_WIDTH}, got {self.time_width}"
             )
-        if len(self.attention) != levels:
+        told = all(isinstance(yes, bool) for yes in self.attention)
+        if len(self.attention) != levels or not told:
             raise ValueError(f"attention must be {levels} yes or no, got {self.attention}")
 
     def plain(self) -> dict[str, object]:

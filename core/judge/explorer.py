@@ -94,7 +94,7 @@ class JudgeExplorer:
         names = bundle.config["data"].get("class_names")
         self.class_names = tuple(names or map(str, range(CLASSES)))
         if len(self.class_names) != CLASSES:
-            raise unusable(bundle.name, "data.class_names")
+            raise unusable(bundle.place, "data.class_names")
 
     # ------------------------------------------------------------ what it sees
 

@@ -126,7 +126,7 @@ class Judge(nn.Module):
         try:
             model = cls(JudgeConfig(**bundle.config["architecture"]))
         except (TypeError, ValueError) as error:
-            raise unusable(bundle.name, "architecture") from error
+            raise unusable(bundle.place, "architecture") from error
         load_weights(model, bundle)
         return model.eval()
 

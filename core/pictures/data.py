@@ -382,6 +382,19 @@ LINK_TO_NOWHERE = "link to nowhere"
 HIDDEN = "name with a dot in front"
 NO_SUFFIX = "file without a suffix"
 NESTED = "folder in a class folder"
+EMPTY = "class folder without a picture"
+OF_OTHERS = "folder of another program"
+UNREADABLE = "picture that cannot be read"
+
+OTHERS = {
+    "$recycle.bin",
+    "@eadir",
+    "#recycle",
+    "#snapshot",
+    "lost+found",
+    "system volume information",
+}
+"""Folders, in small letters, that Windows, Linux and Synology's disks put among one's own."""
 
 
 @dataclass(frozen=True)
@@ -390,7 +403,7 @@ class OwnFiles:
 
     ``pictures``: the files of each class that has any, classes and files in the order of their names.
     ``left_out``: how many other entries there are of each kind, which is a suffix, in small letters,
-    or one of ``LINK_TO_NOWHERE``, ``HIDDEN``, ``NO_SUFFIX`` and ``NESTED``.
+    or one of ``LINK_TO_NOWHERE``, ``HIDDEN``, ``NO_SUFFIX``, ``NESTED``, ``EMPTY`` and ``OF_OTHERS``.
     """
 
     folder: Path
@@ -401,9 +414,9 @@ class OwnFiles:
 def find_own(folder: Path) -> OwnFiles:
     """Looks at the names in ``folder/<class>/<picture>``; opens no picture.
 
-    Class folders whose names begin with a dot or ``__`` are those of other programs and not looked
-    into. Raises ``AtelierError``: ``folder-missing``, ``folder-empty``; ``OSError`` where a class
-    folder may not be read.
+    Class folders whose names begin with a dot or ``__``, or are among ``OTHERS``, are those of other
+    programs and not looked into. Raises ``AtelierError``: ``folder-missing``, ``folder-empty``;
+    ``OSError`` where a class folder may not be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -413,18 +426,18 @@ def find_own(folder: Path) -> OwnFiles:
     for entry in sorted(folder.iterdir()):
         if not entry.is_dir():
             left_out[_kind(entry)] += 1
-        elif not entry.name.startswith((".", "__")):
+        elif entry.name.startswith((".", "__")) or entry.name.lower() in OTHERS:
+            left_out[OF_OTHERS] += 1
+        else:
             inside = sorted(entry.iterdir())
             found = tuple(file for file in inside if _is_picture(file))
             left_out.update(_kind(file) for file in inside if not _is_picture(file))
             if found:
                 pictures[entry.name] = found
+            else:
+                left_out[EMPTY] += 1
     if not pictures:
-        raise AtelierError(
-            "folder-empty",
-            "{folder} holds no class folders with pictures: one folder a class is expected.",
-            folder=folder,
-        )
+        raise _empty(folder)
     return OwnFiles(folder, pictures, dict(sorted(left_out.items())))
 
 
@@ -443,23 +456,37 @@ def _kind(entry: Path) -> str:
     return NESTED if entry.is_dir() else entry.suffix.lower() or NO_SUFFIX
 
 
-def load_own(files: OwnFiles) -> PictureSet:
-    """The pictures of a folder, of any size, cut to 32 x 32, class behind class.
+def _empty(folder: Path) -> AtelierError:
+    return AtelierError(
+        "folder-empty",
+        "{folder} holds no class folders with pictures: one folder a class is expected.",
+        folder=folder,
+    )
 
-    Raises ``AtelierError`` ``folder-picture``, and ``OSError`` where a file may not be read; both name
-    the file.
+
+def load_own(files: OwnFiles) -> tuple[PictureSet, tuple[Path, ...]]:
+    """The pictures of a folder, of any size, cut to 32 x 32, class behind class; files that are no picture.
+
+    These are left out, and so is a class of which nothing else is left. Raises ``AtelierError``
+    ``folder-empty`` where no file can be read, and ``OSError``, which names it, where one may not be.
     """
     pictures: list[Pictures] = []
-    for file in (file for found in files.pictures.values() for file in found):
-        try:
-            pictures.append(read_picture(file.read_bytes()))
-        except AtelierError as error:
-            raise AtelierError(
-                "folder-picture", "{file}: {reason}", file=file, reason=error
-            ) from error
-    sizes = [len(found) for found in files.pictures.values()]
-    labels = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
-    return PictureSet(files.folder.name, "all", np.stack(pictures), labels, tuple(files.pictures))
+    sizes: dict[str, int] = {}
+    unreadable: list[Path] = []
+    for name, found in files.pictures.items():
+        before = len(pictures)
+        for file in found:
+            try:
+                pictures.append(read_picture(file.read_bytes()))
+            except AtelierError:
+                unreadable.append(file)
+        if len(pictures) > before:
+            sizes[name] = len(pictures) - before
+    if not pictures:
+        raise _empty(files.folder)
+    labels = np.repeat(np.arange(len(sizes), dtype=np.int64), [*sizes.values()])
+    whole = PictureSet(files.folder.name, "all", np.stack(pictures), labels, tuple(sizes))
+    return whole, tuple(unreadable)
 
 
 def load_folder(folder: Path) -> PictureSet:
@@ -467,7 +494,7 @@ def load_folder(folder: Path) -> PictureSet:
 
     Raises what ``find_own`` and ``load_own`` raise.
     """
-    return load_own(find_own(folder))
+    return load_own(find_own(folder))[0]
 
 
 def mixed(pictures: PictureSet) -> PictureSet:

@@ -162,9 +162,10 @@ def _draft(opened: Image.Image, least: int) -> None:
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
-    """A grey picture of 16 bits or of fractions with 8 bits, any other as it is.
+    """A grey picture of 16 or 32 bits or of fractions with 8 bits, any other as it is.
 
-    Fractions (float32) up to 1 are shares of white, and grey levels of 255 where any is above.
+    Fractions (float32) up to 1 are shares of white, and grey levels of 255 where any is above. Whole numbers
+    of 32 bits do not say what white is: it is 255 where none is above, else 65535.
     """
     if picture.mode == "F":
         levels = np.nan_to_num(np.asarray(picture, dtype=np.float64))
@@ -172,9 +173,9 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
         return Image.fromarray((levels * white).round().clip(0, 255).astype(np.uint8))
     if not picture.mode.startswith("I"):
         return picture
-    return Image.fromarray(
-        (np.asarray(picture, dtype=np.float64) / 257).clip(0, 255).astype(np.uint8)
-    )
+    levels = np.asarray(picture, dtype=np.float64)
+    white = 255 if picture.mode == "I" and levels.max() <= 255 else 65535
+    return Image.fromarray((levels * (255 / white)).clip(0, 255).astype(np.uint8))
 
 
 def enlarge(picture: Pictures, factor: int) -> Pictures:

@@ -144,7 +144,9 @@ class SimSiamExplorer:
         held = self.bundle.profiles
         if "bank_features" not in held:
             raise AtelierError(
-                "bundle-bank", "The bundle {name} holds no bank of features.", name=self.bundle.name
+                "bundle-bank",
+                "The bundle {name} holds no bank of features.",
+                name=self.bundle.place,
             )
         return held["bank_features"], held["bank_labels"].astype(np.int64)
 

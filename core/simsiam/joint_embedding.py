@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ from core import checks
 from core.pictures.images import SIZE
 
 Stem = Literal["small", "strided", "imagenet"]
-STEMS = ("small", "strided", "imagenet")
+STEMS: tuple[Stem, ...] = get_args(Stem)
 STAGES = (1, 2, 4, 8)
 BLOCKS = 2
 

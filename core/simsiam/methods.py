@@ -64,7 +64,7 @@ def from_bundle(bundle: Bundle) -> JointEmbedding:
     try:
         method, config = config_from(bundle.config["architecture"])
     except (TypeError, ValueError) as error:
-        raise unusable(bundle.name, "architecture") from error
+        raise unusable(bundle.place, "architecture") from error
     model = build(method, config)
     load_weights(model, bundle)
     return model.eval()
@@ -92,7 +92,7 @@ def untrained(bundle: Bundle) -> JointEmbedding:
     try:
         method, config = config_from(bundle.config["architecture"])
     except (TypeError, ValueError) as error:
-        raise unusable(bundle.name, "architecture") from error
+        raise unusable(bundle.place, "architecture") from error
     with torch.random.fork_rng(devices=[]):  # the global generator is put back
         torch.manual_seed(bundle.config["seed"])
         model = build(method, config)
@@ -105,5 +105,5 @@ def untrained(bundle: Bundle) -> JointEmbedding:
     try:
         model.load_state_dict({**model.state_dict(), **statistics})
     except RuntimeError as error:  # names or shapes of another network
-        raise damaged(bundle.name, "profiles.safetensors") from error
+        raise damaged(bundle.place, "profiles.safetensors") from error
     return model.eval()

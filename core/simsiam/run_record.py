@@ -100,7 +100,7 @@ def read_run(bundle: Bundle) -> RunRecord:
     try:
         methods.config_from(bundle.config["architecture"])
     except (TypeError, ValueError) as error:
-        raise unusable(bundle.name, "architecture") from error
+        raise unusable(bundle.place, "architecture") from error
     try:
         rows = [{**bundle.metrics["before"], "train_loss": np.nan}, *bundle.history]
         figures = {
@@ -114,7 +114,7 @@ def read_run(bundle: Bundle) -> RunRecord:
         raise AtelierError(
             "bundle-run",
             "The bundle {name} does not tell of its run what this page shows: {what} is missing.",
-            name=bundle.name,
+            name=bundle.place,
             what=str(absent).strip("'"),
         ) from absent
     spectra = {layer: np.where(s > 2e-7, s, 0.0) for layer, s in spectra.items()}

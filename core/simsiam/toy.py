@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum, auto
 from itertools import pairwise
 from math import pi
 from typing import Literal
@@ -55,8 +56,16 @@ NEIGHBOURS = 10
 STATES = 30
 """A run is looked at so many times, more often at its beginning, and before the first step."""
 MOST_DIM = 8
-STREAMS = POINTS, ENCODER, PREDICTOR, VIEWS, TEST_POINTS = range(5)
-"""What random numbers are for."""
+
+
+class Stream(IntEnum):
+    """What random numbers are for."""
+
+    POINTS = 0
+    ENCODER = auto()
+    PREDICTOR = auto()
+    VIEWS = auto()
+    TEST_POINTS = auto()
 
 
 @dataclass(frozen=True)
@@ -109,9 +118,9 @@ class ToyConfig:
                 f"weights grow without bound, got {shrinking}"
             )
 
-    def generator(self, stream: int) -> torch.Generator:
+    def generator(self, stream: Stream) -> torch.Generator:
         """Random numbers for one purpose of this run: those of another change nothing here."""
-        return torch.Generator().manual_seed(len(STREAMS) * self.seed + stream)
+        return torch.Generator().manual_seed(len(Stream) * self.seed + stream)
 
 
 # ---------------------------------------------------------------- points and views
@@ -189,8 +198,8 @@ class Networks:
         }[config.predictor]
         return cls(
             config,
-            random_layers((WIDTH, HIDDEN, d), config.generator(ENCODER)),
-            random_layers(widths, config.generator(PREDICTOR)),
+            random_layers((WIDTH, HIDDEN, d), config.generator(Stream.ENCODER)),
+            random_layers(widths, config.generator(Stream.PREDICTOR)),
         )
 
     def f(self, x: Tensor) -> Tensor:
@@ -307,8 +316,8 @@ def walk(config: ToyConfig) -> Iterator[tuple[int, Networks, Tensor]]:
     """The training itself: before each step, and after the last one, how many steps are done, the
     networks as they are, and the loss of two fresh views of every point, of which the step is taken.
     """
-    x, _labels = points(config.generator(POINTS))
-    views = config.generator(VIEWS)
+    x, _labels = points(config.generator(Stream.POINTS))
+    views = config.generator(Stream.VIEWS)
     networks = Networks.start(config)
     optimiser = networks.optimiser()
     for step in range(config.steps + 1):
@@ -322,8 +331,8 @@ def walk(config: ToyConfig) -> Iterator[tuple[int, Networks, Tensor]]:
 
 def train(config: ToyConfig) -> Iterator[State]:
     """Train from the beginning; yields a state at each of ``stops(config.steps)``."""
-    x, labels = points(config.generator(POINTS))
-    test, test_labels = points(config.generator(TEST_POINTS), TEST_A_CLASS)
+    x, labels = points(config.generator(Stream.POINTS))
+    test, test_labels = points(config.generator(Stream.TEST_POINTS), TEST_A_CLASS)
     looked_at, plane = set(stops(config.steps)), None
     seconds, begun = 0.0, time.perf_counter()
     for step, networks, loss in walk(config):
@@ -422,6 +431,6 @@ class Sample:
 
 def sample(config: ToyConfig) -> Sample:
     """The points of a run and their first two views."""
-    x, labels = points(config.generator(POINTS))
-    views = two_views(x, config.augmentation, config.generator(VIEWS))
+    x, labels = points(config.generator(Stream.POINTS))
+    views = two_views(x, config.augmentation, config.generator(Stream.VIEWS))
     return Sample(x.numpy(), views.numpy(), labels.numpy())

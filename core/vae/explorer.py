@@ -165,7 +165,7 @@ class VAEExplorer:
         names = bundle.config["data"].get("class_names")
         self.class_names = tuple(names or map(str, range(len(self.profiles.mean))))
         if not _fit(arrays, self.latent_dim, len(self.class_names)):
-            raise damaged(bundle.name, "profiles.safetensors")
+            raise damaged(bundle.place, "profiles.safetensors")
         self.linear = ProbabilisticPCA(arrays["ppca_mean"], arrays["ppca_loadings"])
 
     @property

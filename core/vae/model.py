@@ -192,7 +192,7 @@ class VAE(nn.Module):
         try:
             model = cls(VAEConfig(**bundle.config["architecture"]))
         except (TypeError, ValueError) as error:
-            raise unusable(bundle.name, "architecture") from error
+            raise unusable(bundle.place, "architecture") from error
         load_weights(model, bundle)
         return model.eval()
 

@@ -175,9 +175,10 @@ def went_on(bundle: Bundle) -> None:
 def average_said(bundle: Bundle) -> None:
     """What a moving average of the weights means for the comparison of the curves."""
     settings = bundle.config["training"]
-    if not settings["average_decay"]:
+    if not settings.get("average_decay"):
         return
-    if any(settings["augmentation"].values()):
+    augmentation = settings.get("augmentation")
+    if isinstance(augmentation, dict) and any(augmentation.values()):
         st.caption(
             _(
                 "Test figures are those of the moving average of the weights, training figures "

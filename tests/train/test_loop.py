@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from core.bundles import bundle as bundles
 from core.errors import AtelierError
 from core.pictures.data import load_split
 from core.pictures.images import to_tensor
@@ -149,6 +150,12 @@ def test_a_budget_becomes_epochs_with_five_per_cent_kept_back():
 @pytest.mark.parametrize("end", [0, 1e6])
 def test_a_budget_too_small_for_one_epoch_is_one_epoch(end):
     assert loop.epochs_within(0.01, seconds_per_epoch=60, seconds_at_end=end) == 1
+
+
+@pytest.mark.parametrize("minutes", [1e9, 1e300, 1e308])
+def test_no_budget_means_more_epochs_than_a_bundle_can_name(minutes):
+    assert loop.epochs_within(minutes, seconds_per_epoch=0.001, seconds_at_end=30) == 9999
+    assert bundles.PROGRESS_FILE.fullmatch(f"progress/epoch-{loop.MOST_EPOCHS:04d}-samples.jpg")
 
 
 def test_a_longer_budget_never_means_fewer_epochs():

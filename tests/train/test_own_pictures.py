@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
+from core.contents import check_contents
 from core.ddpm.model import DDPM
 from core.errors import AtelierError
 from core.families import open_bundle
@@ -116,6 +117,19 @@ def test_small_classes_end_in_a_bundle(own, tiny_presets, tmp_path, family, clas
     assert about["test_pictures"] + about["pictures"] == sum(classes.values())
 
 
+@pytest.mark.parametrize("family", ["vae", "ddpm"])
+def test_one_class_ends_in_a_bundle_that_pages_can_show(own, tiny_presets, tmp_path, family):
+    folder = own(unlabelled=30)
+    assert train(family, tmp_path / "run", folder) == 0
+    bundle = open_bundle(tmp_path / "run/bundle")
+    check_contents(bundle)
+    assert bundle.config["data"]["class_names"] == ["unlabelled"]
+    assert "readouts" not in bundle.metrics
+    assert "Readers of z" not in bundle.metrics["protocol"]
+    verify = ["verify", str(bundle.folder), "--folder", str(folder), "--device", "cpu"]
+    assert main(verify) == 0
+
+
 @pytest.mark.parametrize("T", [4, 5, 20])
 def test_a_few_levels_of_noise_end_in_a_bundle(own, tiny_presets, tmp_path, T):
     folder = own(a=20, b=10)
@@ -147,6 +161,13 @@ def test_a_few_levels_of_noise_end_in_a_bundle(own, tiny_presets, tmp_path, T):
         ("vae", {"a": 30}, ["--pictures", "1"], "pictures must be 0 (all), or 2 or more, got 1"),
         ("ddpm", {"a": 30}, ["-T", "1"], "T must be at least 4"),
         ("ddpm", {"a": 30}, ["-T", "3"], "T must be at least 4"),
+        ("vae", {"a": 30, "n" * 101: 30}, [], f"cannot name the class '{'n' * 101}'"),
+        ("ddpm", {"a": 30, "\udce9t\udce9": 30}, [], r"cannot name the class '\udce9t\udce9'"),
+        ("simsiam", {"a": 30, "x\udcff": 30}, [], "must be UTF-8 and have at most 100 characters"),
+        ("vae", {f"c{n:04d}": 1 for n in range(1001)}, [], "at most 1,000 classes, got 1,001"),
+        ("vae", {"a": 30}, ["--data-note", "\udcff"], "no usable data.note"),
+        ("simsiam", {"a": 30, "b": 30}, ["--bank", str(10**23)], "training.protocol.bank"),
+        ("vae", {"a": 30}, ["--updates-per-epoch", "50"], "at most the 3 of one pass, got 50"),
     ],
 )
 def test_what_cannot_end_in_a_bundle_is_refused_before_any_work(
@@ -203,7 +224,9 @@ def test_pictures_of_every_suffix_are_taken(own, suffix, form, capsys):
         ("b/notes.TXT", ".txt"),
         ("b/raw", "file without a suffix"),
         ("loose.heic", ".heic"),
-        ("empty/one.heic", ".heic"),
+        ("empty/one.heic", ".heic (1), class folder without a picture"),
+        ("@eaDir/one.png", "folder of another program"),
+        ("a/0.png", "picture that cannot be read (1, the first is a/0.png)"),
     ],
 )
 def test_what_is_no_picture_is_left_out_and_said_once(
@@ -220,7 +243,8 @@ def test_what_is_no_picture_is_left_out_and_said_once(
         made.write_bytes(b"\0\5\26\7no picture")
     assert train("vae", tmp_path / "run", folder) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "Left out" in line]
-    assert said == [f"Left out of {folder}: {words} (1)."]
+    count = "" if words.endswith(")") else " (1)"
+    assert said == [f"Left out of {folder}: {words}{count}."]
     about = open_bundle(tmp_path / "run/bundle").config["data"]
     assert (about["pictures"], about["test_pictures"]) == (28, 2)
     assert about["class_names"] == ["a", "b"]
@@ -232,17 +256,23 @@ def test_what_is_left_out_is_counted_by_kind(own):
         (folder / "a" / name).touch()
     found = data.find_own(folder)
     assert found.left_out == {".avif": 1, ".heic": 2}
-    said = sets.left_out_in_words(folder, found.left_out)
+    said = sets.left_out_in_words(found)
     assert said == f"Left out of {folder}: .avif (1), .heic (2)."
 
 
-def test_a_picture_that_cannot_be_read_is_named_in_one_sentence(own, tmp_path, capsys):
+def test_pictures_that_cannot_be_read_are_counted_and_the_first_is_named(own):
     folder = own(a=15, b=15)
-    (folder / "b/007.png").write_bytes(b"no picture")
-    assert train("vae", tmp_path / "run", folder) == 1
-    said = capsys.readouterr().err
-    assert str(folder / "b/007.png") in said
-    assert said.count("\n") == 1
+    for name, content in (
+        ("a/003.png", b""),
+        ("b/007.png", b"no picture"),
+        ("b/008.png", b"\x89PNG"),
+    ):
+        (folder / name).write_bytes(content)
+    found = data.find_own(folder)
+    whole, unreadable = data.load_own(found)
+    assert len(whole) == 27
+    said = sets.left_out_in_words(found, unreadable)
+    assert said == f"Left out of {folder}: picture that cannot be read (3, the first is a/003.png)."
 
 
 # ---------------------------------------------------------------- pictures that were moved

@@ -246,7 +246,7 @@ def test_a_bundle_that_is_not_the_one_of_its_manifest_stays_here(put, hub, repo,
     (copy / "metrics.json").write_text((copy / "metrics.json").read_text() + " ")
     status, said = put(copy)
     assert status == 1
-    assert "error: metrics.json of the bundle copy is not the file that was published" in said
+    assert f"error: metrics.json of the bundle {copy} is not the file that was published" in said
     assert hub.repositories.get(("models", repo)) is None
 
 

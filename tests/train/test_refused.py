@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from train.__main__ import main
 from train.families import TRAINED
+from train.release import pace, verify
 from train.run import loop
 from train.vae import trainer as vae
 
@@ -199,6 +201,7 @@ def test_a_state_of_other_weights_is_named(run, capsys, change):
         ("--seed", str(2**63)),
         ("--pictures", "1"),
         ("--pictures", "-2"),
+        ("--pictures", str(10**23)),
         ("--learning-rate", "inf"),
         ("--learning-rate", "nan"),
         ("--weight-decay", "-1"),
@@ -206,9 +209,13 @@ def test_a_state_of_other_weights_is_named(run, capsys, change):
         ("--average-decay", "1"),
         ("--average-decay", "nan"),
         ("--warmup-steps", "-1"),
+        ("--warmup-steps", str(10**23)),
         ("--updates-per-epoch", "-1"),
+        ("--updates-per-epoch", str(10**23)),
         ("--epochs", "0"),
+        ("--epochs", "10000"),
         ("--batch-size", "1"),
+        ("--batch-size", str(10**23)),
         ("--device", "foo"),
     ],
 )
@@ -248,3 +255,157 @@ def test_the_home_of_a_data_folder_is_found(svhn_folder, tiny_presets, tmp_path,
     monkeypatch.setenv("HOME", str(svhn_folder.parent))
     monkeypatch.setenv("ATELIER_DATA_DIR", f"~/{svhn_folder.name}")
     assert main(["vae", "--run", str(tmp_path / "run"), *SMALL]) == 0
+
+
+# ---------------------------------------------------------------- bundles
+
+
+def cut_short(file):
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def of_another_format(file):
+    file.write_text(file.read_text().replace('"format": 1', '"format": 9'))
+
+
+def of_another_width(file):
+    file.write_text(file.read_text().replace('"latent_dim": 4', '"latent_dim": 5'))
+
+
+@pytest.mark.parametrize(
+    ("file", "spoil"),
+    [
+        ("config.json", cut_short),
+        ("config.json", of_another_format),
+        ("config.json", of_another_width),
+        ("metrics.json", cut_short),
+        ("profiles.safetensors", cut_short),
+        ("model.safetensors", cut_short),
+        ("history.json", lambda file: file.unlink()),
+        ("golden.safetensors", lambda file: file.unlink()),
+    ],
+)
+@pytest.mark.parametrize("command", ["verify", "measure"])
+def test_a_bundle_that_cannot_be_used_is_named_by_its_path(
+    tiny_bundle, tmp_path, capsys, command, file, spoil
+):
+    bundle = tmp_path / "first/bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    spoil(bundle / file)
+    assert f"{bundle} " in one_sentence([command, bundle, "--device", "cpu"], capsys)
+
+
+@pytest.mark.parametrize(
+    "command", [["ddpm", "--run", "RUN", "--from"], ["simsiam", "--run", "RUN", "--from"]]
+)
+def test_a_bundle_of_another_family_is_named_by_its_path(tiny_bundle, tmp_path, capsys, command):
+    words = [word.replace("RUN", str(tmp_path / "run")) for word in command]
+    assert f"{tiny_bundle} is a bundle of the family vae" in one_sentence(
+        [*words, tiny_bundle], capsys
+    )
+
+
+# ---------------------------------------------------------------- options that would pass unseen
+
+
+@pytest.mark.parametrize("empty", ["", " ", "="], ids=["empty", "blank", "behind ="])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["vae", "--run", "RUN", *SMALL, "--folder"],
+        ["ddpm", "--run", "RUN", *SMALL, "--from"],
+        ["simsiam", *SMALL, "--run"],
+        ["judge", "--run", "RUN", "--resume", "--folder"],
+        ["embed", "BUNDLE", "--name", "a", "--checkpoints", "NEW", "--title"],
+        ["verify", "BUNDLE", "--folder"],
+        ["pace", "vae", "--to"],
+        ["publish", "BUNDLE", "--repo", "user/name", "--dry-run", "--title"],
+    ],
+    ids=lambda command: f"{command[0]} {command[-1]}",
+)
+def test_an_empty_word_as_a_shell_leaves_it_is_refused(
+    tiny_bundle, tmp_path, no_training, capsys, monkeypatch, command, empty
+):
+    monkeypatch.chdir(tmp_path)
+    places = {"RUN": tmp_path / "run", "NEW": tmp_path / "new", "BUNDLE": tiny_bundle}
+    *words, option = (str(places.get(word, word)) for word in command)
+    words += [f"{option}="] if empty == "=" else [option, empty]
+    assert f"{option} must not be empty" in one_sentence(words, capsys)
+    assert names(tmp_path) == []
+
+
+def test_an_empty_path_is_not_the_folder_that_one_is_in(tiny_bundle, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tiny_bundle)
+    said = one_sentence(["embed", "", "--name", "a", "--title", "A"], capsys)
+    assert "what follows embed must not be empty" in said
+
+
+@pytest.mark.parametrize("place", [".", "progress", "new/run"])
+@pytest.mark.parametrize("family", ["vae", "simsiam"])
+def test_no_run_is_written_into_a_bundle(
+    tiny_bundle, tmp_path, tiny_presets, no_training, capsys, family, place
+):
+    bundle = tmp_path / "mine"
+    shutil.copytree(tiny_bundle, bundle)
+    before = names(bundle)
+    said = one_sentence([family, "--run", bundle / place, *SMALL], capsys)
+    assert f"{bundle} is a bundle" in said
+    assert names(bundle) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--t-star", "-1"], "t_star must be 0 or more, got -1"),
+        (["--t-star", "-5"], "t_star must be 0 or more, got -5"),
+        (["--t-star", "3"], "--t-star is for a diffusion model"),
+        (["--t-star", "0"], "--t-star is for a diffusion model"),
+        (["--t-star", "3", "--seconds"], "--seconds measures that alone: leave out --t-star"),
+        (["--t-star", "3", "--way"], "--way measures that alone: leave out --t-star"),
+        (["--t-star", "0", "--layers"], "--layers measures that alone: leave out --t-star"),
+        (["--folder", "mine", "--seconds"], "--seconds looks at no pictures: leave out --folder"),
+        (["--folder", "mine", "--way"], "--way looks at no pictures: leave out --folder"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_measure_takes_no_option_that_it_would_not_heed(
+    tiny_bundle, capsys, monkeypatch, options, words
+):
+    monkeypatch.setattr(verify, "recompute", lambda *_, **__: pytest.fail("it measured"))
+    assert words in one_sentence(["measure", tiny_bundle, *options, "--device", "cpu"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--batch-size", "0"], "batch_size must be 2 to"),
+        (["--batch-size", "-8"], "batch_size must be 2 to"),
+        (["--batch-size", "1"], "batch_size must be 2 to"),
+        (["--preset", "huge"], "preset must be one that vae has"),
+        (["--to", "FOLDER"], "a folder stands where a file is needed"),
+        (["--to", "FILE/pace.json"], "a file stands where a folder is needed"),
+        (["--to", "FILE/deep/pace.json"], "a file stands where a folder is needed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_pace_knows_before_it_measures_what_it_cannot_do(
+    tmp_path, capsys, monkeypatch, options, words
+):
+    monkeypatch.setattr(pace, "matrix_peak", lambda *_: pytest.fail("it measured"))
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    before = names(tmp_path)
+    options = [
+        word.replace("FOLDER", f"{tmp_path}/folder").replace("FILE", f"{tmp_path}/file")
+        for word in options
+    ]
+    assert words in one_sentence(["pace", "vae", *options, "--device", "cpu"], capsys)
+    assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize("repo", ["x", "a/b/c", "user/", "../up", "user/name@main", "user name/b"])
+@pytest.mark.parametrize("command", [["space"], ["publish", "BUNDLE"]], ids=["space", "publish"])
+def test_a_dry_run_refuses_what_the_hub_would(tiny_bundle, capsys, repo, command):
+    words = [str(tiny_bundle) if word == "BUNDLE" else word for word in command]
+    said = one_sentence([*words, "--repo", repo, "--dry-run"], capsys)
+    assert repo in said

@@ -157,7 +157,9 @@ def test_weights_that_do_not_fit_are_one_sentence(tiny_bundle, tmp_path, capsys)
     command = ["vae", "--run", str(tmp_path / "run"), "--from", str(tiny_bundle), *STILL]
     assert main([*command, "--latent-dim", "7"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("error: The weights of bundle do not fit the network of this run")
+    assert said.startswith(
+        f"error: The weights of {tiny_bundle} do not fit the network of this run"
+    )
     assert not (tmp_path / "run/state.pt").exists()
 
 

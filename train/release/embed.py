@@ -73,7 +73,7 @@ def write_record(source: bundles.Bundle, target: Path) -> None:
         raise AtelierError(
             "embed-figures",
             "The bundle {name} cannot be a record: its figures lack {what}.",
-            name=source.name,
+            name=source.place,
             what=str(absent).strip("'"),
         ) from absent
     kept = {

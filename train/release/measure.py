@@ -46,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Weights, history and golden output stay; seconds, too, unless they alone are measured."""
+    refuse_ignored(arguments)
     bundle = open_bundle(arguments.bundle)
+    if arguments.t_star is not None and bundle.family != "ddpm":
+        raise ValueError(f"--t-star is for a diffusion model: leave it out for {bundle.place}")
     device = loop.pick_device(arguments.device)
     if arguments.seconds:
         measured = clocked(bundle, device)
@@ -70,6 +73,17 @@ def main(arguments: argparse.Namespace) -> None:
     print(f"{written.folder}: measured, {written.bytes / 2**20:.2f} MiB, {written.digest}")
 
 
+def refuse_ignored(arguments: argparse.Namespace) -> None:
+    """ValueError for an option that would not be heeded, or cannot be."""
+    alone = next((name for name in ("seconds", "way", "layers") if getattr(arguments, name)), None)
+    if alone and arguments.t_star is not None:
+        raise ValueError(f"--{alone} measures that alone: leave out --t-star")
+    if alone in ("seconds", "way") and arguments.folder:
+        raise ValueError(f"--{alone} looks at no pictures: leave out --folder")
+    if arguments.t_star is not None and arguments.t_star < 0:
+        raise ValueError(f"t_star must be 0 or more, got {arguments.t_star}")
+
+
 def clocked(bundle: Bundle, device: torch.device) -> Measured:
     """All that was measured, with the seconds of this machine; raises ValueError where there are none."""
     clock = trained_family_of(bundle).clocked
@@ -86,7 +100,7 @@ def with_way(bundle: Bundle, device: torch.device) -> Measured:
         raise ValueError(f"no way back is kept for the family {bundle.family}")
     judge = judged.judge_for(bundle.config["data"])
     if judge is None:
-        raise ValueError(f"no judge is here that could choose samples of {bundle.name}")
+        raise ValueError(f"no judge is here that could choose samples of {bundle.place}")
     return verify.together(known(bundle), family.way(family_of(bundle).load(bundle), judge, device))
 
 

@@ -19,11 +19,12 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.bundles.files import write_json
+from core.bundles.files import check_place, write_json
 from train.families import TRAINED
 from train.run import loop
 from train.run.budget import seconds_of_a_step
 from train.run.loop import Resident
+from train.run.settings import Training
 from train.run.trainer import Trainer
 
 PROFILED_STEPS = 5
@@ -95,16 +96,21 @@ def where_time_goes(trainer: Trainer, rows: Tensor) -> tuple[float, tuple[tuple[
     return busy, tuple((name, microseconds / total) for name, microseconds in longest)
 
 
+def recipe(family: str, preset: str, batch_size: int | None = None) -> tuple[object, Training]:
+    """Network and settings that are timed; ValueError for a preset or a batch that cannot be."""
+    try:
+        config, training = TRAINED[family].preset(preset)
+    except KeyError:
+        raise ValueError(f"preset must be one that {family} has, got {preset!r}") from None
+    return config, training if batch_size is None else replace(training, batch_size=batch_size)
+
+
 def measure(
     family: str, preset: str, device: torch.device, peak: float, batch_size: int | None = None
 ) -> Pace:
     """The pace of a family's trainer on ``device``, whose matrix products reach ``peak``."""
-    kind, settings = TRAINED[family].trainer, TRAINED[family].preset
-    try:
-        config, training = settings(preset)
-    except KeyError:
-        raise ValueError(f"preset must be one that {family} has, got {preset!r}") from None
-    training = replace(training, batch_size=batch_size or training.batch_size)
+    kind = TRAINED[family].trainer
+    config, training = recipe(family, preset, batch_size)
     trained = random_pictures(training.batch_size, device, 0)
     tested = random_pictures(TESTED, device, 1)
     rows = torch.arange(training.batch_size, device=device)
@@ -145,7 +151,10 @@ def main(arguments: argparse.Namespace) -> None:
     for family in families:
         if family not in TRAINED:
             raise ValueError(f"families must be of {', '.join(TRAINED)}, got {family!r}")
+        recipe(family, arguments.preset, arguments.batch_size)
     device = loop.pick_device(arguments.device)
+    if arguments.to is not None:
+        check_place(arguments.to)
     peak = matrix_peak(device)
     print(f"{loop.device_name(device)}: {peak / 1e12:.3g} TFLOP/s in a large matrix product")
     paces = []

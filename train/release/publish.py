@@ -106,7 +106,7 @@ def check(source: bundles.Bundle, *, without_data: bool) -> None:
             "publish-data",
             "The data set of the bundle {name} is not here to look for copies of its pictures: "
             "set {variable}, or publish with --without-data.",
-            name=source.name,
+            name=source.place,
             variable=data.DATA_DIR_VARIABLE,
         )
     for bank in banks:
@@ -194,7 +194,7 @@ def stage(source: bundles.Bundle, folder: Path, repo: str, title: str) -> bundle
     staged = bundles.read_bundle(folder)
     if {file: staged.sha256[file] for file in same} != same:
         raise AtelierError(
-            "publish-changed", "The bundle {name} changed meanwhile.", name=source.name
+            "publish-changed", "The bundle {name} changed meanwhile.", name=source.place
         )
     return staged
 

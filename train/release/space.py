@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from core.bundles import hub
+from core.bundles import hub, remote
 from core.errors import AtelierError
 from core.families import read_manifest
 
@@ -41,16 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
+    repo, wanted = remote.parse(arguments.repo)
+    if wanted is not None:
+        raise AtelierError("space-revision", "{repo}: name the Space alone.", repo=arguments.repo)
     files = space_files(ROOT)
     sizes = {path: size_of(content) for path, content in files.items()}
     summary = f"{len(files)} files, {sum(sizes.values()) / 2**20:.2f} MiB"
     if arguments.dry_run:
         for path, size in sizes.items():
             print(f"{size:>10,}  {path}")
-        print(f"{summary}: nothing was sent to {arguments.repo}")
+        print(f"{summary}: nothing was sent to {repo}")
         return
     made = hub.upload_space(
-        arguments.repo,
+        repo,
         files,
         message=f"Latent Atelier at {revision(ROOT)}",
         private=arguments.private,

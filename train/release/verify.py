@@ -59,7 +59,7 @@ def pictures_of(bundle: bundles.Bundle, folder: str) -> tuple[PictureSet, Pictur
         raise AtelierError(
             "verify-folder",
             "The bundle {name} was trained on one's own pictures: name their folder with --folder.",
-            name=bundle.name,
+            name=bundle.place,
         )
     train_set, test_set = sets.load(
         about["name"],
@@ -76,7 +76,7 @@ def pictures_of(bundle: bundles.Bundle, folder: str) -> tuple[PictureSet, Pictur
                 "verify-other-data",
                 "The {split} pictures at hand are not those of the bundle {name}.",
                 split=found.split,
-                name=bundle.name,
+                name=bundle.place,
             )
     return train_set, test_set
 

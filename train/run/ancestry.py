@@ -40,7 +40,7 @@ def load_start(model: nn.Module, bundle: Bundle) -> None:
         raise AtelierError(
             "start-unfit",
             "The weights of {name} do not fit the network of this run: they differ in {key}.",
-            name=bundle.name,
+            name=bundle.place,
             key=error.values["key"],
         ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from core.bundles import schema
+from core.bundles.bundle import FORMAT, LARGEST_WHOLE
 from core.bundles.weights import stored_weights
+from core.errors import AtelierError
 from core.pictures.data import PictureSet
 from train.run import loop
 
@@ -34,6 +38,43 @@ def bundle_config(
         "seed": settings["training"]["seed"],
         "code_version": settings["code_version"],
     }
+
+
+def check_config(config: dict) -> None:
+    """Raises ``AtelierError`` ``run-no-bundle`` where ``config.json`` with this could not be read back.
+
+    So a run is refused before it trains, not when its bundle is written.
+    """
+    fault = next(_unstorable(config), None) or schema.fault({"format": FORMAT, **config})
+    if fault is not None:
+        raise AtelierError(
+            "run-no-bundle",
+            "This run could not end in a bundle: its config.json would have no usable {field}.",
+            field=fault,
+        )
+
+
+def _unstorable(value: object, path: str = "") -> Iterator[str]:
+    """Paths of texts that are no UTF-8, as names of files may be, and of whole numbers too large to read."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unstorable(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _unstorable(item, f"{path}.{index}")
+    elif (isinstance(value, str) and not is_text(value)) or (
+        isinstance(value, int) and abs(value) > LARGEST_WHOLE
+    ):
+        yield path
+
+
+def is_text(words: str) -> bool:
+    """Whether a file can hold it as UTF-8: a name of a file that is in another encoding cannot be."""
+    try:
+        words.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

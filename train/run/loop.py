@@ -26,7 +26,8 @@ from core.pictures.data import PictureSet
 from core.pictures.images import Pictures
 
 MAX_SNAPSHOTS = 40
-
+MOST_EPOCHS = 9999
+"""The last that the name of a sheet in a bundle has room for."""
 
 DEVICES = ("cuda", "mps", "cpu")
 
@@ -145,12 +146,11 @@ def run_damaged(path: Path) -> AtelierError:
 
 
 def epochs_within(
-    minutes: float, seconds_per_epoch: float, seconds_at_end: float, most: int | None = None
+    minutes: float, seconds_per_epoch: float, seconds_at_end: float, most: int = MOST_EPOCHS
 ) -> int:
-    """How many epochs fit a budget, at least 1, five per cent kept back."""
-    available = 0.95 * 60 * minutes - seconds_at_end
-    epochs = max(1, int(available / seconds_per_epoch))
-    return epochs if most is None else min(epochs, most)
+    """How many epochs fit a budget, from 1 to ``most``, five per cent kept back."""
+    available = 0.95 * 60 * minutes - seconds_at_end  # inf for more minutes than a float can count
+    return max(1, int(min(available / seconds_per_epoch, most)))
 
 
 def timed(

@@ -87,6 +87,12 @@ def add_arguments(
         default=None,
         help="fetch the data set from the Hub where it is missing",
     )
+    _add_limits(parser)
+    _add_recipe(parser, defaults, augmented)
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    """How long, and on what."""
     parser.add_argument("--minutes", type=float, help="budget; decides the number of epochs")
     parser.add_argument(
         "--at-most",
@@ -95,6 +101,10 @@ def add_arguments(
         help="by the clock: then no further epoch is begun and the bundle is made",
     )
     parser.add_argument("--device", help="cuda, mps or cpu (default: the best at hand)")
+
+
+def _add_recipe(parser: argparse.ArgumentParser, defaults: Training, augmented: bool) -> None:
+    """One option for each of ``SETTINGS``, and what makes steps faster."""
     for name in SETTINGS:
         default = getattr(defaults, name)
         parser.add_argument(

@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from core.bundles.bundle import Bundle
+from core.bundles.bundle import Bundle, required_files
 from core.bundles.files import write_json
 from core.errors import AtelierError
 from core.pictures.data import PictureSet
-from train.run import ancestry, distributed, loop, sets
+from train.run import ancestry, bundling, distributed, loop, sets
 from train.run.budget import measure_pace
 from train.run.lock import locked, orphaned
 from train.run.loop import Resident
@@ -59,11 +59,13 @@ def start(
     number of epochs, once. After ``at_most`` minutes by the clock no further epoch is begun, and the
     bundle is that of the last one. ``download`` fetches data that is not at hand.
 
-    Raises ``AtelierError``: ``run-busy``, ``run-exists``, ``run-not-finite``, ``start-unfit``, and those
-    of ``sets.load`` and of ``family.check``; ``OSError`` where a file cannot be read or written.
+    Raises ``AtelierError``: ``run-busy``, ``run-exists``, ``run-in-bundle``, ``run-no-bundle``,
+    ``run-not-finite``, ``start-unfit``, and those of ``sets.load`` and of ``family.check``;
+    ``OSError`` where a file cannot be read or written.
     """
     end = _end_after(at_most)
-    with locked(run := Path(run)):
+    _refuse_bundle(run := Path(run))
+    with locked(run):
         if (run / "state.pt").exists():
             raise AtelierError(
                 "run-exists",
@@ -82,6 +84,7 @@ def start(
         if minutes is not None:
             trainer.training = replace(training, epochs=_epochs_within(minutes, trainer))
         settings = _settings_of(trainer, pictures)
+        _check_bundle(trainer, pictures, settings)
         return _trained(trainer, run, pictures, settings, end)
 
 
@@ -129,6 +132,19 @@ def finish(
 
 
 # ---------------------------------------------------------------- what they share
+
+
+def _refuse_bundle(run: Path) -> None:
+    """Raises ``AtelierError`` ``run-in-bundle``: nothing that is not of a bundle is written into one."""
+    place = run.absolute()
+    for folder in (place, *place.parents):
+        if all((folder / file).is_file() for file in required_files(folder)):
+            raise AtelierError(
+                "run-in-bundle",
+                "{folder} is a bundle: name another folder for the run; to begin with its weights, name it "
+                "with --from.",
+                folder=folder,
+            )
 
 
 def _end_after(at_most: float | None) -> float:
@@ -196,6 +212,14 @@ def _settings_of(trainer: Trainer, pictures: Pictures) -> dict:
         "device": loop.device_name(trainer.device),
         "code_version": loop.code_version(),
     }
+
+
+def _check_bundle(trainer: Trainer, pictures: Pictures, settings: dict) -> None:
+    """Raises ``AtelierError`` ``run-no-bundle`` where the bundle at the end could not be read."""
+    config = bundling.bundle_config(
+        trainer.family, trainer.architecture(), settings, pictures[1], trainer.training.epochs
+    )
+    bundling.check_config(config)
 
 
 def placed(folder: str) -> str:
@@ -277,6 +301,7 @@ def _opened(
             trainer.restore(state)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise loop.run_damaged(run / "state.pt") from error
+        _check_bundle(trainer, pictures, settings)
         yield trainer, settings, pictures
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from core.errors import AtelierError
 from core.pictures import data
-from core.pictures.data import PictureSet, Selection
+from core.pictures.data import OwnFiles, PictureSet, Selection
 from train.run import distributed
 
 OWN = "folder"
@@ -88,9 +88,10 @@ def load(
     """
     if folder:
         files = data.find_own(Path(folder))
-        if files.left_out and distributed.is_first():
-            print(left_out_in_words(files.folder, files.left_out), file=sys.stderr)
-        trained, tested = hold_out(data.load_own(files))
+        own, unreadable = data.load_own(files)
+        if (files.left_out or unreadable) and distributed.is_first():
+            print(left_out_in_words(files, unreadable), file=sys.stderr)
+        trained, tested = hold_out(own)
         trained = part_of(trained, pictures, selection)
         return (data.mixed(trained), data.mixed(tested)) if mixed else (trained, tested)
     if download:
@@ -101,10 +102,13 @@ def load(
     return trained, data.load_split(name, test_split)
 
 
-def left_out_in_words(folder: Path, left_out: Mapping[str, int]) -> str:
-    """What of a folder is no picture to learn from, by its kinds."""
-    kinds = ", ".join(f"{kind} ({count})" for kind, count in left_out.items())
-    return f"Left out of {folder}: {kinds}."
+def left_out_in_words(files: OwnFiles, unreadable: Sequence[Path] = ()) -> str:
+    """What of a folder is no picture to learn from, by its kinds, and the first that cannot be read."""
+    kinds = [f"{kind} ({count})" for kind, count in files.left_out.items()]
+    if unreadable:
+        first = unreadable[0].relative_to(files.folder)
+        kinds.append(f"{data.UNREADABLE} ({len(unreadable)}, the first is {first})")
+    return f"Left out of {files.folder}: {', '.join(kinds)}."
 
 
 def part_of(whole: PictureSet, count: int, selection: Selection) -> PictureSet:

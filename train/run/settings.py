@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from typing import Self, get_args
 
 from core import checks
+from core.bundles import schema
 from core.errors import AtelierError
 from core.pictures.data import Selection
 from train.run.ancestry import Ancestor
 from train.run.augment import DigitAugmentation
+from train.run.loop import MOST_EPOCHS
 
+MOST_UPDATES = schema.COUNT["maximum"]
+"""Of an epoch or of the rise of the learning rate, and pictures of a batch or a set."""
 MOST_SEED = 2**63 - 1
 """The largest that a bundle may name, and that every generator takes."""
 
@@ -59,28 +63,23 @@ class Training:
         object.__setattr__(self, "betas", tuple(self.betas))
         object.__setattr__(self, "lengthened", tuple(tuple(pair) for pair in self.lengthened))
         object.__setattr__(self, "ancestors", tuple(self.ancestors))
-        if self.epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {self.epochs}")
-        if self.batch_size < 2:
-            raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
+        checks.whole("epochs", self.epochs, 1, MOST_EPOCHS)
+        checks.whole("batch_size", self.batch_size, 2, MOST_UPDATES)
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"weight_decay must be 0 or more, got {self.weight_decay}")
-        if self.warmup_steps < 0:
-            raise ValueError(f"warmup_steps must be 0 or more, got {self.warmup_steps}")
+        checks.whole("warmup_steps", self.warmup_steps, 0, MOST_UPDATES)
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"average_decay must be 0 to below 1, got {self.average_decay}")
         if self.pictures < 0 or self.pictures == 1:
             raise ValueError(f"pictures must be 0 (all), or 2 or more, got {self.pictures}")
+        checks.whole("pictures", self.pictures, 0, MOST_UPDATES)
         if self.selection not in get_args(Selection):
             raise ValueError(
                 f"selection must be one of {get_args(Selection)}, got {self.selection!r}"
             )
-        if self.updates_per_epoch < 0:
-            raise ValueError(
-                f"updates_per_epoch must be 0 (all pictures) or more, got {self.updates_per_epoch}"
-            )
+        checks.whole("updates_per_epoch", self.updates_per_epoch, 0, MOST_UPDATES)
         checks.whole("seed", self.seed, 0, MOST_SEED)
 
     @classmethod

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from core.bundles import schema
 from core.bundles.bundle import Bundle
 from core.errors import AtelierError
 from core.pictures.data import PictureSet
-from train.run import ancestry, distributed, loop
+from train.run import ancestry, bundling, distributed, loop
 from train.run.loop import Resident
 from train.run.settings import Training, not_finite
 
@@ -58,15 +59,31 @@ class Trainer(ABC):
         self.optimizer = self.build_optimizer()
         self.epoch = 0
         self.history: list[dict] = []
+        _ = self.steps_per_epoch  # ValueError for more than its pictures allow, before any step
 
     @classmethod
     def check(cls, config: Any, train_set: PictureSet, test_set: PictureSet) -> None:
         """Refuses a run that could not end in a bundle, before any work.
 
-        Raises ``AtelierError`` ``data-few``, ``data-few-classes`` and ``data-many-classes``; families
-        add what they need of ``config``.
+        Raises ``AtelierError`` ``data-few``, ``data-class-name``, ``data-few-classes`` and
+        ``data-many-classes``; families add what they need of ``config``. What is wrong with the settings
+        ``bundling.check_config`` says, when they are all known.
         """
-        classes = len(train_set.class_names)
+        cls._check_classes(train_set.class_names)
+        for pictures, least in ((train_set, LEAST_TRAINED), (test_set, cls.least_tested)):
+            if len(pictures) < least:
+                raise AtelierError(
+                    "data-few",
+                    "The {split} set has too few pictures, {count}: the family {family} needs {least} or more.",
+                    split=pictures.split,
+                    count=len(pictures),
+                    family=cls.family,
+                    least=least,
+                )
+
+    @classmethod
+    def _check_classes(cls, names: Sequence[str]) -> None:
+        classes = len(names)
         if classes < cls.least_classes:
             raise AtelierError(
                 "data-few-classes",
@@ -84,15 +101,21 @@ class Trainer(ABC):
                 most=cls.most_classes,
                 count=classes,
             )
-        for pictures, least in ((train_set, LEAST_TRAINED), (test_set, cls.least_tested)):
-            if len(pictures) < least:
+        if classes > schema.MOST_CLASSES:
+            raise AtelierError(
+                "data-many-classes",
+                "A bundle names at most {most:,} classes, got {count:,}.",
+                most=schema.MOST_CLASSES,
+                count=classes,
+            )
+        for name in names:
+            if len(name) > schema.LONGEST_NAME or not bundling.is_text(name):
                 raise AtelierError(
-                    "data-few",
-                    "The {split} set has too few pictures, {count}: the family {family} needs {least} or more.",
-                    split=pictures.split,
-                    count=len(pictures),
-                    family=cls.family,
-                    least=least,
+                    "data-class-name",
+                    "A bundle cannot name the class {name}: the name of its folder must be UTF-8 and have at "
+                    "most {most} characters.",
+                    name=ascii(name),
+                    most=schema.LONGEST_NAME,
                 )
 
     @abstractmethod

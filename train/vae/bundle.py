@@ -33,6 +33,8 @@ IMPORTANCE_SAMPLES = (1, 10, 100, 1000)
 IMPORTANCE_PICTURES = 200
 READ_FROM = 20_000
 """Readers of z learn from so many training pictures at most."""
+LEAST_READ = 2
+"""Of fewer classes there is nothing to read from z."""
 EXTREMES = 16
 SHEET_PICTURES = 24
 SHEET_COLUMNS = 8
@@ -205,13 +207,15 @@ def measure(
     order = np.argsort(per_picture["test_mode_mse"], kind="stable")
     chosen = {"best": order[:EXTREMES], "worst": order[::-1][:EXTREMES].copy()}
     shown = shown_rows(len(test_set), SHEET_PICTURES)
+    told_apart = len(train_set.class_names) >= LEAST_READ
+    read = {"readouts": readouts(model, train_set, test_set, device)} if told_apart else {}
     return Measured(
         metrics={
             "test": figures,
             "importance_weighted": importance_figures(model, levels),
             "linear_model": linear_figures,
-            "readouts": readouts(model, train_set, test_set, device),
-            "protocol": protocol(about),
+            **read,
+            "protocol": protocol(about, readers=bool(read)),
         },
         profiles={
             **class_profiles(model, train_set, device),
@@ -264,16 +268,21 @@ def write(
     return written.folder
 
 
-def protocol(about: dict) -> str:
-    """What the figures of ``metrics.json`` were measured on, in one paragraph."""
+def protocol(about: dict, *, readers: bool = True) -> str:
+    """What the figures of ``metrics.json`` were measured on, in one paragraph; ``readers`` of z too."""
     trained, tested = sets.describe(about)
     bounded = min(IMPORTANCE_PICTURES, about["test_pictures"])
-    return (
+    said = (
         f"Trained on: {trained}. Measured on: {tested}. Stored float16 weights, arithmetic in "
         f"float32; nll and kl in nats, mean over {DRAWS} draws of z a picture, the constant "
         f"{NLL_CONSTANT:.1f} included. Importance-weighted bound on {bounded} pictures "
         "spread over the test set. Linear model: probabilistic PCA with unit noise fitted on the "
-        "same training pictures, exact. Readers of z: multinomial logistic regression (penalty 1e-3 on "
+        "same training pictures, exact."
+    )
+    if not readers:
+        return said
+    return (
+        f"{said} Readers of z: multinomial logistic regression (penalty 1e-3 on "
         f"standardised features, to convergence) on at most {READ_FROM:,} of the training pictures, on "
         "all pixels, on the encoder's means and on these with all their products; and the vote of the "
         "nearest training pictures in z (Euclidean)."

@@ -232,6 +232,10 @@ def test_a_configuration_is_read_again_from_its_plain_values(architecture):
         ("time_width", {"time_width": 4104}),
         ("attention", {"attention": (True, False)}),
         ("attention", {"attention": (True,) * 4}),
+        ("attention", {"attention": (2, 1, 0)}),
+        ("attention", {"attention": (0, "x", None)}),
+        ("attention", {"attention": (True, False, "no")}),
+        ("attention", {"attention": (True, True, None)}),
     ],
 )
 def test_a_configuration_without_a_network_is_refused(named, options):

@@ -12,8 +12,10 @@ from PIL import Image
 from core.errors import AtelierError
 from core.pictures.data import (
     download_split,
+    find_own,
     find_split,
     load_folder,
+    load_own,
     load_rows,
     load_split,
     select,
@@ -313,9 +315,42 @@ def test_a_folder_without_classes_or_without_a_place_is_reported(tmp_path):
     assert refusal(load_folder, tmp_path / "nowhere") == "folder-missing"
 
 
-def test_a_picture_in_a_folder_that_cannot_be_read_is_named(tmp_path):
+@pytest.mark.parametrize("content", [b"", b"junk", b"\x89PNG\r\n\x1a\n"], ids=str)
+def test_a_picture_in_a_folder_that_cannot_be_read_is_left_out(tmp_path, digits, content):
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    for name, file in (("a", "1.png"), ("c", "2.png")):
+        Image.fromarray(digits[0][0]).save(tmp_path / name / file)
+    for file in ("a/0.png", "b/only.png"):
+        (tmp_path / file).write_bytes(content)
+    found, unreadable = load_own(find_own(tmp_path))
+    assert found.class_names == ("a", "c")
+    assert found.labels.tolist() == [0, 1]
+    assert unreadable == (tmp_path / "a/0.png", tmp_path / "b/only.png")
+
+
+def test_a_folder_in_which_nothing_can_be_read_is_reported(tmp_path):
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "broken.png").write_bytes(b"junk")
-    with pytest.raises(AtelierError, match=r"broken\.png") as caught:
-        load_folder(tmp_path)
-    assert caught.value.code == "folder-picture"
+    (tmp_path / "a/broken.png").write_bytes(b"junk")
+    assert refusal(load_folder, tmp_path) == "folder-empty"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "__MACOSX",
+        ".thumbnails",
+        "@eaDir",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+    ],
+)
+def test_folders_of_other_programs_are_no_classes_and_are_counted(tmp_path, digits, name):
+    for folder in ("a", name):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(digits[0][0]).save(tmp_path / folder / "1.png")
+    (tmp_path / "later").mkdir()
+    found = find_own(tmp_path)
+    assert [*found.pictures] == ["a"]
+    assert found.left_out == {"class folder without a picture": 1, "folder of another program": 1}

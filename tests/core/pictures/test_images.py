@@ -351,6 +351,20 @@ def test_a_16_bit_grey_picture_keeps_its_levels():
     np.testing.assert_allclose(read[..., 0], levels / 257, atol=1)
 
 
+@pytest.mark.parametrize("white", [255, 65535])
+def test_a_grey_picture_of_32_bits_is_read_by_its_levels(white):
+    """As NumPy's default integers are stored: 255 is white where nothing is above it."""
+    ramp = np.tile(np.linspace(0, white, 32).round().astype(np.int32), (32, 1))
+    found = read_picture(encoded(Image.fromarray(ramp), "TIFF"))
+    np.testing.assert_allclose(found[..., 0], ramp * (255 / white), atol=1)
+
+
+def test_a_dark_picture_of_16_bits_stays_dark():
+    levels = np.full((32, 32), 255, np.uint16)
+    for form in ("PNG", "TIFF"):
+        assert read_picture(encoded(Image.fromarray(levels), form)).max() <= 1
+
+
 @pytest.mark.parametrize("format_", ["PNG", "JPEG"])
 def test_a_large_photograph_is_read_as_its_small_copy(format_):
     small, other = (draw(HouseNumber(text=text)).astype(int) for text in "48")

@@ -15,16 +15,13 @@ from core.simsiam import toy as toy_simsiam
 from core.simsiam.representation import effective_rank, singular_values, std_of_outputs
 from core.simsiam.toy import (
     CLASSES,
-    ENCODER,
     JITTER,
     MOMENTUM,
-    PREDICTOR,
-    TEST_POINTS,
-    VIEWS,
     WIDTH,
     WITHIN,
     Networks,
     Run,
+    Stream,
     ToyConfig,
     batch_norm,
     correlation,
@@ -339,8 +336,8 @@ def test_the_first_state_is_of_the_untrained_network():
     config = replace(SHORT, predictor="linear", seed=4)
     first = states(config)[0]
     networks = Networks.start(config)
-    x, labels = points(config.generator(toy_simsiam.POINTS))
-    test, test_labels = points(config.generator(TEST_POINTS), toy_simsiam.TEST_A_CLASS)
+    x, labels = points(config.generator(Stream.POINTS))
+    test, test_labels = points(config.generator(Stream.TEST_POINTS), toy_simsiam.TEST_A_CLASS)
     z = networks.f(x)
     assert first.std == pytest.approx(float(std_of_outputs(z)))
     assert first.rank == pytest.approx(float(effective_rank(singular_values(z))))
@@ -452,7 +449,7 @@ def test_streams_of_random_numbers_do_not_meet():
     first = {
         float(torch.randn(1, generator=ToyConfig(seed=seed).generator(stream)))
         for seed in range(40)
-        for stream in (toy_simsiam.POINTS, ENCODER, PREDICTOR, VIEWS, TEST_POINTS)
+        for stream in Stream
     }
     assert len(first) == 200
 
