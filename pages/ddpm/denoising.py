@@ -225,7 +225,8 @@ def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: 
         parts = {"x_t": path.x_t, "eps_hat": path.eps_hat, "x0_hat": path.x0_hat}
         sources = {part: film.levels(frames[:, index]) for part, frames in parts.items()}
         step = step_of_server(path, index, sources, way)
-        t = show_way(sources, [int(t) + 1 for t in path.t], step)
+        ancestral = step_of_ddpm(path, index)
+        t = show_way(sources, [int(t) + 1 for t in path.t], step, ancestral)
         change = along_rows(path, index)
         figures.about(
             provenance(explorer, path.seconds, way, seed + index, 1, t=t),
@@ -269,6 +270,41 @@ def step_of_server(
     return step_as_sum(sources, ends, added, terms, correction=way.sampler == "dpm")
 
 
+def step_of_ddpm(path: Trajectory, index: int) -> list[film.Cell]:
+    """What p_sample makes of x_t at every level: mean and fresh noise; nothing where DDPM is the sampler."""
+    steps = path.ancestral
+    if not steps:
+        return []
+    places = [*range(len(steps)), None]
+
+    def source(pictures: Sequence[Pictures]) -> film.Source:
+        return film.levels(np.stack([each[index] for each in pictures]), places=places)
+
+    means, noises = _("mean: {a} · xₜ − {b} · predicted noise"), _("fresh noise")
+    return [
+        film.Cell(
+            source([step.mean for step in steps]),
+            [
+                *(means.format(a=number(one.of_x_t, 3), b=number(one.of_eps, 3)) for one in steps),
+                "",
+            ],
+            _("In the step of DDPM: the mean, level {t}"),
+        ),
+        film.Cell(
+            source([step.fresh for step in steps]),
+            [*(f"{number(step.sigma, 3)} · {noises}" for step in steps), ""],
+            _("In the step of DDPM: the fresh noise, level {t}"),
+            sign="+",
+        ),
+        film.Cell(
+            source([step.x_s for step in steps]),
+            "xₜ₋₁",
+            _("Where the step of DDPM from level {t} ends"),
+            sign="=",
+        ),
+    ]
+
+
 def step_as_sum(
     sources: Mapping[str, film.Source],
     ends: film.Source,
@@ -307,9 +343,15 @@ def step_as_sum(
 
 
 def show_way(
-    sources: Mapping[str, film.Source], levels: Sequence[int], step: Sequence[film.Cell]
+    sources: Mapping[str, film.Source],
+    levels: Sequence[int],
+    step: Sequence[film.Cell],
+    ancestral: Sequence[film.Cell] = (),
 ) -> int:
-    """The timeline of a way and the pictures that follow it; the level where it stands."""
+    """The timeline of a way and the pictures that follow it; the level where it stands.
+
+    ``ancestral``: the step that DDPM would take instead of the sampler's own.
+    """
     t = timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
     now = [
         film.Cell(sources["x_t"], "xₜ", _("The noisy picture at level {t}")),
@@ -337,8 +379,12 @@ def show_way(
         for cell in ((now[2],) if shape.on_stage() else (now[0], now[2]))
     ]
     rows = [film.Row(now, widest=figures.WIDE), *strips]
-    if step and not shape.on_stage():
-        rows.insert(1, film.Row(step, words=_("One step"), widest=SUM_WIDTH))
+    if not shape.on_stage():
+        of_ddpm = _("One step of DDPM (p_sample), t → t−1")
+        sums = ((step, _("One step")), (ancestral, of_ddpm))
+        rows[1:1] = [
+            film.Row(cells, words=words, widest=SUM_WIDTH) for cells, words in sums if cells
+        ]
     film.show("denoise_film", "denoise_t", rows)
     return t
 

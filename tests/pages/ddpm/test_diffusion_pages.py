@@ -9,16 +9,19 @@ import pytest
 import torch
 
 from core.bundles.manifest import register
-from core.ddpm.explorer import DDPMExplorer, SamplerSettings
-from core.ddpm.schedule import NoiseSchedule
+from core.ddpm.explorer import DDPMExplorer, SamplerSettings, _generator_of
+from core.ddpm.model import DDPM
+from core.ddpm.samplers import sample, time_grid
+from core.ddpm.schedule import NoiseSchedule, draw_noise
 from core.families import open_bundle, read_manifest
 from core.pictures.house_number import HouseNumber, draw
+from core.pictures.images import to_pictures
 from core.resumable import Resumable
 from pages.browser import networks
 from pages.ddpm import ddpm_lengths
 from pages.ddpm.denoising import endings
 from pages.ddpm.parts import compared, example
-from pages.shared import library, live, loaders
+from pages.shared import library, live, loaders, shape
 from tests.pages.drawn import charts
 from tests.pages.opening import bytes_at, components, frames, moved, source_of
 
@@ -179,6 +182,57 @@ def test_what_a_sampler_adds_is_a_term_of_its_step(open_page, link, term):
     shown = frames(at, "denoise_film", term)
     wanted = np.stack([move.added[0] for move in whole.moves])
     np.testing.assert_array_equal(shown[: len(wanted)], wanted)
+
+
+@pytest.mark.parametrize("way", [{}, {"denoise_sampler": "dpm"}])
+def test_one_step_of_ddpm_is_what_p_sample_makes_with_the_noise_shown(open_page, way):
+    at = open_page("denoising", denoise_count="1", denoise_seed="3", denoise_steps="20", **way)
+    explorer, levels = loaders.ddpm(NAME), time_grid(1000, 20)[:-1].tolist()
+    sampler = way.get("denoise_sampler", "ddim")
+    x = torch.from_numpy(explorer.begin(3))[None]
+    model = DDPM.from_bundle(library.bundle(NAME))
+    steps = sample(model.eps, explorer.schedule, x, time_grid(1000, 20), sampler=sampler)
+    with torch.no_grad():
+        taken = [(int(step.t), step) for step in steps][:-1]
+    assert [t for t, _step in taken] == levels
+    mean, fresh, ends = (
+        frames(at, "denoise_film", alt)
+        for alt in (
+            "In the step of DDPM: the mean, level {t}",
+            "In the step of DDPM: the fresh noise, level {t}",
+            "Where the step of DDPM from level {t} ends",
+        )
+    )
+    row = components(at)["denoise_film"]["rows"][2]
+    assert row["words"] == "One step of DDPM (p_sample), t → t−1"
+    assert [cell["sign"] for cell in row["cells"]] == ["", "+", "="]
+    noise = [draw_noise(x, [_generator_of(3, t)]) for t in levels]
+    for place, (t, step) in enumerate(taken):
+        eps_hat = explorer.schedule.walk_noise(step.x0_hat, step.x_t, t)
+        wanted = explorer.schedule.p_sample(
+            lambda *_, said=eps_hat: said, step.x_t, t, [_generator_of(3, t)]
+        )
+        for shown, tensor in (
+            (mean, explorer.schedule.p_mean(step.x_t, t, eps_hat)),
+            (fresh, noise[place] / 3),
+            (ends, wanted),
+        ):
+            off = shown[place].astype(int) - to_pictures(tensor)[0].astype(int)
+            assert np.abs(off).max() <= 1
+        sigma = float(explorer.schedule.posterior_variance[t].sqrt())
+        assert row["cells"][1]["label"][place] == f"{sigma:.3f} · fresh noise"
+    assert row["cells"][1]["label"][-1] == ""  # no step begins at the end
+
+
+def test_ddpm_itself_and_the_stage_have_no_second_row_of_one_step(open_page, monkeypatch):
+    words = [row["words"] for row in components(open_page("denoising"))["denoise_film"]["rows"]]
+    assert words[1:3] == ["One step", "One step of DDPM (p_sample), t → t−1"]
+    path = loaders.ddpm(NAME).denoise(SamplerSettings("ddpm", None), [0])
+    assert path.moves
+    assert not path.ancestral
+    monkeypatch.setattr(shape, "on_stage", lambda: True)
+    shown = components(open_page("denoising"))["denoise_film"]["rows"]
+    assert not any("One step" in row["words"] for row in shown)
 
 
 def test_noise_that_becomes_a_digit_is_that_of_the_chosen_seed(open_page):
