@@ -19,7 +19,7 @@ from core.pictures.images import to_pictures
 from core.resumable import Resumable
 from pages.browser import networks
 from pages.ddpm import ddpm_lengths
-from pages.ddpm.denoising import endings
+from pages.ddpm.denoising import CHOSEN_WITH, endings
 from pages.ddpm.parts import compared, example
 from pages.shared import library, live, loaders, shape
 from tests.pages.drawn import charts
@@ -151,8 +151,8 @@ def test_the_film_is_the_way_that_was_gone(open_page):
         at.slider(key="denoise_which").set_value(which).run()
         for alt, wanted in (
             ("The noisy picture at level {t}", whole.x_t),
-            ("The noise that the network sees at level {t}", whole.eps_hat),
-            ("The clean picture that the network sees at level {t}", whole.x0_hat),
+            ("The noise that the network predicts at level {t}", whole.eps_hat),
+            ("The clean picture that the network predicts at level {t}", whole.x0_hat),
         ):
             shown = frames(at, "denoise_film", alt)
             np.testing.assert_array_equal(shown, wanted[:, which - 1])
@@ -251,13 +251,54 @@ def test_noise_that_becomes_a_digit_is_that_of_the_chosen_seed(open_page):
     at = open_page("denoising")
     seed = stored["seeds"][surest]
     assert said(at, f"seeds: {seed} ·")
-    whole = loaders.ddpm(NAME).denoise(SamplerSettings("ddim", 20), [seed])
+    whole = loaders.ddpm(NAME).denoise(CHOSEN_WITH, [seed])
     shown = frames(at, "denoise_film", "The noisy picture at level {t}")
     np.testing.assert_array_equal(shown, whole.x_t[:, 0])
-    assert said(at, f"of the first {stored['of']}")
+    assert said(at, f"**Chosen**: of the first {stored['of']} seeds")
     linked = open_page("denoising", denoise_seed="5")
     assert said(linked, "seeds: 5 – 8")  # a link with a seed asks for that one
-    assert not said(linked, "These seeds are **chosen**")
+    assert not said(linked, "**Chosen**")
+
+
+def test_chosen_noise_begins_with_the_steps_that_it_was_chosen_with(open_page):
+    at = open_page("denoising")
+    steps = at.slider(key="denoise_steps")
+    assert steps.value == CHOSEN_WITH.steps
+    assert said(at, "DDIM, 50 steps")
+    at.segmented_control(key="denoise_noise").set_value("own").run()
+    assert at.slider(key="denoise_steps").value == 20  # nobody has set it
+    at.slider(key="denoise_steps").set_value(30).run()
+    at.segmented_control(key="denoise_noise").set_value(
+        next(iter(endings(library.bundle(NAME))))
+    ).run()
+    assert at.slider(key="denoise_steps").value == 30
+
+
+@pytest.mark.parametrize("noise", [{}, {"denoise_noise": "own"}])
+def test_a_link_that_names_the_steps_stands(open_page, noise):
+    for steps in (20, 50):
+        at = open_page("denoising", denoise_steps=str(steps), **noise)
+        assert at.slider(key="denoise_steps").value == steps
+
+
+def test_another_sampler_is_not_said_to_end_in_the_chosen_digit(open_page):
+    for link in ({"denoise_steps": "20"}, {"denoise_sampler": "dpm"}, {"denoise_eta": "1.0"}):
+        at = open_page("denoising", **link)
+        assert said(at, "with DDIM, 50 steps, η = 0.00. With ")
+        assert said(at, "it may become another digit, or none")
+        assert not said(at, "most surely")
+
+
+def test_no_noise_is_shown_where_none_is_predicted(open_page):
+    at = open_page("denoising", denoise_t="0")
+    alt = "The noise that the network predicts at level {t}"
+    places = source_of(at, "denoise_film", alt)["places"]
+    stops = components(at)["denoise_t_hand"]["stops"]
+    cell = components(at)["denoise_film"]["rows"][0]["cells"][1]
+    labels = dict(zip(stops, cell["label"], strict=True))
+    assert [stop for stop, place in zip(stops, places, strict=True) if place is None] == [0]
+    assert labels[0] == "none is predicted at t = 0"
+    assert labels[1000] == "predicted noise"
 
 
 def test_a_bundle_without_chosen_seeds_begins_with_any(open_page, monkeypatch):
