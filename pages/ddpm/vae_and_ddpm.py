@@ -273,7 +273,7 @@ def warn_of_blanks(series: list[tuple[str, str, str, np.ndarray, int]]) -> None:
                 sure=percent(empty[kind]["sure"]),
             )
             if "test" in shares:
-                words += " " + _("Of the test digits it is {share}.").format(
+                words += " " + _("For real test digits the share is {share}.").format(
                     share=percent(shares["test"])
                 )
             warnings.append(words)

@@ -147,7 +147,7 @@ TITLES = (
     N_("DDPM on SVHN, T = 500"),
     N_("DDPM on SVHN, T = 1000"),
     N_("DDPM on SVHN, T = 1500"),
-    N_("Judge of digits on SVHN"),
+    N_("Digit classifier on SVHN"),
 )
 """Titles of the embedded bundles, as the manifest has them."""
 
@@ -232,7 +232,7 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
             N_("**Noise to t', denoise**: find t\\*, where the picture is lost"),
             T_STAR,
         ),
-        Item("2.2 d", N_("**Final samples**, beside those of the VAE"), VAE_AND_DDPM),
+        Item("2.2 d", N_("**Final samples**, next to those of the VAE"), VAE_AND_DDPM),
         Item("2.3 a", N_("**T = 500, 1000, 1500**: time against quality"), DDPM_LENGTHS),
         Item("2.3 b", N_("**Features** inside the U-Net"), INSIDE_THE_UNET),
     ),

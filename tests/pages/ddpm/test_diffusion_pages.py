@@ -50,6 +50,9 @@ def test_the_table_holds_the_coefficients_at_t(open_page):
         value = float(getattr(schedule, name)[499])
         assert float(shown.replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, abs=1e-6)
     assert len(table) == 9
+    words = at.dataframe[0].value["what it does"]
+    assert words[0] == "what is left of the picture's own variance"
+    assert words.str.len().max() < 60  # what there is room for at 1,280 pixels
 
 
 def test_walk_and_closed_form_agree_to_rounding(open_page):
