@@ -305,26 +305,25 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        above = st.container()
-        name = controls.bundle_name("ddpm", "noise_bundle")
-        explorer = loaders.ddpm(name)
-        left, right = st.columns([3, 2], gap="large")
-        with left:
-            picked = picking.picture("noise", explorer.bundle, default="maker")
-        with right:
-            kind = controls.choice(
-                _("Schedule"),
-                KINDS,
-                "noise_kind",
-                help=_("How the noise is shared out over the T steps."),
-            )
-            seed = controls.seed("noise_seed")
+        with st.expander(_("Another picture, schedule, model, seed"), icon=":material/tune:"):
+            left, right = st.columns([3, 2], gap="large")
+            with right:
+                name = controls.bundle_name("ddpm", "noise_bundle")
+                explorer = loaders.ddpm(name)
+                kind = controls.choice(
+                    _("Schedule"),
+                    KINDS,
+                    "noise_kind",
+                    help=_("How the noise is shared out over the T steps."),
+                )
+                seed = controls.seed("noise_seed")
+            with left:
+                picked = picking.picture("noise", explorer.bundle, default="maker")
         if picked is None:
             st.info(_("Choose a picture to start from."))
         else:
             config = replace(explorer.config.schedule, kind=kind)
-            with above:
-                shape.fragment(at_level)(name, config, picked, seed)
+            shape.fragment(at_level)(name, config, picked, seed)
         mechanism(
             _(
                 "Each step shrinks the picture a little and adds a little Gaussian noise, so "

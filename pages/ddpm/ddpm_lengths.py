@@ -370,17 +370,16 @@ def main() -> None:
                 "What counts is how much noise there is, not its number."
             )
         )
-        above = st.container()
-        left, right = st.columns([3, 2], gap="large")
-        with left:
-            picked = picking.picture("lengths", explorers[0].bundle, default="maker")
-        with right:
-            seed = controls.seed("lengths_seed")
+        with st.expander(_("Another picture, seed"), icon=":material/tune:"):
+            left, right = st.columns([3, 2], gap="large")
+            with left:
+                picked = picking.picture("lengths", explorers[0].bundle, default="maker")
+            with right:
+                seed = controls.seed("lengths_seed")
         if picked is None:
             st.info(_("Choose a picture to start from."))
         else:
-            with above:
-                shape.fragment(one_look)(names, picked, seed)
+            shape.fragment(one_look)(names, picked, seed)
         by_level(explorers)
         st.subheader(_("All figures"), anchor=False)
         lengths_trade.table(explorers)

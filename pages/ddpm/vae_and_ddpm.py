@@ -94,6 +94,11 @@ def live_figures(both: list[ModelSamples], sure_from: float) -> list[SampleQuali
     count = found[0].count
     st.caption(
         _(
+            "These {count} samples are few: their shares may lie far from those over many samples, at the top "
+            "of the page."
+        ).format(count=count)
+        + " "
+        + _(
             "Frechet distance to all test digits in the classifier's features. With only {count} samples "
             "this number is inflated: {count} real digits would also score about {chance}, not 0. Compare "
             "the figures below, over far more samples."

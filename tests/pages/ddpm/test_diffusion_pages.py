@@ -62,6 +62,25 @@ def test_walk_and_closed_form_agree_to_rounding(open_page):
     assert 0 < float(factor) * 10.0**raised < 1e-10
 
 
+@pytest.mark.parametrize(
+    ("page", "keys", "film"),
+    [
+        ("adding_noise", ["noise_bundle", "noise_kind", "noise_seed"], "noise_film"),
+        ("inside_the_unet", ["inside_bundle", "inside_seed"], "inside_strip"),
+        ("ddpm_lengths", ["lengths_seed"], "lengths_film"),
+    ],
+)
+def test_what_else_can_be_chosen_is_closed_and_above_the_pictures(open_page, page, keys, film):
+    at = open_page(page)
+    (box,) = [one for one in at.expander if one.label.startswith("Another picture")]
+    assert not box.proto.expanded
+    inside = [getattr(one, "key", None) for one in box]
+    assert set(keys) <= set(inside)
+    order = list(at.main)
+    place = next(i for i, one in enumerate(order) if film in getattr(one.proto, "id", ""))
+    assert order.index(box) < place
+
+
 def test_the_clean_picture_has_no_coefficients(open_page):
     at = open_page("adding_noise", noise_t="0")
     assert not at.dataframe
