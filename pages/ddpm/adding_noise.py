@@ -47,7 +47,7 @@ COEFFICIENTS: dict[str, tuple[str, str, str]] = {
         N_("what is left of the picture's own variance; 1 at the start, near 0 at the end"),
     ),
     "betas": ("βₜ", r"\beta_t", N_("the variance of the noise that step t adds")),
-    "alphas": ("αₜ", r"\alpha_t = 1 - \beta_t", N_("what step t keeps of the variance")),
+    "alphas": ("αₜ", r"\alpha_t = 1 - \beta_t", N_("what step t keeps of the picture's variance")),
     "sqrt_recip_alphas": (
         "1/√αₜ",
         r"1/\sqrt{\alpha_t}",

@@ -56,21 +56,20 @@ def levels_before(of: Bundle) -> int | None:
 
 def what_differs(bundles: Sequence[Bundle]) -> str:
     """That T differs, and in how many of the epochs: models that share their first ones say so."""
-    words = _("What differs is T, the number of noise levels")
     (shared, *others) = [of.ancestors for of in bundles]
     if not shared or any(one != shared for one in others):
-        return words + "."
+        return _("What differs is T, the number of noise levels.")
     own = {of.config["training"].get("epochs_done", len(of.history)) for of in bundles}
     before = number(sum(one.epochs for one in shared), 0)
     last = " – ".join(number(count, 0) for count in sorted({min(own), max(own)}))
     if (T := levels_before(bundles[0])) is None:
-        return words + _(
-            ", and only in the **last {last} epochs**: the **{before} epochs before** are the same run "
-            "for all."
+        return _(
+            "What differs is T, the number of noise levels, and only in the **last {last} epochs**: the "
+            "**{before} epochs before** are the same run for all."
         ).format(last=last, before=before)
-    return words + _(
-        ", and only in the **last {last} epochs**: the **{before} epochs before** are the same run for all, "
-        "with T = {T}."
+    return _(
+        "What differs is T, the number of noise levels, and only in the **last {last} epochs**: the "
+        "**{before} epochs before** are the same run for all, with T = {T}."
     ).format(last=last, before=before, T=T)
 
 

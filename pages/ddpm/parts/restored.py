@@ -277,9 +277,9 @@ def meaning(found: SweepResult, index: int, t_star: TStar) -> None:
     if np.isfinite(t_star.t):
         signal = float(found.explorer.schedule.alphas_cumprod[round(t_star.t) - 1])
         own = signal * float(to_tensor(found.picked[index].picture[None]).var(unbiased=False))
-        words += " " + _(
-            "At t\\* {share} of the variance of x_t are left of the picture's own variance; the rest is noise."
-        ).format(share=percent(own / (own + 1 - signal), 1))
+        words += " " + _("At t\\* the picture contributes {share} of the variance of x_t.").format(
+            share=percent(own / (own + 1 - signal), 1)
+        )
     st.markdown(words)
 
 
