@@ -131,7 +131,7 @@ def make_bundles(folder: Path, made: Path) -> None:
     add(
         judge.start(folder / "judge", config, training, device=CPU),
         "judge-svhn",
-        "Judge of digits on SVHN",
+        "Digit classifier on SVHN",
     )
     training = vae.VAETraining(epochs=20, batch_size=16, warmup_steps=5)
     config = VAEConfig(channels=(8, 8, 16), latent_dim=10)

@@ -35,6 +35,9 @@ FRAMES = 50
 LOOK = 64
 """How many pictures pass through the network at once where there is no need for more."""
 
+TIMED = 3
+"""Calls of the network of which the fastest says how long one takes."""
+
 NOISE_SPAN = 3.0
 """Noise is shown from -3 (black) to 3 (white)."""
 
@@ -158,10 +161,25 @@ class Move(NamedTuple):
     x_s: Pictures
 
 
+class Ancestral(NamedTuple):
+    """What ``NoiseSchedule.p_sample`` makes of x_t, uint8 (B, 32, 32, 3): x_{t-1} = ``mean`` + ``sigma`` xi.
+
+    ``mean`` = ``of_x_t`` x_t - ``of_eps`` eps_hat. ``fresh``: xi, as ``show_noise`` shows it. ``x_s``: x_{t-1}.
+    """
+
+    of_x_t: float
+    of_eps: float
+    sigma: float
+    mean: Pictures
+    fresh: Pictures
+    x_s: Pictures
+
+
 class Frame(NamedTuple):
     """One step of a trajectory: level ``t``, and uint8 (B, 32, 32, 3) as ``Trajectory`` has them.
 
-    ``move`` is the step that begins here; None until it is taken.
+    ``move`` is the step that begins here; None until it is taken. ``ancestral``: the step that DDPM would
+    take from here; None at the end, and where the sampler is DDPM itself.
     """
 
     t: int
@@ -169,6 +187,7 @@ class Frame(NamedTuple):
     eps_hat: Pictures
     x0_hat: Pictures
     move: Move | None = None
+    ancestral: Ancestral | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +223,12 @@ class Trajectory:
     def moves(self) -> list[Move]:
         """The step that begins at each level that is kept, but for the newest."""
         return [frame.move for frame in self.frames if frame.move is not None]
+
+    @property
+    def ancestral(self) -> list[Ancestral]:
+        """The step that DDPM would take from each level that is kept, but for the newest."""
+        kept = self.frames[: len(self.moves)]
+        return [frame.ancestral for frame in kept if frame.ancestral is not None]
 
     @property
     def newest(self) -> Frame:
@@ -331,7 +356,9 @@ class DDPMExplorer:
         x_T = draw_noise(torch.empty(len(seeds), 3, images.SIZE, images.SIZE), generators)
         times = settings.grid(self.T)
         steps = self._reverse(settings, x_T, times, generators)
-        return self._record(steps, times, 1.0 if settings.sampler == "ddpm" else settings.eta)
+        if settings.sampler == "ddpm":
+            return self._record(steps, times, 1.0, None)
+        return self._record(steps, times, settings.eta, tuple(seeds))
 
     def _reverse(
         self, settings: SamplerSettings, x: Tensor, times: Tensor, generators: list[torch.Generator]
@@ -362,7 +389,26 @@ class DDPMExplorer:
         added = show_noise(rest / sigma) if sigma else images.to_pictures(rest)
         return Move(s, of_x_t, of_eps, sigma, added, images.to_pictures(after.x_t))
 
-    def _record(self, steps: Iterator[Step], times: Tensor, eta: float) -> Iterator[Trajectory]:
+    def _ancestral(self, x_t: Tensor, eps_hat: Tensor, t: int, seeds: Sequence[int]) -> Ancestral:
+        """One step of DDPM from level ``t``, picture i with noise of seed i: asks no network."""
+
+        def generators() -> list[torch.Generator]:
+            return [_generator_of(seed, t) for seed in seeds]
+
+        of_x_t, of_eps, sigma = (float(each) for each in self.schedule.step_back(t, t - 1, 1.0))
+        return Ancestral(
+            of_x_t,
+            of_eps,
+            sigma,
+            images.to_pictures(self.schedule.p_mean(x_t, t, eps_hat)),
+            show_noise(draw_noise(x_t, generators())),
+            images.to_pictures(self.schedule.p_sample(lambda *_: eps_hat, x_t, t, generators())),
+        )
+
+    def _record(
+        self, steps: Iterator[Step], times: Tensor, eta: float, seeds: Sequence[int] | None
+    ) -> Iterator[Trajectory]:
+        """``seeds``, one a picture, of the noise of the steps that DDPM would take; None: none of them."""
         total = len(times) - 1
         kept = {round(i * total / FRAMES) for i in range(FRAMES + 1)} if total > FRAMES else None
         frames: tuple[Frame, ...] = ()
@@ -383,6 +429,8 @@ class DDPMExplorer:
                 show_noise(noise),
                 images.to_pictures(step.x0_hat),
             )
+            if t >= 0 and seeds is not None and (kept is None or done in kept):
+                newest = newest._replace(ancestral=self._ancestral(step.x_t, noise, t, seeds))
             seconds += time.perf_counter() - begun
             yield Trajectory((*frames, newest), done, total, seconds)
             begun = time.perf_counter()
@@ -500,14 +548,17 @@ class DDPMExplorer:
         ]
 
     def seconds_a_step(self, pictures: int) -> float:
-        """One call of the network, measured here and now."""
+        """One call of the network: the fastest of ``TIMED``, as other work of the machine makes some slow."""
         x = torch.zeros(pictures, 3, images.SIZE, images.SIZE)
         t = torch.zeros(pictures, dtype=torch.long)
         with COMPUTING:  # what others compute meanwhile is not its pace
             self._network(x, t)
-            begun = time.perf_counter()
-            self._network(x, t)
-            return time.perf_counter() - begun
+            taken = []
+            for _call in range(TIMED):
+                begun = time.perf_counter()
+                self._network(x, t)
+                taken.append(time.perf_counter() - begun)
+        return min(taken)
 
     # ------------------------------------------------------------ inside the network
 

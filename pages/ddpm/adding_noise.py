@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -36,15 +37,17 @@ COLOURS = {"linear": SYMBOL_COLOURS["x_t"], "cosine": SYMBOL_COLOURS["x_hat"]}
 T_NOW = f"t = {film.STOP}"
 STOPS = 50
 STRIP = 9
+SHORTER = re.compile(r"\s?[:;]\s")
+"""What follows has no room in the table; it stands above, with the coefficient that is chosen."""
 # Arrays of ``NoiseSchedule``: symbol, LaTeX, what it does.
 COEFFICIENTS: dict[str, tuple[str, str, str]] = {
     "alphas_cumprod": (
         "ᾱₜ",
         r"\bar\alpha_t = \prod_{s \le t} \alpha_s",
-        N_("the share of the variance that is still picture; 1 at the start, near 0 at the end"),
+        N_("what is left of the picture's own variance; 1 at the start, near 0 at the end"),
     ),
     "betas": ("βₜ", r"\beta_t", N_("the variance of the noise that step t adds")),
-    "alphas": ("αₜ", r"\alpha_t = 1 - \beta_t", N_("the share of the variance that step t keeps")),
+    "alphas": ("αₜ", r"\alpha_t = 1 - \beta_t", N_("what step t keeps of the picture's variance")),
     "sqrt_recip_alphas": (
         "1/√αₜ",
         r"1/\sqrt{\alpha_t}",
@@ -284,11 +287,12 @@ def table(schedule: NoiseSchedule, t: int) -> None:
                 _("coefficient"): symbol,
                 _("in code"): key,
                 _("value at t = {t}").format(t=t): number(float(getattr(schedule, key)[t - 1]), 6),
-                _("what it does"): _(words),
+                _("what it does"): SHORTER.split(_(words))[0],
             }
             for key, (symbol, _latex, words) in COEFFICIENTS.items()
         ],
         "noise_table",
+        height="content",
     )
 
 
@@ -301,31 +305,30 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        above = st.container()
-        name = controls.bundle_name("ddpm", "noise_bundle")
-        explorer = loaders.ddpm(name)
-        left, right = st.columns([3, 2], gap="large")
-        with left:
-            picked = picking.picture("noise", explorer.bundle, default="maker")
-        with right:
-            kind = controls.choice(
-                _("Schedule"),
-                KINDS,
-                "noise_kind",
-                help=_("How the noise is shared out over the T steps."),
-            )
-            seed = controls.seed("noise_seed")
+        with st.expander(_("Another picture, schedule, model, seed"), icon=":material/tune:"):
+            left, right = st.columns([3, 2], gap="large")
+            with right:
+                name = controls.bundle_name("ddpm", "noise_bundle")
+                explorer = loaders.ddpm(name)
+                kind = controls.choice(
+                    _("Schedule"),
+                    KINDS,
+                    "noise_kind",
+                    help=_("How the noise is shared out over the T steps."),
+                )
+                seed = controls.seed("noise_seed")
+            with left:
+                picked = picking.picture("noise", explorer.bundle, default="maker")
         if picked is None:
             st.info(_("Choose a picture to start from."))
         else:
             config = replace(explorer.config.schedule, kind=kind)
-            with above:
-                shape.fragment(at_level)(name, config, picked, seed)
+            shape.fragment(at_level)(name, config, picked, seed)
         mechanism(
             _(
                 "Each step shrinks the picture a little and adds a little Gaussian noise, so "
-                "that the variance stays near 1. Because sums of Gaussians are Gaussian, t steps "
-                "can be written as **one**: √ᾱₜ times the picture plus √(1−ᾱₜ) times noise. "
+                "that a picture of variance 1 keeps variance 1. Because sums of Gaussians are Gaussian, t "
+                "steps can be written as **one**: √ᾱₜ times the picture plus √(1−ᾱₜ) times noise. "
                 "Training relies on it: any level is reached at once.\n\nThe **linear** schedule "
                 "spends many of its last steps on pictures that are noise already. The "
                 "**cosine** schedule destroys more evenly: compare the two strips. What tells "

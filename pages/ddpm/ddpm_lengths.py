@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.bundles.bundle import Bundle
 from core.ddpm.explorer import DDPMExplorer, Prediction
 from core.ddpm.model import ScheduleConfig
 from core.ddpm.schedule import NoiseSchedule
@@ -35,7 +38,39 @@ ALIGNMENTS = {
     "share": N_("Same share t / T"),
     "t": N_("Same t"),
 }
+TITLED_T = re.compile(r"\bT = (\d+)")
 COLOURS = (SYMBOL_COLOURS["eps"], SYMBOL_COLOURS["x"], SYMBOL_COLOURS["x_t"])
+
+
+def levels_before(of: Bundle) -> int | None:
+    """The T with which the weights were trained before this run: as the titles of all earlier runs say."""
+    told = of.config["training"].get("ancestors") or ()
+    found = {
+        match.group(1) if (match := TITLED_T.search(str(one.get("title", "")))) else None
+        for one in told
+        if isinstance(one, dict)
+    }
+    (T,) = found if len(found) == 1 else (None,)
+    return None if T is None else int(T)
+
+
+def what_differs(bundles: Sequence[Bundle]) -> str:
+    """That T differs, and in how many of the epochs: models that share their first ones say so."""
+    (shared, *others) = [of.ancestors for of in bundles]
+    if not shared or any(one != shared for one in others):
+        return _("What differs is T, the number of noise levels.")
+    own = {of.config["training"].get("epochs_done", len(of.history)) for of in bundles}
+    before = number(sum(one.epochs for one in shared), 0)
+    last = " – ".join(number(count, 0) for count in sorted({min(own), max(own)}))
+    if (T := levels_before(bundles[0])) is None:
+        return _(
+            "What differs is T, the number of noise levels, and only in the **last {last} epochs**: the "
+            "**{before} epochs before** are the same run for all."
+        ).format(last=last, before=before)
+    return _(
+        "What differs is T, the number of noise levels, and only in the **last {last} epochs**: the "
+        "**{before} epochs before** are the same run for all, with T = {T}."
+    ).format(last=last, before=before, T=T)
 
 
 def unequal(explorers: list[DDPMExplorer]) -> None:
@@ -155,13 +190,13 @@ def pictures(models: list[Seen], key: str) -> None:
         (
             "x0_hat",
             _("predicted x₀"),
-            _("The picture that the model with T = {T} sees"),
+            _("The picture that the model with T = {T} predicts"),
             "x0_mse",
         ),
         (
             "eps_hat",
             _("predicted noise"),
-            _("The noise that the model with T = {T} sees"),
+            _("The noise that the model with T = {T} predicts"),
             "eps_mse",
         ),
     ]
@@ -315,14 +350,15 @@ def main() -> None:
     head(
         "T = 500, 1000, 1500",
         _(
-            "Three models with the same network and data, which differ in the number of noise levels. "
-            "Samples from the same seeds: **is a larger T always better?**"
+            "Three models with the same network and data, samples from the same seeds: **is a larger T "
+            "always better?**"
         ),
     )
     with plain_errors():
         names = [entry.name for entry in library.require_bundles("ddpm", own=True)]
         names.sort(key=lambda name: loaders.ddpm(name).T)
         explorers = [loaders.ddpm(name) for name in names]
+        st.markdown(what_differs([one.bundle for one in explorers]))
         lengths_samples.show(explorers, COLOURS)
         unequal(explorers)
         lengths_trade.show(explorers, COLOURS)
@@ -333,17 +369,16 @@ def main() -> None:
                 "What counts is how much noise there is, not its number."
             )
         )
-        above = st.container()
-        left, right = st.columns([3, 2], gap="large")
-        with left:
-            picked = picking.picture("lengths", explorers[0].bundle, default="maker")
-        with right:
-            seed = controls.seed("lengths_seed")
+        with st.expander(_("Another picture, seed"), icon=":material/tune:"):
+            left, right = st.columns([3, 2], gap="large")
+            with left:
+                picked = picking.picture("lengths", explorers[0].bundle, default="maker")
+            with right:
+                seed = controls.seed("lengths_seed")
         if picked is None:
             st.info(_("Choose a picture to start from."))
         else:
-            with above:
-                shape.fragment(one_look)(names, picked, seed)
+            shape.fragment(one_look)(names, picked, seed)
         by_level(explorers)
         st.subheader(_("All figures"), anchor=False)
         lengths_trade.table(explorers)

@@ -36,6 +36,10 @@ OWN = "own"
 """The seed is the visitor's, and not one that was chosen."""
 CHOSEN_WITH = SamplerSettings("ddim", 50)
 """How the samples were made from which the seeds were chosen."""
+OWN_STEPS = 20
+"""Steps at first where the seed is the visitor's own: four pictures at once have to come soon."""
+STEPS_BEGAN = "denoise_steps_began"
+"""In the visit: what the number of steps began with."""
 STALE = "denoise_stale"
 """In the visit: which result it saw last."""
 COMPUTED_BY = {"server": N_("The server"), "browser": N_("Your browser")}
@@ -70,25 +74,41 @@ def noise(bundle: Bundle) -> int | None:
     options = {**{digit: digit for digit in sorted(chosen)}, OWN: N_("any seed")}
     asks_for_a_seed = links.values("denoise_seed") or links.values("denoise_count")
     default = OWN if asks_for_a_seed else next(iter(chosen))
-    code = controls.choice(_("Noise that becomes a"), options, "denoise_noise", default=default)
+    label = _("Noise chosen for the digit")
+    code = controls.choice(label, options, "denoise_noise", default=default)
     return chosen.get(code)
 
 
-def chosen_said(bundle: Bundle, way: SamplerSettings) -> str:
-    """That the seeds are chosen, for which sampler, and how well the model does unchosen."""
-    of = bundle.metrics["way"]["of"]
-    words = _(
-        "These seeds are **chosen**: of the first {count}, the one of each digit that a digit classifier is "
-        "surest of, with DDIM 50. Take *any seed* for what the model makes unchosen."
-    ).format(count=number(of, 0))
-    if way != CHOSEN_WITH:
-        words += " " + _(
-            "Your sampler is another one: it may make another picture of the same noise."
-        )
+def steps_asked(chosen: bool) -> int:
+    """How many steps, 2 to 100: at first as many as the ``chosen`` noise was chosen with, else 20."""
+    state, default = st.session_state, CHOSEN_WITH.steps if chosen else OWN_STEPS
+    before, state[STEPS_BEGAN] = state.get(STEPS_BEGAN, default), default
+    if default != before == state.get("denoise_steps"):  # the visitor has left it as it was
+        state["denoise_steps"] = default
+    return controls.whole(_("Steps"), 2, 100, default, "denoise_steps")
+
+
+def why_this_noise(bundle: Bundle, way: SamplerSettings, T: int) -> str:
+    """In one sentence how the noise was chosen; with another sampler, that this may not hold for it."""
+    of = number(bundle.metrics["way"]["of"], 0)
+    if way == CHOSEN_WITH:
+        return _(
+            "**Chosen**: of the first {count} seeds, the one whose picture a digit classifier reads as this "
+            "digit most surely."
+        ).format(count=of)
+    return _(
+        "**Chosen** among {count} seeds with {chosen_with}. With {sampler} it may become another digit, or "
+        "none."
+    ).format(count=of, chosen_with=words_of(CHOSEN_WITH, T), sampler=words_of(way, T))
+
+
+def unchosen(bundle: Bundle) -> str:
+    """How well the model does with seeds that nobody chose."""
+    words = _("Take *any seed* to see what the model makes of seeds that are not chosen.")
     sure = bundle.metrics.get("judged", {}).get("samples", {}).get("sure")
     if sure is None:
         return words
-    return f"{words} " + _("The classifier is sure of {share} of those.").format(
+    return f"{words} " + _("The classifier is sure of {share} of their pictures.").format(
         share=percent(sure)
     )
 
@@ -116,7 +136,7 @@ def asked(chosen: int | None) -> tuple[str, SamplerSettings, list[int]]:
                 _("DDPM takes every one of the T steps, with fresh noise in each but the last.")
             )
         else:
-            steps = controls.whole(_("Steps"), 2, 100, 20, "denoise_steps")
+            steps = steps_asked(chosen is not None)
         if by == "browser":
             steps = min(steps, BROWSER_STEPS)
         elif sampler == "ddim":
@@ -127,11 +147,13 @@ def asked(chosen: int | None) -> tuple[str, SamplerSettings, list[int]]:
                 0.0,
                 "denoise_eta",
                 help=_(
-                    "0: no fresh noise, the way is fixed by where it starts. 1: as much as DDPM."
+                    "0: deterministic, the start decides everything. 1: as much fresh noise as DDPM."
                 ),
             )
         if sampler == "dpm":
-            st.caption(_("A second-order solver of the same noiseless way as DDIM with η = 0."))
+            st.caption(
+                _("A second-order solver of the same path without noise as DDIM with η = 0.")
+            )
     with right:
         seed = controls.seed("denoise_seed") if chosen is None else chosen
         if by == "server":
@@ -168,7 +190,7 @@ def newest(path: Trajectory) -> int:
     return figures.live_sheet(
         np.concatenate(pictures),
         columns=columns,
-        alt=_("The noisy pictures, and below them what the network sees in them"),
+        alt=_("The noisy pictures, and below them what the network predicts of them"),
         width=width,
     )
 
@@ -178,7 +200,7 @@ def newest(path: Trajectory) -> int:
 
 def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: int) -> None:
     """The pictures at the end."""
-    st.subheader(_("Where the way ends"), anchor=False)
+    st.subheader(_("The result"), anchor=False)
     count = path.x_t.shape[1]
     made = path.result
     sheet = figures.sheet(
@@ -224,8 +246,12 @@ def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: 
             index = controls.whole(_("Which picture"), 1, count, 1, "denoise_which") - 1
         parts = {"x_t": path.x_t, "eps_hat": path.eps_hat, "x0_hat": path.x0_hat}
         sources = {part: film.levels(frames[:, index]) for part, frames in parts.items()}
+        if path.finished:  # at t = 0 no noise is predicted
+            noise_at = [*range(len(path.t) - 1), None]
+            sources["eps_hat"] = film.levels(path.eps_hat[:, index], places=noise_at)
         step = step_of_server(path, index, sources, way)
-        t = show_way(sources, [int(t) + 1 for t in path.t], step)
+        ancestral = step_of_ddpm(path, index)
+        t = show_way(sources, [int(t) + 1 for t in path.t], step, ancestral)
         change = along_rows(path, index)
         figures.about(
             provenance(explorer, path.seconds, way, seed + index, 1, t=t),
@@ -269,6 +295,41 @@ def step_of_server(
     return step_as_sum(sources, ends, added, terms, correction=way.sampler == "dpm")
 
 
+def step_of_ddpm(path: Trajectory, index: int) -> list[film.Cell]:
+    """What p_sample makes of x_t at every level: mean and fresh noise; nothing where DDPM is the sampler."""
+    steps = path.ancestral
+    if not steps:
+        return []
+    places = [*range(len(steps)), None]
+
+    def source(pictures: Sequence[Pictures]) -> film.Source:
+        return film.levels(np.stack([each[index] for each in pictures]), places=places)
+
+    means, noises = _("mean: {a} · xₜ − {b} · predicted noise"), _("fresh noise")
+    return [
+        film.Cell(
+            source([step.mean for step in steps]),
+            [
+                *(means.format(a=number(one.of_x_t, 3), b=number(one.of_eps, 3)) for one in steps),
+                "",
+            ],
+            _("In the step of DDPM: the mean, level {t}"),
+        ),
+        film.Cell(
+            source([step.fresh for step in steps]),
+            [*(f"{number(step.sigma, 3)} · {noises}" for step in steps), ""],
+            _("In the step of DDPM: the fresh noise, level {t}"),
+            sign="+",
+        ),
+        film.Cell(
+            source([step.x_s for step in steps]),
+            "xₜ₋₁",
+            _("Where the step of DDPM from level {t} ends"),
+            sign="=",
+        ),
+    ]
+
+
 def step_as_sum(
     sources: Mapping[str, film.Source],
     ends: film.Source,
@@ -307,21 +368,30 @@ def step_as_sum(
 
 
 def show_way(
-    sources: Mapping[str, film.Source], levels: Sequence[int], step: Sequence[film.Cell]
+    sources: Mapping[str, film.Source],
+    levels: Sequence[int],
+    step: Sequence[film.Cell],
+    ancestral: Sequence[film.Cell] = (),
 ) -> int:
-    """The timeline of a way and the pictures that follow it; the level where it stands."""
+    """The timeline of a way and the pictures that follow it; the level where it stands.
+
+    ``ancestral``: the step that DDPM would take instead of the sampler's own.
+    """
     t = timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
     now = [
         film.Cell(sources["x_t"], "xₜ", _("The noisy picture at level {t}")),
         film.Cell(
             sources["eps_hat"],
-            _("predicted noise"),
-            _("The noise that the network sees at level {t}"),
+            [
+                _("predicted noise") if level else _("none is predicted at t = 0")
+                for level in levels
+            ],
+            _("The noise that the network predicts at level {t}"),
         ),
         film.Cell(
             sources["x0_hat"],
             _("predicted x₀"),
-            _("The clean picture that the network sees at level {t}"),
+            _("The clean picture that the network predicts at level {t}"),
         ),
     ]
     chosen = np.linspace(0, len(levels) - 1, min(9, len(levels))).round().astype(int).tolist()
@@ -337,8 +407,12 @@ def show_way(
         for cell in ((now[2],) if shape.on_stage() else (now[0], now[2]))
     ]
     rows = [film.Row(now, widest=figures.WIDE), *strips]
-    if step and not shape.on_stage():
-        rows.insert(1, film.Row(step, words=_("One step"), widest=SUM_WIDTH))
+    if not shape.on_stage():
+        of_ddpm = _("One step of DDPM (p_sample), t → t−1")
+        sums = ((step, _("One step")), (ancestral, of_ddpm))
+        rows[1:1] = [
+            film.Row(cells, words=words, widest=SUM_WIDTH) for cells, words in sums if cells
+        ]
     film.show("denoise_film", "denoise_t", rows)
     return t
 
@@ -414,6 +488,7 @@ def main() -> None:
     )
     with plain_errors():
         line = st.container(horizontal=True, vertical_alignment="bottom")
+        reason = st.empty()
         with line, controls.popover(_("Model, sampler, seed")) as opened:
             name = controls.bundle_name("ddpm", "denoise_bundle")
         bundle = library.bundle(name)
@@ -430,7 +505,8 @@ def main() -> None:
                 st.info(_("This architecture is not made for browsers: the server computes."))
             on_the_server(name, explorer, way, seeds, line)
         if chosen is not None:
-            st.markdown(chosen_said(bundle, way))
+            reason.caption(why_this_noise(bundle, way, explorer.T))
+            st.markdown(unchosen(bundle))
         with plain_errors():
             compared.show(name, explorer)
         explained()
@@ -482,7 +558,10 @@ def on_the_server(
     elif not asks and (before := result_of_before()) is not None:
         with place.container():
             st.info(
-                _("You have changed the settings: press the button. Below is the result of before.")
+                _(
+                    "You have changed the settings: press the button. Below: the previous result, for the "
+                    "old settings."
+                )
             )
             st.html("<style>.st-key-denoise_before { opacity: 0.45; }</style>")
             with st.container(key="denoise_before"):

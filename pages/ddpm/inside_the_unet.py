@@ -256,7 +256,7 @@ def chosen_layer(looks: list[Prediction], maps: Maps, now: Chosen, pages: Pictur
                     film.Cell(
                         guess,
                         _("predicted x₀"),
-                        _("What the network sees at once in noise of level {t}"),
+                        _("What the network predicts at once from noise of level {t}"),
                     ),
                     film.Cell(
                         whole,
@@ -415,26 +415,26 @@ def main() -> None:
         ),
     )
     with plain_errors():
-        above = st.container()
-        name = controls.bundle_name("ddpm", "inside_bundle")
-        explorer = loaders.ddpm(name)
-        left, right = st.columns([3, 2], gap="large")
-        with left:
-            picked = picking.picture("inside", explorer.bundle, default="maker")
-        with right:
-            seed = controls.seed("inside_seed")
-            st.caption(
-                _(
-                    "{layers} layers, {parameters} million parameters; the noise is the same at every t."
-                ).format(
-                    layers=len(explorer.layers), parameters=number(explorer.parameters() / 1e6, 1)
+        with st.expander(_("Another picture, model, seed"), icon=":material/tune:"):
+            left, right = st.columns([3, 2], gap="large")
+            with right:
+                name = controls.bundle_name("ddpm", "inside_bundle")
+                explorer = loaders.ddpm(name)
+                seed = controls.seed("inside_seed")
+                st.caption(
+                    _(
+                        "{layers} layers, {parameters} million parameters; the noise is the same at every t."
+                    ).format(
+                        layers=len(explorer.layers),
+                        parameters=number(explorer.parameters() / 1e6, 1),
+                    )
                 )
-            )
+            with left:
+                picked = picking.picture("inside", explorer.bundle, default="maker")
         if picked is None:
             st.info(_("Choose a picture to start from."))
         else:
-            with above:
-                by_level(name, picked, seed)
+            by_level(name, picked, seed)
             unet_segments.show(name, picked, seed)
         explanations()
 

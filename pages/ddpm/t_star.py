@@ -240,8 +240,8 @@ def main() -> None:
         _("Finding t*"),
         _(
             "Noise a picture to level t′ and denoise it again. At low t′ **the same picture comes "
-            "back**, at high t′ **another one**. Where it changes is t\\*: find it, by more than "
-            "one measure."
+            "back**, at high t′ **another one**. Where it changes is t\\*: move t′ there and **predict it "
+            "first**, then see what several measures say."
         ),
     )
     with plain_errors():
@@ -277,12 +277,13 @@ def explained() -> None:
     )
     x, x_t = coloured("x", "x_0"), coloured("x_t", "x_{t'}")
     eps, x_hat = coloured("eps"), coloured("x_hat", r"\hat x_0")
+    beyond = _("is on the other side of its threshold")
     formula(
         [
             rf"{x_t} = \sqrt{{\bar\alpha_{{t'}}}}\,{x} + \sqrt{{1-\bar\alpha_{{t'}}}}\,{eps},"
             rf"\qquad {x_t} \to x_{{t'-1}} \to \dots \to {x_hat}",
             rf"t^* = \min\{{t' : m({x}, {x_hat}(t')) "
-            r"\text{ is on the other side of its threshold}\}",
+            rf"\text{{ {beyond}}}\}}",
         ],
         _(
             "Meng et al. 2022, *SDEdit*, for noising a picture only part of the way; Wang et al. "

@@ -34,8 +34,9 @@ from pages.shared.text import (
 ATTACKS: dict[Attack, str] = {"pgd": "PGD", "fgsm": "FGSM"}
 WAY = SamplerSettings("ddim", 50)
 DRAWS = 4
-SHARES = (0.02, 0.04, 0.06, 0.1, 0.14, 0.2, 0.26, 0.32, 0.4)
-"""Levels of purification that are tried, as shares of T."""
+SHARES = (0.02, 0.06, 0.1, 0.14, 0.2, 0.32, 0.5, 0.6)
+"""Levels of purification that are tried, as shares of T: up to where most digits are lost, at few levels, as a
+high one takes many calls of the network."""
 LOUDER = 8
 """The change of the picture is shown so many times as strong."""
 COLOURS = {
@@ -101,6 +102,9 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
     """Attack, purify, judge: runs again by itself."""
     with plain_errors():
         judge, kind, seed = loaders.judge(), attack.kind, attack.seed
+        films = (
+            st.container()
+        )  # what moves stands above the size of the attack, on the first screen
         levels = controls.whole(_("Largest change (grey levels of 255)"), 0, 32, 8, "purify_levels")
         clean = loaders.judged(one.picture[None])
         label = int(clean.digit[0])
@@ -111,7 +115,8 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
         names = judge.class_names
         wanted = [max(0, round(share * explorer.T) - 1) for share in SHARES]
         stops = [int(level) + 1 for level in explorer.snapped(WAY, wanted)]
-        t = timeline("t′", stops, "purify_t", default=stops[len(stops) // 2])
+        with films:
+            t = timeline("t′", stops, "purify_t", default=stops[len(stops) // 2])
         cells = [
             film.Cell(
                 film.still(one.picture),
@@ -131,7 +136,8 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
                 sign="=",
             ),
         ]
-        film.show("attack_film", "purify_t", [film.Row(cells, widest=figures.ROW)])
+        with films:
+            film.show("attack_film", "purify_t", [film.Row(cells, widest=figures.ROW)])
         settings = {
             _("picture"): one.words,
             _("attack"): f"{ATTACKS[kind]} {levels}/255",
@@ -148,7 +154,8 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
         )
         seen = loaders.judged(back.now[0])  # (L, D)
         way = _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
-        denoised(judge, back, seen, label)
+        with films:
+            denoised(judge, back, seen, label)
         provenance = Provenance(
             explorer.bundle, True, back.seconds, settings | {_("sampler"): way}, [judge.bundle]
         )

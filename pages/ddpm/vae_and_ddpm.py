@@ -94,6 +94,11 @@ def live_figures(both: list[ModelSamples], sure_from: float) -> list[SampleQuali
     count = found[0].count
     st.caption(
         _(
+            "These {count} samples are few: their shares may lie far from those over many samples, at the top "
+            "of the page."
+        ).format(count=count)
+        + " "
+        + _(
             "Frechet distance to all test digits in the classifier's features. With only {count} samples "
             "this number is inflated: {count} real digits would also score about {chance}, not 0. Compare "
             "the figures below, over far more samples."
@@ -273,7 +278,7 @@ def warn_of_blanks(series: list[tuple[str, str, str, np.ndarray, int]]) -> None:
                 sure=percent(empty[kind]["sure"]),
             )
             if "test" in shares:
-                words += " " + _("Of the test digits it is {share}.").format(
+                words += " " + _("For real test digits the share is {share}.").format(
                     share=percent(shares["test"])
                 )
             warnings.append(words)

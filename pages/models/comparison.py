@@ -72,28 +72,29 @@ RUN = (
     Quantity(
         "epochs",
         N_("epochs"),
-        N_("Passes over the training pictures, of the last run"),
+        N_("Passes over the training pictures, earlier runs included"),
         60,
         whole,
-        facts.epochs,
+        facts.epochs_in_all,
     ),
     Quantity(
         "updates",
-        N_("updates"),
+        N_("updates, last run"),
         N_("Updates of the weights, of the last run"),
-        70,
+        125,
         whole,
         facts.updates,
+        True,
     ),
 )
 RATE = Quantity(
-    "learning_rate", N_("rate"), N_("Highest learning rate"), 65, short, facts.learning_rate
+    "learning_rate", N_("rate"), N_("Highest learning rate"), 85, short, facts.learning_rate
 )
 SECONDS = Quantity(
     "seconds_per_epoch",
-    N_("s/epoch"),
-    N_("Seconds per epoch, measuring included; machines differ"),
-    70,
+    N_("s/epoch + tests"),
+    N_("Seconds per epoch of the last run, measuring included; machines differ"),
+    125,
     digits(1),
     facts.seconds_per_epoch,
 )
@@ -195,7 +196,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             "learning_rate",
             N_("rate"),
             N_("Learning rate for a batch of 256; the run itself takes it times batch / 256"),
-            65,
+            85,
             short,
             facts.learning_rate,
         ),

@@ -84,7 +84,7 @@ def where_from(entry: ManifestEntry, found: Bundle) -> None:
         )
     if entry.folder is not None and found.origin == "hub":
         st.warning(
-            _("The embedded files are damaged: these are the ones of the Hub."),
+            _("The embedded files are damaged: these are from the Hub."),
             icon=":material/healing:",
         )
     if guests.is_copy(entry.name) or not found.reached:
@@ -205,7 +205,7 @@ def history(shown: Sequence[Bundle]) -> None:
         if isinstance(value, int | float) and key != "epoch"
     ]
     if not columns:
-        st.caption(_("This model tells of no epochs."))
+        st.caption(_("This model has no training history."))
         return
     names = {key: word(key) for key in columns}
     telling = next((key for key in columns if key.startswith("test_")), columns[0])

@@ -79,6 +79,11 @@ def epochs(of: Bundle) -> int:
     return len(of.history)
 
 
+def epochs_in_all(of: Bundle) -> int:
+    """Of all runs that the weights went through."""
+    return sum(one.epochs for one in of.ancestors) + epochs(of)
+
+
 def updates(of: Bundle) -> int | None:
     """Updates of the weights of the run itself: as it counted, else whole batches an epoch."""
     counted = of.history[-1].get("updates") if of.history else None

@@ -164,7 +164,7 @@ WORDS = {
     "seconds_a_step": N_("seconds per step and picture"),
     "seconds_a_picture_all_steps": N_("seconds per picture, all steps"),
     "seconds_a_picture_50_steps": N_("seconds per picture, 50 steps"),
-    "seconds_an_epoch": N_("seconds per epoch"),
+    "seconds_an_epoch": N_("seconds per epoch, without tests"),
     "judge": N_("digit classifier"),
     "sure": N_("share it is sure of"),
     "sure_of_test": N_("share of test digits it is sure of"),

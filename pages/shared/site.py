@@ -147,7 +147,7 @@ TITLES = (
     N_("DDPM on SVHN, T = 500"),
     N_("DDPM on SVHN, T = 1000"),
     N_("DDPM on SVHN, T = 1500"),
-    N_("Judge of digits on SVHN"),
+    N_("Digit classifier on SVHN"),
 )
 """Titles of the embedded bundles, as the manifest has them."""
 
@@ -306,7 +306,7 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
             "tstar_film",
         ),
         Item(
-            "2.2 d", N_("**Final samples**, beside those of the VAE"), VAE_AND_DDPM, "samples_vae"
+            "2.2 d", N_("**Final samples**, next to those of the VAE"), VAE_AND_DDPM, "samples_vae"
         ),
         Item(
             "2.3 a",

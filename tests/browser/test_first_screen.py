@@ -21,7 +21,7 @@ FIRST = {
     "adding-noise": (".st-key-noise_film .row", ".st-key-noise_t_hand"),
     "denoising": (".st-key-denoise_film .row", ".st-key-denoise_t_hand"),
     "t-star": (".st-key-tstar_film .row", ".st-key-tstar_t_hand"),
-    "undo-an-attack": (".st-key-attack_film", ".st-key-purify_levels"),
+    "undo-an-attack": (".st-key-attack_film", ".st-key-purify_film", ".st-key-purify_t_hand"),
     "vae-and-ddpm": ("img[alt='Samples of VAE']", "button:has-text('Models, sampler, seed')"),
     "ddpm-lengths": (".st-key-lengths_columns", ".st-key-lengths_sampler"),
     "ddpm-training": (".st-key-ddpm_example_film", ".st-key-ddpm_example_t_hand"),

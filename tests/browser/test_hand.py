@@ -195,15 +195,15 @@ def test_the_browser_goes_the_way_back_as_the_server_does(tab):
         t = int(path.t[place]) + 1
         for words in (
             "The noisy picture",
-            "The noise that the network sees",
+            "The noise that the network predicts",
             "The clean picture that",
         ):
             tab.locator(f"canvas[aria-label^='{words}'][aria-label$=' level {t}']").first.wait_for()
         shown = hand.pictures(tab)
         for words, frames in (
             (f"The noisy picture at level {t}", path.x_t),
-            (f"The noise that the network sees at level {t}", path.eps_hat),
-            (f"The clean picture that the network sees at level {t}", path.x0_hat),
+            (f"The noise that the network predicts at level {t}", path.eps_hat),
+            (f"The clean picture that the network predicts at level {t}", path.x0_hat),
         ):
             off = np.abs(shown[words].astype(int) - frames[place, 0].astype(int))
             assert off.max() <= 2, (words, off.max())

@@ -187,11 +187,12 @@ def test_the_numbers_of_the_table_are_those_of_the_bundles(open_page, family):
         entry = library.own_manifest().entry(name)
         row = frame[frame["model"] == entry.title].iloc[0]
         assert row["batch"] == config["training"]["batch_size"]
-        assert row["epochs"] == len(history)
-        assert row["updates"] == history[-1]["updates"]
+        before = config["training"].get("ancestors") or ()
+        assert row["epochs"] == len(history) + sum(one["epochs"] for one in before)
+        assert row["updates, last run"] == history[-1]["updates"]
         assert row["rate"] == config["training"]["learning_rate"]
         assert row["pictures"] == config["data"]["pictures"]
-        assert row["s/epoch"] == pytest.approx(history[-1]["seconds_total"] / len(history))
+        assert row["s/epoch + tests"] == pytest.approx(history[-1]["seconds_total"] / len(history))
         own = {
             "vae": {"−ELBO": metrics["test"].get("negative_elbo")},
             "ddpm": {"error": metrics["test"].get("eps_mse")},
@@ -204,6 +205,13 @@ def test_the_numbers_of_the_table_are_those_of_the_bundles(open_page, family):
         }[family]
         for column, value in own.items():
             assert row[column] == value, (name, column)
+
+
+def test_epochs_are_those_of_all_runs():
+    before = [SimpleNamespace(epochs=50), SimpleNamespace(epochs=182)]
+    of = SimpleNamespace(history=[{}] * 20, ancestors=before)
+    assert facts.epochs_in_all(of) == 252
+    assert facts.epochs(of) == 20
 
 
 def test_updates_are_whole_batches_where_a_run_did_not_count_them():

@@ -373,9 +373,7 @@ def table(test: BlindTest, answers: Answers) -> None:
     seen = np.concatenate([pictures_of(test, one) for one in range(-(-count // LENGTH))])[:count]
     if count % LENGTH == 0:
         labels = [
-            _(KINDS[true])
-            if true == said
-            else _("{was}, not {said}").format(was=_(KINDS[true]), said=_(KINDS[said]))
+            _(KINDS[true]) + ("" if true == said else " ×")
             for true, said in zip(was[-LENGTH:], answers.said[-LENGTH:], strict=True)
         ]
         figures.strip(
@@ -386,6 +384,7 @@ def table(test: BlindTest, answers: Answers) -> None:
             alt=_("The pictures of this round"),
             factor=8,
         )
+        st.caption(_("×: you said another."))
     settings = {_("seed"): test.seed, _("sampler"): "DDIM 50"}
     figures.about(
         Provenance(test.vae, True, settings=settings, also=[test.ddpm]),

@@ -93,8 +93,8 @@ def show(name: str, explorer: DDPMExplorer) -> None:
     st.subheader(_("Same noise, different samplers"), anchor=False)
     st.markdown(
         _(
-            "Every row starts from the **same noise**. Without fresh noise (η = 0) all ways lead "
-            "to nearly the same pictures, once there are enough steps; with fresh noise they part."
+            "Every row starts from the **same noise**. Without fresh noise (η = 0) all samplers end "
+            "at nearly the same pictures, once there are enough steps; with fresh noise they part."
         )
     )
     left, right = st.columns([5, 3], gap="large", vertical_alignment="bottom")

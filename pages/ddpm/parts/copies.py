@@ -33,7 +33,7 @@ def show(both: list[ModelSamples], models: list[tuple[str, str, Bundle]], limit:
         )
         if split is None:
             st.caption(
-                _("The nearest training pictures are shown where the training set is at hand.")
+                _("The nearest training pictures are shown once the training set is downloaded.")
             )
             words = _("Download the training digits ({megabytes} MB)")
             data_sets.offer(about["name"], "train", words, "against_download")

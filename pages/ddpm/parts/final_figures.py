@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import streamlit as st
@@ -11,6 +11,7 @@ from core.bundles.bundle import Bundle
 from core.ddpm.restoration import COVERAGE, wilson
 from core.judge.explorer import JudgeExplorer
 from pages.ddpm.parts.samples import ModelSamples
+from pages.ddpm.parts.step_times import seconds_by_50_steps
 from pages.shared import figures
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import _, number, percent
@@ -48,23 +49,24 @@ def show(
     compared = [(title, stored_figures(of)) for title, of in judged if of in chosen]
     if len(compared) == 2:
         result(*compared)
-    rows = [final_row(title, of, vae) for title, of in judged]
+    seconds = seconds_a_sample([of for _title, of in judged], vae)
+    rows = [final_row(title, of, seconds.get(of.name)) for title, of in judged]
     rows += real_rows(judged[-1][1], judge)
     across(rows, columns())
     real = judge.bundle.metrics
     half = real["test"]["pictures"] // 2
     words = _(
         "Frechet distance: to the test digits, in the classifier's features, so it is not an FID. That of "
-        "the test digits is one half of them against the other, {half} against {rest}; sets of more "
-        "pictures come out lower, so it is no limit. A digit counts as seen if it is at least {share} "
-        "of those that the classifier is sure of."
+        "the test digits is one half of them against the other, {half} against {rest}; larger sets score "
+        "lower, so this is not a lower bound. A digit counts as seen if it is at least {share} of those that "
+        "the classifier is sure of."
     ).format(
         half=number(half, 0), rest=number(real["test"]["pictures"] - half, 0), share=percent(SEEN)
     )
     devices = {of.metrics["timing"]["device"] for _title, of in judged if "timing" in of.metrics}
     words += " " + _(
         "Seconds per sample: of the VAE as just measured here with {count} samples; of the others by DDIM "
-        "with 50 steps, stored with the bundle ({devices})."
+        "with 50 steps, stored with the bundles ({devices}); one network takes the same time whatever T."
     ).format(count=len(vae.pictures), devices="; ".join(sorted(devices)))
     st.caption(words)
     (_title, first), *others = judged
@@ -75,12 +77,15 @@ def show(
     )
 
 
-def final_row(title: str, of: Bundle, vae: ModelSamples) -> dict[str, object]:
-    """A model's line: seconds of the VAE as they were here, of others as the bundle says."""
-    stored, timing = stored_figures(of), of.metrics.get("timing")
-    seconds = timing["seconds_a_picture_50_steps"] if timing else None
-    if of is vae.of:
-        seconds = vae.seconds_a_sample
+def seconds_a_sample(bundles: Sequence[Bundle], vae: ModelSamples) -> dict[str, float | None]:
+    """By name: of the VAE as they were here, of others by 50 steps, one time for one network."""
+    found = {of.name: seconds_by_50_steps(of) for of in bundles if of.family == "ddpm"}
+    return found | {vae.of.name: vae.seconds_a_sample}
+
+
+def final_row(title: str, of: Bundle, seconds: float | None) -> dict[str, object]:
+    """A model's line; ``seconds`` a sample."""
+    stored = stored_figures(of)
     return {
         "samples_of": title,
         "pictures": stored["samples"],

@@ -21,7 +21,7 @@ COUNTS = ("parts", "train_pictures", "test_pictures")
 MOST = 10**9
 CLEARLY = 0.05
 """Two classifiers differ clearly where one is right for five digits in a hundred more."""
-HEIGHT, CELL = 320, 0.94
+HEIGHT, CELL = 290, 0.94
 DARK = 0.55
 """From this share of the scale on, numbers stand in white."""
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
 
 import numpy as np
 import plotly.graph_objects as go
@@ -19,13 +18,12 @@ from core.ddpm.restoration import COVERAGE, wilson
 from core.errors import AtelierError
 from pages.ddpm.parts.final_figures import MARGIN, Stored, leads, stored_figures
 from pages.ddpm.parts.lengths_samples import SHEETS, STORED, sheet_of
+from pages.ddpm.parts.step_times import STEPS, device_of, step_times
 from pages.shared import controls, figures, loaders, training
 from pages.shared.colours import GREY
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import N_, _, number, percent, scientific
 
-STEPS = 50
-"""Of the DDIM samples whose figures are stored."""
 MEASURES = {
     "sure": N_("The classifier is sure"),
     "frechet": N_("Frechet distance"),
@@ -52,31 +50,6 @@ class Sampling:
         """Of the share that the classifier is sure of."""
         low, high = wilson(np.float64(self.sure), self.samples)
         return float(low), float(high)
-
-
-def step_times(bundles: Sequence[Bundle]) -> tuple[list[float], bool]:
-    """Seconds of a step for each model, and whether they are one number for all.
-
-    The same network on the same device takes the same time whatever T: then it is the median of what was
-    measured, as differences come from what else the machine did.
-    """
-    measured = [seconds_a_step(of) for of in bundles]
-    alike = [(of.config["architecture"]["unet"], device_of(of)) for of in bundles]
-    if all(one == alike[0] for one in alike):
-        return [median(measured)] * len(bundles), True
-    return measured, False
-
-
-def seconds_a_step(of: Bundle) -> float:
-    """As it was measured, else from a picture by all steps."""
-    timing = of.metrics["timing"]
-    T = of.config["architecture"]["schedule"]["T"]
-    return timing.get("seconds_a_step", timing["seconds_a_picture_all_steps"] / T)
-
-
-def device_of(of: Bundle) -> str:
-    """Where the seconds were measured."""
-    return of.metrics["timing"].get("device", "–")
 
 
 def samplings(explorers: Sequence[DDPMExplorer], step: Sequence[float]) -> list[Sampling]:
@@ -324,7 +297,7 @@ def table(explorers: Sequence[DDPMExplorer]) -> None:
     measures = [
         Column("alpha_bar_end", _("ᾱ at the end"), scientific),
         Column("epochs", _("epochs")),
-        Column("seconds_an_epoch", _("seconds per epoch"), digits(1)),
+        Column("seconds_an_epoch", _("seconds per epoch, without tests"), digits(1)),
         Column("trained_on", _("last run on")),
         Column("seconds_all_steps", _("all steps, s"), digits(2)),
         Column("seconds_50_steps", _("50 steps, s"), digits(2)),
@@ -340,13 +313,17 @@ def table(explorers: Sequence[DDPMExplorer]) -> None:
         | {str(row["T"]): None if row[one.key] is None else one.form(row[one.key]) for row in rows}
         for one in measures
     ]
-    figures.table(
-        lines,
+    titles = {"measure": _("measure")} | {str(row["T"]): f"T = {row['T']}" for row in rows}
+    figures.words_of(
         [
-            Column("measure", _("measure")),
-            *(Column(str(row["T"]), f"T = {row['T']}") for row in rows),
+            {
+                title: figures.NOTHING if line[key] is None else line[key]
+                for key, title in titles.items()
+            }
+            for line in lines
         ],
         "lengths_figures",
+        height="content",  # else the last rows are out of sight
     )
     samples = bundles[0].metrics["samples"]
     st.caption(

@@ -30,8 +30,6 @@ def made(T: int, of: Hashable) -> int:
 
 def ask(t: int) -> None:
     """Buttons that take the level under the hand as the prediction, or do without; runs the page again."""
-    words = _("**Predict first.** Move t′ to the level from which on another picture comes back.")
-    st.markdown(words)
     with st.container(horizontal=True):
         here = controls.act(
             _("My prediction: t* = {t}").format(t=number(t, 0)),

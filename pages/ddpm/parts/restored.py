@@ -161,6 +161,8 @@ def at_level(found: SweepResult, index: int, *, revealed: bool) -> None:
     with plain_errors():
         levels = [int(t) for t in found.t]
         t = timeline("t′", levels, "tstar_t", default=levels[len(levels) // 2])
+        if not revealed:
+            prediction.ask(t)
         back, place = found.back, levels.index(t)
         draws = back.now.shape[2]
         frames = [back.noised[index, :, 0], back.glance[index, :, 0]]
@@ -171,7 +173,9 @@ def at_level(found: SweepResult, index: int, *, revealed: bool) -> None:
             film.Cell(film.still(original), _("original"), _("The original picture")),
             film.Cell(noisy, f"xₜ, t′ = {film.STOP}", _("The picture with noise of level {t}")),
             film.Cell(
-                glance, _("one shot"), _("What the network sees at once in noise of level {t}")
+                glance,
+                _("one shot"),
+                _("What the network predicts at once from noise of level {t}"),
             ),
         ]
         after = [
@@ -210,8 +214,6 @@ def at_level(found: SweepResult, index: int, *, revealed: bool) -> None:
             for draw, source in enumerate(ends[:FEW_DRAWS])
         ]
         film.show("tstar_film", "tstar_t", [*rows, *strips])
-        if not revealed:
-            prediction.ask(t)
         provenance = found.provenance(index)
         figures.about(
             replace(provenance, settings={**provenance.settings, "t′": t}),
@@ -287,9 +289,9 @@ def too_easy(found: SweepResult, index: int, criterion: Criterion, rule: Rule) -
     if floor is not None and (floor >= rule.threshold) == rule.higher:
         st.warning(
             _(
-                "**By this measure and threshold an unrelated sample of this model counts as "
-                "restored too** ({floor} on average): t\\* says nothing here. Move the threshold, "
-                "or take another measure."
+                "**With this measure and threshold even an unrelated sample of this model would pass as "
+                "restored** ({floor} on average): t\\* says nothing here. Move the threshold, or take another "
+                "measure."
             ).format(floor=number(floor, 2))
         )
 

@@ -11,6 +11,7 @@ from core.bundles.bundle import Bundle
 from core.ddpm.explorer import SamplerSettings, Trajectory
 from core.judge.explorer import JudgeExplorer
 from core.pictures.images import Pictures
+from pages.ddpm.parts.step_times import seconds_by_50_steps
 from pages.shared import controls, figures, library, links, live, loaders
 from pages.shared.figures import Provenance
 from pages.shared.text import _, number, percent
@@ -39,7 +40,7 @@ class ModelSamples:
     def seconds_a_sample(self) -> float:
         """As it was just now, or, of stored samples, as the bundle says."""
         if self.seconds is None:
-            return self.of.metrics["timing"]["seconds_a_picture_50_steps"]
+            return seconds_by_50_steps(self.of) or 0.0
         return self.seconds / len(self.pictures)
 
     @property

@@ -14,7 +14,7 @@ from core.ddpm.model import ScheduleConfig
 from core.ddpm.restoration import Criterion, Rule, crossings, quartiles, wilson
 from core.errors import AtelierError
 from pages.ddpm.parts.restored import AXES, COLOUR, CRITERIA, place_words, threshold
-from pages.shared import controls, figures, library, loaders, shape
+from pages.shared import controls, figures, library, loaders, shape, training
 from pages.shared.colours import GREY
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number, percent, plain_errors
@@ -357,7 +357,7 @@ def row_of_model(
     return {
         _("bundle"): f"{name} · {bundle.digest}",
         "T": schedule.T,
-        _("epochs"): len(bundle.history),
+        _("epochs"): training.epochs_in_words(bundle),
         _("test digits"): number(len(t_star), 0),
         _("t*, median"): shown(median, levels),
         _("log SNR at t*"): "–" if log_snr is None else number(log_snr, 1),

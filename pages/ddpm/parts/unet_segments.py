@@ -35,7 +35,7 @@ from pages.shared.library import Timed
 from pages.shared.picking import INKS, WALLS, Picked
 from pages.shared.text import _, percent, plain_errors
 
-MOST_SEGMENTS = len(PALETTE)
+MOST_SEGMENTS, SEGMENTS = len(PALETTE), 3
 KEPT = 8
 ACROSS = 740
 CLEARLY = 0.05
@@ -121,7 +121,7 @@ def without_labels(
     """k-means groups the places of one picture by activations, and by colours."""
     words = _("Without a single label: k-means")
     st.markdown(f"**{words}**")
-    k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, 3, "inside_k")
+    k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, SEGMENTS, "inside_k")
     found = loaders.features(name, picked.picture, list(chosen), seed)
     request = (explorer.bundle.digest, picked.picture.tobytes(), seed, *layers, *chosen, k)
     map_, clusters, by_colour = library.kept("unet_segments", KEPT).ask(
@@ -164,15 +164,15 @@ def without_labels(
     )
     if picked.house_number is None:
         sizes = np.bincount(clusters.labels, minlength=k) / clusters.labels.size
-        st.markdown(
-            _("Shares of the picture, largest first: {shares}.").format(
-                shares=", ".join(percent(float(size)) for size in sizes)
-            )
+        words = _("Shares of the picture, largest first: {shares}.").format(
+            shares=", ".join(percent(float(size)) for size in sizes)
         )
+        st.markdown(words + " " + over_drawn(explorer, layers, chosen, seed))
         return
     digit = digit_of(picked.house_number).reshape(-1)
     of_layers, of_pixels = (best_overlap(one, digit)[0] for one in (clusters.labels, by_colour))
-    st.markdown(k_means_verdict(of_layers, of_pixels))
+    words = k_means_verdict(of_layers, of_pixels)
+    st.markdown(words + " " + over_drawn(explorer, layers, chosen, seed))
 
 
 def cut_out(
@@ -181,6 +181,42 @@ def cut_out(
     """Segments of a picture by activations, as colours and as labels, and labels by its colours alone."""
     by_colour = k_means(picture.reshape(-1, 3).astype(float), k).labels
     return *segments(features, layers, range(levels), k), by_colour
+
+
+def over_drawn(
+    explorer: DDPMExplorer, layers: Sequence[str], levels: Sequence[int], seed: int
+) -> str:
+    """What k-means did for all drawn digits that are asked about above, in words."""
+
+    def compute() -> np.ndarray:
+        found = []
+        for one in asked():
+            held = explorer.features(one.picture, levels, seed)
+            _map, clusters, by_colour = cut_out(held, one.picture, layers, len(levels), SEGMENTS)
+            inside = one.digit.reshape(-1)
+            found.append([best_overlap(each, inside)[0] for each in (clusters.labels, by_colour)])
+        return np.mean(found, axis=0)
+
+    request = (explorer.bundle.digest, seed, tuple(layers), tuple(levels))
+    of_layers, of_pixels = library.kept("unet_k_means", KEPT).ask(request, compute)
+    return over_drawn_verdict(float(of_layers), float(of_pixels))
+
+
+def over_drawn_verdict(of_layers: float, of_pixels: float) -> str:
+    """Whether k-means on activations helped, given mean overlaps of the best segments."""
+    words = _(
+        "Over the {count} drawn digits above, in {k} segments each: {layers} from activations, {pixels} from "
+        "colours."
+    ).format(
+        count=len(ASKED_ABOUT), k=SEGMENTS, layers=percent(of_layers), pixels=percent(of_pixels)
+    )
+    if of_layers - of_pixels >= CLEARLY:
+        return words + " " + _("**On these pictures k-means on activations helps.**")
+    return (
+        words
+        + " "
+        + _("**On these pictures k-means on activations helps no more than colours do.**")
+    )
 
 
 def k_means_verdict(of_layers: float, of_pixels: float) -> str:

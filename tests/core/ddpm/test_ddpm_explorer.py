@@ -845,6 +845,12 @@ def test_a_step_takes_time(explorer):
     assert 0 < explorer.seconds_a_step(2) < math.inf
 
 
+def test_other_work_of_the_machine_is_not_the_pace_of_the_network(explorer, monkeypatch):
+    clock = iter([0, 9, 10, 11, 20, 25])  # three calls: 9, 1 and 5 s
+    monkeypatch.setattr(ddpm_explorer.time, "perf_counter", lambda: next(clock))
+    assert explorer.seconds_a_step(1) == 1
+
+
 def test_nothing_an_explorer_does_touches_the_global_generator(explorer, digit):
     before = torch.random.get_rng_state()
     explorer.denoise(SamplerSettings("ddim", 2, eta=1.0), [0])

@@ -61,10 +61,11 @@ def test_features_are_means_over_parts_of_the_noisy_picture(unet, parts):
                 np.testing.assert_allclose(shown.numpy(), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_every_cell_is_as_often_right_as_a_classifier_of_scikit_learn(unet):
+@pytest.mark.parametrize("parts", [1, 2])
+def test_every_cell_is_as_often_right_as_a_classifier_of_scikit_learn(unet, parts):
     module = pytest.importorskip("sklearn.linear_model", reason="the second opinion here")
     known, asked, levels, seed = side(90, 2), side(80, 3), [200], 5
-    found = probe_layers(unet, SCHEDULE, (known, asked), levels, CLASSES, parts=1, seed=seed)
+    found = probe_layers(unet, SCHEDULE, (known, asked), levels, CLASSES, parts=parts, seed=seed)
 
     def right(x, test_x):
         x, test_x = x.double().numpy(), test_x.double().numpy()
@@ -75,7 +76,7 @@ def test_every_cell_is_as_often_right_as_a_classifier_of_scikit_learn(unet):
 
     for place, t in enumerate(levels):
         x, test_x = (
-            pooled_features(unet, SCHEDULE, one[0], t, noise_of(len(one[0]), seed + i), 1)
+            pooled_features(unet, SCHEDULE, one[0], t, noise_of(len(one[0]), seed + i), parts)
             for i, one in enumerate((known, asked))
         )
         for layer, shares in found.accuracy.items():

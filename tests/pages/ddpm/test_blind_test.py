@@ -11,7 +11,7 @@ from scipy import stats
 
 from core.ddpm.restoration import COVERAGE
 from pages.ddpm.parts import blind_test
-from pages.shared import library, loaders
+from pages.shared import figures, library, loaders
 
 PAGE = "vae_and_ddpm"
 TWO, THREE = ("vae", "ddpm"), ("vae", "ddpm", "real")
@@ -187,6 +187,19 @@ def test_pictures_are_the_models_own_and_new(open_page):
     np.testing.assert_array_equal(found[[k == "vae" for k in kinds]], of_vae)
     np.testing.assert_array_equal(found[[k == "ddpm" for k in kinds]], of_ddpm)
     np.testing.assert_array_equal(pixels(shown_picture(at)[1]), found[0])
+
+
+def test_under_a_picture_of_the_round_stands_what_it_was_and_a_mark(open_page, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        figures, "strip", lambda pictures, labels, *_, **_more: drawn.append(labels)
+    )
+    kinds = blind_test.order(0, 0, TWO)
+    wrong = "vae" if kinds[0] == "ddpm" else "ddpm"
+    answered(begun(open_page), [wrong, *kinds[1:]])
+    names = {"vae": "VAE", "ddpm": "DDPM"}
+    first, *others = kinds
+    assert drawn[-1] == [f"{names[first]} ×", *(names[kind] for kind in others)]
 
 
 def test_the_own_table_counts_ones_answers(open_page):

@@ -9,16 +9,19 @@ import pytest
 import torch
 
 from core.bundles.manifest import register
-from core.ddpm.explorer import DDPMExplorer, SamplerSettings
-from core.ddpm.schedule import NoiseSchedule
+from core.ddpm.explorer import DDPMExplorer, SamplerSettings, _generator_of
+from core.ddpm.model import DDPM
+from core.ddpm.samplers import sample, time_grid
+from core.ddpm.schedule import NoiseSchedule, draw_noise
 from core.families import open_bundle, read_manifest
 from core.pictures.house_number import HouseNumber, draw
+from core.pictures.images import to_pictures
 from core.resumable import Resumable
 from pages.browser import networks
 from pages.ddpm import ddpm_lengths
-from pages.ddpm.denoising import endings
+from pages.ddpm.denoising import CHOSEN_WITH, endings
 from pages.ddpm.parts import compared, example
-from pages.shared import library, live, loaders
+from pages.shared import library, live, loaders, shape
 from tests.pages.drawn import charts
 from tests.pages.opening import bytes_at, components, frames, moved, source_of
 
@@ -47,6 +50,9 @@ def test_the_table_holds_the_coefficients_at_t(open_page):
         value = float(getattr(schedule, name)[499])
         assert float(shown.replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, abs=1e-6)
     assert len(table) == 9
+    words = at.dataframe[0].value["what it does"]
+    assert words[0] == "what is left of the picture's own variance"
+    assert words.str.len().max() < 60  # what there is room for at 1,280 pixels
 
 
 def test_walk_and_closed_form_agree_to_rounding(open_page):
@@ -54,6 +60,25 @@ def test_walk_and_closed_form_agree_to_rounding(open_page):
     factor, power = words.split("at most **")[1].split("**")[0].split("\u00a0×\u00a010")
     raised = int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
     assert 0 < float(factor) * 10.0**raised < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("page", "keys", "film"),
+    [
+        ("adding_noise", ["noise_bundle", "noise_kind", "noise_seed"], "noise_film"),
+        ("inside_the_unet", ["inside_bundle", "inside_seed"], "inside_strip"),
+        ("ddpm_lengths", ["lengths_seed"], "lengths_film"),
+    ],
+)
+def test_what_else_can_be_chosen_is_closed_and_above_the_pictures(open_page, page, keys, film):
+    at = open_page(page)
+    (box,) = [one for one in at.expander if one.label.startswith("Another picture")]
+    assert not box.proto.expanded
+    inside = [getattr(one, "key", None) for one in box]
+    assert set(keys) <= set(inside)
+    order = list(at.main)
+    place = next(i for i, one in enumerate(order) if film in getattr(one.proto, "id", ""))
+    assert order.index(box) < place
 
 
 def test_the_clean_picture_has_no_coefficients(open_page):
@@ -148,8 +173,8 @@ def test_the_film_is_the_way_that_was_gone(open_page):
         at.slider(key="denoise_which").set_value(which).run()
         for alt, wanted in (
             ("The noisy picture at level {t}", whole.x_t),
-            ("The noise that the network sees at level {t}", whole.eps_hat),
-            ("The clean picture that the network sees at level {t}", whole.x0_hat),
+            ("The noise that the network predicts at level {t}", whole.eps_hat),
+            ("The clean picture that the network predicts at level {t}", whole.x0_hat),
         ):
             shown = frames(at, "denoise_film", alt)
             np.testing.assert_array_equal(shown, wanted[:, which - 1])
@@ -181,6 +206,57 @@ def test_what_a_sampler_adds_is_a_term_of_its_step(open_page, link, term):
     np.testing.assert_array_equal(shown[: len(wanted)], wanted)
 
 
+@pytest.mark.parametrize("way", [{}, {"denoise_sampler": "dpm"}])
+def test_one_step_of_ddpm_is_what_p_sample_makes_with_the_noise_shown(open_page, way):
+    at = open_page("denoising", denoise_count="1", denoise_seed="3", denoise_steps="20", **way)
+    explorer, levels = loaders.ddpm(NAME), time_grid(1000, 20)[:-1].tolist()
+    sampler = way.get("denoise_sampler", "ddim")
+    x = torch.from_numpy(explorer.begin(3))[None]
+    model = DDPM.from_bundle(library.bundle(NAME))
+    steps = sample(model.eps, explorer.schedule, x, time_grid(1000, 20), sampler=sampler)
+    with torch.no_grad():
+        taken = [(int(step.t), step) for step in steps][:-1]
+    assert [t for t, _step in taken] == levels
+    mean, fresh, ends = (
+        frames(at, "denoise_film", alt)
+        for alt in (
+            "In the step of DDPM: the mean, level {t}",
+            "In the step of DDPM: the fresh noise, level {t}",
+            "Where the step of DDPM from level {t} ends",
+        )
+    )
+    row = components(at)["denoise_film"]["rows"][2]
+    assert row["words"] == "One step of DDPM (p_sample), t → t−1"
+    assert [cell["sign"] for cell in row["cells"]] == ["", "+", "="]
+    noise = [draw_noise(x, [_generator_of(3, t)]) for t in levels]
+    for place, (t, step) in enumerate(taken):
+        eps_hat = explorer.schedule.walk_noise(step.x0_hat, step.x_t, t)
+        wanted = explorer.schedule.p_sample(
+            lambda *_, said=eps_hat: said, step.x_t, t, [_generator_of(3, t)]
+        )
+        for shown, tensor in (
+            (mean, explorer.schedule.p_mean(step.x_t, t, eps_hat)),
+            (fresh, noise[place] / 3),
+            (ends, wanted),
+        ):
+            off = shown[place].astype(int) - to_pictures(tensor)[0].astype(int)
+            assert np.abs(off).max() <= 1
+        sigma = float(explorer.schedule.posterior_variance[t].sqrt())
+        assert row["cells"][1]["label"][place] == f"{sigma:.3f} · fresh noise"
+    assert row["cells"][1]["label"][-1] == ""  # no step begins at the end
+
+
+def test_ddpm_itself_and_the_stage_have_no_second_row_of_one_step(open_page, monkeypatch):
+    words = [row["words"] for row in components(open_page("denoising"))["denoise_film"]["rows"]]
+    assert words[1:3] == ["One step", "One step of DDPM (p_sample), t → t−1"]
+    path = loaders.ddpm(NAME).denoise(SamplerSettings("ddpm", None), [0])
+    assert path.moves
+    assert not path.ancestral
+    monkeypatch.setattr(shape, "on_stage", lambda: True)
+    shown = components(open_page("denoising"))["denoise_film"]["rows"]
+    assert not any("One step" in row["words"] for row in shown)
+
+
 def test_noise_that_becomes_a_digit_is_that_of_the_chosen_seed(open_page):
     bundle = library.bundle(NAME)
     stored = bundle.metrics["way"]
@@ -197,13 +273,54 @@ def test_noise_that_becomes_a_digit_is_that_of_the_chosen_seed(open_page):
     at = open_page("denoising")
     seed = stored["seeds"][surest]
     assert said(at, f"seeds: {seed} ·")
-    whole = loaders.ddpm(NAME).denoise(SamplerSettings("ddim", 20), [seed])
+    whole = loaders.ddpm(NAME).denoise(CHOSEN_WITH, [seed])
     shown = frames(at, "denoise_film", "The noisy picture at level {t}")
     np.testing.assert_array_equal(shown, whole.x_t[:, 0])
-    assert said(at, f"of the first {stored['of']}")
+    assert said(at, f"**Chosen**: of the first {stored['of']} seeds")
     linked = open_page("denoising", denoise_seed="5")
     assert said(linked, "seeds: 5 – 8")  # a link with a seed asks for that one
-    assert not said(linked, "These seeds are **chosen**")
+    assert not said(linked, "**Chosen**")
+
+
+def test_chosen_noise_begins_with_the_steps_that_it_was_chosen_with(open_page):
+    at = open_page("denoising")
+    steps = at.slider(key="denoise_steps")
+    assert steps.value == CHOSEN_WITH.steps
+    assert said(at, "DDIM, 50 steps")
+    at.segmented_control(key="denoise_noise").set_value("own").run()
+    assert at.slider(key="denoise_steps").value == 20  # nobody has set it
+    at.slider(key="denoise_steps").set_value(30).run()
+    at.segmented_control(key="denoise_noise").set_value(
+        next(iter(endings(library.bundle(NAME))))
+    ).run()
+    assert at.slider(key="denoise_steps").value == 30
+
+
+@pytest.mark.parametrize("noise", [{}, {"denoise_noise": "own"}])
+def test_a_link_that_names_the_steps_stands(open_page, noise):
+    for steps in (20, 50):
+        at = open_page("denoising", denoise_steps=str(steps), **noise)
+        assert at.slider(key="denoise_steps").value == steps
+
+
+def test_another_sampler_is_not_said_to_end_in_the_chosen_digit(open_page):
+    for link in ({"denoise_steps": "20"}, {"denoise_sampler": "dpm"}, {"denoise_eta": "1.0"}):
+        at = open_page("denoising", **link)
+        assert said(at, "with DDIM, 50 steps, η = 0.00. With ")
+        assert said(at, "it may become another digit, or none")
+        assert not said(at, "most surely")
+
+
+def test_no_noise_is_shown_where_none_is_predicted(open_page):
+    at = open_page("denoising", denoise_t="0")
+    alt = "The noise that the network predicts at level {t}"
+    places = source_of(at, "denoise_film", alt)["places"]
+    stops = components(at)["denoise_t_hand"]["stops"]
+    cell = components(at)["denoise_film"]["rows"][0]["cells"][1]
+    labels = dict(zip(stops, cell["label"], strict=True))
+    assert [stop for stop, place in zip(stops, places, strict=True) if place is None] == [0]
+    assert labels[0] == "none is predicted at t = 0"
+    assert labels[1000] == "predicted noise"
 
 
 def test_a_bundle_without_chosen_seeds_begins_with_any(open_page, monkeypatch):

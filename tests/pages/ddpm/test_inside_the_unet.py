@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.bundles.manifest import register
+from core.ddpm.clustering import k_means
 from core.ddpm.feature_views import best_overlap, component_colours, grey_grid, segments, strength
 from core.families import open_bundle
 from core.pictures.house_number import HouseNumber, draw
@@ -318,6 +319,27 @@ def test_what_k_means_did_is_said_with_its_overlap(open_page):
     inside = draw(HouseNumber(ink="#ffffff", wall="#000000", noise=0.0))[..., 0] > 127
     share = best_overlap(found, inside.reshape(-1))[0]
     assert f"by {100 * share:.0f}% from activations" in said(at, "overlaps it by")
+
+
+def test_of_k_means_over_all_drawn_digits_is_said_what_was_measured(open_page):
+    explorer = loaders.ddpm(NAME)
+    levels = unet_levels.levels_of(explorer, unet_levels.SEGMENT_SHARES)
+    shares = []
+    for one in unet_segments.asked():
+        held = explorer.features(one.picture, levels, 0)
+        found = segments(held, explorer.layers[-2:], range(len(levels)), 3)[1].labels
+        by_colour = k_means(one.picture.reshape(-1, 3).astype(float), 3).labels
+        shares.append([best_overlap(each, one.digit.reshape(-1))[0] for each in (found, by_colour)])
+    told = said(open_page("inside_the_unet"), "Over the 6 drawn digits above")
+    assert unet_segments.over_drawn_verdict(*np.mean(shares, axis=0)) in told
+
+
+@pytest.mark.parametrize(
+    ("layers", "colours", "words"),
+    [(0.9, 0.5, "activations helps.**"), (0.5, 0.9, "no more"), (0.7, 0.7, "no more")],
+)
+def test_k_means_is_said_to_help_only_where_it_does(layers, colours, words):
+    assert words in unet_segments.over_drawn_verdict(layers, colours)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from core.ddpm.restoration import COVERAGE
 from core.families import open_bundle, read_manifest
 from core.pictures.images import to_tensor
 from core.vae import ppca
+from pages.ddpm import ddpm_lengths
 from pages.ddpm.parts import brightness, lengths_samples, lengths_trade
 from pages.shared import library, loaders
 
@@ -228,6 +229,37 @@ def test_every_figure_names_all_three_models(open_page):
     joint = [one for one in sources if NAMES[0] in one]
     assert joint
     assert all(name in one for one in joint for name in NAMES)
+
+
+def test_the_epochs_that_the_models_share_are_said_at_the_top(open_page):
+    bundle = library.bundle(NAMES[0])
+    words = ddpm_lengths.what_differs([library.bundle(name) for name in NAMES])
+    assert words in said(open_page(PAGE), "What differs is T")
+    assert words == "What differs is T, the number of noise levels." or bundle.ancestors
+
+
+@pytest.mark.parametrize(
+    ("titles", "own", "words"),
+    [
+        (["DDPM, T = 1000, U-Net"] * 2, 20, "**last 20 epochs**: the **232 epochs before** "),
+        (["DDPM, T = 1000", "DDPM, T = 500"], 20, "are the same run for all."),
+        ([None, None], 7, "**last 7 epochs**"),
+    ],
+)
+def test_shared_epochs_are_those_of_the_ancestors(monkeypatch, titles, own, words):
+    bundles = [library.bundle(name) for name in NAMES]
+    ancestors = [
+        {"name": name, "epochs": epochs} | ({"title": title} if title else {})
+        for name, epochs, title in zip(("a", "b"), (50, 182), titles, strict=True)
+    ]
+    for one in bundles:
+        monkeypatch.setitem(one.config["training"], "ancestors", ancestors)
+        monkeypatch.setitem(one.config["training"], "epochs_done", own)
+    told = ddpm_lengths.what_differs(bundles)
+    assert words in told
+    assert ("with T = 1000" in told) == (titles == ["DDPM, T = 1000, U-Net"] * 2)
+    monkeypatch.setitem(bundles[1].config["training"], "ancestors", ancestors[:1])
+    assert ddpm_lengths.what_differs(bundles) == "What differs is T, the number of noise levels."
 
 
 def test_the_page_answers_in_one_verdict(open_page):

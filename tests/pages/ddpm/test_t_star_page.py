@@ -25,6 +25,7 @@ from tests.pages.opening import answered, components, frames, moved
 
 NAME = "ddpm-svhn-1000"
 PICTURE = draw(HouseNumber())
+ORDER = ("tstar_t_hand", "tstar_predict", "tstar_film")
 FEW = {"tstar_levels": "5", "tstar_draws": "2", "tstar_way": "DDIM 20"}
 QUICK = np.linspace(40, 800, 12).round().astype(int)
 """Levels of the page before anything is chosen."""
@@ -202,7 +203,7 @@ def test_a_threshold_that_unrelated_samples_meet_is_called_too_easy(open_page):
     strict = opened(open_page, tstar_by="PSNR", tstar_rule_psnr="40")
     assert not said(strict, "unrelated sample")
     at = opened(open_page, tstar_by="PSNR", tstar_rule_psnr="5")
-    assert said(at, "an unrelated sample of this model counts as restored too")
+    assert said(at, "even an unrelated sample of this model would pass as restored")
 
 
 def test_every_picture_has_its_own_unrelated_samples_and_they_are_judged_once(monkeypatch):
@@ -495,6 +496,14 @@ def test_nothing_of_the_answer_is_sent_before_a_prediction(open_page):
     assert shown(at, GRID)
     assert not said(at, "You predicted")
     assert at.query_params["tstar_guess"] == "-1"
+
+
+def test_the_prediction_is_asked_for_at_the_timeline(open_page):
+    at = open_page("t_star")
+    order = [getattr(one, "key", None) or getattr(one.proto, "id", "") for one in at.main]
+    place = {name: next(i for i, key in enumerate(order) if name in key) for name in ORDER}
+    assert [*sorted(place, key=place.get)] == list(ORDER)
+    assert said(at, "**predict it first**")
 
 
 def test_a_prediction_is_the_level_under_the_hand_and_travels_in_the_link(open_page):

@@ -46,6 +46,13 @@ def test_purified_accuracies_are_the_stored_ones(open_page):
     assert f"{100 * stored['accuracy_pgd']:.1f}%" in words
 
 
+def test_the_levels_reach_to_where_a_picture_is_lost(open_page):
+    """The page asks where the digit is lost: the t* of its first picture is 520."""
+    stops = components(open_page("undo_an_attack"))["purify_t_hand"]["stops"]
+    assert stops[0] == 20
+    assert stops[-2:] == [500, 600]
+
+
 def test_what_moves_with_t_is_what_came_back_from_there(open_page):
     at = open_page("undo_an_attack", purify_levels="16")
     judge = loaders.judge()
