@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.simsiam import barlow_twins, byol, dssl, methods, simsiam, vicreg
 from core.simsiam.run_record import RunRecord
-from pages.shared import controls, figures
+from pages.shared import controls, figures, links
 from pages.shared.figures import Column
 from pages.shared.questions import question as ask
 from pages.shared.text import (
@@ -32,6 +32,8 @@ from pages.simsiam.parts.run_charts import STATES, Reference, spread_of, state
 Z, Z1, Z2 = coloured("z"), coloured("z", "z_1"), coloured("z", "z_2")
 TARGET1, TARGET2 = coloured("z", r"z^\xi_1"), coloured("z", r"z^\xi_2")
 STOP = r"\operatorname{stop}"
+QUESTION, BEGINS = "siblings_question", "siblings_begins"
+"""The key of the question, and, in the visit, whether the page begins with it."""
 
 
 # ---------------------------------------------------------------- the methods
@@ -147,21 +149,35 @@ SIBLINGS = {
 }
 
 
+NEXT_TO = {"byol": "simsiam"}
+"""Methods whose diagram stands next to that of another one, which differs from it in its target alone."""
+
+
 def overview(method: str) -> None:
     """One method: its diagram, its loss and its parts."""
     left, right = st.columns(2, gap="large")
     with left:
-        parts = {"method": method, **methods.method_class(method).config_class().plain()}
-        figure, arrows = diagrams.draw(diagrams.wiring(parts, heavy=False))
-        alt = diagrams.alt(SIBLINGS[method].title, arrows)
-        figures.plain_chart(
-            figure, "siblings_diagram", alt, lambda: diagrams.rows(arrows), height=diagrams.HEIGHT
-        )
-        st.caption(diagrams.legend())
+        diagram_of_a_method(method, "siblings_diagram")
+    if method in NEXT_TO:
+        with right:
+            diagram_of_a_method(NEXT_TO[method], "siblings_diagram_next")
+        right = st.container()
     with right:
         st.markdown(_("**Its loss**"))
         st.latex(SIBLINGS[method].latex)
         table_of_parts()
+
+
+def diagram_of_a_method(method: str, key: str) -> None:
+    """The wiring of a method as it stands, with what its marks mean."""
+    title = SIBLINGS[method].title
+    if method in NEXT_TO or key != "siblings_diagram":
+        st.markdown(f"**{title}**")
+    parts = {"method": method, **methods.method_class(method).config_class().plain()}
+    figure, arrows = diagrams.draw(diagrams.wiring(parts, heavy=False))
+    alt = diagrams.alt(title, arrows)
+    figures.plain_chart(figure, key, alt, lambda: diagrams.rows(arrows), height=diagrams.HEIGHT)
+    st.caption(diagrams.legend())
 
 
 def part_to_remove(method: str, found: Mapping[str, RunRecord]) -> None:
@@ -256,11 +272,24 @@ def diagram_of_a_run(records: Sequence[RunRecord]) -> None:
     )
 
 
-def questions(found: Runs) -> None:
-    """A question, the runs that answer it, and, once its visitor has answered, what they say."""
+def begins_with_a_question() -> bool:
+    """Whether the address named a question when the page was opened: then that one comes first, for as long
+    as the page stays open.
+    """
+    state = st.session_state
+    if QUESTION not in state or BEGINS not in state:
+        state[BEGINS] = links.speaks_of([QUESTION])
+    return state[BEGINS]
+
+
+def questions(found: Runs, *, first: bool) -> None:
+    """A question, the runs that answer it, and, once its visitor has answered, what they say.
+
+    ``first``: of all that is on the page; the address then names any question, so that a reload leaves it so.
+    """
     st.subheader(_("Questions, answered by the runs"), anchor=False)
     labels = {code: question.label for code, question in QUESTIONS.items()}
-    code = controls.choice(_("Question"), labels, "siblings_question", default="9")
+    code = controls.choice(_("Question"), labels, QUESTION, default="9", said=first)
     question = QUESTIONS[code]
     st.markdown(_(question.words))
     records = [found[recipe] for recipe in question.recipes if recipe in found]
@@ -495,13 +524,19 @@ def main() -> None:
             "show it, and for which part no run is here."
         ),
     )
-    titles = {method: sibling.title for method, sibling in SIBLINGS.items()}
-    method = controls.choice(_("Method"), titles, "siblings_method")
-    overview(method)
+    first = begins_with_a_question()
+    places = st.container(), st.container(), st.container()
+    asking, choosing, drawing = places if first else reversed(places)
     found: Runs = {}
-    with st.container(width=480), plain_errors():
+    with choosing, st.container(width=480), plain_errors():
         found = runs.chosen_set("siblings_set")
-    part_to_remove(method, found)
-    if found:
-        questions(found)
+    titles = {method: sibling.title for method, sibling in SIBLINGS.items()}
+    with drawing:
+        method = controls.choice(_("Method"), titles, "siblings_method")
+        overview(method)
+    with drawing if first else choosing:
+        part_to_remove(method, found)
+    with asking:
+        if found:
+            questions(found, first=first)
     explained()

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from pages.shared import site
 from tests.browser.test_in_a_browser import go
 
 SCREENS = {"hall": {"width": 1280, "height": 720}, "phone": {"width": 390, "height": 844}}
@@ -53,3 +54,16 @@ def test_the_figure_and_its_control_are_on_the_first_screen(tab, path, screen):
         while (shown := element.evaluate(SEEN)) < LEAST and time.monotonic() < until:
             tab.wait_for_timeout(200)
         assert shown >= LEAST, f"{selector}: {shown:.0%}"
+
+
+@pytest.mark.parametrize("number", ["3.5 c", "3.6", "3.7", "3.8", "3.9"])
+def test_the_question_of_an_item_is_on_the_first_screen(tab, number):
+    (item,) = [one for items in site.ASSIGNMENT.values() for one in items if one.number == number]
+    tab.set_viewport_size(SCREENS["hall"])
+    go(tab, item.page.path, **item.query)
+    chips = tab.locator(".st-key-siblings_question")
+    chips.wait_for()
+    assert chips.evaluate(SEEN) == 1
+    assert (
+        tab.locator(".st-key-siblings_knn").evaluate("one => one.getBoundingClientRect().top") < 720
+    )

@@ -700,3 +700,36 @@ def test_an_item_of_the_assignment_opens_its_question(open_page, number):
     assert at.button_group(key="siblings_question").value == code
     assert at.dataframe
     assert "**Why**" in answer_to(at, code)
+
+
+def order_of(at):
+    """Where on the page the question and the method stand, first to last."""
+    keys = [group.key for group in at.button_group]
+    return [key for key in keys if key in ("siblings_question", "siblings_method")]
+
+
+@pytest.mark.parametrize(
+    ("number", "method"),
+    [("3.5 c", "barlow_twins"), ("3.6", "dssl"), ("3.7", "vicreg"), ("3.8", "byol")],
+)
+def test_an_item_begins_with_its_question_and_draws_its_method(open_page, number, method):
+    (item,) = [one for items in site.ASSIGNMENT.values() for one in items if one.number == number]
+    at = open_page(item.page.name, **item.query)
+    assert order_of(at) == ["siblings_question", "siblings_method"]
+    assert at.button_group(key="siblings_method").value == method
+    choose(at, question="9")
+    assert order_of(at) == ["siblings_question", "siblings_method"]
+    assert "9" in at.query_params["siblings_question"]
+
+
+def test_the_page_by_itself_begins_with_the_methods(open_siblings):
+    at = open_siblings()
+    assert order_of(at) == ["siblings_method", "siblings_question"]
+    assert order_of(choose(at, question="7")) == ["siblings_method", "siblings_question"]
+
+
+def test_byol_is_drawn_next_to_simsiam(open_siblings):
+    assert "siblings_diagram_next" not in figures_of(open_siblings())
+    at = open_siblings(method="byol")
+    assert "Diagram of BYOL." in alt_of(at, "siblings_diagram")
+    assert "Diagram of SimSiam." in alt_of(at, "siblings_diagram_next")
