@@ -24,7 +24,7 @@ from pages.shared.text import (
     plain_errors,
 )
 from pages.simsiam.parts import diagrams, run_charts, runs
-from pages.simsiam.parts.evidence import Chance, Runs, at_the_end, chance_in_words
+from pages.simsiam.parts.evidence import Chance, Runs, at_the_end, chance_in_words, over_pictures
 from pages.simsiam.parts.findings import SHARE, final_epoch, states_said, value_at, without
 from pages.simsiam.parts.questions import QUESTIONS, Question, missing
 from pages.simsiam.parts.run_charts import STATES, Reference, spread_of, state
@@ -319,7 +319,7 @@ def answer(question: Question, found: Runs, records: Sequence[RunRecord]) -> Non
     st.markdown(_("**What these runs say**"))
     lines = [*question.answer(found), *states_said(records)]
     st.markdown("\n".join(f"- {line}" for line in lines))
-    st.caption(chance_in_words(records[0], Chance.of(found)))
+    st.caption(chance_in_words(records[0], Chance.of(found), question.knn))
     st.markdown(_("**Why**") + "  \n" + _(question.why))
 
 
@@ -432,7 +432,7 @@ def table(records: Sequence[RunRecord]) -> None:
             Column("name", _("run")),
             Column("state", _("state"), lambda code: _(STATES[code])),
             *([Column("updates", _("updates"), figures.digits(0))] if counted else []),
-            Column("knn", "kNN", _share),
+            Column("knn", _("kNN at the end"), _share),
             Column("linear_probe", _("linear probe"), _share),
             Column("rank_z_before", _("rank of z before"), figures.digits(1)),
             Column("rank_z", _("rank of z"), figures.digits(1)),
@@ -448,12 +448,16 @@ def table(records: Sequence[RunRecord]) -> None:
     st.caption(
         _(
             "Collapsed: std(z) √d and the effective rank of z are both below {share} of what they were "
-            "before the run's own training; partly collapsed: one of them is. kNN and linear probe are "
-            "over all {count} test pictures; the curves by epoch are over {few}."
+            "before the run's own training; partly collapsed: one of them is."
+        ).format(share=percent(SHARE))
+        + " "
+        + _(
+            "kNN, at the end: {final}. kNN by epoch, in the curve: {by_epoch}; a larger bank alone raises it. "
+            "Linear probe: {count} test pictures."
         ).format(
-            share=percent(SHARE),
-            count=number(at_the_end(records[0], "knn_accuracy")[1], 0),
-            few=number(records[0].queries, 0),
+            final=over_pictures(records[0], "knn_accuracy"),
+            by_epoch=over_pictures(records[0], "knn_by_epoch"),
+            count=number(at_the_end(records[0], "linear_accuracy")[1], 0),
         )
     )
 

@@ -56,6 +56,15 @@ def test_the_figure_and_its_control_are_on_the_first_screen(tab, path, screen):
         assert shown >= LEAST, f"{selector}: {shown:.0%}"
 
 
+def test_loss_accuracy_and_map_are_on_the_first_screen_of_collapse(tab):
+    tab.set_viewport_size(SCREENS["hall"])
+    go(tab, "collapse")
+    for key in ("collapse_loss", "collapse_knn", "collapse_clouds"):
+        element = tab.locator(f".st-key-{key}").first
+        element.wait_for()
+        assert element.evaluate(SEEN) >= LEAST, key
+
+
 @pytest.mark.parametrize("number", ["3.5 c", "3.6", "3.7", "3.8", "3.9"])
 def test_the_question_of_an_item_is_on_the_first_screen(tab, number):
     (item,) = [one for items in site.ASSIGNMENT.values() for one in items if one.number == number]

@@ -10,8 +10,9 @@ import numpy as np
 from core.simsiam.run_record import RunRecord
 from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts.evidence import (
-    MEASURES,
     Chance,
+    Knn,
+    Measure,
     Runs,
     at_the_end,
     compared_pairs,
@@ -32,6 +33,9 @@ from pages.simsiam.parts.findings import (
     without,
 )
 from pages.simsiam.parts.run_charts import spread_of
+
+MEASURES: tuple[Measure, ...] = ("knn_accuracy", "linear_accuracy")
+"""By which the ends of runs are compared."""
 
 # ---------------------------------------------------------------- 3.5 c
 
@@ -85,7 +89,7 @@ def reaction(
     return f"{words} " + _("They react **differently**, by more than chance.")
 
 
-def end(record: RunRecord, measure: str) -> float:
+def end(record: RunRecord, measure: Measure) -> float:
     return at_the_end(record, measure)[0]
 
 
@@ -281,7 +285,8 @@ def asymmetry(found: Runs) -> list[str]:
 @dataclass(frozen=True)
 class Question:
     """One of the assignment's questions: what a visitor may answer, the runs that answer it, and how they
-    are read. ``right``: of the options, where the answer does not hang on the runs.
+    are read. ``right``: of the options, where the answer does not hang on the runs. ``knn``: of which kNN
+    accuracy the answer speaks.
     """
 
     label: str
@@ -291,6 +296,7 @@ class Question:
     answer: Callable[[Runs], list[str]]
     why: str
     right: Collection[str] = ()
+    knn: Knn = "knn_accuracy"
 
 
 QUESTIONS = {
@@ -372,6 +378,7 @@ QUESTIONS = {
             "to say the same: a collapse to one direction."
         ),
         {"variance"},
+        "knn_by_epoch",
     ),
     "8": Question(
         N_("8 · BYOL and SimSiam"),
@@ -421,6 +428,7 @@ QUESTIONS = {
             "negative examples, no large batches, no second network."
         ),
         {"goal"},
+        "knn_by_epoch",
     ),
 }
 
