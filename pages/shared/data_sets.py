@@ -41,7 +41,9 @@ def measured_test_set(of: Bundle) -> PictureSet | None:
         if found is not None:
             return found
         if loaders.split_at_hand(settings["name"], settings["test_split"]):
-            st.caption(_("The test set at hand is not the one that this bundle was measured on."))
+            st.caption(
+                _("The test set available here is not the one that this bundle was measured on.")
+            )
         else:
             st.caption(_("The test digits themselves are not part of the bundle."))
     return None

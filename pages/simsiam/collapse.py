@@ -13,7 +13,7 @@ from core.simsiam.run_record import RunRecord
 from core.simsiam.simsiam import loss
 from pages.browser.timeline import timeline
 from pages.shared import controls, links, shape
-from pages.shared.questions import question
+from pages.shared.questions import question, unanswered
 from pages.shared.text import (
     N_,
     _,
@@ -383,7 +383,10 @@ def measures(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     on_the_sphere(records, epoch)
 
 
-def explained() -> None:
+def explained(found: Mapping[str, RunRecord]) -> None:
+    asked_here = ["collapse_low_loss"]
+    if dim_and_batch.can_be_asked(found):
+        asked_here.append("collapse_dim_batch")
     mechanism(
         _(
             "**Why the loss cannot tell.** It rewards two views of a picture for having the same "
@@ -394,7 +397,7 @@ def explained() -> None:
             "**Why the fall is gradual.** The projector ends in a batch normalisation: every "
             "channel of z has mean 0 and variance 1 over a batch, so z cannot become one point. "
             "What it can do is to use fewer and fewer directions, in the end one, with nearly all "
-            "pictures in one place on it and a few outliers that carry the variance. So **the "
+            "pictures at nearly the same point and a few outliers that carry the variance. So **the "
             "effective rank falls first**, and std·√d follows, without reaching 0; after a short "
             "run it may still look healthy. Compare with the baseline, do not wait for 0.\n\n"
             "**Why the stopped gradient matters.** Chen & He (section 5) read SimSiam as two "
@@ -405,7 +408,7 @@ def explained() -> None:
             "**Why the predictor matters.** The target should be the expectation over all views "
             "of a picture, but a step sees one view only. The predictor learns to fill the gap: "
             "its best answer to one view is that expectation. It has to *learn* it: a fixed random "
-            "predictor asks for something that has nothing to do with the pictures. With no "
+            "predictor changes z at random, and undoing that teaches nothing about the pictures. With no "
             "predictor at all p is z, and since the loss treats both sides alike, stopping the "
             "gradient **only halves it**: its direction is that of the loss without any stop, "
             "whose minimum is collapse.\n\n"
@@ -414,7 +417,8 @@ def explained() -> None:
             "lies above the dotted line. All figures are measured in evaluation mode, on test "
             "pictures without augmentation (but alignment, which is of two views), with batch "
             "statistics measured anew for every epoch."
-        )
+        ),
+        folded=unanswered(*asked_here),
     )
     z = coloured("z")
     formula(
@@ -461,4 +465,4 @@ def main() -> None:
             runs.what_they_are(records)
         else:
             st.info(_("Choose at least one run."))
-        explained()
+        explained(found)

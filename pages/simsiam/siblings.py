@@ -12,6 +12,7 @@ from core.simsiam.run_record import RunRecord
 from pages.shared import controls, figures, links
 from pages.shared.figures import Column
 from pages.shared.questions import question as ask
+from pages.shared.questions import unanswered
 from pages.shared.text import (
     N_,
     _,
@@ -25,7 +26,14 @@ from pages.shared.text import (
 )
 from pages.simsiam.parts import diagrams, run_charts, runs
 from pages.simsiam.parts.evidence import Chance, Runs, at_the_end, chance_in_words, over_pictures
-from pages.simsiam.parts.findings import SHARE, final_epoch, states_said, value_at, without
+from pages.simsiam.parts.findings import (
+    SHARE,
+    final_epoch,
+    separator,
+    states_said,
+    value_at,
+    without,
+)
 from pages.simsiam.parts.questions import QUESTIONS, Question, missing
 from pages.simsiam.parts.run_charts import STATES, Reference, spread_of, state
 
@@ -199,14 +207,19 @@ def part_to_remove(method: str, found: Mapping[str, RunRecord]) -> None:
         answer,
         first=_("Which part would you **not** remove from {method}?").format(method=sibling.title),
         options={part: label for part, label in PARTS.items() if part in HAS[method]},
-        right=lambda: needed(sibling, found),
+        right=lambda: needed(method, found),
         of=found and runs.code_of(found),
     )
 
 
-def needed(sibling: Sibling, found: Mapping[str, RunRecord]) -> set[str]:
-    """The parts without which a run has collapsed, or partly; nothing where a run is missing."""
+def needed(method: str, found: Mapping[str, RunRecord]) -> set[str]:
+    """The parts without which a run of this method has collapsed, or partly; nothing where a run is missing
+    or is of another method.
+    """
+    sibling = SIBLINGS[method]
     if not set(sibling.shown_by.values()) <= found.keys():
+        return set()
+    if any(found[recipe].method != method for recipe in sibling.shown_by.values()):
         return set()
     ends = {part: found[recipe] for part, recipe in sibling.shown_by.items()}
     lost = {
@@ -296,7 +309,7 @@ def questions(found: Runs, *, first: bool) -> None:
     if absent := missing(found, question):
         st.caption(_("Not in this set of runs: {runs}.").format(runs=absent))
     if not records:
-        st.info(_("None of the runs of this question is here."))
+        st.info(none_here(question))
         return
     charts(records, controls.choice(_("Figure"), FIGURES, "siblings_figure"))
     ask(
@@ -307,11 +320,21 @@ def questions(found: Runs, *, first: bool) -> None:
         right=lambda: question.right,
     )
     st.subheader(_("At the end"), anchor=False)
-    table(records)
+    table(records, told=not unanswered(f"siblings_answer_{code}"))
     runs.what_they_are(records)
     with st.container(width=560):
         diagram_of_a_run(records)
         st.caption(diagrams.legend())
+
+
+def none_here(question: Question) -> str:
+    """That a set has none of a question's runs, and which sets have some."""
+    having = [one for one in runs.sets() if set(question.recipes) & one.keys()]
+    if not having:
+        return _("None of the runs of this question is here.")
+    return _("None of the runs of this question is in this set. They are in: {sets}.").format(
+        sets=separator().join(dict.fromkeys(runs.size(next(iter(one.values()))) for one in having))
+    )
 
 
 def answer(question: Question, found: Runs, records: Sequence[RunRecord]) -> None:
@@ -402,8 +425,8 @@ def scale(record: RunRecord) -> tuple[object, ...]:
     raise ValueError(f"method must be one of {', '.join(methods.METHODS)}, got {method!r}")
 
 
-def table(records: Sequence[RunRecord]) -> None:
-    """What every run came to."""
+def table(records: Sequence[RunRecord], *, told: bool) -> None:
+    """What every run came to; ``told``: its state, too, which is what questions ask about."""
     rows = [
         {
             "run": record.recipe,
@@ -420,8 +443,11 @@ def table(records: Sequence[RunRecord]) -> None:
             "std_root_d": spread_of(record, final_epoch(record)),
             "rank_z_before": value_at(record, "test_rank_z", 0),
             "rank_z": value_at(record, "test_rank_z"),
+            "rank_z_both": " → ".join(
+                number(value_at(record, "test_rank_z", at)) for at in (0, -1)
+            ),
             "rank_h": value_at(record, "test_rank_h"),
-            "state": state(record, final_epoch(record), SHARE),
+            **({"state": state(record, final_epoch(record), SHARE)} if told else {}),
         }
         for record in records
     ]
@@ -430,12 +456,11 @@ def table(records: Sequence[RunRecord]) -> None:
         rows,
         [
             Column("name", _("run")),
-            Column("state", _("state"), lambda code: _(STATES[code])),
+            *([Column("state", _("state"), lambda code: _(STATES[code]))] if told else []),
             *([Column("updates", _("updates"), figures.digits(0))] if counted else []),
             Column("knn", _("kNN at the end"), _share),
             Column("linear_probe", _("linear probe"), _share),
-            Column("rank_z_before", _("rank of z before"), figures.digits(1)),
-            Column("rank_z", _("rank of z"), figures.digits(1)),
+            Column("rank_z_both", _("rank of z")),
             Column("std_root_d", _("std(z) √d"), figures.digits(2)),
         ],
         "siblings_table",
@@ -445,12 +470,16 @@ def table(records: Sequence[RunRecord]) -> None:
         "siblings_table",
         rows=lambda: rows,
     )
-    st.caption(
+    rule = (
         _(
             "Collapsed: std(z) √d and the effective rank of z are both below {share} of what they were "
             "before the run's own training; partly collapsed: one of them is."
         ).format(share=percent(SHARE))
-        + " "
+        if told
+        else _("Whether a run has collapsed stands here once you have answered.")
+    )
+    st.caption(
+        f"{rule} "
         + _(
             "kNN, at the end: {final}. kNN by epoch, in the curve: {by_epoch}; a larger bank alone raises it. "
             "Linear probe: {count} test pictures."
@@ -469,7 +498,8 @@ def _share(value: float) -> str:
 # ---------------------------------------------------------------- the page
 
 
-def explained() -> None:
+def explained(*asked: str) -> None:
+    """How they work; folded while a question of the page with one of these keys is open."""
     mechanism(
         _(
             "All of these draw two views of a picture together, and all know the trivial way to "
@@ -485,7 +515,8 @@ def explained() -> None:
             "spread. All projectors here are SimSiam's, so that runs differ in the method alone; "
             "only VICReg's lacks the last batch normalisation, which would do the work of its "
             "variance term."
-        )
+        ),
+        folded=unanswered(*asked),
     )
     formula(
         [
@@ -543,4 +574,7 @@ def main() -> None:
     with asking:
         if found:
             questions(found, first=first)
-    explained()
+    keys = [f"siblings_keeps_{method}"]
+    if found:
+        keys.append(f"siblings_answer_{st.session_state[QUESTION]}")
+    explained(*keys)

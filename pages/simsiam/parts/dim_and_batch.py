@@ -23,7 +23,7 @@ from pages.simsiam.parts.evidence import (
     over_pictures,
     sign,
 )
-from pages.simsiam.parts.findings import final_epoch, value_at
+from pages.simsiam.parts.findings import final_epoch, named, value_at
 
 KNN: Knn = "knn_by_epoch"
 """Of which kNN accuracy all of this speaks: runs that are cut short have no other."""
@@ -162,9 +162,12 @@ def of_the_batch(found: Runs, pair: tuple[str, str, str], chance: Chance) -> lis
         )
         return told
     shortened, whole = at_equal_updates(usual, large)
-    if shortened.whole or shortened.epoch == 0:
-        return told
-    return [*told, of_a_cut(shortened, whole, chance)]
+    if not shortened.whole and shortened.epoch > 0:
+        told.append(of_a_cut(shortened, whole, chance))
+    return [
+        *told,
+        _("This set lacks the run that would tell: **{run}**.").format(run=named([pair[2]])),
+    ]
 
 
 def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
@@ -174,21 +177,21 @@ def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
     found = sign(difference, margin([whole.share, shortened.share], between))
     words = {
         1: _(
-            "At equal updates, {few} / {many}: **{a}** has the higher kNN accuracy, {x} against {y} of "
-            "**{b}** after epoch {epoch}."
+            "At equal updates, {few} / {many}: {a} has the higher kNN accuracy, {x} against {y} of "
+            "{b} after epoch {epoch}."
         ),
         -1: _(
-            "At equal updates, {few} / {many}: **{a}** has the lower kNN accuracy, {x} against {y} of "
-            "**{b}** after epoch {epoch}."
+            "At equal updates, {few} / {many}: {a} has the lower kNN accuracy, {x} against {y} of "
+            "{b} after epoch {epoch}."
         ),
         0: _(
-            "At equal updates, {few} / {many}: **{a}**, {x}, and **{b}** after epoch {epoch}, {y}, "
+            "At equal updates, {few} / {many}: {a}, {x}, and {b} after epoch {epoch}, {y}, "
             "differ by no more than chance."
         ),
     }[found]
     said_of_both = words.format(
-        a=runs.name(whole.record),
-        b=runs.name(shortened.record),
+        a=runs.subject(whole.record),
+        b=runs.subject(shortened.record),
         x=percent(whole.share[0], 1),
         y=percent(shortened.share[0], 1),
         few=number(whole.updates, 0),

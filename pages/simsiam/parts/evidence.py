@@ -133,34 +133,31 @@ def compared(first: RunRecord, second: RunRecord, chance: Chance, by: Knn = "knn
     ]
     if knn == probe == 0:
         words = _(
-            "**{a}** and **{b}** cannot be told apart: kNN accuracy {x} and {y}, linear probe {p} "
+            "{a} and {b} cannot be told apart: kNN accuracy {x} and {y}, linear probe {p} "
             "and {q} differ by no more than chance."
         )
     elif knn == probe == 1:
-        words = _(
-            "**{a}** ends above **{b}**: kNN accuracy {x} against {y}, linear probe {p} against {q}."
-        )
+        words = _("{a} ends above {b}: kNN accuracy {x} against {y}, linear probe {p} against {q}.")
     elif knn == probe == -1:
-        words = _(
-            "**{a}** ends below **{b}**: kNN accuracy {x} against {y}, linear probe {p} against {q}."
-        )
+        words = _("{a} ends below {b}: kNN accuracy {x} against {y}, linear probe {p} against {q}.")
     elif knn and probe:
         words = _(
-            "**{a}** and **{b}**: the two measures disagree. kNN accuracy {x} against {y}, linear "
+            "{a} and {b}: the two measures disagree. kNN accuracy {x} against {y}, linear "
             "probe {p} against {q}."
         )
     elif knn:
         words = _(
-            "**{a}** and **{b}**: the kNN accuracy differs, {x} against {y}; the linear probe, {p} "
+            "{a} and {b}: the kNN accuracy differs, {x} against {y}; the linear probe, {p} "
             "and {q}, by no more than chance."
         )
     else:
         words = _(
-            "**{a}** and **{b}**: the linear probe differs, {p} against {q}; the kNN accuracy, {x} "
+            "{a} and {b}: the linear probe differs, {p} against {q}; the kNN accuracy, {x} "
             "and {y}, by no more than chance."
         )
     x, y, p, q = values
-    return words.format(a=runs.name(first), b=runs.name(second), x=x, y=y, p=p, q=q)
+    said = words.format(a=runs.subject(first), b=runs.subject(second), x=x, y=y, p=p, q=q)
+    return said[0].upper() + said[1:]
 
 
 def compared_pairs(found: Runs, chance: Chance, *wanted: tuple[str, str]) -> list[str]:

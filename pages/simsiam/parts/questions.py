@@ -114,7 +114,15 @@ def heavy_views(found: Runs) -> list[str]:
     if {"baseline", "heavy"} <= found.keys():
         lines.append(unstable(found["baseline"], found["heavy"], here))
     pairs = (("heavy", "baseline"), ("heavy-dssl", "heavy"), ("heavy-dssl", "baseline"))
-    return lines + compared_pairs(found, Chance.of(found), *pairs)
+    lines += compared_pairs(found, Chance.of(found), *pairs)
+    if {"heavy", "heavy-dssl"} <= found.keys():
+        lines.append(
+            _(
+                "An update of DSSL takes {dssl} forward passes through the encoder, one of SimSiam {simsiam}: "
+                "at equal epochs the DSSL run has seen more views of every picture."
+            ).format(dssl=sum(PASSES["dssl"]), simsiam=sum(PASSES["simsiam"]))
+        )
+    return lines
 
 
 def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> str:
@@ -131,12 +139,12 @@ def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> st
         _("**The heavy run is unstable**: its kNN accuracy falls by more than the baseline's.")
         if falls[1] - falls[0] > by_chance
         else _(
-            "**No instability shows in this run**: its kNN accuracy falls no further from one epoch to the "
-            "next than the baseline's, but for chance."
+            "**No instability shows in this run**: from one epoch to the next its kNN accuracy falls further "
+            "than the baseline's by no more than chance allows."
         )
     )
     many = _(
-        "Each fall is the largest of {epochs} changes, which chance makes larger than one change alone."
+        "The largest of {epochs} changes is large by chance alone, so a single large fall is no proof."
     ).format(epochs=len(heavy.epochs) - 1)
     return f"{words} {many} " + _(
         "Largest fall of the kNN accuracy from one epoch to the next, in points: {runs}."
@@ -246,7 +254,7 @@ def memory(byol: RunRecord) -> str:
     return _(
         "With m = {m} the target is an average over about 1/(1 − m) = {memory} updates, of "
         "{all} in the whole run. With m = 0 it is the network itself as the last update "
-        "left it: **SimSiam's stop-gradient, computed the long way round**."
+        "left it: **SimSiam's stop-gradient, only with a copy of the weights**."
     ).format(
         m=number(momentum, 2),
         memory=number(1 / (1 - momentum), 0),
@@ -424,7 +432,7 @@ QUESTIONS = {
             "goal one that can be reached: the mean over all views of a picture. Without predictor "
             "p is z, and since both orders of the views count, stopping the gradient **halves it "
             "and leaves its direction**: the symmetric loss is back. A predictor that cannot "
-            "learn asks for something that has nothing to do with the pictures. The gain: no "
+            "learn changes z at random: undoing that teaches nothing about the pictures. The gain: no "
             "negative examples, no large batches, no second network."
         ),
         {"goal"},

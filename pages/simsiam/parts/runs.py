@@ -65,6 +65,15 @@ def name(record: RunRecord) -> str:
     return _(look(record).name)
 
 
+def subject(record: RunRecord) -> str:
+    """The run as the subject of a sentence: one that is called after its setting, in small letters, is the run
+    with it, as a setting ends nowhere.
+    """
+    if record.recipe in LOOKS and look(record).name[0].islower():
+        return _("the run with **{name}**").format(name=name(record))
+    return f"**{name(record)}**"
+
+
 def signature(record: RunRecord) -> str:
     """Name and hash, which tells two runs of one name apart."""
     return f"{name(record)} · {record.bundle.digest[:6]}"

@@ -51,7 +51,7 @@ def verdict(records: Sequence[RunRecord], epoch: int) -> None:
     """The rule with its threshold, and what it says of every run."""
     with st.container(width=420):
         share = controls.real(
-            _("Low: below this share of what it was at epoch 0"),
+            _("Call it low below this share of its start"),
             0.05,
             0.95,
             SHARE,

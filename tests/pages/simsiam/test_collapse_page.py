@@ -602,14 +602,21 @@ def test_a_batch_is_compared_at_equal_epochs_and_at_equal_updates(batches):
     usual, large = batches
     found = {"baseline": usual, "batch-4096": large}
     chance = dim_and_batch.Chance()
-    at_epochs, at_updates = dim_and_batch.of_the_batch(found, dim_and_batch.PAIRS[0], chance)
-    assert at_epochs.startswith("At equal epochs, 36 / 90 updates: **batch of 4096** ends below")
+    at_epochs, at_updates, lacking = dim_and_batch.of_the_batch(
+        found, dim_and_batch.PAIRS[0], chance
+    )
+    assert lacking.endswith("**SimSiam, as few updates as a batch of 4096**.")
+    assert at_epochs.startswith(
+        "At equal epochs, 36 / 90 updates: The run with **batch of 4096** ends below"
+    )
     assert at_updates.startswith("At equal updates, 36 / 30: ")
     assert "differ by no more than chance" in at_updates  # 36 pictures cannot tell 35 from 30 %
     few = with_batch(usual, "few-updates", 16, [12, 24, 36], [0.2, 0.3, 0.4, 0.9])
     found["few-updates"] = few
     _at_epochs, at_updates = dim_and_batch.of_the_batch(found, dim_and_batch.PAIRS[0], chance)
-    assert at_updates.startswith("At equal updates, 36 / 36: **batch of 4096** ends below")
+    assert at_updates.startswith(
+        "At equal updates, 36 / 36: The run with **batch of 4096** ends below"
+    )
     assert [cut.record.recipe for cut in dim_and_batch.lines(found)] == list(found)
 
 
@@ -626,7 +633,7 @@ def test_a_whole_run_next_to_one_that_is_cut(batches, knn, words):
     large = altered(large, test_knn_accuracy=[0.2, 0.3, 0.3, knn])
     shortened, whole = dim_and_batch.at_equal_updates(usual, large)
     told = dim_and_batch.of_a_cut(shortened, whole, dim_and_batch.Chance())
-    assert told.startswith("At equal updates, 36 / 30: **batch of 4096**")
+    assert told.startswith("At equal updates, 36 / 30: the run with **batch of 4096**")
     assert words in told
     assert "after epoch 1" in told
     assert told.endswith("planned for more updates.")
@@ -661,7 +668,7 @@ def test_d_and_batch_answer_after_an_answer(open_collapse):
     answered(at, "collapse_dim_batch", "none")
     assert len(at.dataframe) == tables + 1
     assert "this set has 1 of the three seeds" in said(at, "**Chance**")
-    assert said(at, "**d = 4096** and **SimSiam (baseline)**")
+    assert said(at, "The run with **d = 4096** and **SimSiam (baseline)**")
     over = "36 test pictures, bank of 40"
     assert f"kNN, {over}" in at.dataframe[0].value.columns
     assert f"the kNN accuracy is over {over}" in said(at, "**Chance**")
