@@ -48,21 +48,23 @@ def test_the_figure_and_its_control_are_on_the_first_screen(tab, path, screen):
     tab.set_viewport_size(SCREENS[screen])
     go(tab, path)
     for selector in FIRST[path]:
-        element = tab.locator(selector).first
-        element.wait_for()
-        until = time.monotonic() + SECONDS
-        while (shown := element.evaluate(SEEN)) < LEAST and time.monotonic() < until:
-            tab.wait_for_timeout(200)
-        assert shown >= LEAST, f"{selector}: {shown:.0%}"
+        is_seen(tab, selector)
+
+
+def is_seen(tab, selector):
+    element = tab.locator(selector).first
+    element.wait_for()
+    until = time.monotonic() + SECONDS
+    while (shown := element.evaluate(SEEN)) < LEAST and time.monotonic() < until:
+        tab.wait_for_timeout(200)
+    assert shown >= LEAST, f"{selector}: {shown:.0%}"
 
 
 def test_loss_accuracy_and_map_are_on_the_first_screen_of_collapse(tab):
     tab.set_viewport_size(SCREENS["hall"])
     go(tab, "collapse")
     for key in ("collapse_loss", "collapse_knn", "collapse_clouds"):
-        element = tab.locator(f".st-key-{key}").first
-        element.wait_for()
-        assert element.evaluate(SEEN) >= LEAST, key
+        is_seen(tab, f".st-key-{key}")
 
 
 @pytest.mark.parametrize("number", ["3.5 c", "3.6", "3.7", "3.8", "3.9"])
