@@ -210,9 +210,11 @@ def find_t_star(levels: np.ndarray, scores: np.ndarray, rule: Rule, *, seed: int
     )
 
 
-def wilson(share: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def wilson(
+    share: np.ndarray, count: int, coverage: float = COVERAGE
+) -> tuple[np.ndarray, np.ndarray]:
     """The interval of a share seen in ``count`` trials: Wilson 1927."""
-    z = NormalDist().inv_cdf(0.5 + COVERAGE / 2)
+    z = NormalDist().inv_cdf(0.5 + coverage / 2)
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)

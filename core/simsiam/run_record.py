@@ -61,6 +61,12 @@ class RunRecord:
         return min(config["training"]["protocol"]["queries"], config["data"]["test_pictures"])
 
     @property
+    def bank(self) -> int:
+        """How many training pictures vote for the kNN accuracy of every epoch."""
+        config = self.bundle.config
+        return min(config["training"]["protocol"]["bank"], config["data"]["pictures"])
+
+    @property
     def updates(self) -> np.ndarray:
         """(E + 1,), updates of the weights up to every epoch.
 

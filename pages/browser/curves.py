@@ -25,8 +25,10 @@ from pages.shared.text import _
 
 _CHART = Component("curves")
 HEIGHT = 340
-ROOM, ROOM_FOR_A_NAME = 0.05, 0.14
-"""Of what a vertical axis spans, left free above and below the data, and beyond a level with a name."""
+ROOM = 0.05
+"""Of what a vertical axis spans, left free above and below the data."""
+NAME, AROUND = 28, 90
+"""Pixels: what the name of a level takes beyond it, and how much of a chart's height its axes take."""
 MOST_DIGITS = 9
 TEXT = "currentColor"
 """A colour: that of the text, in either theme."""
@@ -148,7 +150,7 @@ def chart(
                 "largest": shape.largest(),
                 "address": serving.offer(flat.tobytes(), "curves"),
                 "x": _spec(x, x.span or _span([one.x for one in series], x.log)),
-                "y": _spec(y, y.span or _roomy(series, levels, y.log)),
+                "y": _spec(y, y.span or _roomy(series, levels, y.log, height)),
                 "series": [
                     {
                         "name": one.name,
@@ -241,12 +243,22 @@ def _span(data: Sequence[np.ndarray], log: bool) -> tuple[float, float]:
     return (low / 2, 2 * high) if log else (low - 0.5, high + 0.5)
 
 
-def _roomy(series: Sequence[Series], levels: Sequence[Level], log: bool) -> tuple[float, float]:
-    """What a vertical axis spans: all series and levels, with room around them."""
+def _roomy(
+    series: Sequence[Series], levels: Sequence[Level], log: bool, height: int
+) -> tuple[float, float]:
+    """What a vertical axis spans: all series and levels, with room around them, and with so much of it
+    beyond a level near an end that its name, which is as high in a small chart, need not lie on a curve.
+    """
     data = [part for one in series for part in (one.y, *(one.band or ()))]
     low, high = _span([*data, np.array([level.value for level in levels])], log)
-    named = [level.value for level in levels if level.name]
-    below, above = (ROOM_FOR_A_NAME if edge in named else ROOM for edge in (low, high))
+
+    def share(value: float) -> float:
+        return np.log(value / low) / np.log(high / low) if log else (value - low) / (high - low)
+
+    name = NAME / (height - AROUND)
+    named = [share(level.value) for level in levels if level.name]
+    below = max([ROOM, *(name - one for one in named)])
+    above = max([ROOM, *(name - (1 - one) for one in named)])
     if log:
         return low * (low / high) ** below, high * (high / low) ** above
     return low - below * (high - low), high + above * (high - low)

@@ -75,7 +75,7 @@ def show(
                 "colours": {"p": SYMBOL_COLOURS["x_hat"], "z": SYMBOL_COLOURS["z"]},
                 "words": {
                     "spread": _("spread"),
-                    "towards": _("arrows on the predicting side that point to the other view"),
+                    "towards": _("views that the loss turns towards the other view"),
                     "both": _("Both halves of the loss"),
                     "another": _("Another pair"),
                     "which": _("pair {pair} of {pairs}"),

@@ -53,6 +53,12 @@ def question(
         return answer()
 
 
+def unanswered(*keys: str) -> bool:
+    """Whether the page asks and its visitor has not answered one of these questions with options yet."""
+    asks = shape.tells("answers")
+    return asks and any(st.session_state.get(f"{key}_own") is None for key in keys)
+
+
 def verdict(right: Sequence[str], own: bool) -> None:
     """The right options in one line; green where the visitor's ``own`` is one of them."""
     told = st.success if own else st.info

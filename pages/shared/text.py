@@ -147,12 +147,16 @@ def here() -> str:
     return st.session_state.get(STAYS, ("", frozenset()))[0]
 
 
-def mechanism(words: str) -> None:
-    """The second depth: how it works, in words; open on the first visit to a page, later opened in place."""
+def mechanism(words: str, *, folded: bool = False) -> None:
+    """The second depth: how it works, in words; open on the first visit to a page, later opened in place.
+
+    ``folded``: on the first visit, too, as where the words answer what the page has asked and its visitor has
+    not answered yet.
+    """
     if not shape.tells("why"):
         return
     now, before = st.session_state.get(STAYS, ("", frozenset()))
-    opened = now not in before
+    opened = now not in before and not folded
     with st.expander(_("How it works"), opened, icon=":material/settings:"):
         st.markdown(words)
 

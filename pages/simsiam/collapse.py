@@ -12,8 +12,8 @@ from core.simsiam.representation import alignment, effective_rank, std_of_output
 from core.simsiam.run_record import RunRecord
 from core.simsiam.simsiam import loss
 from pages.browser.timeline import timeline
-from pages.shared import controls, shape
-from pages.shared.questions import question
+from pages.shared import controls, links, shape
+from pages.shared.questions import question, unanswered
 from pages.shared.text import (
     N_,
     _,
@@ -26,11 +26,14 @@ from pages.shared.text import (
     plain_errors,
 )
 from pages.simsiam.parts import dim_and_batch, run_charts, runs, verdicts
-from pages.simsiam.parts.findings import named, names
+from pages.simsiam.parts.evidence import over_pictures
+from pages.simsiam.parts.findings import final_epoch, named, names
 from pages.simsiam.parts.run_charts import SMALL, Reference
 
-EPOCH, RUNS = "collapse_epoch", "collapse_runs"
-"""The keys of the timeline, and of the runs to draw."""
+EPOCH, RUNS, SET = "collapse_epoch", "collapse_runs", "collapse_set"
+"""The keys of the timeline, of the runs to draw, and of the set that they are of."""
+EPOCHS_ASKED = 100
+"""For how many the assignment asks."""
 DEFAULT = ("baseline", "no-stop-gradient")
 # The assignment's plots: a title, and the recipes drawn.
 PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -64,10 +67,11 @@ LAYERS: dict[Layer, str] = {"z": N_("z (projector)"), "h": N_("h (backbone)")}
 def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
     """The set of runs, those of it to draw, by one choice as the assignment's plots too; and z or h."""
     row = st.container(horizontal=True, gap="small", vertical_alignment="bottom")
+    wanted = st.session_state.get(RUNS) or links.values(RUNS) or DEFAULT
     with row:
-        shown = st.container(width=420)
-        with st.container(width=240):
-            found = runs.chosen_set("collapse_set")
+        shown = st.container(width=320)
+        with st.container(width=340):
+            found = runs.chosen_set(SET, wanted)
         with controls.popover(_("Runs")):
             absent = [r for r in st.session_state.get(RUNS, ()) if r not in found]
             default = [recipe for recipe in DEFAULT if recipe in found] or list(found)[:2]
@@ -82,20 +86,24 @@ def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
 
 
 def presets(found: Mapping[str, RunRecord], chosen: Sequence[str]) -> None:
-    """Every plot of the assignment whose runs are all at hand, in one list."""
-    offered = {
-        code: recipes
+    """Every plot of the assignment whose runs are all in one set, in one list: one that this set does not
+    have brings the set that has it.
+    """
+    holding = {
+        code: found if set(recipes) <= found.keys() else runs.best_with(recipes, runs.sets())
         for code, (_title, recipes) in PRESETS.items()
-        if all(recipe in found for recipe in recipes)
     }
-    now = next((code for code, recipes in offered.items() if set(recipes) == set(chosen)), OWN)
+    offered = {code: one for code, one in holding.items() if one is not None}
+    now = next((code for code in offered if set(PRESETS[code][1]) == set(chosen)), OWN)
     options = {code: PRESETS[code][0] for code in offered}
     if now == OWN:
         options[OWN] = N_("Own choice of runs")
 
     def show(code: str) -> None:
         if code in offered:
-            st.session_state[RUNS] = list(offered[code])
+            st.session_state[RUNS] = list(PRESETS[code][1])
+            if offered[code] is not found:
+                st.session_state[SET] = runs.code_of(offered[code])
 
     controls.shortcut(_("Compare"), options, now, "collapse_preset", show)
 
@@ -142,6 +150,7 @@ def accuracies(records: Sequence[RunRecord], epoch: int) -> None:
         EPOCH,
         epoch,
         references=[Reference(value, name) for value, name in zip(before, labels, strict=True)],
+        digits=1,
         height=SMALL,
     )
 
@@ -273,7 +282,15 @@ def maps(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
 
 def desk(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     """Loss, kNN accuracy and the map of outputs next to one another."""
-    left, middle, right = st.columns(3, gap="medium")
+    if (count := final_epoch(records[0])) != EPOCHS_ASKED:
+        st.caption(
+            _("These runs: {count} epochs; the assignment asks for {asked}.").format(
+                count=count, asked=EPOCHS_ASKED
+            )
+        )
+    both, right = st.columns([2, 1], gap="medium")
+    with both:  # next to one another on a phone, too
+        left, middle = st.columns(2, gap="medium", wrap=False)
     with left:
         losses(records, epoch)
     with middle:
@@ -285,6 +302,8 @@ def desk(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
             "A point of the map is a test picture, its normalised {layer} on two principal components, "
             "which each run has of its own; all runs and epochs are drawn at one scale."
         ).format(layer=layer)
+        + " "
+        + _("kNN accuracy: {over}.").format(over=over_pictures(records[0], "knn_by_epoch"))
     )
     if told := updates_in_words(records, epoch):
         st.markdown(told)
@@ -307,7 +326,7 @@ def epochs(found: Mapping[str, RunRecord], records: Sequence[RunRecord], layer: 
         stops = records[0].epochs.tolist()
         epoch = timeline(_("Epoch (0: before training)"), stops, EPOCH, sticky=True)
         desk(records, layer, epoch)
-        asked(found)
+        asked(found, records)
         st.subheader(_("Has it collapsed?"), anchor=False)
         verdicts.verdict(records, epoch)
         maps(records, layer, epoch)
@@ -322,11 +341,11 @@ def epochs(found: Mapping[str, RunRecord], records: Sequence[RunRecord], layer: 
                 measures(records, layer, epoch)
 
 
-def asked(found: Mapping[str, RunRecord]) -> None:
-    """What the visitor answers before the runs do."""
-    here = verdicts.telling_pair([found])
+def asked(found: Mapping[str, RunRecord], shown: Sequence[RunRecord]) -> None:
+    """What the visitor answers before the runs do; ``shown``: the runs on the screen."""
+    here = verdicts.telling_pair([found], shown)
     pair = here or verdicts.telling_pair(runs.sets())
-    first, options = verdicts.loss_question(pair, elsewhere=here is None)
+    first, options = verdicts.loss_question(pair, shown, elsewhere=here is None)
     question(
         _("The loss is −1: good news?"),
         "collapse_low_loss",
@@ -364,7 +383,10 @@ def measures(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     on_the_sphere(records, epoch)
 
 
-def explained() -> None:
+def explained(found: Mapping[str, RunRecord]) -> None:
+    asked_here = ["collapse_low_loss"]
+    if dim_and_batch.can_be_asked(found):
+        asked_here.append("collapse_dim_batch")
     mechanism(
         _(
             "**Why the loss cannot tell.** It rewards two views of a picture for having the same "
@@ -375,7 +397,7 @@ def explained() -> None:
             "**Why the fall is gradual.** The projector ends in a batch normalisation: every "
             "channel of z has mean 0 and variance 1 over a batch, so z cannot become one point. "
             "What it can do is to use fewer and fewer directions, in the end one, with nearly all "
-            "pictures in one place on it and a few outliers that carry the variance. So **the "
+            "pictures at nearly the same point and a few outliers that carry the variance. So **the "
             "effective rank falls first**, and std·√d follows, without reaching 0; after a short "
             "run it may still look healthy. Compare with the baseline, do not wait for 0.\n\n"
             "**Why the stopped gradient matters.** Chen & He (section 5) read SimSiam as two "
@@ -386,7 +408,7 @@ def explained() -> None:
             "**Why the predictor matters.** The target should be the expectation over all views "
             "of a picture, but a step sees one view only. The predictor learns to fill the gap: "
             "its best answer to one view is that expectation. It has to *learn* it: a fixed random "
-            "predictor asks for something that has nothing to do with the pictures. With no "
+            "predictor changes z at random, and undoing that teaches nothing about the pictures. With no "
             "predictor at all p is z, and since the loss treats both sides alike, stopping the "
             "gradient **only halves it**: its direction is that of the loss without any stop, "
             "whose minimum is collapse.\n\n"
@@ -395,7 +417,8 @@ def explained() -> None:
             "lies above the dotted line. All figures are measured in evaluation mode, on test "
             "pictures without augmentation (but alignment, which is of two views), with batch "
             "statistics measured anew for every epoch."
-        )
+        ),
+        folded=unanswered(*asked_here),
     )
     z = coloured("z")
     formula(
@@ -442,4 +465,4 @@ def main() -> None:
             runs.what_they_are(records)
         else:
             st.info(_("Choose at least one run."))
-        explained()
+        explained(found)

@@ -28,6 +28,7 @@ from pages.browser.curves import Level
 from pages.browser.timeline import timeline
 from pages.shared import controls, figures, shape
 from pages.shared.colours import GREY
+from pages.shared.questions import unanswered
 from pages.shared.text import (
     N_,
     _,
@@ -210,7 +211,7 @@ def real_runs(own: ToyConfig) -> None:
             "and the effective rank tells more (take the preset *z normalised* to see why). There are "
             "hundreds or thousands of directions instead of four. And a random network already tells classes "
             "a little, so that collapse shows as a kNN accuracy **below** that of random weights.\n\n"
-            "One thing is otherwise here: **without any batch normalisation** this toy collapses even with "
+            "One thing is different here: **without any batch normalisation** this toy collapses even with "
             "stop-gradient and predictor, at this weight decay. The authors of SimSiam saw poor accuracy "
             "there, 34.6 instead of 68.1 per cent on ImageNet, but no collapse."
         )
@@ -286,6 +287,7 @@ def training(place: st.delta_generator.DeltaGenerator) -> None:
             st.markdown(f"**{_(side)}**")
             holders.append(st.empty())
             st.caption(said_of(run.config, _("with stop-gradient and predictor")))
+    st.caption(_("Colour and shape: the class. A dot: the z of one point."))
     below = st.empty()
     ended = trained(pair, holders, below)
     if ended:
@@ -336,7 +338,8 @@ def explained() -> None:
             "**Rules of the verdicts**: a std below a fifth of 1/√d is a collapse to a point, a loss "
             "above −0.8 has not converged, an effective rank below 0.55 d is a collapse to few directions, "
             "a kNN accuracy of 0.9 or more has learnt."
-        )
+        ),
+        folded=unanswered(*toy_questions.keys()),
     )
     z, p = coloured("z"), coloured("x_hat", "p")
     formula(

@@ -295,7 +295,9 @@ def pictures_said(pair: networks.Pair, voters: Sequence[Voter]) -> None:
         return
     if networks.training_set_at_hand(pair.chosen):
         if networks.are_other_pictures(pair.chosen):
-            words = _("The training set at hand is not the one that this network was trained on.")
+            words = _(
+                "The training set available here is not the one that this network was trained on."
+            )
             st.caption(words)
         return  # or an error has been said
     settings = pair.chosen.bundle.config["data"]

@@ -9,9 +9,10 @@ import streamlit as st
 
 from core.simsiam import barlow_twins, byol, dssl, methods, simsiam, vicreg
 from core.simsiam.run_record import RunRecord
-from pages.shared import controls, figures
+from pages.shared import controls, figures, links
 from pages.shared.figures import Column
 from pages.shared.questions import question as ask
+from pages.shared.questions import unanswered
 from pages.shared.text import (
     N_,
     _,
@@ -24,14 +25,23 @@ from pages.shared.text import (
     plain_errors,
 )
 from pages.simsiam.parts import diagrams, run_charts, runs
-from pages.simsiam.parts.evidence import Chance, Runs, at_the_end, chance_in_words
-from pages.simsiam.parts.findings import SHARE, final_epoch, states_said, value_at, without
+from pages.simsiam.parts.evidence import Chance, Runs, at_the_end, chance_in_words, over_pictures
+from pages.simsiam.parts.findings import (
+    SHARE,
+    final_epoch,
+    separator,
+    states_said,
+    value_at,
+    without,
+)
 from pages.simsiam.parts.questions import QUESTIONS, Question, missing
 from pages.simsiam.parts.run_charts import STATES, Reference, spread_of, state
 
 Z, Z1, Z2 = coloured("z"), coloured("z", "z_1"), coloured("z", "z_2")
 TARGET1, TARGET2 = coloured("z", r"z^\xi_1"), coloured("z", r"z^\xi_2")
 STOP = r"\operatorname{stop}"
+QUESTION, BEGINS = "siblings_question", "siblings_begins"
+"""The key of the question, and, in the visit, whether the page begins with it."""
 
 
 # ---------------------------------------------------------------- the methods
@@ -147,21 +157,35 @@ SIBLINGS = {
 }
 
 
+NEXT_TO = {"byol": "simsiam"}
+"""Methods whose diagram stands next to that of another one, which differs from it in its target alone."""
+
+
 def overview(method: str) -> None:
     """One method: its diagram, its loss and its parts."""
     left, right = st.columns(2, gap="large")
     with left:
-        parts = {"method": method, **methods.method_class(method).config_class().plain()}
-        figure, arrows = diagrams.draw(diagrams.wiring(parts, heavy=False))
-        alt = diagrams.alt(SIBLINGS[method].title, arrows)
-        figures.plain_chart(
-            figure, "siblings_diagram", alt, lambda: diagrams.rows(arrows), height=diagrams.HEIGHT
-        )
-        st.caption(diagrams.legend())
+        diagram_of_a_method(method, "siblings_diagram")
+    if method in NEXT_TO:
+        with right:
+            diagram_of_a_method(NEXT_TO[method], "siblings_diagram_next")
+        right = st.container()
     with right:
         st.markdown(_("**Its loss**"))
         st.latex(SIBLINGS[method].latex)
         table_of_parts()
+
+
+def diagram_of_a_method(method: str, key: str) -> None:
+    """The wiring of a method as it stands, with what its marks mean."""
+    title = SIBLINGS[method].title
+    if method in NEXT_TO or key != "siblings_diagram":
+        st.markdown(f"**{title}**")
+    parts = {"method": method, **methods.method_class(method).config_class().plain()}
+    figure, arrows = diagrams.draw(diagrams.wiring(parts, heavy=False))
+    alt = diagrams.alt(title, arrows)
+    figures.plain_chart(figure, key, alt, lambda: diagrams.rows(arrows), height=diagrams.HEIGHT)
+    st.caption(diagrams.legend())
 
 
 def part_to_remove(method: str, found: Mapping[str, RunRecord]) -> None:
@@ -183,14 +207,19 @@ def part_to_remove(method: str, found: Mapping[str, RunRecord]) -> None:
         answer,
         first=_("Which part would you **not** remove from {method}?").format(method=sibling.title),
         options={part: label for part, label in PARTS.items() if part in HAS[method]},
-        right=lambda: needed(sibling, found),
+        right=lambda: needed(method, found),
         of=found and runs.code_of(found),
     )
 
 
-def needed(sibling: Sibling, found: Mapping[str, RunRecord]) -> set[str]:
-    """The parts without which a run has collapsed, or partly; nothing where a run is missing."""
+def needed(method: str, found: Mapping[str, RunRecord]) -> set[str]:
+    """The parts without which a run of this method has collapsed, or partly; nothing where a run is missing
+    or is of another method.
+    """
+    sibling = SIBLINGS[method]
     if not set(sibling.shown_by.values()) <= found.keys():
+        return set()
+    if any(found[recipe].method != method for recipe in sibling.shown_by.values()):
         return set()
     ends = {part: found[recipe] for part, recipe in sibling.shown_by.items()}
     lost = {
@@ -256,18 +285,31 @@ def diagram_of_a_run(records: Sequence[RunRecord]) -> None:
     )
 
 
-def questions(found: Runs) -> None:
-    """A question, the runs that answer it, and, once its visitor has answered, what they say."""
+def begins_with_a_question() -> bool:
+    """Whether the address named a question when the page was opened: then that one comes first, for as long
+    as the page stays open.
+    """
+    state = st.session_state
+    if QUESTION not in state or BEGINS not in state:
+        state[BEGINS] = links.speaks_of([QUESTION])
+    return state[BEGINS]
+
+
+def questions(found: Runs, *, first: bool) -> None:
+    """A question, the runs that answer it, and, once its visitor has answered, what they say.
+
+    ``first``: of all that is on the page; the address then names any question, so that a reload leaves it so.
+    """
     st.subheader(_("Questions, answered by the runs"), anchor=False)
     labels = {code: question.label for code, question in QUESTIONS.items()}
-    code = controls.choice(_("Question"), labels, "siblings_question", default="9")
+    code = controls.choice(_("Question"), labels, QUESTION, default="9", said=first)
     question = QUESTIONS[code]
     st.markdown(_(question.words))
     records = [found[recipe] for recipe in question.recipes if recipe in found]
     if absent := missing(found, question):
         st.caption(_("Not in this set of runs: {runs}.").format(runs=absent))
     if not records:
-        st.info(_("None of the runs of this question is here."))
+        st.info(none_here(question))
         return
     charts(records, controls.choice(_("Figure"), FIGURES, "siblings_figure"))
     ask(
@@ -278,11 +320,21 @@ def questions(found: Runs) -> None:
         right=lambda: question.right,
     )
     st.subheader(_("At the end"), anchor=False)
-    table(records)
+    table(records, told=not unanswered(f"siblings_answer_{code}"))
     runs.what_they_are(records)
     with st.container(width=560):
         diagram_of_a_run(records)
         st.caption(diagrams.legend())
+
+
+def none_here(question: Question) -> str:
+    """That a set has none of a question's runs, and which sets have some."""
+    having = [one for one in runs.sets() if set(question.recipes) & one.keys()]
+    if not having:
+        return _("None of the runs of this question is here.")
+    return _("None of the runs of this question is in this set. They are in: {sets}.").format(
+        sets=separator().join(dict.fromkeys(runs.size(next(iter(one.values()))) for one in having))
+    )
 
 
 def answer(question: Question, found: Runs, records: Sequence[RunRecord]) -> None:
@@ -290,7 +342,7 @@ def answer(question: Question, found: Runs, records: Sequence[RunRecord]) -> Non
     st.markdown(_("**What these runs say**"))
     lines = [*question.answer(found), *states_said(records)]
     st.markdown("\n".join(f"- {line}" for line in lines))
-    st.caption(chance_in_words(records[0], Chance.of(found)))
+    st.caption(chance_in_words(records[0], Chance.of(found), question.knn))
     st.markdown(_("**Why**") + "  \n" + _(question.why))
 
 
@@ -373,8 +425,8 @@ def scale(record: RunRecord) -> tuple[object, ...]:
     raise ValueError(f"method must be one of {', '.join(methods.METHODS)}, got {method!r}")
 
 
-def table(records: Sequence[RunRecord]) -> None:
-    """What every run came to."""
+def table(records: Sequence[RunRecord], *, told: bool) -> None:
+    """What every run came to; ``told``: its state, too, which is what questions ask about."""
     rows = [
         {
             "run": record.recipe,
@@ -391,8 +443,11 @@ def table(records: Sequence[RunRecord]) -> None:
             "std_root_d": spread_of(record, final_epoch(record)),
             "rank_z_before": value_at(record, "test_rank_z", 0),
             "rank_z": value_at(record, "test_rank_z"),
+            "rank_z_both": " → ".join(
+                number(value_at(record, "test_rank_z", at)) for at in (0, -1)
+            ),
             "rank_h": value_at(record, "test_rank_h"),
-            "state": state(record, final_epoch(record), SHARE),
+            **({"state": state(record, final_epoch(record), SHARE)} if told else {}),
         }
         for record in records
     ]
@@ -401,12 +456,11 @@ def table(records: Sequence[RunRecord]) -> None:
         rows,
         [
             Column("name", _("run")),
-            Column("state", _("state"), lambda code: _(STATES[code])),
+            *([Column("state", _("state"), lambda code: _(STATES[code]))] if told else []),
             *([Column("updates", _("updates"), figures.digits(0))] if counted else []),
-            Column("knn", "kNN", _share),
+            Column("knn", _("kNN at the end"), _share),
             Column("linear_probe", _("linear probe"), _share),
-            Column("rank_z_before", _("rank of z before"), figures.digits(1)),
-            Column("rank_z", _("rank of z"), figures.digits(1)),
+            Column("rank_z_both", _("rank of z")),
             Column("std_root_d", _("std(z) √d"), figures.digits(2)),
         ],
         "siblings_table",
@@ -416,15 +470,23 @@ def table(records: Sequence[RunRecord]) -> None:
         "siblings_table",
         rows=lambda: rows,
     )
-    st.caption(
+    rule = (
         _(
             "Collapsed: std(z) √d and the effective rank of z are both below {share} of what they were "
-            "before the run's own training; partly collapsed: one of them is. kNN and linear probe are "
-            "over all {count} test pictures; the curves by epoch are over {few}."
+            "before the run's own training; partly collapsed: one of them is."
+        ).format(share=percent(SHARE))
+        if told
+        else _("Whether a run has collapsed stands here once you have answered.")
+    )
+    st.caption(
+        f"{rule} "
+        + _(
+            "kNN, at the end: {final}. kNN by epoch, in the curve: {by_epoch}; a larger bank alone raises it. "
+            "Linear probe: {count} test pictures."
         ).format(
-            share=percent(SHARE),
-            count=number(at_the_end(records[0], "knn_accuracy")[1], 0),
-            few=number(records[0].queries, 0),
+            final=over_pictures(records[0], "knn_accuracy"),
+            by_epoch=over_pictures(records[0], "knn_by_epoch"),
+            count=number(at_the_end(records[0], "linear_accuracy")[1], 0),
         )
     )
 
@@ -436,7 +498,8 @@ def _share(value: float) -> str:
 # ---------------------------------------------------------------- the page
 
 
-def explained() -> None:
+def explained(*asked: str) -> None:
+    """How they work; folded while a question of the page with one of these keys is open."""
     mechanism(
         _(
             "All of these draw two views of a picture together, and all know the trivial way to "
@@ -452,7 +515,8 @@ def explained() -> None:
             "spread. All projectors here are SimSiam's, so that runs differ in the method alone; "
             "only VICReg's lacks the last batch normalisation, which would do the work of its "
             "variance term."
-        )
+        ),
+        folded=unanswered(*asked),
     )
     formula(
         [
@@ -495,13 +559,22 @@ def main() -> None:
             "show it, and for which part no run is here."
         ),
     )
-    titles = {method: sibling.title for method, sibling in SIBLINGS.items()}
-    method = controls.choice(_("Method"), titles, "siblings_method")
-    overview(method)
+    first = begins_with_a_question()
+    places = st.container(), st.container(), st.container()
+    asking, choosing, drawing = places if first else reversed(places)
     found: Runs = {}
-    with st.container(width=480), plain_errors():
+    with choosing, st.container(width=480), plain_errors():
         found = runs.chosen_set("siblings_set")
-    part_to_remove(method, found)
+    titles = {method: sibling.title for method, sibling in SIBLINGS.items()}
+    with drawing:
+        method = controls.choice(_("Method"), titles, "siblings_method")
+        overview(method)
+    with drawing if first else choosing:
+        part_to_remove(method, found)
+    with asking:
+        if found:
+            questions(found, first=first)
+    keys = [f"siblings_keeps_{method}"]
     if found:
-        questions(found)
-    explained()
+        keys.append(f"siblings_answer_{st.session_state[QUESTION]}")
+    explained(*keys)

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from pages.shared import site
 from tests.browser.test_in_a_browser import go
 
 SCREENS = {"hall": {"width": 1280, "height": 720}, "phone": {"width": 390, "height": 844}}
@@ -47,9 +48,33 @@ def test_the_figure_and_its_control_are_on_the_first_screen(tab, path, screen):
     tab.set_viewport_size(SCREENS[screen])
     go(tab, path)
     for selector in FIRST[path]:
-        element = tab.locator(selector).first
-        element.wait_for()
-        until = time.monotonic() + SECONDS
-        while (shown := element.evaluate(SEEN)) < LEAST and time.monotonic() < until:
-            tab.wait_for_timeout(200)
-        assert shown >= LEAST, f"{selector}: {shown:.0%}"
+        is_seen(tab, selector)
+
+
+def is_seen(tab, selector):
+    element = tab.locator(selector).first
+    element.wait_for()
+    until = time.monotonic() + SECONDS
+    while (shown := element.evaluate(SEEN)) < LEAST and time.monotonic() < until:
+        tab.wait_for_timeout(200)
+    assert shown >= LEAST, f"{selector}: {shown:.0%}"
+
+
+def test_loss_accuracy_and_map_are_on_the_first_screen_of_collapse(tab):
+    tab.set_viewport_size(SCREENS["hall"])
+    go(tab, "collapse")
+    for key in ("collapse_loss", "collapse_knn", "collapse_clouds"):
+        is_seen(tab, f".st-key-{key}")
+
+
+@pytest.mark.parametrize("number", ["3.5 c", "3.6", "3.7", "3.8", "3.9"])
+def test_the_question_of_an_item_is_on_the_first_screen(tab, number):
+    (item,) = [one for items in site.ASSIGNMENT.values() for one in items if one.number == number]
+    tab.set_viewport_size(SCREENS["hall"])
+    go(tab, item.page.path, **item.query)
+    chips = tab.locator(".st-key-siblings_question")
+    chips.wait_for()
+    assert chips.evaluate(SEEN) == 1
+    assert (
+        tab.locator(".st-key-siblings_knn").evaluate("one => one.getBoundingClientRect().top") < 720
+    )

@@ -214,7 +214,7 @@ def test_the_card_of_simsiam_tells_of_the_baseline(open_page):
     of = home.bundle_of(home.MODELS[2])
     assert of.config["training"]["recipe"] == "baseline"
     words = home.by_neighbours(of)
-    assert f"{100 * of.metrics['test']['knn_accuracy']:.0f}%" in words
+    assert f"{100 * of.history[-1]['test_knn_accuracy']:.0f}%" in words
     assert f"{100 * of.metrics['before']['test_knn_accuracy']:.0f}%" in words
     assert words in said(open_page("home"))
 

@@ -9,7 +9,7 @@ import { follow, timeline } from "./timelines.js";
 const [SIZE, R] = [330, 114]; // of the picture, and of the circle in it
 const [PULL, LONGEST] = [190, 125]; // pixels of a pull of 1, and the longest arrow
 const INNER = 0.84 * R; // where the predictions of all points lie
-const [OUT, LABEL, APART] = [9, 26, 0.34]; // pixels off the circle; radians between two names
+const [OUT, LABEL, APART] = [9, 30, 0.5]; // pixels off the circle; radians between two names
 const [GLIDE, BLINK] = [260, 60]; // milliseconds from one step to the next, and too few to see it glide
 const PARTS = ["z1", "z2", "p1", "p2", "asked1", "asked2", "predicts1", "predicts2", "target1", "target2"];
 const ANGLES = 4; // of the parts are angles, the others pulls
@@ -47,7 +47,7 @@ const panelOf = (spec) => {
     add(`target${view}`, "path");
     add(`predicts${view}`, "path");
     add(`p${view}`, "path");
-    add(`z${view}`, "circle", { r: 8.5 });
+    add(`z${view}`, "circle", { r: view === 1 ? 10 : 6 }); // both are seen where they lie on one another
     for (const name of ["z", "p"]) {
       const text = words(`${name}${"₁₂"[view - 1]}`, [0, 0], { class: `name of-${name}` });
       svg.append((made.parts[`name-${name}${view}`] = text));

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.ddpm.restoration import COVERAGE, wilson
+from core.ddpm.restoration import wilson
 from core.pictures.images import Pictures
 from core.simsiam.explorer import View
 from core.simsiam.neighbours import Nearer, nearer
@@ -29,6 +29,8 @@ from pages.simsiam.parts.networks import STRENGTHS, Pair
 LAYERS = {"z": N_("z, after the projector"), "h": N_("h, the backbone's features")}
 SAME, OTHER = BLUE, AMBER
 CHANCE = 0.5
+COVERAGE = 0.95
+"""Of the intervals: as sure as two standard errors, which other claims about runs go by."""
 SECONDS_A_NETWORK = 1.5
 """About what 24 draws at 9 strengths take, on two cores."""
 
@@ -175,7 +177,7 @@ def said(counted: Nearer, strength: str) -> str:
 
 def interval(counted: Nearer) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's interval of the share of decided draws in which the view is nearer."""
-    return wilson(np.float64(counted.first / counted.decided), counted.decided)
+    return wilson(np.float64(counted.first / counted.decided), counted.decided, COVERAGE)
 
 
 def judged(low: float, high: float) -> str:

@@ -14,15 +14,19 @@ from pages.shared.text import _, number, percent
 from pages.simsiam.parts import run_charts, runs
 from pages.simsiam.parts.evidence import (
     Chance,
+    Knn,
     Runs,
     at_the_end,
     chance_in_words,
     compared,
     margin,
+    over_pictures,
     sign,
 )
-from pages.simsiam.parts.findings import final_epoch, value_at
+from pages.simsiam.parts.findings import final_epoch, named, value_at
 
+KNN: Knn = "knn_by_epoch"
+"""Of which kNN accuracy all of this speaks: runs that are cut short have no other."""
 PAIRS = (
     ("baseline", "batch-4096", "few-updates"),
     ("dim-4096", "dim-4096-batch-4096", "dim-4096-few-updates"),
@@ -81,15 +85,10 @@ def table(cuts: Sequence[Cut]) -> None:
             "epochs": cut.epoch,
             "updates": cut.updates,
             "knn_by_epoch": cut.share[0],
-            "knn": at_the_end(cut.record, "knn_accuracy")[0] if cut.whole else None,
             "linear_probe": at_the_end(cut.record, "linear_accuracy")[0] if cut.whole else None,
         }
         for cut in cuts
     ]
-    few, many = (
-        number(count, 0)
-        for count in (cuts[0].share[1], at_the_end(cuts[0].record, "knn_accuracy")[1])
-    )
     figures.table(
         rows,
         [
@@ -97,8 +96,7 @@ def table(cuts: Sequence[Cut]) -> None:
             Column("batch", _("batch"), figures.digits(0)),
             Column("epochs", _("epochs"), figures.digits(0)),
             Column("updates", _("updates"), figures.digits(0)),
-            Column("knn_by_epoch", _("kNN, {count} pictures").format(count=few), _percent),
-            Column("knn", _("kNN at the end, {count} pictures").format(count=many), _percent),
+            Column("knn_by_epoch", f"kNN, {over_pictures(cuts[0].record, KNN)}", _percent),
             Column("linear_probe", _("linear probe"), _percent),
         ],
         "collapse_dim_batch_table",
@@ -115,7 +113,7 @@ def _percent(share: float) -> str:
 
 
 def helps(found: Runs) -> set[str]:
-    """What lifts the final kNN accuracy of the baseline by more than chance: ``dim``, ``batch``, ``both``, or
+    """What lifts the kNN accuracy of the baseline by more than chance: ``dim``, ``batch``, ``both``, or
     ``none``; nothing at all where one of the three runs is missing.
     """
     (usual, batch, _few), (dim, both, _wide_few) = PAIRS
@@ -126,7 +124,7 @@ def helps(found: Runs) -> set[str]:
     better = {
         code
         for code, recipe in tried.items()
-        if chance.verdict("knn_accuracy", found[recipe], found[usual]) > 0
+        if chance.verdict(KNN, found[recipe], found[usual]) > 0
     }
     return better or {"none"}
 
@@ -138,7 +136,7 @@ def said(found: Runs) -> list[str]:
     told = []
     for first, second in ((wide, usual), (wide_large, large)):
         if first in found and second in found:
-            told.append(compared(found[first], found[second], chance))
+            told.append(compared(found[first], found[second], chance, KNN))
     for pair in PAIRS:
         told += of_the_batch(found, pair, chance)
     return told
@@ -152,21 +150,24 @@ def of_the_batch(found: Runs, pair: tuple[str, str, str], chance: Chance) -> lis
     counts = {"few": number(large.updates[-1], 0), "many": number(usual.updates[-1], 0)}
     told = [
         _("At equal epochs, {few} / {many} updates: {words}").format(
-            words=compared(large, usual, chance), **counts
+            words=compared(large, usual, chance, KNN), **counts
         )
     ]
     if few is not None:
         counts = {"few": number(large.updates[-1], 0), "many": number(few.updates[-1], 0)}
         told.append(
             _("At equal updates, {few} / {many}: {words}").format(
-                words=compared(large, few, chance), **counts
+                words=compared(large, few, chance, KNN), **counts
             )
         )
         return told
     shortened, whole = at_equal_updates(usual, large)
-    if shortened.whole or shortened.epoch == 0:
-        return told
-    return [*told, of_a_cut(shortened, whole, chance)]
+    if not shortened.whole and shortened.epoch > 0:
+        told.append(of_a_cut(shortened, whole, chance))
+    return [
+        *told,
+        _("This set lacks the run that would tell: **{run}**.").format(run=named([pair[2]])),
+    ]
 
 
 def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
@@ -176,21 +177,21 @@ def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
     found = sign(difference, margin([whole.share, shortened.share], between))
     words = {
         1: _(
-            "At equal updates, {few} / {many}: **{a}** has the higher kNN accuracy, {x} against {y} of "
-            "**{b}** after epoch {epoch}."
+            "At equal updates, {few} / {many}: {a} has the higher kNN accuracy, {x} against {y} of "
+            "{b} after epoch {epoch}."
         ),
         -1: _(
-            "At equal updates, {few} / {many}: **{a}** has the lower kNN accuracy, {x} against {y} of "
-            "**{b}** after epoch {epoch}."
+            "At equal updates, {few} / {many}: {a} has the lower kNN accuracy, {x} against {y} of "
+            "{b} after epoch {epoch}."
         ),
         0: _(
-            "At equal updates, {few} / {many}: **{a}**, {x}, and **{b}** after epoch {epoch}, {y}, "
+            "At equal updates, {few} / {many}: {a}, {x}, and {b} after epoch {epoch}, {y}, "
             "differ by no more than chance."
         ),
     }[found]
     said_of_both = words.format(
-        a=runs.name(whole.record),
-        b=runs.name(shortened.record),
+        a=runs.subject(whole.record),
+        b=runs.subject(shortened.record),
         x=percent(whole.share[0], 1),
         y=percent(shortened.share[0], 1),
         few=number(whole.updates, 0),
@@ -208,7 +209,7 @@ def answer(found: Runs) -> None:
     table(cuts)
     st.markdown("\n".join(f"- {line}" for line in said(found)))
     usual = found.get("baseline") or cuts[0].record
-    st.caption(chance_in_words(usual, Chance.of(found)))
+    st.caption(chance_in_words(usual, Chance.of(found), KNN))
     st.markdown(
         _(
             "**d** is the number of channels of z. The cosine compares two directions in whatever space "

@@ -9,16 +9,21 @@ from typing import Literal
 
 import numpy as np
 
+from core import student
 from core.simsiam.run_record import RunRecord
-from pages.shared.text import N_, _, number, percent
+from pages.shared.text import _, number, percent
 from pages.simsiam.parts import runs
 
-Measure = Literal["knn_accuracy", "linear_accuracy"]
-MEASURES: dict[Measure, str] = {
-    "knn_accuracy": N_("kNN accuracy"),
-    "linear_accuracy": N_("linear probe"),
-}
-"""What is measured at the end of a run, on all test pictures."""
+Knn = Literal["knn_accuracy", "knn_by_epoch"]
+"""The kNN accuracy of a finished run: over all test pictures with the whole training set as bank, or, as after
+every epoch, over fewer pictures with a smaller bank. A larger bank alone raises it, so that one answer speaks
+of one of them.
+"""
+Measure = Literal["knn_accuracy", "knn_by_epoch", "linear_accuracy"]
+SURE = 0.95
+"""How many of all pairs of trainings that differ in the seed alone lie no further apart than chance is said
+to go.
+"""
 ENOUGH_SEEDS = 3
 """Fewer say nothing of how far runs lie apart that differ in the seed alone."""
 
@@ -38,26 +43,40 @@ def standard_error(*shares: tuple[float, int]) -> float:
     return math.sqrt(sum(share * (1 - share) / count for share, count in shares))
 
 
-def deviation(values: Sequence[float]) -> float | None:
-    """Standard deviation between seeds; None of fewer than ``ENOUGH_SEEDS``."""
-    return float(np.std(values, ddof=1)) if len(values) >= ENOUGH_SEEDS else None
+def between_trainings(values: Sequence[float]) -> float | None:
+    """How far one training's share may lie from that of all, by ``values`` of seeds; None of fewer than
+    ``ENOUGH_SEEDS``.
+
+    Their standard deviation times Student's t, as so few values tell it badly: a difference of two trainings
+    stays within sqrt(2) times this in ``SURE`` of all pairs.
+    """
+    if len(values) < ENOUGH_SEEDS:
+        return None
+    return student.reach(SURE, len(values) - 1) * float(np.std(values, ddof=1))
 
 
 def margin(shares: Sequence[tuple[float, int]], between_seeds: float | None) -> float:
     """How large a sum or difference of so many runs' shares may be by chance, 0 to 1.
 
-    The larger one of two standard errors over the test pictures and of two standard deviations of such
-    a sum between seeds, where that is known: sqrt(runs) times the one of a run.
+    The larger one of two standard errors over the test pictures and of sqrt(runs) times ``between_seeds``,
+    which is of one run, as ``between_trainings`` tells it, where that is known.
     """
     by_pictures = 2 * standard_error(*shares)
-    by_seeds = 0.0 if between_seeds is None else 2 * between_seeds * math.sqrt(len(shares))
+    by_seeds = 0.0 if between_seeds is None else between_seeds * math.sqrt(len(shares))
     return max(by_pictures, by_seeds)
 
 
 def at_the_end(record: RunRecord, measure: Measure) -> tuple[float, int]:
     """A final figure and the number of test pictures that it is over."""
+    if measure == "knn_by_epoch":
+        return float(record.figures["test_knn_accuracy"][-1]), record.queries
     test = record.bundle.metrics["test"]
     return test[measure], test["queries"]
+
+
+def bank_of(record: RunRecord, knn: Knn) -> int:
+    """How many training pictures vote for the kNN accuracy of a run."""
+    return record.bank if knn == "knn_by_epoch" else record.bundle.metrics["test"]["bank"]
 
 
 @dataclass(frozen=True)
@@ -71,11 +90,13 @@ class Chance:
         return cls(runs.seeds_of(found["baseline"]) if "baseline" in found else ())
 
     def between_seeds(self, measure: Measure) -> float | None:
-        return deviation([at_the_end(one, measure)[0] for one in self.seeds])
+        return between_trainings([at_the_end(one, measure)[0] for one in self.seeds])
 
     def between_seeds_after(self, epoch: int) -> float | None:
         """Of the kNN accuracy by epoch."""
-        return deviation([float(one.figures["test_knn_accuracy"][epoch]) for one in self.seeds])
+        return between_trainings(
+            [float(one.figures["test_knn_accuracy"][epoch]) for one in self.seeds]
+        )
 
     def margin(self, measure: Measure, *records: RunRecord) -> float:
         """Of a sum or difference of these runs' final figures."""
@@ -101,44 +122,42 @@ def points(difference: float) -> str:
     return ("+" if difference > 0 else "") + number(100 * difference, 1)
 
 
-def compared(first: RunRecord, second: RunRecord, chance: Chance) -> str:
+def compared(first: RunRecord, second: RunRecord, chance: Chance, by: Knn = "knn_accuracy") -> str:
     """Which of two runs ends better, by kNN accuracy and linear probe, if that is more than chance."""
-    knn, probe = (chance.verdict(measure, first, second) for measure in MEASURES)
+    measures: tuple[Measure, ...] = (by, "linear_accuracy")
+    knn, probe = (chance.verdict(measure, first, second) for measure in measures)
     values = [
         percent(at_the_end(record, measure)[0], 1)
-        for measure in MEASURES
+        for measure in measures
         for record in (first, second)
     ]
     if knn == probe == 0:
         words = _(
-            "**{a}** and **{b}** cannot be told apart: kNN accuracy {x} and {y}, linear probe {p} "
+            "{a} and {b} cannot be told apart: kNN accuracy {x} and {y}, linear probe {p} "
             "and {q} differ by no more than chance."
         )
     elif knn == probe == 1:
-        words = _(
-            "**{a}** ends above **{b}**: kNN accuracy {x} against {y}, linear probe {p} against {q}."
-        )
+        words = _("{a} ends above {b}: kNN accuracy {x} against {y}, linear probe {p} against {q}.")
     elif knn == probe == -1:
-        words = _(
-            "**{a}** ends below **{b}**: kNN accuracy {x} against {y}, linear probe {p} against {q}."
-        )
+        words = _("{a} ends below {b}: kNN accuracy {x} against {y}, linear probe {p} against {q}.")
     elif knn and probe:
         words = _(
-            "**{a}** and **{b}**: the two measures disagree. kNN accuracy {x} against {y}, linear "
+            "{a} and {b}: the two measures disagree. kNN accuracy {x} against {y}, linear "
             "probe {p} against {q}."
         )
     elif knn:
         words = _(
-            "**{a}** and **{b}**: the kNN accuracy differs, {x} against {y}; the linear probe, {p} "
+            "{a} and {b}: the kNN accuracy differs, {x} against {y}; the linear probe, {p} "
             "and {q}, by no more than chance."
         )
     else:
         words = _(
-            "**{a}** and **{b}**: the linear probe differs, {p} against {q}; the kNN accuracy, {x} "
+            "{a} and {b}: the linear probe differs, {p} against {q}; the kNN accuracy, {x} "
             "and {y}, by no more than chance."
         )
     x, y, p, q = values
-    return words.format(a=runs.name(first), b=runs.name(second), x=x, y=y, p=p, q=q)
+    said = words.format(a=runs.subject(first), b=runs.subject(second), x=x, y=y, p=p, q=q)
+    return said[0].upper() + said[1:]
 
 
 def compared_pairs(found: Runs, chance: Chance, *wanted: tuple[str, str]) -> list[str]:
@@ -146,31 +165,44 @@ def compared_pairs(found: Runs, chance: Chance, *wanted: tuple[str, str]) -> lis
     return [compared(found[a], found[b], chance) for a, b in wanted if a in found and b in found]
 
 
-def chance_in_words(record: RunRecord, chance: Chance) -> str:
-    """What the sentences call chance, and what is not known of it."""
-    pictures = number(record.bundle.metrics["test"]["queries"], 0)
+def over_pictures(record: RunRecord, knn: Knn) -> str:
+    """What a kNN accuracy is over: ``1,000 test pictures, bank of 3,000``."""
+    return _("{pictures} test pictures, bank of {bank}").format(
+        pictures=number(at_the_end(record, knn)[1], 0), bank=number(bank_of(record, knn), 0)
+    )
+
+
+def chance_in_words(record: RunRecord, chance: Chance, knn: Knn = "knn_accuracy") -> str:
+    """What the sentences call chance, of which figures, and what is not known of it."""
+    of_what = _(
+        "**Figures of this answer:** the kNN accuracy is over {knn}; the linear probe is over {probe} test "
+        "pictures."
+    ).format(
+        knn=over_pictures(record, knn),
+        probe=number(at_the_end(record, "linear_accuracy")[1], 0),
+    )
     apart = _(
         "The runs keep how many test pictures were right, not which, so the pictures count as if every "
         "network had been given its own: that errs on the side of “no difference”."
     )
-    between = chance.between_seeds("knn_accuracy")
+    between = chance.between_seeds(knn)
     if between is None:
         words = _(
-            "**Chance** is that of the {pictures} test pictures alone, two standard errors: this set has "
-            "{count} of the three seeds of the baseline that would tell how far two trainings lie apart. "
-            "A small difference may still be one of the seed."
-        ).format(pictures=pictures, count=len(chance.seeds))
+            "**Chance** is that of these test pictures alone, two standard errors: this set has {count} of "
+            "the three seeds of the baseline that would tell how far two trainings lie apart. A small "
+            "difference may still be one of the seed."
+        ).format(count=len(chance.seeds))
     else:
-        values = [at_the_end(one, "knn_accuracy")[0] for one in chance.seeds]
+        values = [at_the_end(one, knn)[0] for one in chance.seeds]
         words = _(
-            "**Chance** is the larger one of two standard errors over {pictures} test pictures and of two "
-            "standard deviations between seeds: {count} seeds of the baseline end with kNN accuracies of "
-            "{low} to {high}, so two runs may lie {points} points apart."
+            "**Chance** is the larger one of two standard errors over these test pictures and of what seeds "
+            "differ by: {count} seeds of the baseline end with kNN accuracies of {low} to {high}, by which "
+            "{sure} of pairs of trainings lie no more than {points} points apart."
         ).format(
-            pictures=pictures,
             count=len(values),
             low=percent(min(values), 1),
             high=percent(max(values), 1),
-            points=number(100 * 2 * between * math.sqrt(2), 1),
+            sure=percent(SURE),
+            points=number(100 * between * math.sqrt(2), 1),
         )
-    return f"{words} {apart}"
+    return f"{of_what} {words} {apart}"

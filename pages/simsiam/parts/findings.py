@@ -81,9 +81,7 @@ def without(found: Runs, recipe: str, part: str, of: str) -> list[str]:
                 "**No run here is without {part}**, so these runs do not show what it is for."
             ).format(part=part)
         ]
-    words = _("**Without {part}** ({run}): {figures}.").format(
-        part=part, run=runs.name(record), figures=figures_of(record)
-    )
+    words = _("**Without {part}**: {figures}.").format(part=part, figures=figures_of(record))
     if whole is not None:
         words += " " + _("With it ({run}): {figures}.").format(
             run=runs.name(whole), figures=figures_of(whole)
@@ -96,7 +94,7 @@ def what_it_shows(record: RunRecord) -> str:
     end = final_epoch(record)
     found, learnt = state(record, end, SHARE), above_random(record, end)
     if found == "collapsed":
-        return _("It collapses: the part is needed here.")
+        return _("It collapses: the part is needed in this run.")
     if found == "partly" and learnt == "above":
         return _("It collapses in part, and still learns.")
     if learnt == "above":
@@ -111,7 +109,9 @@ def what_it_shows(record: RunRecord) -> str:
 
 def figures_of(record: RunRecord) -> str:
     """State, accuracy, rank and spread of a run, each with what it was before training."""
-    return _("{state}; kNN accuracy {knn}, effective rank of z {rank}, std·√d {spread}").format(
+    return _(
+        "{state}; kNN accuracy by epoch {knn}, effective rank of z {rank}, std·√d {spread}"
+    ).format(
         state=_(STATES[state(record, final_epoch(record), SHARE)]),
         knn=" → ".join(percent(value_at(record, "test_knn_accuracy", at), 1) for at in (0, -1)),
         rank=" → ".join(number(value_at(record, "test_rank_z", at)) for at in (0, -1)),

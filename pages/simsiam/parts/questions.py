@@ -10,8 +10,9 @@ import numpy as np
 from core.simsiam.run_record import RunRecord
 from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts.evidence import (
-    MEASURES,
     Chance,
+    Knn,
+    Measure,
     Runs,
     at_the_end,
     compared_pairs,
@@ -32,6 +33,9 @@ from pages.simsiam.parts.findings import (
     without,
 )
 from pages.simsiam.parts.run_charts import spread_of
+
+MEASURES: tuple[Measure, ...] = ("knn_accuracy", "linear_accuracy")
+"""By which the ends of runs are compared."""
 
 # ---------------------------------------------------------------- 3.5 c
 
@@ -85,7 +89,7 @@ def reaction(
     return f"{words} " + _("They react **differently**, by more than chance.")
 
 
-def end(record: RunRecord, measure: str) -> float:
+def end(record: RunRecord, measure: Measure) -> float:
     return at_the_end(record, measure)[0]
 
 
@@ -110,7 +114,15 @@ def heavy_views(found: Runs) -> list[str]:
     if {"baseline", "heavy"} <= found.keys():
         lines.append(unstable(found["baseline"], found["heavy"], here))
     pairs = (("heavy", "baseline"), ("heavy-dssl", "heavy"), ("heavy-dssl", "baseline"))
-    return lines + compared_pairs(found, Chance.of(found), *pairs)
+    lines += compared_pairs(found, Chance.of(found), *pairs)
+    if {"heavy", "heavy-dssl"} <= found.keys():
+        lines.append(
+            _(
+                "An update of DSSL takes {dssl} forward passes through the encoder, one of SimSiam {simsiam}: "
+                "at equal epochs the DSSL run has seen more views of every picture."
+            ).format(dssl=sum(PASSES["dssl"]), simsiam=sum(PASSES["simsiam"]))
+        )
+    return lines
 
 
 def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> str:
@@ -127,12 +139,12 @@ def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> st
         _("**The heavy run is unstable**: its kNN accuracy falls by more than the baseline's.")
         if falls[1] - falls[0] > by_chance
         else _(
-            "**No instability shows in this run**: its kNN accuracy falls no further from one epoch to the "
-            "next than the baseline's, but for chance."
+            "**No instability shows in this run**: from one epoch to the next its kNN accuracy falls further "
+            "than the baseline's by no more than chance allows."
         )
     )
     many = _(
-        "Each fall is the largest of {epochs} changes, which chance makes larger than one change alone."
+        "The largest of {epochs} changes is large by chance alone, so a single large fall is no proof."
     ).format(epochs=len(heavy.epochs) - 1)
     return f"{words} {many} " + _(
         "Largest fall of the kNN accuracy from one epoch to the next, in points: {runs}."
@@ -242,7 +254,7 @@ def memory(byol: RunRecord) -> str:
     return _(
         "With m = {m} the target is an average over about 1/(1 − m) = {memory} updates, of "
         "{all} in the whole run. With m = 0 it is the network itself as the last update "
-        "left it: **SimSiam's stop-gradient, computed the long way round**."
+        "left it: **SimSiam's stop-gradient, only with a copy of the weights**."
     ).format(
         m=number(momentum, 2),
         memory=number(1 / (1 - momentum), 0),
@@ -281,7 +293,8 @@ def asymmetry(found: Runs) -> list[str]:
 @dataclass(frozen=True)
 class Question:
     """One of the assignment's questions: what a visitor may answer, the runs that answer it, and how they
-    are read. ``right``: of the options, where the answer does not hang on the runs.
+    are read. ``right``: of the options, where the answer does not hang on the runs. ``knn``: of which kNN
+    accuracy the answer speaks.
     """
 
     label: str
@@ -291,6 +304,7 @@ class Question:
     answer: Callable[[Runs], list[str]]
     why: str
     right: Collection[str] = ()
+    knn: Knn = "knn_accuracy"
 
 
 QUESTIONS = {
@@ -372,6 +386,7 @@ QUESTIONS = {
             "to say the same: a collapse to one direction."
         ),
         {"variance"},
+        "knn_by_epoch",
     ),
     "8": Question(
         N_("8 · BYOL and SimSiam"),
@@ -417,10 +432,11 @@ QUESTIONS = {
             "goal one that can be reached: the mean over all views of a picture. Without predictor "
             "p is z, and since both orders of the views count, stopping the gradient **halves it "
             "and leaves its direction**: the symmetric loss is back. A predictor that cannot "
-            "learn asks for something that has nothing to do with the pictures. The gain: no "
+            "learn changes z at random: undoing that teaches nothing about the pictures. The gain: no "
             "negative examples, no large batches, no second network."
         ),
         {"goal"},
+        "knn_by_epoch",
     ),
 }
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
+import streamlit as st
 
 from core.simsiam.explorer import Layer
 from core.simsiam.run_record import RunRecord
@@ -66,6 +67,10 @@ MARKS = (
 """Colour and shape of each of ten classes."""
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "star")
 """Of the runs on one map."""
+TOGETHER = 2
+"""Runs on one map; of more each has its own."""
+LEAST = 150
+"""Pixels that a small map takes at least."""
 FEW = 200
 """Test pictures on the map of several runs, where more points would lie over one another."""
 SMALL = 215
@@ -208,9 +213,11 @@ def spectrum(
 
 
 def clouds(records: Sequence[RunRecord], layer: Layer, key: str, timeline: str, epoch: int) -> None:
-    """Test pictures of several runs on one map, a colour a run, at every epoch.
+    """Test pictures of several runs, a colour a run, at every epoch: of two runs on one map, of more on a
+    small one each, as their clouds would lie over one another.
 
-    Each run on the first two components of its own z or h, all from -reach to reach.
+    Each run on the first two components of its own z or h, all from -reach to reach. The first map has the
+    ``key``, those after it have it with their number.
     """
     far = reach(records, layer)
     drawn = [
@@ -225,19 +232,26 @@ def clouds(records: Sequence[RunRecord], layer: Layer, key: str, timeline: str, 
         for place, record in enumerate(records)
     ]
     axis = Axis("", span=(-far, far), bare=True)
-    curves.chart(
-        key,
-        timeline,
-        drawn,
-        axis,
-        axis,
-        _("Map of {layer} after epoch {epoch}, a point a test picture: {run}").format(
-            layer=layer, epoch=STOP, run=_names(records)
-        ),
-        now=_epoch_now(),
-        along=False,
-        square=True,
-    )
+    alone = len(records) > TOGETHER
+    maps = [[one] for one in drawn] if alone else [drawn]
+    cells = st.columns(2, gap="small", wrap=False) if alone else [st.container()]
+    for place, some in enumerate(maps):
+        names = ", ".join(one.name for one in some)
+        with cells[place % len(cells)]:
+            curves.chart(
+                key if place == 0 else f"{key}_{place + 1}",
+                timeline,
+                some,
+                axis,
+                axis,
+                _("Map of {layer} after epoch {epoch}, a point a test picture: {run}").format(
+                    layer=layer, epoch=STOP, run=names
+                ),
+                now=_epoch_now() if place < len(cells) else "",
+                along=False,
+                square=True,
+                height=LEAST if alone else curves.HEIGHT,
+            )
     count = min(FEW, records[0].maps[layer].shape[1])
     settings = {_("over"): _("{count} test pictures").format(count=number(count, 0))}
     figures.about(

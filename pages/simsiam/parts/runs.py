@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -65,6 +65,15 @@ def name(record: RunRecord) -> str:
     return _(look(record).name)
 
 
+def subject(record: RunRecord) -> str:
+    """The run as the subject of a sentence: one that is called after its setting, in small letters, is the run
+    with it, as a setting ends nowhere.
+    """
+    if record.recipe in LOOKS and look(record).name[0].islower():
+        return _("the run with **{name}**").format(name=name(record))
+    return f"**{name(record)}**"
+
+
 def signature(record: RunRecord) -> str:
     """Name and hash, which tells two runs of one name apart."""
     return f"{name(record)} · {record.bundle.digest[:6]}"
@@ -117,25 +126,56 @@ def sets() -> list[dict[str, RunRecord]]:
     return sorted(ordered, key=len, reverse=True)
 
 
-def words(record: RunRecord) -> str:
-    """What all runs of a set have in common, for captions."""
+def size(record: RunRecord) -> str:
+    """What sets of runs differ by, short enough for a list on a phone."""
     config = record.bundle.config
-    return _("width {width}, {pictures} pictures, {epochs} epochs, {device}").format(
+    return _("width {width}, {pictures} pictures, {epochs} epochs").format(
         width=config["architecture"]["width"],
         pictures=number(config["data"]["pictures"], 0),
         epochs=len(record.epochs) - 1,
-        device=config["training"]["device"],
     )
 
 
-def chosen_set(key: str) -> dict[str, RunRecord]:
-    """The set of runs to look at: the visitor's choice where there is more than one."""
+def words(record: RunRecord) -> str:
+    """What all runs of a set have in common, for captions."""
+    return _("{size}, {device}").format(
+        size=size(record), device=record.bundle.config["training"]["device"]
+    )
+
+
+def chosen_set(key: str, recipes: Collection[str] = ()) -> dict[str, RunRecord]:
+    """The set of runs to look at: the visitor's choice where there is more than one.
+
+    ``recipes``: what is to be shown of it, where that is known; it begins with the ``best_with`` these.
+    """
     found = {code_of(one): one for one in sets()}
     if len(found) == 1:
         return next(iter(found.values()))
     of_name = {run.bundle.name: code for code, one in found.items() for run in one.values()}
     first = of_name.get(preferred.begin_with("simsiam", key, list(of_name)) or "")
+    if first is None and recipes and (best := best_with(recipes, found.values())) is not None:
+        first = code_of(best)
     return found[controls.option(_("Set of runs"), titles(found), key, default=first)]
+
+
+def best_with(
+    recipes: Collection[str], among: Iterable[dict[str, RunRecord]]
+) -> dict[str, RunRecord] | None:
+    """Of our own sets that hold all these recipes the one whose runs come to the best kNN accuracy; None
+    where there is none.
+    """
+
+    def best(one: dict[str, RunRecord]) -> float:
+        return max(float(one[recipe].figures["test_knn_accuracy"][-1]) for recipe in recipes)
+
+    whole = [
+        one
+        for one in among
+        if recipes
+        and set(recipes) <= one.keys()
+        and not guests.is_guest(next(iter(one.values())).bundle.name)
+    ]
+    return max(whole, key=best, default=None)
 
 
 def code_of(one: dict[str, RunRecord]) -> str:
@@ -155,7 +195,7 @@ def code_of(one: dict[str, RunRecord]) -> str:
 def titles(found: Mapping[str, dict[str, RunRecord]]) -> dict[str, str]:
     """What a visitor reads of each set; where two would read alike, with the name of a bundle."""
     firsts = {code: next(iter(one.values())) for code, one in found.items()}
-    said = {code: words(first) for code, first in firsts.items()}
+    said = {code: size(first) for code, first in firsts.items()}
     twice = {title for title, times in Counter(said.values()).items() if times > 1}
     return {
         code: f"{title} · {firsts[code].bundle.name}" if title in twice else title

@@ -66,7 +66,7 @@ QUESTIONS: dict[str, tuple[str, str]] = {
         N_("What will happen with a predictor that keeps its random weights?"),
         N_(
             "It cannot adapt to z, so the loss stays far from −1. There is no collapse to a point, but "
-            "little is learnt either. How much differs from seed to seed: try a few. The predictor must "
+            "little is learnt either. How little depends on the seed: try a few. The predictor must "
             "be **trained**, not just be there."
         ),
     ),
@@ -84,7 +84,7 @@ QUESTIONS: dict[str, tuple[str, str]] = {
             "It cannot: batch normalisation keeps every channel of z at variance 1. Collapse shows "
             "elsewhere: all channels say the same, and the **effective rank** falls. The large networks "
             "on the page *Collapse* have this layer. Here two directions are enough for "
-            "five classes, so neighbours may still tell them."
+            "five classes, so that neighbours may still tell the classes apart."
         ),
     ),
 }
@@ -134,6 +134,11 @@ def better(first: State, second: State) -> str:
     shares = [(state.accuracy, CLASSES * TEST_A_CLASS) for state in (first, second)]
     ahead = sign(first.accuracy - second.accuracy, margin(shares, None))
     return {1: "left", -1: "right", 0: "alike"}[ahead]
+
+
+def keys() -> list[str]:
+    """Of the questions that ask for a prediction."""
+    return [f"toy_ask_{code}" for code in QUESTIONS]
 
 
 def ask(own: ToyConfig, *, answered: bool) -> None:

@@ -18,14 +18,14 @@ from pages.browser.film import STOP
 from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library, links, shape
 from pages.shared.colours import BLUE, GREEN, PINK, VERMILION
-from pages.shared.questions import question
+from pages.shared.questions import question, unanswered
 from pages.shared.text import N_, _, coloured, formula, mechanism, number, percent, plain_errors
 
 STEPS, RATE = 60, 0.02
 """So low a learning rate that a collapse takes some twenty steps."""
 KEPT = 32
 STEP, FIGURE, PAIR, HALVES = "toy_slow_step", "toy_slow", "toy_pair", "toy_halves"
-COMPARE, SEED = "toy_compare", "toy_slow_seed"
+COMPARE, SEED, ASK = "toy_compare", "toy_slow_seed", "toy_slow_ask"
 ANSWERED_WITH = 0
 """The seed whose networks the answer is told of."""
 STAYS, SHRINKS = 0.8, 0.2
@@ -112,7 +112,7 @@ def slow(compared: str) -> None:
             "toy SimSiam in the plane, {count} parameters at most · seed: {seed} · learning rate: {rate}"
         ).format(count=parameters(config_of("plain")), seed=seed, rate=number(RATE, 2))
         st.markdown(read_as())
-        st.markdown(told(compared, found, step))
+        st.markdown(told(compared, found, step, ends=not unanswered(ASK)))
         spreads(found)
         figures.about(source, FIGURE, rows=lambda: rows_of(found, point))
 
@@ -168,8 +168,12 @@ def read_as() -> str:
     )
 
 
-def told(compared: str, found: Mapping[str, Sequence[Moment]], step: int) -> str:
-    """What the networks show at a step and at the last one, in numbers of theirs."""
+def told(
+    compared: str, found: Mapping[str, Sequence[Moment]], step: int, *, ends: bool = True
+) -> str:
+    """What the networks show at a step and at the last one, in numbers of theirs; ``ends``: what becomes of
+    each, too, which the page asks about.
+    """
     now = {code: run[step] for code, run in found.items()}
     share = {code: percent(one.towards) for code, one in now.items()}
     if compared == "stop":
@@ -181,14 +185,15 @@ def told(compared: str, found: Mapping[str, Sequence[Moment]], step: int) -> str
         )
     elif compared == "predictor":
         words = _(
-            "**Without a predictor, the stop-gradient takes away the twin of what it leaves:** z₁ is its own "
+            "**Without a predictor, the stop-gradient takes away one of two equal arrows:** z₁ is its own "
             "prediction, and both arrows turn a view towards the other one (press *Both halves of the "
             "loss*). **A predictor bends the arrow that is left.** Views that it turns towards the other "
             "one, after {step} steps: {share}; without a predictor: {all}."
         ).format(step=number(now["plain"].step, 0), share=share["plain"], all=share["no-predictor"])
     else:
         words = ""
-    return f"{words}\n\n{fates(found)} {spreads_said(found, step)}".strip()
+    fate_of_each = f"{fates(found)} " if ends else ""
+    return f"{words}\n\n{fate_of_each}{spreads_said(found, step)}".strip()
 
 
 def fate(run: Sequence[Moment]) -> Literal["stays", "returns", "shrinks", "between"]:
@@ -293,7 +298,7 @@ def asked() -> None:
                 "the loss turns only the side that predicts, in either half. That is not enough: without a "
                 "predictor the arrow of the target is taken away, too, and the one that is left points "
                 "straight at the other view. **A predictor bends that arrow**, so that the two views are no "
-                "longer drawn straight together. One shared place for all is still a perfect answer; the "
+                "longer pulled straight together. One shared place for all is still a perfect answer; the "
                 "arrows that are left do not lead there."
             )
         )
@@ -306,7 +311,7 @@ def asked() -> None:
         _(
             "Why does the network not simply send every picture to one place, as that has the best loss?"
         ),
-        "toy_slow_ask",
+        ASK,
         answer,
         options={
             "punished": N_("the loss punishes it"),
@@ -334,7 +339,8 @@ def explained() -> None:
             "points.\n\n"
             "**One half of the loss** is shown: view 1 predicts view 2. The other half swaps the roles; "
             "*Both halves of the loss* shows them together."
-        ).format(rate=number(RATE, 2), count=CLASSES * A_CLASS, shown=len(points_shown()))
+        ).format(rate=number(RATE, 2), count=CLASSES * A_CLASS, shown=len(points_shown())),
+        folded=unanswered(ASK),
     )
     z, p = coloured("z"), coloured("x_hat", "p")
     formula(

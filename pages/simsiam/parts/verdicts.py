@@ -51,7 +51,7 @@ def verdict(records: Sequence[RunRecord], epoch: int) -> None:
     """The rule with its threshold, and what it says of every run."""
     with st.container(width=420):
         share = controls.real(
-            _("Low: below this share of what it was at epoch 0"),
+            _("Call it low below this share of its start"),
             0.05,
             0.95,
             SHARE,
@@ -144,12 +144,16 @@ def _loss(value: float) -> str:
 # ---------------------------------------------------------------- is a low loss good news?
 
 
-def telling_pair(found: Iterable[Runs]) -> tuple[RunRecord, RunRecord] | None:
+def telling_pair(
+    found: Iterable[Runs], shown: Sequence[RunRecord] = ()
+) -> tuple[RunRecord, RunRecord] | None:
     """Two runs of one set whose losses mislead: the first one learnt, the other has the lower loss and
     collapsed.
 
-    Of all such pairs the one whose first loss is lowest, then its second; None where there is none.
+    Of all such pairs one of two runs that are ``shown``, or else one with the baseline; among equals the one
+    whose first loss is lowest, then its second. None where there is none.
     """
+    seen = {record.recipe for record in shown}
     pairs = []
     for one in found:
         shared = [record for record in one.values() if record.method in NEGATIVE_COSINE]
@@ -160,7 +164,13 @@ def telling_pair(found: Iterable[Runs]) -> tuple[RunRecord, RunRecord] | None:
             if state(r, final_epoch(r), SHARE) == "collapsed" and not has_learnt(r, final_epoch(r))
         ]
         pairs += [(good, bad) for good in learnt for bad in collapsed if _end(bad) < _end(good)]
-    return min(pairs, key=lambda pair: (_end(pair[0]), _end(pair[1])), default=None)
+
+    def rank(pair: tuple[RunRecord, RunRecord]) -> tuple[object, ...]:
+        good, bad = pair
+        hidden = 2 - (good.recipe in seen) - (bad.recipe in seen)
+        return hidden, good.recipe != "baseline", _end(good), _end(bad)
+
+    return min(pairs, key=rank, default=None)
 
 
 def _end(record: RunRecord) -> float:
@@ -168,11 +178,14 @@ def _end(record: RunRecord) -> float:
 
 
 def loss_question(
-    pair: tuple[RunRecord, RunRecord] | None, *, elsewhere: bool = False
+    pair: tuple[RunRecord, RunRecord] | None,
+    shown: Sequence[RunRecord] = (),
+    *,
+    elsewhere: bool = False,
 ) -> tuple[str, dict[str, str]]:
     """What is asked of the pair, without saying which is which, and what may be answered.
 
-    ``elsewhere``: the pair is of another set than that of the figures.
+    ``shown``: the runs of the figures. ``elsewhere``: the pair is of another set than that of the figures.
     """
     if pair is None:
         return _("Would you keep the network with the lower loss?"), {
@@ -181,8 +194,13 @@ def loss_question(
             "either": N_("the loss does not tell"),
         }
     high, low = (number(value_at(record, "train_loss"), 2) for record in pair)
+    seen = {record.recipe for record in shown}
     words = (
         _(
+            "Two of the runs above end with losses of {low} and {high}. Which network would you keep?"
+        )
+        if not elsewhere and {record.recipe for record in pair} <= seen
+        else _(
             "Two runs of another set ({set}) end with losses of {low} and {high}. Which network would you "
             "keep?"
         )

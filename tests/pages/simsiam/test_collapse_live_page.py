@@ -622,3 +622,17 @@ def test_the_arrows_of_the_cosine_are_restored_and_kept(open_page):
     at.run()
     assert components(at)["toy_cosine_hand"]["value"] == [-30.0, 1.2, 90.0, 1.5]
     assert "".join(at.query_params["toy_cosine_z_angle"]) == "90"
+
+
+def test_what_becomes_of_the_clouds_is_said_after_the_answer(open_page):
+    rule = "With stop-gradient the cloud stays; without it, it shrinks to one place"
+
+    def told(at):
+        words = "\n".join(str(one.value) for one in at.markdown)
+        return rule in words, {b.proto.expanded for b in at.expander if b.label == "How it works"}
+
+    at = open_page(PAGE, **SLOW)
+    assert told(at) == (False, {False})
+    shown, unfolded = told(answered(at, "toy_slow_ask", "punished"))
+    assert shown
+    assert unfolded == {True}

@@ -43,6 +43,25 @@ def test_a_set_has_the_same_code_whichever_bundle_comes_first():
     assert runs.code_of(one_set("a")) == runs.code_of(one_set("b"))
 
 
+def with_accuracies(name, **accuracies):
+    bundle = SimpleNamespace(name=name)
+    return {
+        recipe: SimpleNamespace(bundle=bundle, figures={"test_knn_accuracy": np.array([0.1, end])})
+        for recipe, end in accuracies.items()
+    }
+
+
+def test_the_best_set_holds_all_recipes_and_is_no_guests(monkeypatch):
+    monkeypatch.setattr(runs.guests, "is_guest", lambda name: name == "guest")
+    narrow = with_accuracies("narrow", baseline=0.3, heavy=0.2)
+    wide = with_accuracies("wide", baseline=0.6)
+    guest = with_accuracies("guest", baseline=0.9, heavy=0.9)
+    among = [narrow, wide, guest]
+    assert runs.best_with(["baseline"], among) is wide
+    assert runs.best_with(["baseline", "heavy"], among) is narrow
+    assert runs.best_with(["byol"], among) is None
+
+
 # ---------------------------------------------------------------- chance
 
 
@@ -67,14 +86,13 @@ def test_two_networks_right_together_differ_less_than_the_error_says(stats):
     assert paired < evidence.standard_error(*shares)
 
 
-def test_chance_between_seeds_is_that_of_normal_draws(stats):
+def test_chance_between_seeds_is_that_of_few_normal_draws(stats):
     values = [0.50, 0.52, 0.51]
-    assert evidence.deviation(values) == pytest.approx(stats.tstd(values))
-    assert evidence.deviation(values[:2]) is None
-    # Of two runs: the standard deviation of a difference of two draws, twice.
-    of_a_difference = stats.norm(scale=0.01 * math.sqrt(2)).std()
+    wanted = stats.t.ppf(0.975, 2) * stats.tstd(values)
+    assert evidence.between_trainings(values) == pytest.approx(wanted)
+    assert evidence.between_trainings(values[:2]) is None
     shares = [(0.5, 10**9)] * 2
-    assert evidence.margin(shares, 0.01) == pytest.approx(2 * of_a_difference)
+    assert evidence.margin(shares, 0.01) == pytest.approx(0.01 * math.sqrt(2))
     # Few pictures say less than the seeds do.
     few = [(0.5, 25)] * 2
     assert evidence.margin(few, 0.01) == evidence.margin(few, None)
@@ -82,10 +100,53 @@ def test_chance_between_seeds_is_that_of_normal_draws(stats):
     assert evidence.margin(few, None) == pytest.approx(wanted)
 
 
+def test_two_trainings_are_told_apart_falsely_in_one_case_of_twenty():
+    """Of all pairs that differ in their seed alone, with a margin of three other seeds."""
+    rng = np.random.default_rng(0)
+    shares = [(0.5, 10**12)] * 2
+    draws = rng.normal(0.5, 0.01, (4000, 5))
+    beyond = [
+        abs(first - second) > evidence.margin(shares, evidence.between_trainings(seeds))
+        for first, second, *seeds in draws
+    ]
+    assert 0.04 < np.mean(beyond) < 0.06
+
+
 def ended(knn, probe=None, seed=0, name="a"):
-    test = {"knn_accuracy": knn, "linear_accuracy": probe or knn, "queries": 10_000}
+    test = {"knn_accuracy": knn, "linear_accuracy": probe or knn, "queries": 10_000, "bank": 50_000}
     bundle = SimpleNamespace(name=name, metrics={"test": test}, config={"seed": seed})
     return SimpleNamespace(bundle=bundle, recipe="baseline", seed=seed)
+
+
+def by_epoch(record, share, queries=1000, bank=3000):
+    record.figures = {"test_knn_accuracy": np.array([0.2, share])}
+    record.queries, record.bank = queries, bank
+    return record
+
+
+def test_chance_in_words_counts_the_pictures_of_the_figures_it_speaks_about():
+    record = by_epoch(ended(0.5), 0.4)
+    final = evidence.chance_in_words(record, evidence.Chance())
+    assert "the kNN accuracy is over 10,000 test pictures, bank of 50,000" in final
+    curve = evidence.chance_in_words(record, evidence.Chance(), "knn_by_epoch")
+    assert "the kNN accuracy is over 1,000 test pictures, bank of 3,000" in curve
+    assert "the linear probe is over 10,000 test pictures" in curve
+
+
+def test_runs_are_compared_by_the_accuracy_that_is_asked_for():
+    first, second = by_epoch(ended(0.5, 0.3), 0.2), by_epoch(ended(0.3, 0.3), 0.5)
+    assert "kNN accuracy differs, 50.0% against 30.0%" in evidence.compared(
+        first, second, evidence.Chance()
+    )
+    assert "kNN accuracy differs, 20.0% against 50.0%" in evidence.compared(
+        first, second, evidence.Chance(), "knn_by_epoch"
+    )
+
+
+def test_the_words_say_how_many_pairs_of_trainings():
+    seeds = [ended(share) for share in (0.53, 0.545, 0.56)]
+    words = evidence.chance_in_words(seeds[0], evidence.Chance(seeds))
+    assert "95% of pairs of trainings lie no more than 9.1 points apart" in words
 
 
 def test_a_difference_is_one_only_beyond_the_seeds():
@@ -95,7 +156,7 @@ def test_a_difference_is_one_only_beyond_the_seeds():
     seeds = [ended(share) for share in (0.53, 0.545, 0.56)]
     assert evidence.Chance(seeds[:2]).verdict("knn_accuracy", first, second) == 1
     assert evidence.Chance(seeds).verdict("knn_accuracy", first, second) == 0
-    assert evidence.Chance(seeds).verdict("knn_accuracy", ended(0.6), second) == 1
+    assert evidence.Chance(seeds).verdict("knn_accuracy", ended(0.63), second) == 1
     assert evidence.Chance().verdict("knn_accuracy", ended(0.535), second) == 0
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -253,9 +254,9 @@ def test_the_run_without_the_part_is_told_by_its_figures(open_siblings, records)
     assert "Without the variance term" not in said(at)
     words = said(answered(at, "siblings_keeps_vicreg", "variance"))
     figures = records["vicreg-no-variance"].figures
-    assert "**Without the variance term** (VICReg, no variance term): " in words
+    assert "**Without the variance term**: " in words
     knn, rank = figures["test_knn_accuracy"], figures["test_rank_z"]
-    assert f"kNN accuracy {percent(knn[0], 1)} → {percent(knn[-1], 1)}" in words
+    assert f"kNN accuracy by epoch {percent(knn[0], 1)} → {percent(knn[-1], 1)}" in words
     assert f"rank of z {rank[0]:.1f} → {rank[-1]:.1f}" in words
     assert "**No run here is without the decorrelation**" in words
 
@@ -298,13 +299,19 @@ def test_parts_whose_runs_collapse_are_the_right_answer(records):
         return replace(record, figures={**record.figures, **made})
 
     lost, kept = ends(0.01, 1.0), ends(0.3, 6.0)
-    of, needed = siblings.SIBLINGS["simsiam"], siblings.needed
+    of, needed = "simsiam", siblings.needed
     assert needed(of, {"no-stop-gradient": lost, "no-predictor": lost}) == {"stop", "predictor"}
     assert needed(of, {"no-stop-gradient": lost, "no-predictor": kept}) == {"stop"}
     assert needed(of, {"no-stop-gradient": lost}) == set()  # of one part nothing is known
-    of = siblings.SIBLINGS["byol"]
-    assert needed(of, {"byol-no-predictor": lost}) == {"stop", "predictor"}
-    assert needed(of, {"byol-no-predictor": kept}) == needed(of, {}) == set()
+
+    def of_byol(record):
+        return replace(records["byol"], figures=record.figures)
+
+    of = "byol"
+    assert needed(of, {"byol-no-predictor": of_byol(lost)}) == {"stop", "predictor"}
+    assert needed(of, {"byol-no-predictor": of_byol(kept)}) == needed(of, {}) == set()
+    # DSSL has SimSiam's parts, and runs of SimSiam say nothing of it.
+    assert needed("dssl", {"no-stop-gradient": lost, "no-predictor": lost}) == set()
 
 
 def test_no_answer_is_said_to_be_right_where_a_run_is_missing(open_siblings):
@@ -438,10 +445,10 @@ def test_the_table_holds_what_the_bundles_say(open_siblings, records):
     for recipe in ("baseline", "byol"):
         record, row = records[recipe], table.loc[runs.LOOKS[recipe].name]
         figures = record.figures
-        assert row["kNN"] == percent(record.bundle.metrics["test"]["knn_accuracy"], 1)
+        assert row["kNN at the end"] == percent(record.bundle.metrics["test"]["knn_accuracy"], 1)
         assert row["linear probe"] == percent(record.bundle.metrics["test"]["linear_accuracy"], 1)
-        assert row["rank of z"] == f"{figures['test_rank_z'][-1]:.1f}"
-        assert row["rank of z before"] == f"{figures['test_rank_z'][0]:.1f}"
+        before, after = (f"{figures['test_rank_z'][at]:.1f}" for at in (0, -1))
+        assert row["rank of z"] == f"{before} → {after}"
         spread = figures["test_std_z"][-1] * np.sqrt(SMALL["dim"])
         assert row["std(z) √d"] == f"{spread:.2f}"
         assert record.bundle.digest in said(at)
@@ -541,7 +548,7 @@ def test_a_learning_rate_of_its_own_leaves_no_verdict(open_siblings, rewritten):
 def test_one_method_alone_is_compared_with_itself(open_siblings, at_hand, monkeypatch, tmp_path):
     only(at_hand, tmp_path / "few", monkeypatch, "baseline", "batch-4096", "barlow")
     words = answer_to(open_siblings(question="5c"), "5c")
-    assert re.search(r"\*\*batch of 4096\*\*.* kNN accuracy", words)
+    assert re.search(r"The run with \*\*batch of 4096\*\*.* kNN accuracy", words)
     assert re.search(r"\*\*Barlow Twins\*\*.* kNN accuracy", words)
     assert "updates): SimSiam" not in words
 
@@ -700,3 +707,63 @@ def test_an_item_of_the_assignment_opens_its_question(open_page, number):
     assert at.button_group(key="siblings_question").value == code
     assert at.dataframe
     assert "**Why**" in answer_to(at, code)
+
+
+def order_of(at):
+    """Where on the page the question and the method stand, first to last."""
+    keys = [group.key for group in at.button_group]
+    return [key for key in keys if key in ("siblings_question", "siblings_method")]
+
+
+@pytest.mark.parametrize(
+    ("number", "method"),
+    [("3.5 c", "barlow_twins"), ("3.6", "dssl"), ("3.7", "vicreg"), ("3.8", "byol")],
+)
+def test_an_item_begins_with_its_question_and_draws_its_method(open_page, number, method):
+    (item,) = [one for items in site.ASSIGNMENT.values() for one in items if one.number == number]
+    at = open_page(item.page.name, **item.query)
+    assert order_of(at) == ["siblings_question", "siblings_method"]
+    assert at.button_group(key="siblings_method").value == method
+    choose(at, question="9")
+    assert order_of(at) == ["siblings_question", "siblings_method"]
+    assert "9" in at.query_params["siblings_question"]
+
+
+def test_the_page_by_itself_begins_with_the_methods(open_siblings):
+    at = open_siblings()
+    assert order_of(at) == ["siblings_method", "siblings_question"]
+    assert order_of(choose(at, question="7")) == ["siblings_method", "siblings_question"]
+
+
+def test_byol_is_drawn_next_to_simsiam(open_siblings):
+    assert "siblings_diagram_next" not in figures_of(open_siblings())
+    at = open_siblings(method="byol")
+    assert "Diagram of BYOL." in alt_of(at, "siblings_diagram")
+    assert "Diagram of SimSiam." in alt_of(at, "siblings_diagram_next")
+
+
+def how_it_works(at):
+    return {box.proto.expanded for box in at.expander if box.label == "How it works"}
+
+
+def test_what_answers_a_question_is_folded_until_it_is_answered(open_siblings):
+    at = open_siblings(question="7")
+    assert how_it_works(at) == {False}
+    assert "state" not in at.dataframe[0].value.columns
+    assert "Whether a run has collapsed stands here once you have answered" in said(at)
+    at = answered(at, "siblings_answer_7", "variance")
+    assert "state" in at.dataframe[0].value.columns
+    assert how_it_works(at) == {False}  # what keeps SimSiam from collapsing is asked, too
+    at = answered(at, "siblings_keeps_simsiam", "Unknown")
+    assert how_it_works(at) == {True}
+
+
+def test_a_set_without_the_runs_of_a_question_says_which_has_them(open_page, monkeypatch):
+    monkeypatch.setenv("ATELIER_CHECKPOINTS", str(Path(__file__).parents[3] / "checkpoints"))
+    at = open_page(PAGE, siblings_question="7", siblings_set="w64-n50000-e34-68e9")
+    assert "They are in: width 8, 10,000 pictures, 20 epochs." in said(at)
+
+
+def test_dssl_is_said_to_take_twice_the_passes(open_siblings):
+    words = answer_to(open_siblings(question="6"), "6")
+    assert "An update of DSSL takes 4 forward passes through the encoder, one of SimSiam 2" in words
