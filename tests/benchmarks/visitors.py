@@ -10,7 +10,7 @@ Every mix is run by one visitor and then by all.
 
 link     all open one link within 10 s, then each moves something every 4 s
 pages    the same, everybody on another page and every few moves on the next
-denoise  all press Denoise within 5 s (4 pictures, DDIM 20): with one seed, then each with another
+denoise  all ask for a seed within 5 s (4 pictures, DDIM 20, gone unasked): for one seed, then each for another
 sweep    all press the button of a sweep for t* within 5 s: with one seed, then each with another
 tabs     every visitor opens every page in a tab of its own and leaves all of them open
 
@@ -39,7 +39,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.benchmarks.visitor import Failed, Visitor
+from tests.benchmarks.visitor import Answer, Failed, Visitor
 from tests.benchmarks.watched import Report, Tally, Watched
 from tests.browser.conftest import ROOT, Server
 
@@ -90,7 +90,7 @@ BUTTONS = {
 """Buttons that a soak presses."""
 LINK = "lang=en&denoise_noise=own&denoise_seed={seed}"
 LINK_MOVES = ("denoise_t_hand", "denoise_which")
-DENOISE = "lang=en&denoise_noise=own&denoise_count=4&denoise_steps=20&denoise_seed={seed}"
+DENOISE = "lang=en&denoise_noise=own&denoise_count=4&denoise_steps=20"
 SWEEP = "lang=en&tstar_seed={seed}"
 SEEDS = itertools.count(1000, 40)
 """First seeds of what nobody has asked for yet."""
@@ -233,31 +233,54 @@ async def pages(bench: Bench, count: int) -> None:
 # ---------------------------------------------------------------- one button
 
 
-async def pressed(
-    bench: Bench, words: str, path: str, queries: Sequence[str], button: str
+@dataclass(frozen=True)
+class Work:
+    """Live work of a page: where it is asked for, ``{seed}`` in ``query`` or not, and what then begins it."""
+
+    name: str
+    path: str
+    query: str
+    begin: Callable[[Visitor, int], Awaitable[Answer]]
+
+
+def seed_drawn(visitor: Visitor, seed: int) -> Awaitable[Answer]:
+    return visitor.move("denoise_seed", seed)
+
+
+def sweep_pressed(visitor: Visitor, _seed: int) -> Awaitable[Answer]:
+    return visitor.click("tstar_go")
+
+
+PICTURES = Work("denoise", "denoising", DENOISE, seed_drawn)
+SWEEPS = Work("sweep", "t-star", SWEEP, sweep_pressed)
+
+
+async def begun(
+    bench: Bench, words: str, of: Work, seeds: Sequence[int]
 ) -> tuple[Tally, float | None, int]:
-    """All open the page, then press within a few seconds: what came, the server's work, and how many
-    computations the results that they were shown come from.
+    """All open the page, then begin its work within a few seconds: what came, the server's work, and how
+    many computations the results that they were shown come from.
     """
-    count = len(queries)
+    count = len(seeds)
     ready, computations = asyncio.Barrier(count), set()
-    work: list[float | None] = []  # of the server when the first one presses
+    work: list[float | None] = []  # of the server when the first one begins
 
     async def visit(number: int, visitor: Visitor, tally: Tally) -> None:
         try:
             await asyncio.sleep(opening(bench, count, number))
-            tally.errors += (await visitor.open(path, queries[number])).errors
+            query = of.query.format(seed=seeds[number])
+            tally.errors += (await visitor.open(of.path, query)).errors
         finally:
-            await ready.wait()  # also of who could not open it, or nobody would press
+            await ready.wait()  # also of who could not open it, or nobody would begin
         if not work:
             work.append(bench.server.work())
             tally.begun = time.perf_counter()
         await asyncio.sleep(bench.pace.pressed_within * number / count)
-        tally.note("click", await visitor.click(button))
+        tally.note("click", await of.begin(visitor, seeds[number]))
         seconds = COMPUTED.findall(visitor.page.text())
         if not seconds:
-            raise Failed(f"{path} shows no result of {button}")
-        computations.add((queries[number], *seconds))
+            raise Failed(f"{of.path} shows no result")
+        computations.add((seeds[number], *seconds))
 
     with bench.heading(words, count):
         tally = await bench.all_do(count, visit)
@@ -266,28 +289,25 @@ async def pressed(
     return tally, took, len(computations)
 
 
-async def one_button(
-    bench: Bench, count: int, name: str, path: str, query: str, button: str, batch: float | None
-) -> None:
+async def one_work(bench: Bench, count: int, of: Work, batch: float | None) -> None:
     """One visitor, all with one seed, all with different ones; ``batch``: seconds of one batch of all."""
     report = bench.report
-
-    def asked(many: int) -> list[str]:
-        return [query.format(seed=next(SEEDS)) for _ in range(many)]
-
-    alone, work_alone, _one = await pressed(bench, f"{name}, alone", path, asked(1), button)
+    alone, work_alone, _one = await begun(bench, f"{of.name}, alone", of, [next(SEEDS)])
     report.times("to the result", alone.seconds("click"))
     report.rates(alone)
 
-    same = asked(1) * count
-    tally, work, computations = await pressed(bench, f"{name}, one seed", path, same, button)
+    same = [next(SEEDS)] * count
+    tally, work, computations = await begun(bench, f"{of.name}, one seed", of, same)
     report.times("to the result", tally.seconds("click"))
     report.figure("computations of one request", computations, "", 1, digits=0)
     if work and work_alone:
         report.figure("work of the server, against one visitor's", work / work_alone, "times")
     report.rates(tally)
 
-    tally, work, _each = await pressed(bench, f"{name}, many seeds", path, asked(count), button)
+    many = [next(SEEDS) for _ in range(count)]
+    tally, work, _each = await begun(bench, f"{of.name}, many seeds", of, many)
+    if work:
+        report.figure("work of the server", work, "s of a core", digits=1)
     if batch is not None:
         report.figure("one batch of all of them", batch, "s")
     limit = None if batch is None else OF_ONE_BATCH * batch
@@ -298,13 +318,13 @@ async def one_button(
 async def denoise(bench: Bench, count: int) -> None:
     """Four pictures from noise."""
     batch = batch_of_pictures(4 * count) if bench.pace.compared else None
-    await one_button(bench, count, "denoise", "denoising", DENOISE, "denoise_go", batch)
+    await one_work(bench, count, PICTURES, batch)
 
 
 async def sweep(bench: Bench, count: int) -> None:
     """A sweep for t*, 12 levels of 4 draws with DDIM 50."""
     batch = batch_of_sweeps(count) if bench.pace.compared else None
-    await one_button(bench, count, "sweep", "t-star", SWEEP, "tstar_go", batch)
+    await one_work(bench, count, SWEEPS, batch)
 
 
 def batch_of_pictures(count: int) -> float:

@@ -8,7 +8,7 @@ from tests.pages.opening import checked, components, opened, sent, turned_to
 
 
 def keys(at):
-    return set(components(at)) - {"copy_link", "sheet_store"}
+    return set(components(at)) - {"arrival", "copy_link", "sheet_store"}
 
 
 def test_an_address_says_what_stays():

@@ -19,7 +19,7 @@ from core.resumable import Resumable
 from pages.ddpm.parts import prediction
 from pages.ddpm.parts import t_star_of_set as of_set
 from pages.ddpm.parts.restored import UNRELATED, SweepResult, around
-from pages.shared import library, live, loaders
+from pages.shared import library, live, loaders, training
 from pages.shared.picking import Picked
 from tests.pages.opening import answered, components, frames, moved
 
@@ -454,7 +454,7 @@ def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page, measure
         row, bundle = told.iloc[place], library.bundle(f"ddpm-svhn-{T}")
         expected = median_of_set(bundle.name, measure, threshold)
         assert row["bundle"] == f"{bundle.name} · {bundle.digest}"
-        assert row["epochs"] == bundle.config["training"]["epochs_done"]
+        assert row["epochs"] == training.epochs_in_words(bundle)
         assert row["test digits"] == f"{len(bundle.profiles['t_star_labels']):,}"
         if np.isinf(expected):
             lowest = library.bundle(bundle.name).profiles["t_star_levels"][0] + 1

@@ -325,7 +325,7 @@ def test_the_sentence_counts_the_draws_of_the_strength_under_the_hand(open_page,
     assert abs(100 * networks.STRENGTHS[place] - strength) <= 12.5
     found = agreed(0, True)[place]
     hits = int((found["same"] > found["other"]).sum())
-    interval = stats.binomtest(hits, FEW).proportion_ci(0.9, method="wilson")
+    interval = stats.binomtest(hits, FEW).proportion_ci(0.95, method="wilson")
     words = [str(e.value) for e in at.markdown if "draws view 2 is closer" in str(e.value)][1]
     at_strength = f"At {100 * networks.STRENGTHS[place]:.0f}%: in **{hits} of {FEW}** draws"
     assert words.startswith(at_strength)
@@ -334,7 +334,7 @@ def test_the_sentence_counts_the_draws_of_the_strength_under_the_hand(open_page,
 
 @pytest.mark.parametrize("hits", range(25))
 def test_intervals_are_those_of_scipy_and_decide_what_is_said_of_chance(hits):
-    exact = stats.binomtest(hits, 24).proportion_ci(0.9, method="wilson")
+    exact = stats.binomtest(hits, 24).proportion_ci(0.95, method="wilson")
     low, high = alike.interval(Nearer(hits, 0, 24))
     assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-9)
     words = alike.said(Nearer(hits, 0, 24), "100%")
@@ -354,7 +354,7 @@ def test_draws_that_rounding_decides_are_no_misses():
     assert "chance" not in words
     found["same"][:, :5] = 0.5  # five draws that it does tell apart, as misses
     words = alike.verdict(found, 1.0)
-    exact = stats.binomtest(0, 5).proportion_ci(0.9, method="wilson")
+    exact = stats.binomtest(0, 5).proportion_ci(0.95, method="wilson")
     assert "**19 of 24**" in words
     assert "In 0 of the other 5" in words
     assert f"({100 * exact.low:.0f}% to {100 * exact.high:.0f}%;" in words
