@@ -16,7 +16,7 @@ from pages.teach import answers, attending, link, marking, room, sheet, shelf
 from pages.teach.fields import NUMBER
 from pages.teach.lesson import read_lesson
 from pages.teach.numbers import RUNS, SHORT, Figures, check_numbers, filled
-from tests.pages.opening import components, opened
+from tests.pages.opening import OF_THE_FRAME, components, opened
 
 ROOT = Path(__file__).parents[1]
 EMBEDDED = ROOT / "checkpoints"
@@ -113,7 +113,7 @@ def test_the_link_of_the_page_shows_what_is_said_of_it(embedded):
     asked = {name: said[0] for name, said in parse_qs(query).items()}
     at = opened(shelf.PAGES[path].name, **asked)
     assert not at.error
-    shown = set(components(at)) - {"copy_link", "sheet_store"}
+    shown = set(components(at)) - OF_THE_FRAME
     assert shown == {f"{asked['keep']}_hand", asked["figures"]}
     assert str(at.session_state[asked["keep"]]) == asked[asked["keep"]]
 

@@ -11,6 +11,8 @@ from pages.shared import site
 
 PAGES = {page.name: page for pages in site.SECTIONS.values() for page in pages}
 SHOWN = "page_of_the_test"
+OF_THE_FRAME = {"arrival", "copy_link", "sheet_store"}
+"""Keys of what the frame mounts around every page."""
 
 
 def script():

@@ -4,11 +4,11 @@ import pytest
 
 from pages.shared import shape
 from pages.shared.shape import Shape
-from tests.pages.opening import checked, components, opened, sent, turned_to
+from tests.pages.opening import OF_THE_FRAME, checked, components, opened, sent, turned_to
 
 
 def keys(at):
-    return set(components(at)) - {"arrival", "copy_link", "sheet_store"}
+    return set(components(at)) - OF_THE_FRAME
 
 
 def test_an_address_says_what_stays():

@@ -12,7 +12,7 @@ from pages.shared import links, site
 from pages.teach import answers, attending, keeping, room, room_desk, shelf
 from pages.teach.lesson import read_lesson, write_lesson
 from pages.teach.link import packed
-from tests.pages.opening import checked, components, opened, sent
+from tests.pages.opening import OF_THE_FRAME, checked, components, opened, sent
 
 EMBEDDED = Path(__file__).parents[3] / "checkpoints"
 LESSONS = shelf.lessons().lessons
@@ -79,7 +79,7 @@ def small(tmp_path, monkeypatch):
 
 def figures(at):
     held = set(components(at)) | {chart.key for chart in at.get("plotly_chart")}
-    return held - {"copy_link", "sheet_store", "clicker"}
+    return held - OF_THE_FRAME - {"clicker"}
 
 
 # ---------------------------------------------------------------- the lessons of the app
