@@ -168,7 +168,7 @@ def explore(name: str, start: Start, seed: int) -> None:
         st.markdown(word)
     picture, from_end_to_end = st.columns(2, gap="large")
     with picture:
-        st.markdown(f"**{_('The picture now')}**")
+        st.markdown(_("**The picture now**"))
         said(explorer, start, z, (before, now), seconds)
     with from_end_to_end:
         title = _("z{unit} from end to end").format(unit=unit)
