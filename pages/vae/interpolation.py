@@ -14,7 +14,7 @@ from core.vae.explorer import VAEExplorer, Walk
 from core.vae.latents import interpolate, interpolate_latents
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, library, links, loaders, picking, shape
+from pages.shared import controls, figures, library, loaders, picking, shape
 from pages.shared.colours import AMBER, SKY
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
@@ -39,16 +39,6 @@ TURN = 25
 """By how many degrees the first house number leans left and the second right: upright ones are so alike that
 their mixture looks like a path.
 """
-TURNED = "interpolation_turned"
-"""In the address: 1 where house numbers lean unless it says otherwise."""
-OTHERS = (
-    "interpolation_w",
-    "interpolation_n",
-    "interpolation_bundle",
-    *(f"{prefix}_{name}" for prefix in PREFIXES for name in (*picking.DIGIT, "seed")),
-)
-"""What else the address says of this page."""
-
 SMOOTH, JUMP = 1.5, 3.0
 """The largest step in average steps: below the one a path is smooth, from the other on it jumps."""
 SAGGING = 0.8
@@ -60,24 +50,8 @@ COLOURS = {"linear": SKY, "spherical": AMBER}
 DASHES = {"linear": "solid", "spherical": "dash"}
 
 
-def turn() -> int:
-    """Degrees by which house numbers lean at first: 0 for a link made when they stood upright, which says
-    something of this page and not that they lean.
-    """
-    old = links.speaks_of(OTHERS) and not links.speaks_of([TURNED, *links.OF_A_LESSON])
-    return TURN * links.restore_number(TURNED, _("Rotation (degrees)"), (0, 1), 0 if old else 1)
-
-
-def say_turn() -> None:
-    """To be called once the controls are set: an address that says anything says whether numbers lean."""
-    leaning = st.session_state[TURNED]
-    speaks = links.speaks_of([*OTHERS, *links.OF_A_LESSON])
-    links.keep_number(TURNED, leaning, 0 if speaks else leaning)
-
-
 def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
     """The two ends, each of any origin."""
-    degrees = turn()
     titles, texts, firsts = (_("From"), _("To")), ("3", "8"), (picking.DIGIT["gallery"], 9)
     found = []
     for column, prefix, title, text, first, lean in zip(
@@ -86,7 +60,7 @@ def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
         titles,
         texts,
         firsts,
-        (-degrees, degrees),
+        (-TURN, TURN),
         strict=True,
     ):
         with column:
@@ -169,7 +143,10 @@ def which_to_take(linear: Walk, spherical: Walk) -> str:
         "from the prior have about {root}."
     ).format(straight=number(straight), around=number(around), root=number(root))
     if straight >= SAGGING * root:
-        verdict = _("**Between these ends the straight path will do.**")
+        verdict = _(
+            "**Between these ends both paths stay where the prior puts its draws.** Which picture half way is "
+            "the clearer one?"
+        )
     elif around >= SAGGING * root:
         verdict = _(
             "**Between these ends take the spherical path:** the straight one leaves the prior."
@@ -274,7 +251,6 @@ def against_mixing(linear: Walk, spherical: Walk) -> str:
 def travel(name: str, first: Start, second: Start, frames: int) -> None:
     explorer = loaders.vae(name)
     share = timeline(_("Path, in %"), STOPS, "interpolation_w", default=50)
-    say_turn()
     every, some = (walked(explorer, first, second, count) for count in (len(STOPS), frames))
     show_paths(every.value, some.value)
     here = {**settings_of(first, second), _("path"): percent(share / STOPS[-1])}

@@ -123,37 +123,25 @@ def leans(at):
     ("query", "expected"),
     [
         ({}, [-25, 25]),
-        ({"interpolation_w": "30"}, [0, 0]),
-        ({"interpolation_a_text": "5"}, [0, 0]),
-        ({"interpolation_b_rotation": "10"}, [0, 10]),
-        ({"interpolation_w": "30", "interpolation_turned": "1"}, [-25, 25]),
-        ({"interpolation_b_rotation": "10", "interpolation_turned": "1"}, [-25, 10]),
+        ({"interpolation_w": "30"}, [-25, 25]),
+        ({"interpolation_b_rotation": "10"}, [-25, 10]),
+        ({"interpolation_a_rotation": "0", "interpolation_b_rotation": "0"}, [0, 0]),
     ],
 )
-def test_house_numbers_lean_except_in_links_made_when_they_stood_upright(
-    open_page, query, expected
-):
+def test_house_numbers_lean_unless_a_link_says_how_they_stand(open_page, query, expected):
     assert leans(open_page("interpolation", **query)) == expected
 
 
-def test_a_link_of_now_brings_the_numbers_as_they_lean(open_page):
+def test_a_link_brings_the_numbers_as_they_lean(open_page):
     at = open_page("interpolation")
-    assert "interpolation_turned" not in at.query_params
     moved(at, "interpolation_w", 30)
     link = {name: at.query_params[name] for name in at.query_params if name != "lang"}
-    assert {"interpolation_w", "interpolation_turned"} == set(link)
-    again = open_page("interpolation", **link)
-    assert leans(again) == [-25, 25]
-    np.testing.assert_array_equal(ends_of(again), ends_of(at))
+    assert set(link) == {"interpolation_w"}
+    np.testing.assert_array_equal(ends_of(open_page("interpolation", **link)), ends_of(at))
 
 
 def test_a_step_of_a_lesson_begins_as_the_page_does(open_page):
     at = open_page("interpolation", lesson="vae-45", step="4")
-    assert at.session_state["interpolation_turned"] == 1
-    assert at.query_params["interpolation_turned"] in (
-        "1",
-        ["1"],
-    )  # or a link to this view would lose it
     np.testing.assert_allclose(ends_of(at), decoded(numbers(-25, 25))[0].pictures[[0, -1]], atol=1)
 
 
@@ -165,7 +153,7 @@ def test_the_chart_has_the_steps_that_the_verdict_counts(open_page):
     (found,) = [
         c.proto for c in at.get("plotly_chart") if c.proto.id.endswith("interpolation_change")
     ]
-    linear, spherical = decoded(numbers(0, 0))
+    linear, spherical = decoded(numbers(-25, 25))
     for trace, one in zip(json.loads(found.spec)["data"], (linear, spherical), strict=True):
         sent = trace["y"]
         drawn = np.frombuffer(base64.b64decode(sent["bdata"]), sent["dtype"])
