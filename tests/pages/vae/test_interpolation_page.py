@@ -44,7 +44,7 @@ def test_a_path_is_called_what_its_largest_step_says(change, word, ratio):
 @pytest.mark.parametrize(
     ("straight", "around", "said"),
     [
-        (1.7, 2.0, "the straight path will do"),
+        (1.7, 2.0, "both paths stay where the prior"),
         (1.5, 2.0, "take the spherical path"),
         (1.2, 1.5, "Neither path passes half way"),
     ],
