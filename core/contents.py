@@ -99,6 +99,7 @@ SIMSIAM = Contents(
         "test.knn_accuracy",
         "test.linear_accuracy",
         "test.queries",
+        "test.bank",
     ),
     epochs=("epoch", "train_loss", *RUN_FIGURES, "seconds_train", "seconds_total"),
     arrays={

@@ -345,10 +345,11 @@ class DDPMExplorer:
         return draw_noise(torch.empty(1, 3, images.SIZE, images.SIZE), [generator])[0].numpy()
 
     def denoise_steps(
-        self, settings: SamplerSettings, seeds: Sequence[int]
+        self, settings: SamplerSettings, seeds: Sequence[int], *, ancestral: bool = False
     ) -> Iterator[Trajectory]:
         """The trajectory from pure noise as it grows, picture i from seed i, before every step and at
-        the end. Raises ``ValueError`` before the first step.
+        the end. ``ancestral``: with the step that DDPM would take from every level that is kept, where the
+        sampler is another one. Raises ``ValueError`` before the first step.
         """
         if not seeds:
             raise ValueError("seeds must name at least one picture")
@@ -358,7 +359,7 @@ class DDPMExplorer:
         steps = self._reverse(settings, x_T, times, generators)
         if settings.sampler == "ddpm":
             return self._record(steps, times, 1.0, None)
-        return self._record(steps, times, settings.eta, tuple(seeds))
+        return self._record(steps, times, settings.eta, tuple(seeds) if ancestral else None)
 
     def _reverse(
         self, settings: SamplerSettings, x: Tensor, times: Tensor, generators: list[torch.Generator]

@@ -122,11 +122,13 @@ def chart(
     along: bool = True,
     square: bool = False,
     height: int = HEIGHT,
+    figure: str | None = None,
 ) -> None:
     """Mounts a chart that follows the timeline of that key.
 
     ``alt``, and ``now``, which stands before the legend, may hold ``film.STOP``. ``square``: both axes have
-    one scale; else the chart is ``height`` pixels high, legend apart.
+    one scale; else the chart is ``height`` pixels high, legend apart. ``figure``: the one
+    that this chart is a part of, where that has several.
     """
     parts = [
         np.asarray(part, dtype="<f4").reshape(-1)
@@ -136,7 +138,7 @@ def chart(
     flat = np.concatenate(parts) if parts else np.empty(0, dtype="<f4")
     now_at = st.session_state.get(timeline)
     shape.run().plots[key] = lambda: plot_of(series, x, y, levels, now_at)
-    with shape.figure(key, alt.replace(STOP, str(now_at))):
+    with shape.figure(figure or key, alt.replace(STOP, str(now_at))):
         _CHART(
             key,
             {

@@ -539,7 +539,7 @@ def on_the_server(
     request = (explorer.bundle.digest, way, tuple(seeds))
     path = live.answer(
         request,
-        lambda: explorer.denoise_steps(way, seeds),
+        lambda: explorer.denoise_steps(way, seeds, ancestral=True),
         "denoise",
         place,
         newest,

@@ -123,7 +123,8 @@ def sheet(
         pictures = pictures.copy()
         frame(pictures[marked], 1)
     small = grid(pictures, columns, gap=1)
-    led = key == led_to()[0]  # a page may show several sheets of one key, and lead to one of them
+    led = key == led_to()[0] and key not in shape.run().led  # the first of several of one key
+    shape.run().led |= {key} if led else set()
     with shape.figure(key, alt), st.container(key=key if led else None):
         st.image(pixels(small), alt=alt, width=width)
     return enlarge(small, factor)
@@ -405,8 +406,10 @@ def percent_ticks(spec: Spec) -> None:
         letter, of = name[0], name[0] + name[5:]
         traces = [one for one in spec["data"] if one.get(f"{letter}axis", letter) == of]
         held = [_numbers(one[letter]) for one in traces if letter in one]
-        flat = np.concatenate([*held, [0.0]])
-        low, high = axis.get("range") or (0.0, np.nanmax(flat))
+        bars = any(one["type"] == "bar" for one in traces) or axis.get("rangemode") == "tozero"
+        flat = np.concatenate([*held, [0.0] if bars or not held else []])
+        flat = flat[np.isfinite(flat)] if np.isfinite(flat).any() else np.zeros(1)
+        low, high = axis.get("range") or (flat.min(), flat.max())
         if layout.get("barmode") == "stack":
             high = max(high, 1.0)
         most = 6 if letter == "y" else 3  # words next to one another need room

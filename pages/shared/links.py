@@ -130,6 +130,11 @@ def _stands(key: str) -> bool:
     return key in st.session_state and (visit.following is None or key in visit.set_now)
 
 
+def held_or_said(key: str) -> list[str]:
+    """What a control of several codes is about to be restored to: the visitor's own, or the link's."""
+    return list(st.session_state[key]) if _stands(key) else values(key)
+
+
 def stands() -> dict[str, list[str]]:
     """What every control of the page stands at, as an address says it; that of a default, too."""
     return {key: said for key, said in _visit().stands.items() if key not in FRAME}
@@ -496,9 +501,8 @@ def arrived(page: StreamlitPage) -> None:
 
 
 def leads_to() -> str:
-    """The part of the page that the address leads to, empty for its top; it says so once."""
+    """The part of the page that the address leads to, empty for its top."""
     wanted = st.query_params.get_all(TO)
-    write(TO, [])
     return wanted[-1] if wanted else ""
 
 

@@ -34,9 +34,11 @@ def question(
     """
     if not shape.tells("answers"):
         return None
-    if st.session_state.get(f"{key}_of", of) != of:
-        st.session_state.pop(f"{key}_own", None)
-    st.session_state[f"{key}_of"] = of
+    state = st.session_state
+    if state.get(f"{key}_of", of) != of:
+        state.pop(f"{key}_own", None)
+        state.pop(f"{key}_told", None)
+    state[f"{key}_of"] = of
     asked = st.expander(words, key=key, on_change="rerun", icon=":material/help:")
     if not asked.open:
         return None
@@ -48,6 +50,7 @@ def question(
             if given is None:
                 st.caption(_("The answer follows yours."))
                 return None
+            state[f"{key}_told"] = True  # Streamlit forgets the answer where the question is closed
             if found := right():
                 verdict([_(options[code]) for code in options if code in found], given in found)
         return answer()
@@ -55,8 +58,12 @@ def question(
 
 def unanswered(*keys: str) -> bool:
     """Whether the page asks and its visitor has not answered one of these questions with options yet."""
-    asks = shape.tells("answers")
-    return asks and any(st.session_state.get(f"{key}_own") is None for key in keys)
+    return shape.tells("answers") and any(f"{key}_told" not in st.session_state for key in keys)
+
+
+def asked(*keys: str) -> list[str]:
+    """Those of these questions that the visitor has been asked."""
+    return [key for key in keys if f"{key}_of" in st.session_state]
 
 
 def verdict(right: Sequence[str], own: bool) -> None:

@@ -54,7 +54,8 @@ class Run:
     and ``seen_figures`` have the names that the page came by, with what a visitor reads of them; ``words`` say
     what the last figure shows, ``made_of`` has the hashes of the bundles in them; ``plots`` makes a Plotly
     figure of those that are drawn in the browser. ``awaited``: figures that come once something is pressed.
-    ``code``: names of the functions that the page shows.
+    ``code``: names of the functions that the page shows; ``led``: sheets that a
+    link leads to, of which the page has shown the first.
     """
 
     shape: Shape = WHOLE
@@ -69,6 +70,7 @@ class Run:
     made_of: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
     code: set[str] = field(default_factory=set)
+    led: set[str] = field(default_factory=set)
     _open: list[str] = field(default_factory=list)
     grows: bool = False
 

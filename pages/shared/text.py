@@ -127,11 +127,14 @@ STAYS, LED = "stays", "led"
 
 
 def turned_to(page: str, view: str = "") -> None:
-    """To be called with the page that is about to be shown, and the part of it that a link leads to."""
+    """To be called with the page that is about to be shown, and the part of it that a link leads to.
+
+    The address says that part for as long as the page is shown, and one arrives there once.
+    """
     now, before = st.session_state.get(STAYS, (page, frozenset()))
     st.session_state[STAYS] = page, (before if now == page else before | {now})
-    _view, number = st.session_state.get(LED, ("", 0))
-    if view or now != page:
+    led, number = st.session_state.get(LED, ("", 0))
+    if now != page or led != view:
         st.session_state[LED] = view, number + bool(view)
 
 

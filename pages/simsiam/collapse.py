@@ -67,7 +67,7 @@ LAYERS: dict[Layer, str] = {"z": N_("z (projector)"), "h": N_("h (backbone)")}
 def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
     """The set of runs, those of it to draw, by one choice as the assignment's plots too; and z or h."""
     row = st.container(horizontal=True, gap="small", vertical_alignment="bottom")
-    wanted = st.session_state.get(RUNS) or links.values(RUNS) or DEFAULT
+    wanted = links.held_or_said(RUNS) or DEFAULT
     with row:
         shown = st.container(width=320)
         with st.container(width=340):

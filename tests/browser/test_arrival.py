@@ -40,7 +40,8 @@ def test_a_link_of_the_assignment_opens_the_view_that_answers(tab, page, view):
     assert item.query.keys() <= tab.evaluate(
         "Object.fromEntries(new URLSearchParams(location.search))"
     ).keys() | {"training_epoch"}
-    tab.wait_for_function("!location.search.includes('to=')")
+    tab.go_back()
+    tab.wait_for_selector("h1:has-text('Latent Atelier')")
 
 
 def test_a_page_begins_at_its_top_wherever_the_one_before_stood(tab):

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from core import checks
 from core.bundles.bundle import Bundle, required_files
 from core.bundles.files import write_json
 from core.errors import AtelierError
@@ -27,7 +28,7 @@ from core.pictures.data import PictureSet
 from train.run import ancestry, bundling, distributed, loop, sets
 from train.run.budget import measure_pace
 from train.run.lock import locked, orphaned
-from train.run.loop import Resident
+from train.run.loop import MOST_EPOCHS, Resident
 from train.run.settings import Training, not_finite
 from train.run.trainer import Trainer
 
@@ -64,6 +65,8 @@ def start(
     ``OSError`` where a file cannot be read or written.
     """
     end = _end_after(at_most)
+    # A sheet's name has four digits. What an earlier version began is still resumed and finished.
+    checks.whole("epochs", training.epochs, 1, MOST_EPOCHS)
     _refuse_bundle(run := Path(run))
     with locked(run):
         if (run / "state.pt").exists():
@@ -319,6 +322,7 @@ def longer(training: Training, done: int, epochs: int) -> Training:
         )
     if epochs == training.epochs:
         return training
+    checks.whole("epochs", epochs, 1, MOST_EPOCHS)
     return replace(
         training, epochs=epochs, lengthened=(*training.lengthened, (done, training.epochs))
     )

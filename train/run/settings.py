@@ -12,7 +12,6 @@ from core.errors import AtelierError
 from core.pictures.data import Selection
 from train.run.ancestry import Ancestor
 from train.run.augment import DigitAugmentation
-from train.run.loop import MOST_EPOCHS
 
 MOST_UPDATES = schema.COUNT["maximum"]
 """Of an epoch or of the rise of the learning rate, and pictures of a batch or a set."""
@@ -63,7 +62,7 @@ class Training:
         object.__setattr__(self, "betas", tuple(self.betas))
         object.__setattr__(self, "lengthened", tuple(tuple(pair) for pair in self.lengthened))
         object.__setattr__(self, "ancestors", tuple(self.ancestors))
-        checks.whole("epochs", self.epochs, 1, MOST_EPOCHS)
+        checks.whole("epochs", self.epochs, 1, MOST_UPDATES)
         checks.whole("batch_size", self.batch_size, 2, MOST_UPDATES)
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")

@@ -11,7 +11,7 @@ from core.bundles.bundle import Bundle
 from core.ddpm.restoration import COVERAGE, wilson
 from core.judge.explorer import JudgeExplorer
 from pages.ddpm.parts.samples import ModelSamples
-from pages.ddpm.parts.step_times import seconds_by_50_steps
+from pages.ddpm.parts.step_times import device_of, seconds_by_50_steps
 from pages.shared import figures
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import _, number, percent
@@ -63,10 +63,11 @@ def show(
     ).format(
         half=number(half, 0), rest=number(real["test"]["pictures"] - half, 0), share=percent(SEEN)
     )
-    devices = {of.metrics["timing"]["device"] for _title, of in judged if "timing" in of.metrics}
+    devices = {device_of(of) for _title, of in judged if "timing" in of.metrics}
     words += " " + _(
         "Seconds per sample: of the VAE as just measured here with {count} samples; of the others by DDIM "
-        "with 50 steps, stored with the bundles ({devices}); one network takes the same time whatever T."
+        "with 50 steps, the median of what the bundles of one network store ({devices}), as it takes the same "
+        "time whatever T."
     ).format(count=len(vae.pictures), devices="; ".join(sorted(devices)))
     st.caption(words)
     (_title, first), *others = judged

@@ -49,7 +49,8 @@ def seconds_a_step(of: Bundle) -> float:
     """As it was measured, else from a picture by all steps."""
     timing = of.metrics["timing"]
     T = of.config["architecture"]["schedule"]["T"]
-    return timing.get("seconds_a_step", timing["seconds_a_picture_all_steps"] / T)
+    stored = timing.get("seconds_a_step")
+    return stored if isinstance(stored, float) else timing["seconds_a_picture_all_steps"] / T
 
 
 def device_of(of: Bundle) -> str:

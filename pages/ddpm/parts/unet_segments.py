@@ -94,7 +94,7 @@ def show(name: str, picked: Picked, seed: int) -> None:
         levels = levels_of(explorer, STOP_SHARES)
         left, middle = st.columns(2, gap="large")
         with left:
-            usual = explorer.layers[-2:]
+            usual = usual_layers(explorer)
             layers = controls.several(
                 _("Layers"), controls.same(explorer.layers), "inside_layers", usual
             )
@@ -167,12 +167,12 @@ def without_labels(
         words = _("Shares of the picture, largest first: {shares}.").format(
             shares=", ".join(percent(float(size)) for size in sizes)
         )
-        st.markdown(words + " " + over_drawn(explorer, layers, chosen, seed))
+        st.markdown(f"{words} {over_drawn(explorer)}")
         return
     digit = digit_of(picked.house_number).reshape(-1)
     of_layers, of_pixels = (best_overlap(one, digit)[0] for one in (clusters.labels, by_colour))
     words = k_means_verdict(of_layers, of_pixels)
-    st.markdown(words + " " + over_drawn(explorer, layers, chosen, seed))
+    st.markdown(f"{words} {over_drawn(explorer)}")
 
 
 def cut_out(
@@ -183,21 +183,27 @@ def cut_out(
     return *segments(features, layers, range(levels), k), by_colour
 
 
-def over_drawn(
-    explorer: DDPMExplorer, layers: Sequence[str], levels: Sequence[int], seed: int
-) -> str:
-    """What k-means did for all drawn digits that are asked about above, in words."""
+def usual_layers(explorer: DDPMExplorer) -> Sequence[str]:
+    """The layers that the page begins with: the last two."""
+    return explorer.layers[-2:]
+
+
+def over_drawn(explorer: DDPMExplorer) -> str:
+    """What k-means did for all drawn digits that are asked about above, in words: once for a model, with the
+    layers and levels that the page begins with, as it takes a second of all cores.
+    """
+    layers, levels = usual_layers(explorer), levels_of(explorer, SEGMENT_SHARES)
 
     def compute() -> np.ndarray:
         found = []
         for one in asked():
-            held = explorer.features(one.picture, levels, seed)
+            held = explorer.features(one.picture, levels, 0)
             _map, clusters, by_colour = cut_out(held, one.picture, layers, len(levels), SEGMENTS)
             inside = one.digit.reshape(-1)
             found.append([best_overlap(each, inside)[0] for each in (clusters.labels, by_colour)])
         return np.mean(found, axis=0)
 
-    request = (explorer.bundle.digest, seed, tuple(layers), tuple(levels))
+    request = explorer.bundle.digest
     of_layers, of_pixels = library.kept("unet_k_means", KEPT).ask(request, compute)
     return over_drawn_verdict(float(of_layers), float(of_pixels))
 
@@ -205,8 +211,8 @@ def over_drawn(
 def over_drawn_verdict(of_layers: float, of_pixels: float) -> str:
     """Whether k-means on activations helped, given mean overlaps of the best segments."""
     words = _(
-        "Over the {count} drawn digits above, in {k} segments each: {layers} from activations, {pixels} from "
-        "colours."
+        "Over the {count} drawn digits above, in {k} segments each, with the layers and levels that this page "
+        "begins with: {layers} from activations, {pixels} from colours."
     ).format(
         count=len(ASKED_ABOUT), k=SEGMENTS, layers=percent(of_layers), pixels=percent(of_pixels)
     )

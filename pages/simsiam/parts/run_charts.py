@@ -15,7 +15,7 @@ from core.simsiam.run_record import RunRecord
 from pages.browser import curves
 from pages.browser.curves import Axis, Dash, Level, Series
 from pages.browser.film import STOP
-from pages.shared import figures
+from pages.shared import figures, shape
 from pages.shared.colours import (
     AMBER,
     BLUE,
@@ -234,24 +234,26 @@ def clouds(records: Sequence[RunRecord], layer: Layer, key: str, timeline: str, 
     axis = Axis("", span=(-far, far), bare=True)
     alone = len(records) > TOGETHER
     maps = [[one] for one in drawn] if alone else [drawn]
-    cells = st.columns(2, gap="small", wrap=False) if alone else [st.container()]
-    for place, some in enumerate(maps):
-        names = ", ".join(one.name for one in some)
-        with cells[place % len(cells)]:
-            curves.chart(
-                key if place == 0 else f"{key}_{place + 1}",
-                timeline,
-                some,
-                axis,
-                axis,
-                _("Map of {layer} after epoch {epoch}, a point a test picture: {run}").format(
-                    layer=layer, epoch=STOP, run=names
-                ),
-                now=_epoch_now() if place < len(cells) else "",
-                along=False,
-                square=True,
-                height=LEAST if alone else curves.HEIGHT,
-            )
+    with shape.figure(key):
+        cells = st.columns(2, gap="small", wrap=False) if alone else [st.container()]
+        for place, some in enumerate(maps):
+            names = ", ".join(one.name for one in some)
+            with cells[place % len(cells)]:
+                curves.chart(
+                    key if place == 0 else f"{key}_{place + 1}",
+                    timeline,
+                    some,
+                    axis,
+                    axis,
+                    _("Map of {layer} after epoch {epoch}, a point a test picture: {run}").format(
+                        layer=layer, epoch=STOP, run=names
+                    ),
+                    now=_epoch_now() if place < len(cells) else "",
+                    along=False,
+                    square=True,
+                    height=LEAST if alone else curves.HEIGHT,
+                    figure=key,
+                )
     count = min(FEW, records[0].maps[layer].shape[1])
     settings = {_("over"): _("{count} test pictures").format(count=number(count, 0))}
     figures.about(
