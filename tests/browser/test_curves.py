@@ -18,6 +18,7 @@ from tests.browser.test_in_a_browser import about, go, ready
 
 LABEL, KEY = "Epoch (0: before training)", "collapse_epoch"
 POSITIONS = (0.05, 0.15, 0.3, 0.4, 0.55, 0.65, 0.8, 0.9)
+NARROW_SET = "w8-n10000-e20-a4ec"
 NAMES = {"baseline": "SimSiam (baseline)", "no-stop-gradient": "no stop-gradient"}
 
 
@@ -39,7 +40,7 @@ def control(tab, label=LABEL):
 
 
 def opened(tab, **query):
-    go(tab, "collapse", **query)
+    go(tab, "collapse", **{"collapse_set": NARROW_SET, **query})
     tab.locator(".st-key-collapse_more summary").click()
     chart(tab, "collapse_uniformity").locator(".dot").first.wait_for()
     drawn = (

@@ -71,7 +71,9 @@ def measured(tiny_library, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judged, "CHECKPOINTS", tiny_library)
         patch.setattr(way, "SEEDS", 20)
-        measure(Namespace(bundle=folder, device="cpu", seconds=False, way=True))
+        measure(
+            Namespace(bundle=folder, device="cpu", seconds=False, way=True, t_star=None, folder="")
+        )
     return folder
 
 

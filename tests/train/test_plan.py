@@ -439,7 +439,7 @@ def test_a_run_whose_plan_is_no_more_ends_with_its_epoch(
 
 def test_a_command_in_the_background_can_be_stopped(at_hand, tmp_path):
     """A shell starts such a command with SIGINT ignored."""
-    command = [sys.executable, "-m", "train", *JUDGE.split(), "--epochs", "100000"]
+    command = [sys.executable, "-m", "train", *JUDGE.split(), "--epochs", "9999"]
     child = subprocess.Popen(
         [*command, "--run", str(tmp_path / "run")],
         cwd=plan.PLAN.parents[2],

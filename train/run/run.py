@@ -65,8 +65,8 @@ def start(
     ``OSError`` where a file cannot be read or written.
     """
     end = _end_after(at_most)
-    # A sheet's name has four digits. What an earlier version began is still resumed and finished.
-    checks.whole("epochs", training.epochs, 1, MOST_EPOCHS)
+    if at_most is None:  # a sheet's name has four digits, which no run reaches that the clock ends
+        checks.whole("epochs", training.epochs, 1, MOST_EPOCHS)
     _refuse_bundle(run := Path(run))
     with locked(run):
         if (run / "state.pt").exists():

@@ -635,7 +635,7 @@ def test_the_final_figures_are_the_stored_ones(open_page):
 def test_the_nearest_training_picture_is_shown_where_the_data_is(
     open_page, monkeypatch, svhn_folder
 ):
-    assert said(open_page("vae_and_ddpm"), "are shown where the training set is at hand")
+    assert said(open_page("vae_and_ddpm"), "once the training set is downloaded")
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
     at = open_page("vae_and_ddpm")
     assert len(shown(at, "The nearest training picture of each")) == 2

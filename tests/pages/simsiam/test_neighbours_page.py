@@ -366,7 +366,7 @@ def test_another_training_set_is_not_taken_for_the_runs_own(
     monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
     at = open_page(PAGE)
     assert not sent_pictures(at)
-    assert said(at, "The training set at hand is not the one")
+    assert said(at, "The training set available here is not the one")
     assert groups(at)["SimSiam (baseline)"] == tiles(vote(k=12))
 
 
@@ -377,7 +377,7 @@ def test_an_error_is_not_taken_for_another_training_set(open_page, with_data, mo
     monkeypatch.setattr(networks, "_of_bank", broken)
     at = open_page(PAGE)
     assert at.error
-    assert not said(at, "The training set at hand is not the one")
+    assert not said(at, "The training set available here is not the one")
 
 
 def test_a_run_that_began_with_other_weights_has_no_untrained_network(
@@ -397,7 +397,7 @@ def test_a_run_that_began_with_other_weights_has_no_untrained_network(
     assert list(groups(at)) == ["SimSiam (baseline)", "no stop-gradient"]
     assert len(sent_pictures(at)) == 2
     assert not said(at, "Before training")
-    assert not said(at, "The training set at hand is not the one")
+    assert not said(at, "The training set available here is not the one")
 
 
 def test_a_longer_training_set_that_begins_with_the_runs_own_is_taken(
