@@ -58,7 +58,12 @@ def question(
 
 def unanswered(*keys: str) -> bool:
     """Whether the page asks and its visitor has not answered one of these questions with options yet."""
-    return shape.tells("answers") and any(f"{key}_told" not in st.session_state for key in keys)
+    state = st.session_state  # an answer of now stands in the control before the question is drawn
+
+    def told(key: str) -> bool:
+        return f"{key}_told" in state or state.get(f"{key}_own") is not None
+
+    return shape.tells("answers") and not all(map(told, keys))
 
 
 def asked(*keys: str) -> list[str]:

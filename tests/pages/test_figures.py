@@ -451,6 +451,38 @@ def test_ticks_in_percent_have_a_space_before_the_sign_in_french(
         assert (None if found is None else list(found)) == wanted
 
 
+@pytest.mark.parametrize(
+    ("kind", "ticks"),
+    [(go.Scatter, ["35", "36", "37", "38", "39"]), (go.Bar, ["0", "10", "20", "30"])],
+)
+def test_ticks_in_percent_lie_where_the_axis_of_plotly_begins(monkeypatch, kind, ticks):
+    figure = go.Figure(kind(x=[1, 2], y=[0.35, 0.39]))
+    figure.update_yaxes(tickformat=".0%")
+    for module in (figures, text):
+        monkeypatch.setattr(module, "language", lambda: "fr")
+    shown = figures.in_house_style(figure, 300).to_dict()["layout"]["yaxis"]
+    assert list(shown["ticktext"]) == [f"{tick}\u202f%" for tick in ticks]
+
+
+def two_sheets():
+    import numpy as np
+    import streamlit as st
+
+    from pages.shared import figures, text
+
+    st.session_state[text.LED] = "sheet", 1
+    for level in (0, 255):
+        figures.sheet(
+            np.full((1, 32, 32, 3), level, np.uint8), "sheet", columns=1, alt=f"level {level}"
+        )
+
+
+def test_a_link_leads_to_the_first_of_several_sheets_of_one_key():
+    at = AppTest.from_function(two_sheets).run()
+    assert not at.exception
+    assert len(at.image) == 2
+
+
 def test_plotly_never_meets_a_pandas_that_is_being_imported():
     """Another thread may import it while a chart is made: it comes with what makes charts."""
     code = "import sys, pages.shared.figures; assert 'pandas' in sys.modules"

@@ -21,7 +21,7 @@ from pages.simsiam.parts import dim_and_batch, findings, run_charts, runs, verdi
 from tests import library
 from tests.narrow import without_onednn
 from tests.pages.drawn import charts
-from tests.pages.opening import answered, checked, moved
+from tests.pages.opening import answered, checked, components, moved
 from train.release import embed
 from train.simsiam import trainer as training
 from train.simsiam.diagnosis import Protocol
@@ -462,6 +462,13 @@ def test_more_than_two_runs_have_a_map_each(open_collapse):
         ["no predictor"],
     ]
     assert len({chart(at, key).spec["x"]["high"] for key in keys}) == 1
+
+
+def test_a_view_of_the_map_alone_has_the_map_of_every_run(open_collapse):
+    recipes = ["baseline", "no-stop-gradient", "no-predictor"]
+    at = open_collapse(figures="collapse_clouds", keep="", collapse_runs=recipes)
+    shown = [key for key in components(at) if key.startswith("collapse_clouds")]
+    assert set(shown) == {"collapse_clouds", "collapse_clouds_2", "collapse_clouds_3"}
 
 
 def test_a_pair_of_another_set_is_said_to_be_one(records):

@@ -24,7 +24,7 @@ from pages.simsiam import siblings
 from pages.simsiam.parts import questions, runs
 from pages.simsiam.parts.questions import PASSES, QUESTIONS
 from tests.narrow import without_onednn
-from tests.pages.opening import answered
+from tests.pages.opening import answered, checked
 from train.release import embed
 from train.simsiam import trainer as training
 from train.simsiam.diagnosis import Protocol
@@ -754,6 +754,8 @@ def test_what_answers_a_question_is_folded_until_it_is_answered(open_siblings):
     at = answered(at, "siblings_answer_7", "variance")
     assert "state" in at.dataframe[0].value.columns
     assert how_it_works(at) == {False}  # what keeps SimSiam from collapsing is asked, too
+    at.session_state["siblings_answer_7"] = False  # closed
+    assert "state" in checked(at.run()).dataframe[0].value.columns
     at = answered(at, "siblings_keeps_simsiam", "Unknown")
     assert how_it_works(at) == {True}
 

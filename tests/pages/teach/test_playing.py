@@ -102,6 +102,22 @@ def test_every_step_opens_and_has_what_it_names(embedded, name, number, language
             assert stands[key] == said, key
 
 
+def test_a_step_shows_its_own_runs_whatever_the_step_before_showed(embedded):
+    steps = [
+        number
+        for number, step in enumerate(LESSONS["lab-2h"].steps, 1)
+        if step.page == "collapse" and "collapse_runs" in step.query
+    ]
+    assert len(steps) >= 3
+    at = opened("home", lesson="lab-2h", step=str(steps[0]))
+    for number in steps[1:]:
+        at.query_params["step"] = str(number)
+        checked(at.run())
+        wanted = LESSONS["lab-2h"].steps[number - 1].query["collapse_runs"]
+        assert list(at.session_state["collapse_runs"]) == list(wanted)
+        assert not at.info
+
+
 @cache
 def known_pages():
     return set(shelf.PAGES)
