@@ -401,4 +401,4 @@ def test_a_wrong_setting_is_refused_by_its_name(name, wrong):
 
 def test_a_wrong_setting_on_the_command_line_is_one_line_of_error(tmp_path, capsys):
     assert main(["vae", "--run", str(tmp_path), "--epochs", "0"]) == 1
-    assert capsys.readouterr().err == "error: epochs must be 1 to 9999, got 0\n"
+    assert capsys.readouterr().err == "error: epochs must be 1 to 100000000, got 0\n"

@@ -2,7 +2,8 @@
 // takes it away. What is in it is decided by the visit alone: this module writes what it is given, and reads
 // what is there when it is asked. Next to it lies a random token, by which the tab is known after a reload.
 
-const LONGEST = 3000; // milliseconds: a film that plays may leave no rest
+const REST = 500; // milliseconds without a hand on mouse, screen or keys
+const LONGEST = 4000; // milliseconds: a hand that never rests
 const NAME = "latent-atelier-sheet";
 const TAB = "latent-atelier-tab";
 
@@ -19,7 +20,7 @@ const token = () => {
   }
 };
 
-const look = (most) => {
+const held = (most) => {
   try {
     const text = window.sessionStorage.getItem(NAME);
     return text === null ? ["none"] : ["held", text.slice(0, most + 1)];
@@ -46,33 +47,51 @@ const store = (text) => {
 
 // Streamlit sends what a visitor does a moment later, together with all else that has changed by then, and
 // asks for one part of the page alone: were this part named, a click of that moment would show nothing. So
-// this module, which nobody has asked to speak, speaks while nothing else goes on.
-const atRest = (then) => {
-  if (!window.requestIdleCallback) return setTimeout(then);
-  const pending = () => navigator.scheduling?.isInputPending?.();
-  return window.requestIdleCallback(() => (pending() ? atRest(then) : then()), { timeout: LONGEST });
+// this module, which nobody has asked to speak, speaks when no hand has moved for a while.
+let moved = 0; // when a hand did so last
+const hand = () => void (moved = performance.now());
+for (const kind of ["pointermove", "pointerdown", "pointerup", "keydown", "wheel", "touchstart"])
+  window.addEventListener(kind, hand, { capture: true, passive: true });
+
+// What is not said yet, and who says it: a page may end before, and the next one says it.
+let unsaid, speak;
+let waiting = false;
+
+const say = (words) => {
+  unsaid = words;
+  if (waiting) return;
+  waiting = true;
+  const since = performance.now();
+  const look = () => {
+    const now = performance.now();
+    const rests = now - Math.max(moved, since) >= REST || now - since > LONGEST;
+    if (!rests || !speak || navigator.scheduling?.isInputPending?.()) return setTimeout(look, 50);
+    waiting = false;
+    speak("value", unsaid);
+  };
+  setTimeout(look, 50);
 };
 
 export const open = () => {
   let said; // what was said last, and to which visit
-  let closed = false;
+  let mine;
 
   return {
     update({ visit, ask, version, sheet, most }, send) {
-      const say = (kind, more) => {
+      speak = mine = send;
+      const tell = (kind, more) => {
         const now = [visit, kind, kind === "held" ? "" : more].join(" ");
         if (now === said) return;
         said = now;
-        const words = [kind, visit, more, token()];
-        atRest(() => closed || now !== said || send("value", words));
+        say([kind, visit, more, token()]);
       };
-      if (ask) say(...look(most));
-      else if (sheet !== null) say(store(sheet), version);
+      if (ask) tell(...held(most));
+      else if (sheet !== null) tell(store(sheet), version);
       // The browser sends what was said last with every run of the page: that is not to be a whole sheet.
-      else if (said === [visit, "held", ""].join(" ")) say("done");
+      else if (said === [visit, "held", ""].join(" ")) tell("done");
     },
     close() {
-      closed = true;
+      if (speak === mine) speak = undefined;
     },
   };
 };
