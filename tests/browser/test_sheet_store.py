@@ -115,7 +115,7 @@ def test_a_browser_without_room_is_said_once(tab):
     tab.locator(".st-key-likelihood_pictures_keep button >> visible=true").click()
     tab.wait_for_selector("[data-testid=stToast]:has-text('Kept')")
     ready(tab)
-    tab.wait_for_timeout(2000)  # the module speaks once the hand rests, and a page shows what it knew
+    tab.wait_for_timeout(2000)  # the module speaks once the hand rests
     open_sheet(tab)
     tab.wait_for_selector("text=no room left for the sheet")
 
