@@ -102,9 +102,8 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
     """Attack, purify, judge: runs again by itself."""
     with plain_errors():
         judge, kind, seed = loaders.judge(), attack.kind, attack.seed
-        films = (
-            st.container()
-        )  # what moves stands above the size of the attack, on the first screen
+        # What moves stands above the size of the attack, on the first screen.
+        films = st.container()
         levels = controls.whole(_("Largest change (grey levels of 255)"), 0, 32, 8, "purify_levels")
         clean = loaders.judged(one.picture[None])
         label = int(clean.digit[0])

@@ -20,8 +20,10 @@ MOST_LITTLE = 32
 """How many of what is little work: one each of a class."""
 AT_ONCE = 10.0
 """Seconds of work that a link may begin by itself."""
-QUIET = 0.5
-"""Seconds that little work takes before anything is shown of it."""
+QUIET = 0.8
+"""Seconds that little work takes before anything is shown of it: longer than 50 steps of one picture on two
+idle cores (8.8 ms each), as a first frame costs ``SECONDS_TO_SEND_FIRST``, and soon enough for a class.
+"""
 REPLAYED_IN = 2.0
 """Seconds in which finished work is shown once more."""
 SECONDS_A_FRAME = 0.2
