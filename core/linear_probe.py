@@ -28,13 +28,14 @@ class Probe:
     """A fitted classifier of features as they come, not standardised, and how often it is right.
 
     ``weight`` (classes, d) and ``bias`` (classes,), float64: logits are x W' + b.
-    ``train_accuracy`` and ``test_accuracy`` in [0, 1].
+    ``train_accuracy`` and ``test_accuracy`` in [0, 1]; ``test_right``: which test rows are, bool (N,).
     """
 
     train_accuracy: float
     test_accuracy: float
     weight: Tensor
     bias: Tensor
+    test_right: Tensor
 
 
 def linear_probe(
@@ -70,9 +71,8 @@ def linear_probe(
     weight, bias = _fit((x - mean) / std, y, classes, penalty, iterations)
     weight = weight / std  # (classes, d)
     bias = bias - weight @ mean
-    return Probe(
-        _accuracy(x, y, weight, bias), _accuracy(test_x, test_y, weight, bias), weight, bias
-    )
+    right, test_right = _right(x, y, weight, bias), _right(test_x, test_y, weight, bias)
+    return Probe(_share(right), _share(test_right), weight, bias, test_right)
 
 
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,8 +110,13 @@ def _fit(
     return weight, bias
 
 
-def _accuracy(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor) -> float:
-    return float((F.linear(x, weight, bias).argmax(dim=1) == y).double().mean())
+def _right(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """bool (N,)"""
+    return F.linear(x, weight, bias).argmax(dim=1) == y
+
+
+def _share(right: Tensor) -> float:
+    return float(right.double().mean())
 
 
 def _checked_labels(name: str, labels: Tensor, x: Tensor, classes: int) -> Tensor:

@@ -131,13 +131,27 @@ def accuracy(
     temperature: float = 0.1,
 ) -> float:
     """Share of ``queries`` (Q, d) whose label the weighted vote of ``bank`` (N, d) gets right."""
+    right = named_right(queries, query_labels, bank, labels, classes, k, temperature)
+    return float(right.double().mean())
+
+
+def named_right(
+    queries: Tensor,
+    query_labels: Tensor,
+    bank: Tensor,
+    labels: Tensor,
+    classes: int,
+    k: int = 200,
+    temperature: float = 0.1,
+) -> Tensor:
+    """Which of ``queries`` (Q, d) the weighted vote of ``bank`` (N, d) gives their label: bool (Q,)."""
     for name, given, rows in (("query_labels", query_labels, queries), ("labels", labels, bank)):
         if given.ndim != 1 or len(given) != len(rows):
             raise ValueError(f"{name} must be ({len(rows)},), got {tuple(given.shape)}")
     _check_labels("query_labels", query_labels, classes)
     neighbours = find(queries, bank, k)
     predicted = predict(neighbours, vote(neighbours, labels, classes, temperature), labels)
-    return float((predicted == query_labels.to(predicted.device)).double().mean())
+    return predicted == query_labels.to(predicted.device)
 
 
 # ---------------------------------------------------------------- which of two is nearer

@@ -13,6 +13,15 @@ from core.errors import AtelierError
 from core.simsiam import methods
 
 Layer = Literal["z", "h"]
+Share = Literal["knn_accuracy", "linear_accuracy", "knn_by_epoch"]
+
+RIGHT = {
+    "knn_accuracy": "right_knn",
+    "linear_accuracy": "right_linear",
+    "knn_by_epoch": "right_by_epoch",
+}
+"""Arrays of which test pictures a share counts as right, eight a byte (``np.packbits``): of the final kNN
+accuracy and linear probe (ceil(n / 8),), of the kNN accuracy by epoch (E + 1, ceil(n / 8))."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,25 @@ class RunRecord:
         """How many training pictures vote for the kNN accuracy of every epoch."""
         config = self.bundle.config
         return min(config["training"]["protocol"]["bank"], config["data"]["pictures"])
+
+    def right(self, measure: Share, epoch: int = -1) -> np.ndarray | None:
+        """Which test pictures a share counts as right, bool (n,) in the order of the test set.
+
+        ``epoch`` of the kNN accuracy by epoch; the other shares are those of the last one. None where the run
+        does not keep that, or keeps what does not give its share.
+        """
+        stored, test = self.bundle.profiles.get(RIGHT[measure]), self.bundle.metrics["test"]
+        if by_epoch := measure == "knn_by_epoch":
+            count, share = self.queries, self.figures["test_knn_accuracy"][epoch]
+        else:
+            count, share = test["queries"], test[measure]
+        shape = (-(-count // 8),)
+        shape = (len(self.epochs), *shape) if by_epoch else shape
+        if stored is None or stored.dtype != np.uint8 or stored.shape != shape:
+            return None
+        stored = stored[epoch] if by_epoch else stored
+        found = np.unpackbits(stored, count=int(count)).astype(bool)
+        return found if abs(found.mean() - share) * count < 0.5 else None
 
     @property
     def updates(self) -> np.ndarray:

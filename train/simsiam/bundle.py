@@ -15,6 +15,7 @@ from core.pictures.data import PictureSet
 from core.simsiam import methods, neighbours
 from core.simsiam.explorer import golden_deviation, golden_outputs
 from core.simsiam.joint_embedding import JointEmbedding
+from core.simsiam.run_record import RIGHT
 from train.run import ancestry, sets
 from train.run.bundling import Measured, bundle_config, rounded
 from train.run.loop import Resident
@@ -52,10 +53,10 @@ def measure(
     few = Protocol(queries=2, bank=2, k=1)  # all pictures are looked up below
     spread = diagnosis.diagnose(model, trained, tested, few).figures
     del spread["test_knn_accuracy"]
-    knn = neighbours.accuracy(queries, tested.labels, bank, trained.labels, classes)
+    by_vote = neighbours.named_right(queries, tested.labels, bank, trained.labels, classes)
     probe = linear_probe(bank, trained.labels, queries, tested.labels, classes)
     figures = {
-        "knn_accuracy": knn,
+        "knn_accuracy": float(by_vote.double().mean()),
         "linear_accuracy": probe.test_accuracy,
         "linear_train_accuracy": probe.train_accuracy,
         "bank": len(bank),
@@ -66,6 +67,8 @@ def measure(
     arrays = {
         "bank_features": bank[:kept].half().cpu().numpy(),
         "bank_labels": kept_labels(trained.labels[:kept], classes),
+        RIGHT["knn_accuracy"]: diagnosis.packed(by_vote).numpy(),
+        RIGHT["linear_accuracy"]: diagnosis.packed(probe.test_right).numpy(),
     }
     return Measured({"test": figures, "protocol": protocol(about)}, arrays, {})
 
@@ -78,13 +81,19 @@ def kept_labels(labels: Tensor, classes: int) -> np.ndarray:
 def by_epoch(
     arrays: list[dict[str, Tensor]], labels: Tensor, classes: int
 ) -> dict[str, np.ndarray]:
-    """Spectra (E + 1, 256) as log10, maps (E + 1, n, 2), labels (n,), from before training on."""
+    """Spectra (E + 1, 256) as log10, maps (E + 1, n, 2), labels (n,), which pictures kNN names right
+    (E + 1, ceil(queries / 8)), from before training on.
+
+    A run that began before it kept the last one, and went on since, goes without it.
+    """
     stacked = {}
     for name in ("z", "h"):
         spectra = torch.stack([one[f"spectrum_{name}"] for one in arrays])
         stacked[f"spectrum_{name}_log10"] = spectra.clamp(min=1e-7).log10().half().numpy()
         maps = torch.stack([one[f"map_{name}"] for one in arrays])
         stacked[f"map_{name}"] = maps.half().numpy()
+    if all("right" in one for one in arrays):
+        stacked[RIGHT["knn_by_epoch"]] = torch.stack([one["right"] for one in arrays]).numpy()
     shown = stacked["map_z"].shape[1]
     return {**stacked, "map_labels": kept_labels(labels[:shown], classes)}
 

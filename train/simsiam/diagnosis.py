@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -120,6 +121,11 @@ def projections_of(model: JointEmbedding, h: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def packed(right: Tensor) -> Tensor:
+    """bool (n,) as uint8 (ceil(n / 8),) on the CPU, eight pictures a byte, as ``np.packbits`` has them."""
+    return torch.from_numpy(np.packbits(right.cpu().numpy()))
+
+
 @torch.no_grad()
 def views_of(model: JointEmbedding, levels: Tensor) -> tuple[Tensor, Tensor]:
     """z of two standard views of every picture, the same views every time."""
@@ -143,7 +149,7 @@ def diagnose(
     """All figures of one epoch; maps lie as near as they can to those of ``before``."""
     bank = features_of(model, trained.levels[: protocol.bank])
     h = features_of(model, tested.levels[: max(protocol.queries, protocol.spread)])
-    knn = neighbours.accuracy(
+    right = neighbours.named_right(
         h[: protocol.queries],
         tested.labels[: protocol.queries],
         bank,
@@ -156,11 +162,11 @@ def diagnose(
     z = projections_of(model, h)
     first, second = views_of(model, tested.levels[: protocol.spread])
     figures = {
-        "test_knn_accuracy": knn,
+        "test_knn_accuracy": float(right.double().mean()),
         "test_alignment": float(representation.alignment(first, second)),
         "test_uniformity": float(representation.uniformity(z)),
     }
-    arrays = {}
+    arrays = {"right": packed(right)}
     for name, x in (("z", z), ("h", h)):
         values = representation.singular_values(x.cpu())  # a GPU takes many times as long
         figures[f"test_std_{name}"] = float(representation.std_of_outputs(x))

@@ -24,6 +24,6 @@ TRAINED = TrainedFamily(
         ("knn_accuracy", "kNN accuracy", "test.knn_accuracy"),
         ("linear_accuracy", "accuracy of a linear probe", "test.linear_accuracy"),
     ),
-    of_training=("before", "spectrum_", "map_"),
+    of_training=("before", "spectrum_", "map_", "right_by_epoch"),
     record=True,
 )
