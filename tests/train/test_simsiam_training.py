@@ -13,7 +13,7 @@ from core.simsiam import methods
 from core.simsiam.byol import BYOL
 from core.simsiam.explorer import SimSiamExplorer, golden_deviation
 from core.simsiam.joint_embedding import EmbeddingConfig
-from core.simsiam.run_record import read_run
+from core.simsiam.run_record import RIGHT, read_run
 from core.simsiam.views import STANDARD, Views
 from train.__main__ import main
 from train.run import loop
@@ -21,6 +21,7 @@ from train.run.budget import measure_pace
 from train.run.loop import Resident
 from train.simsiam import diagnosis
 from train.simsiam import trainer as simsiam
+from train.simsiam.bundle import by_epoch
 from train.simsiam.diagnosis import Protocol
 
 CPU = torch.device("cpu")
@@ -293,6 +294,37 @@ def test_a_run_leaves_a_bundle_that_tells_of_every_epoch(bundle):
     assert record.labels.tolist() == load_split("cifar10", "test").labels[:40].tolist()
     assert bundle.metrics["test"]["bank"] == 160
     assert bundle.profiles["bank_features"].shape == (160, 64)
+
+
+def test_a_run_keeps_which_test_pictures_it_names_right(bundle):
+    record, test = read_run(bundle), bundle.metrics["test"]
+    for measure in ("knn_accuracy", "linear_accuracy"):
+        assert record.right(measure).mean() == pytest.approx(test[measure])
+    shares = [record.right("knn_by_epoch", epoch).mean() for epoch in record.epochs]
+    assert shares == pytest.approx(record.figures["test_knn_accuracy"])
+
+
+@pytest.mark.parametrize("change", ["absent", "other kind", "other count", "other pictures"])
+def test_answers_that_do_not_give_their_share_are_not_used(bundle, change):
+    record = read_run(bundle)
+    for name, array in bundle.profiles.items():
+        if name.startswith("right"):
+            bundle.profiles[name] = {
+                "other kind": array.astype(np.float32),
+                "other count": array[..., 1:],
+                "other pictures": ~array,
+            }.get(change)
+    for measure in RIGHT:
+        assert record.right(measure, 0) is None
+
+
+def test_a_run_of_an_older_state_goes_without_answers_by_epoch():
+    kept = {"spectrum_z": torch.ones(3), "spectrum_h": torch.ones(3)}
+    kept |= {"map_z": torch.ones(2, 2), "map_h": torch.ones(2, 2)}
+    right = {"right": torch.ones(1, dtype=torch.uint8)}
+    labels = torch.zeros(2, dtype=torch.long)
+    assert RIGHT["knn_by_epoch"] in by_epoch([kept | right, kept | right], labels, 2)
+    assert RIGHT["knn_by_epoch"] not in by_epoch([kept, kept | right], labels, 2)
 
 
 def test_figures_of_the_bundle_are_found_again(bundle, capsys):

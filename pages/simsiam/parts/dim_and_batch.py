@@ -17,6 +17,7 @@ from pages.simsiam.parts.evidence import (
     Knn,
     Runs,
     at_the_end,
+    by_picture,
     chance_in_words,
     compared,
     margin,
@@ -174,7 +175,8 @@ def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
     """A run that is cut short next to a whole one."""
     difference = whole.share[0] - shortened.share[0]
     between = chance.between_seeds_after(shortened.epoch)
-    found = sign(difference, margin([whole.share, shortened.share], between))
+    paired = by_picture(KNN, [whole.record, shortened.record], [whole.epoch, shortened.epoch])
+    found = sign(difference, margin([whole.share, shortened.share], between, paired))
     words = {
         1: _(
             "At equal updates, {few} / {many}: {a} has the higher kNN accuracy, {x} against {y} of "

@@ -24,6 +24,8 @@ SURE = 0.95
 """How many of all pairs of trainings that differ in the seed alone lie no further apart than chance is said
 to go.
 """
+SIGNS = (1, -1, -1, 1)
+"""Of two runs that are compared, and of what two pairs change by: (first - second) - (third - fourth)."""
 ENOUGH_SEEDS = 3
 """Fewer say nothing of how far runs lie apart that differ in the seed alone."""
 
@@ -43,6 +45,16 @@ def standard_error(*shares: tuple[float, int]) -> float:
     return math.sqrt(sum(share * (1 - share) / count for share, count in shares))
 
 
+def paired_error(parts: Sequence[np.ndarray]) -> float:
+    """Standard error of the sum of parts (n,), by picture, if its mean were 0.
+
+    Of two runs, 1 where the first one is right and -1 where the second one is, this is that of McNemar's
+    test (1947): sqrt(b + c) / n, with b and c pictures that one of both alone names right.
+    """
+    by_picture = np.sum(parts, axis=0, dtype=float)
+    return float(np.sqrt(np.square(by_picture).sum())) / len(by_picture)
+
+
 def between_trainings(values: Sequence[float]) -> float | None:
     """How far one training's share may lie from that of all, by ``values`` of seeds; None of fewer than
     ``ENOUGH_SEEDS``.
@@ -55,13 +67,18 @@ def between_trainings(values: Sequence[float]) -> float | None:
     return student.reach(SURE, len(values) - 1) * float(np.std(values, ddof=1))
 
 
-def margin(shares: Sequence[tuple[float, int]], between_seeds: float | None) -> float:
+def margin(
+    shares: Sequence[tuple[float, int]],
+    between_seeds: float | None,
+    paired: Sequence[np.ndarray] | None = None,
+) -> float:
     """How large a sum or difference of so many runs' shares may be by chance, 0 to 1.
 
-    The larger one of two standard errors over the test pictures and of sqrt(runs) times ``between_seeds``,
-    which is of one run, as ``between_trainings`` tells it, where that is known.
+    The larger one of two standard errors over the test pictures, or, where ``paired`` is given as
+    ``by_picture`` gives it, two of its ``paired_error``, and of sqrt(runs) times ``between_seeds``, which is of
+    one run, as ``between_trainings`` tells it, where that is known.
     """
-    by_pictures = 2 * standard_error(*shares)
+    by_pictures = 2 * (paired_error(paired) if paired else standard_error(*shares))
     by_seeds = 0.0 if between_seeds is None else between_seeds * math.sqrt(len(shares))
     return max(by_pictures, by_seeds)
 
@@ -72,6 +89,24 @@ def at_the_end(record: RunRecord, measure: Measure) -> tuple[float, int]:
         return float(record.figures["test_knn_accuracy"][-1]), record.queries
     test = record.bundle.metrics["test"]
     return test[measure], test["queries"]
+
+
+def by_picture(
+    measure: Measure, records: Sequence[RunRecord], epochs: Sequence[int] = ()
+) -> list[np.ndarray] | None:
+    """Of every run (n,): its sign of ``SIGNS`` where it names a test picture right, else 0.
+
+    ``epochs`` of the kNN accuracy by epoch, one a run; without them the last. None where one of the runs does
+    not keep which pictures it names right, or where they were tested on other pictures.
+    """
+    epochs = epochs or [-1] * len(records)
+    found = [one.right(measure, epoch) for one, epoch in zip(records, epochs, strict=True)]
+    if any(right is None for right in found) or len({len(right) for right in found}) > 1:
+        return None
+    tested = {one.bundle.config["data"].get("test_fingerprint") for one in records}
+    if len(tested) > 1 or None in tested:
+        return None
+    return [sign * right.astype(float) for sign, right in zip(SIGNS, found, strict=False)]
 
 
 def bank_of(record: RunRecord, knn: Knn) -> int:
@@ -99,9 +134,9 @@ class Chance:
         )
 
     def margin(self, measure: Measure, *records: RunRecord) -> float:
-        """Of a sum or difference of these runs' final figures."""
+        """Of the difference of two runs' final figures, or of what two pairs change by: see ``SIGNS``."""
         shares = [at_the_end(record, measure) for record in records]
-        return margin(shares, self.between_seeds(measure))
+        return margin(shares, self.between_seeds(measure), by_picture(measure, records))
 
     def verdict(self, measure: Measure, first: RunRecord, second: RunRecord) -> int:
         """1 where the first run ends higher by more than chance, -1 where the second does, else 0."""
@@ -181,9 +216,16 @@ def chance_in_words(record: RunRecord, chance: Chance, knn: Knn = "knn_accuracy"
         knn=over_pictures(record, knn),
         probe=number(at_the_end(record, "linear_accuracy")[1], 0),
     )
-    apart = _(
-        "The runs keep how many test pictures were right, not which, so the pictures count as if every "
-        "network had been given its own: that errs on the side of “no difference”."
+    apart = (
+        _(
+            "The runs keep how many test pictures were right, not which, so the pictures count as if every "
+            "network had been given its own: that errs on the side of “no difference”."
+        )
+        if by_picture(knn, [record]) is None
+        else _(
+            "Runs that keep which test pictures they name right are compared picture by picture: only those "
+            "count that one run names right and the other one wrong (McNemar's test)."
+        )
     )
     between = chance.between_seeds(knn)
     if between is None:

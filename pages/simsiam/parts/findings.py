@@ -161,6 +161,10 @@ def largest_fall(record: RunRecord) -> float:
 
 def around_largest_fall(record: RunRecord) -> tuple[float, float]:
     """The kNN accuracies before and after the epoch in which it fell most."""
-    accuracy = record.figures["test_knn_accuracy"]
-    at = int(np.diff(accuracy).argmin())
+    accuracy, at = record.figures["test_knn_accuracy"], before_largest_fall(record)
     return float(accuracy[at]), float(accuracy[at + 1])
+
+
+def before_largest_fall(record: RunRecord) -> int:
+    """The epoch after which the kNN accuracy fell most."""
+    return int(np.diff(record.figures["test_knn_accuracy"]).argmin())

@@ -15,13 +15,15 @@ from pages.simsiam.parts.evidence import (
     Measure,
     Runs,
     at_the_end,
+    by_picture,
     compared_pairs,
+    margin,
     points,
     sign,
-    standard_error,
 )
 from pages.simsiam.parts.findings import (
     around_largest_fall,
+    before_largest_fall,
     from_to,
     largest_fall,
     listed,
@@ -131,10 +133,14 @@ def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> st
     # Each fall is a difference of two shares, so four of them have their error in what is compared.
     shares = [
         (share, record.queries)
-        for record in (baseline, heavy)
+        for record in (heavy, baseline)
         for share in around_largest_fall(record)
     ]
-    by_chance = 2 * standard_error(*shares)
+    epochs = [
+        before_largest_fall(record) + after for record in (heavy, baseline) for after in (0, 1)
+    ]
+    paired = by_picture("knn_by_epoch", [heavy, heavy, baseline, baseline], epochs)
+    by_chance = margin(shares, None, paired)
     words = (
         _("**The heavy run is unstable**: its kNN accuracy falls by more than the baseline's.")
         if falls[1] - falls[0] > by_chance

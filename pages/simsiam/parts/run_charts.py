@@ -31,7 +31,7 @@ from pages.shared.colours import (
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number
 from pages.simsiam.parts import runs
-from pages.simsiam.parts.evidence import standard_error
+from pages.simsiam.parts.evidence import by_picture, margin
 
 State = Literal["collapsed", "partly", "spread"]
 STATES: dict[State, str] = {
@@ -366,15 +366,17 @@ def state(record: RunRecord, epoch: int, share: float) -> State:
 def above_random(record: RunRecord, epoch: int) -> Literal["above", "chance", "not above"]:
     """The kNN accuracy of an epoch next to that before the first step.
 
-    ``above``: by more than two standard errors of the difference of both shares; ``chance``: by no more
-    than that. Both shares are by epoch, of the same pictures and the same bank: the final figures have a
-    larger bank, which alone raises them, and nothing of before training to stand next to.
+    ``above``: by more than two standard errors of the difference of both shares, paired where the run
+    keeps which pictures it names right; ``chance``: by no more than that. Both shares are by epoch, of the
+    same pictures and the same bank: the final figures have a larger bank, which alone raises them, and
+    nothing of before training to stand next to.
     """
     before, now = (float(record.figures["test_knn_accuracy"][at]) for at in (0, epoch))
     if now <= before:
         return "not above"
-    error = standard_error((before, record.queries), (now, record.queries))
-    return "above" if now - before > 2 * error else "chance"
+    paired = by_picture("knn_by_epoch", [record, record], [epoch, 0])
+    by_chance = margin([(share, record.queries) for share in (now, before)], None, paired)
+    return "above" if now - before > by_chance else "chance"
 
 
 def has_learnt(record: RunRecord, epoch: int) -> bool:

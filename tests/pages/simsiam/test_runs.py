@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pages.shared import text
-from pages.simsiam.parts import evidence, runs
+from pages.simsiam.parts import evidence, run_charts, runs
 
 SETTINGS = ("cifar10", "train", 10_000, 8, "strided", 256, 20)
 
@@ -115,7 +115,77 @@ def test_two_trainings_are_told_apart_falsely_in_one_case_of_twenty():
 def ended(knn, probe=None, seed=0, name="a"):
     test = {"knn_accuracy": knn, "linear_accuracy": probe or knn, "queries": 10_000, "bank": 50_000}
     bundle = SimpleNamespace(name=name, metrics={"test": test}, config={"seed": seed})
-    return SimpleNamespace(bundle=bundle, recipe="baseline", seed=seed)
+    return SimpleNamespace(bundle=bundle, recipe="baseline", seed=seed, right=nothing_kept)
+
+
+def nothing_kept(_measure, _epoch=-1):
+    return None
+
+
+def answered(right, epochs_right=(), tested_on="test"):
+    """A finished run that keeps which pictures it names right: bool (n,) at the end, and by epoch."""
+    share = float(np.mean(right))
+    test = {"knn_accuracy": share, "linear_accuracy": share, "queries": len(right), "bank": 9}
+    data = {"test_fingerprint": tested_on}
+    bundle = SimpleNamespace(metrics={"test": test}, config={"seed": 0, "data": data})
+
+    def kept(measure, epoch=-1):
+        return epochs_right[epoch] if measure == "knn_by_epoch" else right
+
+    shares = np.array([np.mean(one) for one in epochs_right])
+    return SimpleNamespace(
+        bundle=bundle, right=kept, queries=len(right), figures={"test_knn_accuracy": shares}
+    )
+
+
+@pytest.mark.parametrize("only_first", [0, 60, 110, 300])
+def test_runs_that_keep_their_answers_are_told_apart_as_by_mcnemar(stats, only_first):
+    """On 2,000 pictures, 80 of which the second run alone names right."""
+    first, second = np.zeros((2, 2000), bool)
+    first[:900] = second[:900] = True
+    first[900 : 900 + only_first], second[1300:1380] = True, True
+    statistic = (only_first - 80) ** 2 / (only_first + 80)
+    surely = stats.chi2.sf(statistic, 1) < stats.chi2.sf(4, 1)
+    found = evidence.Chance().verdict("knn_accuracy", answered(first), answered(second))
+    assert found == (np.sign(only_first - 80) if surely else 0)
+
+
+def test_a_pair_finds_a_difference_that_counts_alone_do_not_show():
+    first, second = np.zeros((2, 2000), bool)
+    first[:1000], second[:970] = True, True
+    runs_ = [answered(first), answered(second)]
+    assert evidence.Chance().verdict("linear_accuracy", *runs_) == 1
+    for one in runs_:
+        one.right = nothing_kept
+    assert evidence.Chance().verdict("linear_accuracy", *runs_) == 0
+
+
+def test_runs_tested_on_other_pictures_are_no_pair():
+    right = np.arange(100) % 2 == 0
+    alike = answered(right), answered(~right)
+    assert evidence.by_picture("knn_accuracy", alike) is not None
+    assert evidence.by_picture("knn_accuracy", [alike[0], answered(right, (), "other")]) is None
+    assert evidence.by_picture("knn_accuracy", [alike[0], answered(right[:50])]) is None
+    unknown = [answered(right, (), None), answered(right, (), None)]
+    assert evidence.by_picture("knn_accuracy", unknown) is None
+
+
+def test_what_two_pairs_change_by_is_compared_by_picture():
+    """Where all four are right together nothing is left to chance."""
+    right = np.arange(400) % 3 == 0
+    four = [answered(right) for _run in range(4)]
+    assert evidence.Chance().margin("knn_accuracy", *four) == 0
+    four[1] = answered(~right)
+    assert evidence.Chance().margin("knn_accuracy", *four) == pytest.approx(2 / 20)
+
+
+def test_a_run_is_above_its_start_by_its_own_pictures():
+    before, after = np.zeros((2, 2000), bool)
+    before[:970], after[:1000] = True, True
+    record = answered(after, (before, after))
+    assert run_charts.above_random(record, 1) == "above"
+    record.right = nothing_kept
+    assert run_charts.above_random(record, 1) == "chance"
 
 
 def by_epoch(record, share, queries=1000, bank=3000):
