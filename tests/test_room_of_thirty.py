@@ -2,23 +2,16 @@
 
 import asyncio
 import json
-import os
 import re
 import secrets
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 
 from pages.teach.keeping import STORE
 from tests.benchmarks.visitor import Visitor, done
-from tests.browser.conftest import free_port
 from tests.pages.conftest import tiny_library  # noqa: F401
+from tests.served import App
 
-ROOT = Path(__file__).parents[1]
 VISITORS = 30
 SECRET = "The secret reason of this lesson."
 LESSON = f"""
@@ -46,53 +39,6 @@ why = {{en = "{SECRET}", fr = "La raison secrète."}}
 """
 A, B = "the first answer", "the other answer"
 OWN = "lesson_own_votes_q1"
-
-
-class App:
-    """The app with a home, a temporary folder and a working folder of its own."""
-
-    def __init__(self, folder, **environment):
-        self.folder, port = folder, free_port()
-        self.url, self.log = f"http://127.0.0.1:{port}", folder.with_name("log")
-        home, temporary, here = (folder / name for name in ("home", "tmp", "here"))
-        for one in (home, temporary, here):
-            one.mkdir(parents=True)
-        places = {"HOME": home, "TMPDIR": temporary, "HF_HOME": home / "hub"}
-        variables = {k: v for k, v in os.environ.items() if not k.startswith("ATELIER_")}
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "streamlit",
-                    "run",
-                    ROOT / "app.py",
-                    "--server.port",
-                    str(port),
-                ],
-                cwd=here,
-                env={**variables, **places, "PYTHONDONTWRITEBYTECODE": "1", **environment},
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        until = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1)
-                return
-            except OSError:
-                assert self.process.poll() is None, self.log.read_text()
-                assert time.monotonic() < until, self.log.read_text()
-                time.sleep(0.1)
-
-    def files(self):
-        """What lies in its folders, with the size."""
-        found = (file for file in self.folder.rglob("*") if file.is_file())
-        return {str(file.relative_to(self.folder)): file.stat().st_size for file in found}
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(timeout=30)
 
 
 @pytest.fixture
