@@ -15,7 +15,9 @@ from tests.served import App
 SEEDS = (11, 12)
 STOPS = 2
 STEPS = 500
-LINK = f"lang=en&denoise_bundle=ddpm-svhn-{STEPS}&denoise_sampler=DDPM&denoise_count=1&denoise_seed="
+LINK = (
+    f"lang=en&denoise_bundle=ddpm-svhn-{STEPS}&denoise_sampler=DDPM&denoise_count=1&denoise_seed="
+)
 BUSY = (
     ("latent-profiles", "profiles_class"),
     ("vae-training", "training_curve"),
