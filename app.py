@@ -40,7 +40,7 @@ def addresses() -> list[str]:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Answers at once, and gets ready beside it."""
+    """Answers at once, and gets ready next to it."""
     print("Latent Atelier:", *addresses(), flush=True)
     threading.Thread(target=warm_up, daemon=True).start()
     yield

@@ -82,7 +82,7 @@ def check_place(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``; moved onto it at the end, removed on any error."""
+    """A temporary name next to ``path``; moved onto it at the end, removed on any error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _named(path):
@@ -100,7 +100,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path, then: Callable[[], object] | None = None) -> Iterator[Path]:
-    """A temporary folder beside ``folder``; takes its place at the end, removed on any error.
+    """A temporary folder next to ``folder``; takes its place at the end, removed on any error.
 
     The old folder is moved aside first and deleted last, so that an interruption leaves one of
     the two whole. ``then`` is called when the new one has its place; where it raises, all is as before.

@@ -201,7 +201,7 @@ class ShuffleHead(nn.Module):
 
 
 class HomeworkBlock(nn.Module):
-    """Twice convolution, norm and SiLU, with t added in between, beside a skip."""
+    """Twice convolution, norm and SiLU, with t added in between, next to a skip."""
 
     def __init__(self, channels_in: int, channels: int, time_width: int | None) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Comparison:
-    """P pictures beside what came back of them at L levels in D draws.
+    """P pictures next to what came back of them at L levels in D draws.
 
     ``before``, ``after``: what the judge says of both, (P,) and (P, L, D). ``scores`` (P, L, D):
     ``digit`` 1 where it gives both the same answer, else 0; ``psnr`` in dB, inf for equals; ``ssim``;
@@ -124,7 +124,7 @@ class JudgeExplorer:
         }
 
     def compare(self, pictures: Pictures, restored: Pictures) -> Comparison:
-        """Each picture (P, 32, 32, 3) beside what came back of it, (P, L, D, 32, 32, 3)."""
+        """Each picture (P, 32, 32, 3) next to what came back of it, (P, L, D, 32, 32, 3)."""
         before, after = self.judge(pictures), self.judge(restored)
         many = np.broadcast_to(pictures[:, None, None], restored.shape)
         a, b = (images.to_tensor(np.reshape(x, (-1, *x.shape[-3:]))) for x in (many, restored))

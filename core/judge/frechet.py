@@ -52,7 +52,7 @@ class Gaussian:
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Between two sets of features (N, d) and (M, d), N and M at least 2.
 
-    Biased upwards for few samples: compare only at equal N, and beside the distance of two real
+    Biased upwards for few samples: compare only at equal N, and next to the distance of two real
     sets.
     """
     _check("a", a)

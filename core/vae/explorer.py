@@ -251,7 +251,7 @@ class VAEExplorer:
 
     @torch.inference_mode()
     def evidence(self, picture: Pictures, *, draws: int = 64, seed: int = 0) -> Evidence:
-        """nll, kl and their sum for one picture (32, 32, 3), beside the linear model's exact nll."""
+        """nll, kl and their sum for one picture (32, 32, 3), next to the linear model's exact nll."""
         x = images.to_tensor(picture[None])
         posterior = self._model.encode(x)
         generator = torch.Generator().manual_seed(seed)

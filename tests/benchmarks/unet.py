@@ -1,4 +1,4 @@
-"""Time of the U-Net and of a grid of samples, beside two peers in the same run.
+"""Time of the U-Net and of a grid of samples, next to two peers in the same run.
 
     python tests/benchmarks/unet.py [--threads N] [--runs N]
 

@@ -15,7 +15,7 @@ from tests.pages.opening import checked, components, frames, moved, source_of
 
 NAME = "vae-svhn"
 WITHOUT_EFFECT = {
-    # Chooses what a button beside it does; the button is tested below.
+    # Chooses what a button next to it does; the button is tested below.
     "latent_dice",
     "teach_room",
     "likelihood_k",

@@ -46,7 +46,7 @@ def details(at, name):
 
 
 def manifest_of(tmp_path, bundle, **changes):
-    """A manifest that names a bundle of the Hub, beside the embedded VAE."""
+    """A manifest that names a bundle of the Hub, next to the embedded VAE."""
     shutil.copytree(library.own_manifest().root / "vae-svhn", tmp_path / "vae-svhn")
     own = next(
         entry

@@ -2,7 +2,7 @@
 
 With it a page shows real denoising before torch is there. The seeds are chosen, and all that shows the
 pictures says so: of the first ``SEEDS`` seeds, for each digit the one whose sample the judge is surest of.
-What such a model makes unchosen stands beside it in the bundle, as the sheets ``final`` and ``ancestral``.
+What such a model makes unchosen stands next to it in the bundle, as the sheets ``final`` and ``ancestral``.
 """
 
 from __future__ import annotations

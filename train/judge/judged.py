@@ -63,7 +63,7 @@ def judge_for(about: dict) -> JudgeExplorer | None:
 def sample_figures(
     judge: JudgeExplorer, drawn: Pictures, train_set: PictureSet, test_set: PictureSet
 ) -> tuple[dict, dict[str, np.ndarray]]:
-    """Figures of samples, with those of the test pictures and of real to real beside them."""
+    """Figures of samples, with those of the test pictures and of real to real next to them."""
     found, real = judge.quality(drawn), judge.quality(test_set.pictures)
     some = test_set.pictures[shown_rows(len(test_set), TOLD_APART)]
     figures = {

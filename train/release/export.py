@@ -12,7 +12,7 @@ Names of inputs and outputs are those of the notation tables in ``core``:
 | simsiam | encoder.onnx   | ``x``       | ``h``                                                    |
 |         | projector.onnx | ``h``       | ``z``                                                    |
 
-A diffusion model's schedule goes beside its network as a configuration of ``diffusers``'
+A diffusion model's schedule goes next to its network as a configuration of ``diffusers``'
 ``DDPMScheduler``; its ``prediction_type`` names what the network itself says.
 """
 
@@ -350,7 +350,7 @@ def _need_room(folder: Path) -> None:
 def read_me(
     bundle: bundles.Bundle, written: list[Exported], *, opset: int, batch: int | None
 ) -> str:
-    """What stands beside the files: what each takes and gives, and how to load it."""
+    """What stands next to the files: what each takes and gives, and how to load it."""
     size = "any batch size B" if batch is None else f"batches of B = {batch}"
     lines = [
         f"# {bundle.name} in ONNX",

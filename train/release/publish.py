@@ -75,7 +75,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def opened(folder: Path) -> bundles.Bundle:
-    """The bundle of a folder; verified where a manifest beside it names its hashes."""
+    """The bundle of a folder; verified where a manifest next to it names its hashes."""
     manifest = read_manifest(folder.resolve().parent / "manifest.json")
     for named in manifest.entries:
         if named.folder == folder.resolve().name:

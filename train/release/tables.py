@@ -77,7 +77,7 @@ def of_made(manifest: Manifest) -> str:
 
 
 def of_vae(manifest: Manifest) -> str:
-    """Nats of the VAE on the test digits, beside the linear model and the tighter bounds."""
+    """Nats of the VAE on the test digits, next to the linear model and the tighter bounds."""
     metrics = manifest.open("vae-svhn").metrics
     test, linear, tighter = metrics["test"], metrics["linear_model"], metrics["importance_weighted"]
     return table(

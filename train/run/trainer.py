@@ -184,7 +184,7 @@ class Trainer(ABC):
     def write(
         self, folder: Path, train_set: PictureSet, test_set: PictureSet, settings: dict
     ) -> Path:
-        """Measure the averaged model and write its bundle, with the pictures kept beside it."""
+        """Measure the averaged model and write its bundle, with the pictures kept next to it."""
 
     # ------------------------------------------------------------ one epoch
 

@@ -319,7 +319,7 @@ def test_visitors_at_once_see_what_each_would_see_alone(explorer, digits):
         np.testing.assert_allclose(one.p, explorer.judge(digits[0][row]).p, atol=1e-4)
 
 
-# ---------------------------------------------------------------- beside what came back
+# ---------------------------------------------------------------- next to what came back
 
 
 def test_rules_say_when_a_picture_counts_as_restored(explorer, tiny_judge_bundle):
