@@ -1,11 +1,10 @@
 """What the pages of every family need of a bundle: looked for when one is opened, before it is shown.
 
-Without torch, so that pages of what bundles store start without it.
+Without torch, so that pages of what bundles store start without it; ``core.families`` has them by family.
 """
 
 from __future__ import annotations
 
-from core.bundles.bundle import Bundle, other_family
 from core.bundles.contents import COUNTED, SETTINGS, Contents
 
 RUN_FIGURES = (
@@ -133,14 +132,3 @@ JUDGE = Contents(
         "feature_covariance": 2,
     },
 )
-
-CONTENTS = {"vae": VAE, "ddpm": DDPM, "simsiam": SIMSIAM, "judge": JUDGE}
-"""By family."""
-
-
-def check_contents(bundle: Bundle) -> None:
-    """Raises ``AtelierError`` where pages cannot show a bundle: ``bundle-lacks``, ``bundle-config``,
-    ``bundle-family``."""
-    if bundle.family not in CONTENTS:
-        raise other_family(bundle.place, bundle.family, CONTENTS)
-    CONTENTS[bundle.family].check(bundle)

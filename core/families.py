@@ -1,15 +1,17 @@
-"""The families of models by name: a new one is a folder with a record, a line here, and in
-``core.contents`` what its pages need."""
+"""The families of models by name: a new one is a folder with a record, and a line here."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core import contents
 from core.bundles import manifest, opening
 from core.bundles.bundle import Bundle, other_family
+from core.bundles.contents import Contents
 from core.bundles.manifest import Manifest
 from core.family import Family
 
@@ -18,19 +20,31 @@ if TYPE_CHECKING:
 
     from core.bundles.weights import Networks
 
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a family before any of its networks is wanted.
+
+    ``module`` holds its record, ``FAMILY``, and is imported when that is wanted first: a page that only shows
+    what bundles store needs no network, and starts without torch. ``contents``: what pages need of a bundle.
+    """
+
+    module: str
+    contents: Contents
+
+
 FAMILIES = {
-    "vae": "core.vae.family",
-    "ddpm": "core.ddpm.family",
-    "simsiam": "core.simsiam.family",
-    "judge": "core.judge.family",
+    "vae": Known("core.vae.family", contents.VAE),
+    "ddpm": Known("core.ddpm.family", contents.DDPM),
+    "simsiam": Known("core.simsiam.family", contents.SIMSIAM),
+    "judge": Known("core.judge.family", contents.JUDGE),
 }
-"""By family: the module that holds its record, ``FAMILY``. It is imported when the record is wanted
-first: a page that only shows what bundles store needs no network, and starts without torch."""
+"""By name."""
 
 
 def family(name: str) -> Family:
     """The record of a family; KeyError where there is none of that name."""
-    return import_module(FAMILIES[name]).FAMILY
+    return import_module(FAMILIES[name].module).FAMILY
 
 
 def _build(name: str, architecture: dict) -> nn.Module:
@@ -47,6 +61,14 @@ def family_of(bundle: Bundle) -> Family:
     if bundle.family not in FAMILIES:
         raise other_family(bundle.place, bundle.family, FAMILIES)
     return family(bundle.family)
+
+
+def check_contents(bundle: Bundle) -> None:
+    """Raises ``AtelierError`` where pages cannot show a bundle: ``bundle-lacks``, ``bundle-config``,
+    ``bundle-family``."""
+    if bundle.family not in FAMILIES:
+        raise other_family(bundle.place, bundle.family, FAMILIES)
+    FAMILIES[bundle.family].contents.check(bundle)
 
 
 def open_bundle(

@@ -14,7 +14,6 @@ from core.bundles import bundle as bundles
 from core.bundles.contents import Contents
 from core.bundles.manifest import register
 from core.bundles.weights import check_golden, load_weights, stored_weights
-from core.contents import CONTENTS
 from core.errors import AtelierError
 from core.family import Family
 from core.pictures.images import to_tensor
@@ -142,9 +141,8 @@ def train(arguments):
 def tint(monkeypatch):
     record = Family("tint", lambda architecture: Tint(**architecture), load, load, golden)
     monkeypatch.setitem(sys.modules, "tint_family", SimpleNamespace(FAMILY=record))
-    monkeypatch.setitem(families.FAMILIES, "tint", "tint_family")
     needed = Contents(figures=("test.mse",), epochs=("test_mse",))
-    monkeypatch.setitem(CONTENTS, "tint", needed)
+    monkeypatch.setitem(families.FAMILIES, "tint", families.Known("tint_family", needed))
     trained = TrainedFamily(
         name="tint",
         summary="learn the mean colour",

@@ -12,9 +12,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from core.bundles import fetched, hub, remote
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import ManifestEntry
-from core.contents import check_contents
 from core.errors import AtelierError
-from core.families import networks
+from core.families import check_contents, networks
 from pages.shared import links
 from pages.shared.text import _, literal, megabytes, sentence
 

@@ -18,9 +18,8 @@ import streamlit as st
 
 from core.bundles.bundle import Bundle
 from core.bundles.manifest import CHECKPOINTS, Manifest, ManifestEntry
-from core.contents import check_contents
 from core.errors import AtelierError
-from core.families import family_of, read_manifest
+from core.families import check_contents, family_of, read_manifest
 from core.pictures.house_number import HouseNumber, draw
 from core.pictures.images import Pictures, read_sheet
 from pages.shared import guests, once

@@ -38,9 +38,8 @@ import torch
 from PIL import Image
 
 from core.bundles.files import restore_interrupted
-from core.contents import check_contents
 from core.errors import AtelierError
-from core.families import family_of, open_bundle
+from core.families import check_contents, family_of, open_bundle
 from core.pictures.data import SOURCES
 from tests.benchmarks import killed, losses
 from tests.benchmarks.losses import Losses

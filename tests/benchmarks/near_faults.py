@@ -22,10 +22,9 @@ from pyarrow import parquet
 
 from core.bundles.bundle import bundle_files, read_bundle
 from core.bundles.files import sha256
-from core.contents import check_contents
 from core.ddpm.explorer import SamplerSettings
 from core.errors import AtelierError
-from core.families import family, family_of, open_bundle, read_manifest
+from core.families import check_contents, family, family_of, open_bundle, read_manifest
 from core.pictures import data
 from core.pictures.images import read_sheet
 from core.simsiam.run_record import read_run

@@ -8,9 +8,8 @@ import pytest
 
 from core.bundles.bundle import read_bundle
 from core.bundles.manifest import CHECKPOINTS
-from core.contents import CONTENTS, check_contents
 from core.errors import AtelierError
-from core.families import FAMILIES, read_manifest
+from core.families import FAMILIES, check_contents, read_manifest
 
 MANIFEST = read_manifest(CHECKPOINTS / "manifest.json")
 WHOLE = {family: MANIFEST.of_family(family)[0].name for family in FAMILIES}
@@ -36,10 +35,6 @@ def refusal(bundle):
     return caught.value
 
 
-def test_every_family_says_what_its_pages_need():
-    assert set(CONTENTS) == set(FAMILIES)
-
-
 @pytest.mark.parametrize(
     "entry", [*filter(MANIFEST.embedded, MANIFEST.entries)], ids=lambda e: e.name
 )
@@ -53,7 +48,7 @@ def test_figures_that_are_missing_or_no_numbers_are_named(family, metrics, bundl
     error = refusal(altered(bundles[family], metrics=metrics))
     assert error.code == "bundle-lacks"
     assert "metrics.json" in str(error)
-    assert CONTENTS[family].figures[0] in str(error)
+    assert FAMILIES[family].contents.figures[0] in str(error)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -77,7 +72,7 @@ def test_epochs_that_are_missing_or_no_numbers_are_named(family, history, bundle
     ids=["absent", "other shape", "empty", "nan", "no numbers"],
 )
 def test_arrays_that_pages_cannot_draw_are_named(family, spoilt, bundles):
-    name = next(iter(CONTENTS[family].arrays))
+    name = next(iter(FAMILIES[family].contents.arrays))
     held = {**bundles[family].profiles, name: spoilt(bundles[family].profiles[name])}
     held = {key: value for key, value in held.items() if value is not None}
     error = refusal(altered(bundles[family], profiles=held))
@@ -85,7 +80,7 @@ def test_arrays_that_pages_cannot_draw_are_named(family, spoilt, bundles):
     assert name in str(error)
 
 
-@pytest.mark.parametrize("name", CONTENTS["vae"].partial)
+@pytest.mark.parametrize("name", FAMILIES["vae"].contents.partial)
 def test_a_class_without_pictures_and_a_model_without_components_are_shown(name, bundles):
     held = bundles["vae"].profiles
     gap = held[name].copy()
@@ -94,10 +89,10 @@ def test_a_class_without_pictures_and_a_model_without_components_are_shown(name,
     check_contents(altered(bundles["vae"], profiles={**held, name: gap[:, :0]}))
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if CONTENTS[name].sheets])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if FAMILIES[name].contents.sheets])
 def test_sheets_that_are_missing_are_named(family, bundles):
     bundle = bundles[family]
-    for kind in CONTENTS[family].sheets:
+    for kind in FAMILIES[family].contents.sheets:
         left = {file: value for file, value in bundle.sha256.items() if f"-{kind}." not in file}
         assert kind in str(refusal(altered(bundle, sha256=left)))
 
@@ -112,7 +107,7 @@ def test_settings_that_pages_name_are_needed(family, bundles):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("value", [None, "many", 0, -1, True, [8], 10**400], ids=str)
 def test_settings_that_pages_compute_with_are_numbers_above_0(family, value, bundles):
-    for path in CONTENTS[family].counted:
+    for path in FAMILIES[family].contents.counted:
         config = json.loads(json.dumps(bundles[family].config))
         *folders, name = path.split(".")
         place = config

@@ -11,7 +11,7 @@ from core.bundles.bundle import PROGRESS_FILE, read_bundle, required_files
 from core.bundles.files import write_json
 from core.bundles.manifest import register
 from core.bundles.schema import CONFIG
-from core.contents import CONTENTS, check_contents
+from core.families import FAMILIES, check_contents
 from tests.pages.opening import PAGES
 
 DATA = CONFIG["properties"]["data"]["required"]
@@ -33,7 +33,7 @@ def kept(tree, paths):
 
 def stripped(bundle, folder):
     """A copy of a bundle in ``folder``, with what is declared and no more; one sheet of each kind."""
-    contents = CONTENTS[bundle.family]
+    contents = FAMILIES[bundle.family].contents
     paths = {*contents.settings, *contents.counted, *(f"data.{name}" for name in DATA)}
     config = kept(bundle.config, [*sorted(paths), *sorted(WHOLE)]) | {"preprocessing": {}}
     config |= {} if bundle.has_weights else {"weights_kept": False}

@@ -10,10 +10,9 @@ import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
-from core.contents import check_contents
 from core.ddpm.model import DDPM
 from core.errors import AtelierError
-from core.families import open_bundle
+from core.families import check_contents, open_bundle
 from core.pictures import data
 from train.__main__ import main
 from train.ddpm import trainer as ddpm
