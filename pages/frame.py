@@ -40,8 +40,15 @@ CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 3.
 NO_EMPTY_POPOVERS = "<style>[data-testid=stPopover]:has(button:disabled) { display: none; }</style>"
 """What a popover held may have been left out."""
 
-SIDEBAR = 300
+SIDEBAR = 240
 """Pixels: the rest of a lecture hall's screen is the figure's."""
+
+WHOLE_WORDS = """<style>
+[data-testid=stSidebarContent] { padding-left: 0.6rem; padding-right: 0.6rem; scrollbar-gutter: auto; }
+[data-testid=stSidebarNavLink] { height: auto; min-height: 1.75rem; }
+[data-testid=stSidebarNavLink] p { line-height: 1.3; white-space: normal; }
+</style>"""
+"""The longest name of a page stands whole in so narrow a menu, in French on two lines where it needs them."""
 SHAPE = ("keep", "figures", "hide")
 """Parameters of an address that leave out parts of its page."""
 Page = Callable[[], None]
@@ -56,7 +63,7 @@ def show(navigate: Callable[[], Page]) -> None:
         layout="wide",
         initial_sidebar_state=SIDEBAR,
     )
-    st.html(CLOSER_TO_THE_TOP + figures.SHARP + controls.WORDS_UNSEEN)
+    st.html(CLOSER_TO_THE_TOP + WHOLE_WORDS + figures.SHARP + controls.WORDS_UNSEEN)
     shape.begin()
     pins.kept_by(keeping.keep)
     problem = now = None

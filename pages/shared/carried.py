@@ -19,6 +19,17 @@ from pages.shared import figures, links
 from pages.shared.text import _
 
 STATE, PHOTOS = "carried", "carried_photos"
+SIDE, ROW, MARGIN = 48, 56, 8
+"""Pixels of a picture of the visit, of its row, and above the first one."""
+ABOVE_THE_MENU = """<style>
+[data-testid=stSidebarContent] {{ position: static; background: inherit; }}
+[data-testid=stSidebarHeader] {{
+  background: inherit; height: {height}px; margin-bottom: 0.5rem; position: sticky; top: 0; z-index: 1;
+}}
+.st-key-carried {{ position: absolute; top: 8px; left: 1rem; right: 3rem; width: auto; z-index: 2; }}
+.st-key-carried p {{ font-size: 0.75rem; line-height: 1.25; }}
+</style>"""
+"""Streamlit draws its menu above all that a page puts into the sidebar; the head of the sidebar is empty."""
 Controls = Mapping[str, object]
 """What the keys of a picture's controls end with, and what each says unless its visitor says otherwise."""
 
@@ -87,10 +98,15 @@ def forget_photo(place: str) -> None:
 
 
 def show(place: DeltaGenerator) -> None:
-    """The pictures of the visit, one a data set, small; nothing where no page was asked for another."""
-    for chosen in _kept().values():
-        if not chosen.values:
-            continue
-        with place.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False):
-            st.image(figures.pixels(chosen.picture), alt=chosen.words, width=48)
-            st.caption(_("Your picture: {words}").format(words=chosen.words))
+    """The pictures of the visit, one a data set, small, above the menu; nothing where no page was asked for another."""
+    shown = [chosen for chosen in _kept().values() if chosen.values]
+    if not shown:
+        return
+    with place.container(key="carried", gap="xxsmall"):
+        st.html(ABOVE_THE_MENU.format(height=MARGIN + ROW * len(shown)))
+        for chosen in shown:
+            with st.container(
+                horizontal=True, vertical_alignment="center", gap="xsmall", wrap=False
+            ):
+                st.image(figures.pixels(chosen.picture), alt=chosen.words, width=SIDE)
+                st.caption(_("Your picture: {words}").format(words=chosen.words))

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pages.shared import site
-from tests.browser.test_in_a_browser import go
+from tests.browser.test_in_a_browser import go, ready
 
 SCREENS = {"hall": {"width": 1280, "height": 720}, "phone": {"width": 390, "height": 844}}
 LEAST, SECONDS = 0.6, 20
@@ -78,3 +78,25 @@ def test_the_question_of_an_item_is_on_the_first_screen(tab, number):
     assert (
         tab.locator(".st-key-siblings_knn").evaluate("one => one.getBoundingClientRect().top") < 720
     )
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_picture_of_the_visit_stands_above_the_menu_and_no_name_of_a_page_is_cut_off(
+    tab, language
+):
+    tab.set_viewport_size(SCREENS["hall"])
+    go(tab, "likelihood", likelihood_text="42", lang=language)
+    picture = ".st-key-carried img"
+    is_seen(tab, picture)
+    menu = tab.locator("[data-testid=stSidebarNav]")
+    bottom = tab.locator(".st-key-carried").bounding_box()
+    assert bottom["y"] + bottom["height"] <= menu.bounding_box()["y"]
+    assert tab.locator("[data-testid=stSidebar]").bounding_box()["width"] <= 240
+    menu.get_by_role("link").last.click()  # which scrolls the menu
+    ready(tab)
+    is_seen(tab, picture)
+    names = menu.locator("p").evaluate_all(
+        "all => all.filter((one) => one.scrollWidth > one.parentElement.clientWidth + 1)"
+        ".map((one) => one.textContent)"
+    )
+    assert names == []
