@@ -98,7 +98,7 @@ def forget_photo(place: str) -> None:
 
 
 def show(place: DeltaGenerator) -> None:
-    """The pictures of the visit, one a data set, small, above the menu; nothing where no page was asked for another."""
+    """The pictures of the visit, one a data set, above the menu; none where no page was asked for another."""
     shown = [chosen for chosen in _kept().values() if chosen.values]
     if not shown:
         return
