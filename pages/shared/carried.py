@@ -51,10 +51,14 @@ def _kept() -> dict[str, Chosen]:
     return st.session_state.setdefault(STATE, {})
 
 
-def begin(prefix: str, data_set: str, controls: Controls) -> None:
-    """To be called before a page's controls of a picture: they begin as another page left its own."""
+def begin(prefix: str, data_set: str, controls: Controls, own: Controls | None = None) -> None:
+    """To be called before a page's controls of a picture: they begin as another page left its own.
+
+    ``own``: what some controls say here by default, other than on all pages. Where such a page begins with the
+    picture of the visit, the photos that were given at the data set's place are also at the page's own.
+    """
     state, chosen = st.session_state, _kept().get(data_set)
-    if chosen is None:
+    if chosen is None or (own is not None and not chosen.values):
         return
     fresh = f"{prefix}_from" not in state  # Streamlit forgets the controls of a page that is left
     newer = state.get(f"{prefix}_carried") != chosen.number
@@ -62,11 +66,15 @@ def begin(prefix: str, data_set: str, controls: Controls) -> None:
     asked = any(links.values(f"{prefix}_{control}") for control in controls)
     if (fresh and asked) or not (fresh or newer):
         return
+    values = {**{name: controls[name] for name in own or ()}, **chosen.values}
     if fresh:  # Streamlit writes what a hand changes into the address, and not what is set here
-        links.write_all({f"{prefix}_{name}": [str(v)] for name, v in chosen.values.items()})
+        links.write_all({f"{prefix}_{name}": [str(v)] for name, v in values.items()})
     for name, default in controls.items():
-        if name in chosen.values or f"{prefix}_{name}" in state:
-            state[f"{prefix}_{name}"] = chosen.values.get(name, default)
+        if name in values or f"{prefix}_{name}" in state:
+            state[f"{prefix}_{name}"] = values.get(name, default)
+    if own is not None:
+        origin = values.get("from", controls["from"])
+        photo(f"{prefix} {origin}", photo(f"{data_set} {origin}", None))
 
 
 def keep(prefix: str, data_set: str, controls: Controls, picture: Pictures, words: str) -> None:
@@ -82,6 +90,12 @@ def keep(prefix: str, data_set: str, controls: Controls, picture: Pictures, word
     number = 1 if before is None else before.number + 1
     _kept()[data_set] = Chosen(number, values, picture, words)
     state[f"{prefix}_carried"] = number
+
+
+def of_the_visit(data_set: str) -> Chosen | None:
+    """The picture of the visit, for a page that offers no other; none where no page was asked for another."""
+    chosen = _kept().get(data_set)
+    return chosen if chosen is not None and chosen.values else None
 
 
 def photo(place: str, given: Pictures | None) -> Pictures | None:

@@ -51,7 +51,7 @@ DASHES = {"linear": "solid", "spherical": "dash"}
 
 
 def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
-    """The two ends, each of any origin."""
+    """The two ends, each of any origin; the first begins as the picture of the visit, if there is one."""
     titles, texts, firsts = (_("From"), _("To")), ("3", "8"), (picking.DIGIT["gallery"], 9)
     found = []
     for column, prefix, title, text, first, lean in zip(
@@ -75,6 +75,7 @@ def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
                     text=text,
                     rotation=lean,
                     own=True,
+                    begins=prefix == PREFIXES[0],
                 )
             )
     return tuple(found)
