@@ -46,7 +46,7 @@ SIDEBAR = 240
 WHOLE_WORDS = """<style>
 [data-testid=stSidebarContent] { padding-left: 0.6rem; padding-right: 0.6rem; scrollbar-gutter: auto; }
 [data-testid=stSidebarNavLink] { height: auto; min-height: 1.75rem; }
-[data-testid=stSidebarNavLink] p { line-height: 1.3; white-space: normal; }
+[data-testid=stSidebarNavLink] p { display: block; line-height: 1.3; white-space: normal; }
 </style>"""
 """The longest name of a page stands whole in so narrow a menu, in French on two lines where it needs them."""
 SHAPE = ("keep", "figures", "hide")

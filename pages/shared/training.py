@@ -85,11 +85,11 @@ def curves(
     st.subheader(_("Loss and clock"), anchor=False)
     history = bundle.history
     left, right = st.columns(2, gap="large")
-    below_left, below_right = st.columns(2, gap="large")  # the charts stand next to the film
-    with below_left:
+    below = st.container()  # the charts stand next to the film
+    with below:
         titles = {code: title for code, (title, _lines) in offered.items()}
         code = controls.choice(_("Curve"), titles, f"{prefix}_curve")
-    with below_right:
+    with below, st.columns(2, gap="large")[0]:
         skip = controls.whole(
             _("First epoch shown"),
             1,

@@ -41,8 +41,8 @@ their mixture looks like a path.
 """
 SMOOTH, JUMP = 1.5, 3.0
 """The largest step in average steps: below the one a path is smooth, from the other on it jumps."""
-SAGGING = 0.8
-"""Shorter than this share of sqrt(d), z lies where the prior hardly puts a draw."""
+PRIOR = (0.8, 1.25)
+"""Lengths of z in sqrt(d), outside of which the prior hardly puts a draw: for d = 32, 92 % of them lie within."""
 SEEN = 5.0
 """From so many grey levels (root mean square) on one sees that two pictures differ."""
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
@@ -143,16 +143,25 @@ def which_to_take(linear: Walk, spherical: Walk) -> str:
         "Half way, z has length {straight} on the straight path and {around} on the spherical one; draws "
         "from the prior have about {root}."
     ).format(straight=number(straight), around=number(around), root=number(root))
-    if straight >= SAGGING * root:
+
+    def usual(length: float) -> bool:
+        return PRIOR[0] * root <= length <= PRIOR[1] * root
+
+    if usual(straight) and usual(around):
         verdict = _(
             "**Between these ends both paths stay where the prior puts its draws.** Which picture half way is "
             "the clearer one?"
         )
-    elif around >= SAGGING * root:
+    elif usual(around):
         verdict = _(
             "**Between these ends take the spherical path:** the straight one leaves the prior."
         )
-    elif max(linear.norm[0], linear.norm[-1]) < SAGGING * root:
+    elif usual(straight):
+        verdict = _(
+            "**Between these ends take the straight path:** on average the two ends lie further out than draws "
+            "from the prior, and the spherical path stays as far out."
+        )
+    elif not (usual(linear.norm[0]) or usual(linear.norm[-1])):
         verdict = _("**Neither path passes where the prior puts its draws;** nor do its two ends.")
     else:
         verdict = _("**Neither path passes half way where the prior puts its draws.**")

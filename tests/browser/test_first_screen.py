@@ -41,6 +41,14 @@ SEEN = """(element) => {
   return height > 20 ? Math.max(0, Math.min(bottom, innerHeight) - Math.max(top, 0)) / height : 0;
 }"""
 
+CUT = """(links) => links.filter((link) => {
+  const label = link.querySelector("p");
+  const words = document.createRange();
+  words.selectNodeContents(label);
+  return words.getBoundingClientRect().width > label.parentElement.clientWidth + 1;
+}).map((link) => link.textContent)"""
+"""Which links show less than their whole label."""
+
 
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("path", FIRST)
@@ -95,8 +103,21 @@ def test_the_picture_of_the_visit_stands_above_the_menu_and_no_name_of_a_page_is
     menu.get_by_role("link").last.click()  # which scrolls the menu
     ready(tab)
     is_seen(tab, picture)
-    names = menu.locator("p").evaluate_all(
-        "all => all.filter((one) => one.scrollWidth > one.parentElement.clientWidth + 1)"
-        ".map((one) => one.textContent)"
-    )
-    assert names == []
+    assert menu.get_by_role("link").evaluate_all(CUT) == []
+
+
+def test_the_three_doors_are_of_one_height(tab):
+    tab.set_viewport_size(SCREENS["hall"])
+    go(tab, "")
+    doors = tab.locator("[class*=st-key-home_door_]")
+    heights = doors.evaluate_all("all => all.map((one) => one.offsetHeight)")
+    assert len(heights) == 3
+    assert len(set(heights)) == 1
+
+
+def test_no_label_of_home_is_cut_off_on_a_phone(tab):
+    tab.set_viewport_size(SCREENS["phone"])
+    go(tab, "", lang="fr")
+    links = tab.locator("[data-testid=stPageLink] a:visible")
+    links.first.wait_for()
+    assert links.evaluate_all(CUT) == []
