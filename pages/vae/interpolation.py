@@ -42,7 +42,7 @@ their mixture looks like a path.
 SMOOTH, JUMP = 1.5, 3.0
 """The largest step in average steps: below the one a path is smooth, from the other on it jumps."""
 PRIOR = (0.8, 1.25)
-"""Lengths of z in sqrt(d), outside of which the prior hardly puts a draw: for d = 32, 92 % of them lie within."""
+"""Lengths of z in sqrt(d) outside of which the prior hardly puts a draw: at d = 32, 92 % lie within."""
 SEEN = 5.0
 """From so many grey levels (root mean square) on one sees that two pictures differ."""
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
