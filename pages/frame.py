@@ -37,6 +37,11 @@ from pages.teach.attending import Now  # noqa: E402
 CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 3.75rem; }</style>"
 """A page begins right below Streamlit's header, so that its figure stands on the first screen."""
 
+CLOSER_ON_A_PHONE = """<style>
+@media (max-width: 640px) { [data-testid=stHorizontalBlock] { row-gap: 1rem; } }
+</style>"""
+"""Columns that stand below one another on a phone keep as much apart as Streamlit puts between two columns."""
+
 NO_EMPTY_POPOVERS = "<style>[data-testid=stPopover]:has(button:disabled) { display: none; }</style>"
 """What a popover held may have been left out."""
 
@@ -63,7 +68,7 @@ def show(navigate: Callable[[], Page]) -> None:
         layout="wide",
         initial_sidebar_state=SIDEBAR,
     )
-    st.html(CLOSER_TO_THE_TOP + WHOLE_WORDS + figures.SHARP + controls.WORDS_UNSEEN)
+    st.html(CLOSER_TO_THE_TOP + CLOSER_ON_A_PHONE + WHOLE_WORDS + figures.SHARP + controls.WORDS_UNSEEN)
     shape.begin()
     pins.kept_by(keeping.keep)
     problem = now = None

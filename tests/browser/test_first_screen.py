@@ -121,3 +121,15 @@ def test_no_label_of_home_is_cut_off_on_a_phone(tab):
     links = tab.locator("[data-testid=stPageLink] a:visible")
     links.first.wait_for()
     assert links.evaluate_all(CUT) == []
+
+
+def test_controls_that_stand_below_one_another_on_a_phone_are_near(tab):
+    tab.set_viewport_size(SCREENS["phone"])
+    go(tab, "likelihood")
+    tab.locator(".st-key-likelihood_go").wait_for()
+    # Measured at one moment: what stands above them comes bit by bit.
+    tab.wait_for_function("""() => {
+      const [above, below] = ["k", "repeats"].map((name) =>
+        document.querySelector(`.st-key-likelihood_${name}`).getBoundingClientRect());
+      return above.height > 60 && below.top - above.bottom >= 0 && below.top - above.bottom < 40;
+    }""")

@@ -188,6 +188,19 @@ def test_the_click_adds_the_curve_of_the_picture(open_page, picture, evidence):
     assert "this picture" not in traces(at, bound) | traces(at, size)  # nothing drawn of that seed
 
 
+def test_a_link_shows_the_curve_that_its_sender_saw(open_page):
+    asked = {"likelihood_k": "10", "likelihood_repeats": "2", "likelihood_seed": "3"}
+    at = open_page("likelihood", **asked)
+    at.button(key="likelihood_go").click().run()
+    seen = values(traces(at, 1)["this picture"]["y"])
+    link = {name: at.query_params[name] for name in at.query_params}
+    assert link["run"] == "1"
+    other = open_page("likelihood", **link)
+    np.testing.assert_array_equal(values(traces(other, 1)["this picture"]["y"]), seen)
+    at.slider(key="likelihood_repeats").set_value(3).run()
+    assert "run" not in at.query_params  # nobody has seen this one
+
+
 def test_the_curve_of_the_settings_before_stays_pale_until_there_is_a_new_one(open_page):
     def words():
         return [one.value for one in at.info if "settings before" in one.value]
