@@ -68,7 +68,9 @@ def show(navigate: Callable[[], Page]) -> None:
         layout="wide",
         initial_sidebar_state=SIDEBAR,
     )
-    st.html(CLOSER_TO_THE_TOP + CLOSER_ON_A_PHONE + WHOLE_WORDS + figures.SHARP + controls.WORDS_UNSEEN)
+    st.html(
+        CLOSER_TO_THE_TOP + CLOSER_ON_A_PHONE + WHOLE_WORDS + figures.SHARP + controls.WORDS_UNSEEN
+    )
     shape.begin()
     pins.kept_by(keeping.keep)
     problem = now = None

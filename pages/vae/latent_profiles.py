@@ -235,8 +235,8 @@ class Departure:
         if self.maker is not None:
             return ""
         return _(
-            "This starts from **your picture**, {words}: all other units keep the values that the encoder gives "
-            "it. Whoever opens a link to this page sees a generated digit instead."
+            "This starts from **your picture**, {words}: all other units keep the values that the encoder "
+            "gives it. Whoever opens a link to this page sees a generated digit instead."
         ).format(words=self.words)
 
 
