@@ -181,15 +181,15 @@ def average_said(bundle: Bundle) -> None:
     if isinstance(augmentation, dict) and any(augmentation.values()):
         st.caption(
             _(
-                "Test figures are those of the moving average of the weights, training figures "
-                "those of the weights as they moved, on augmented pictures: the two are not the "
-                "same quantity."
+                "The test curve is measured with a moving average of the weights; the training curve, with "
+                "the weights of the moment and on augmented pictures. So the gap between the two does not "
+                "show overfitting alone."
             )
         )
     else:
         st.caption(
             _(
-                "Test figures are those of the moving average of the weights, training figures "
-                "those of the weights as they moved: the two are not the same quantity."
+                "The test curve is measured with a moving average of the weights; the training curve, with "
+                "the weights of the moment. So the gap between the two does not show overfitting alone."
             )
         )

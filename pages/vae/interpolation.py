@@ -330,9 +330,9 @@ def how_it_works() -> None:
             "A picture is encoded to the mean of its posterior; an end from the prior is drawn "
             "directly. **Linear** mixes the two latents with weights that move from 0 to 1. "
             "**Spherical** turns the direction evenly along a great circle, while the length goes "
-            "evenly from that of the one end to that of the other, so it does not sag on the "
-            "path. Compare the two in the middle: where z is short on the straight path, pictures "
-            "tend to be paler and more average."
+            "evenly from that of one end to that of the other, so that z is not shorter half way. "
+            "Compare the two half way: where z is short on the straight path, pictures tend to be "
+            "paler and closer to the average picture."
         )
     )
 
