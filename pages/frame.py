@@ -37,11 +37,23 @@ from pages.teach.attending import Now  # noqa: E402
 CLOSER_TO_THE_TOP = "<style>[data-testid=stMainBlockContainer] { padding-top: 3.75rem; }</style>"
 """A page begins right below Streamlit's header, so that its figure stands on the first screen."""
 
+CLOSER_ON_A_PHONE = """<style>
+@media (max-width: 640px) { [data-testid=stHorizontalBlock] { row-gap: 1rem; } }
+</style>"""
+"""Columns that stand below one another on a phone keep as much apart as Streamlit puts between two columns."""
+
 NO_EMPTY_POPOVERS = "<style>[data-testid=stPopover]:has(button:disabled) { display: none; }</style>"
 """What a popover held may have been left out."""
 
-SIDEBAR = 300
+SIDEBAR = 240
 """Pixels: the rest of a lecture hall's screen is the figure's."""
+
+WHOLE_WORDS = """<style>
+[data-testid=stSidebarContent] { padding-left: 0.6rem; padding-right: 0.6rem; scrollbar-gutter: auto; }
+[data-testid=stSidebarNavLink] { height: auto; min-height: 1.75rem; }
+[data-testid=stSidebarNavLink] p { display: block; line-height: 1.3; white-space: normal; }
+</style>"""
+"""The longest name of a page stands whole in so narrow a menu, in French on two lines where it needs them."""
 SHAPE = ("keep", "figures", "hide")
 """Parameters of an address that leave out parts of its page."""
 Page = Callable[[], None]
@@ -56,7 +68,9 @@ def show(navigate: Callable[[], Page]) -> None:
         layout="wide",
         initial_sidebar_state=SIDEBAR,
     )
-    st.html(CLOSER_TO_THE_TOP + figures.SHARP + controls.WORDS_UNSEEN)
+    st.html(
+        CLOSER_TO_THE_TOP + CLOSER_ON_A_PHONE + WHOLE_WORDS + figures.SHARP + controls.WORDS_UNSEEN
+    )
     shape.begin()
     pins.kept_by(keeping.keep)
     problem = now = None

@@ -16,9 +16,9 @@ from pages.teach import numbers, overview, shelf
 from pages.teach.attending import AS, LESSON
 from pages.teach.lesson import Lesson
 
-WHOLE_LABELS = (
-    "<style>.st-key-home_assignment [data-testid=stPageLink] a * { white-space: normal; }</style>"
-)
+WHOLE_LABELS = """<style>
+:is(.st-key-home_assignment, .st-key-home_lessons) [data-testid=stPageLink] a * { white-space: normal; }
+</style>"""
 """Streamlit cuts the label of a link where it has no room, as on a phone."""
 SAMPLES = 6
 """Pictures on a card."""
@@ -173,7 +173,7 @@ def doors(taught: Mapping[str, Lesson]) -> None:
         ("assignment", N_("Answer the assignment"), N_("every item, and the view that answers it")),
     ]
     for column, (anchor, title, words) in zip(st.columns(len(offered)), offered, strict=True):
-        with column.container(border=True):
+        with column.container(border=True, height="stretch", key=f"home_door_{anchor}"):
             st.markdown(f"**[{_(title)}](#{anchor})**  \n{_(words)}")
 
 
@@ -195,11 +195,12 @@ def taught_here(taught: Mapping[str, Lesson]) -> None:
         for column, (name, lesson) in zip(row, cards[first : first + 2], strict=False):
             with column.container(border=True, height="stretch"):
                 lesson_card(name, lesson)
-    st.page_link(
-        site.TEACH.page(),
-        label=_("Teach with them: rooms, worksheets, guides, and lessons of your own"),
-        icon=site.TEACH.icon,
-    )
+    with st.container(key="home_lessons"):
+        st.page_link(
+            site.TEACH.page(),
+            label=_("Teach with them: rooms, worksheets, guides, and lessons of your own"),
+            icon=site.TEACH.icon,
+        )
 
 
 def assignment() -> None:
@@ -210,7 +211,6 @@ def assignment() -> None:
             "view that answers its item."
         )
     )
-    st.html(WHOLE_LABELS)
     parts = st.container(key="home_assignment")
     for title, items in site.ASSIGNMENT.items():
         with parts, st.expander(_(title), expanded=True):
@@ -238,6 +238,7 @@ def main() -> None:
             from_noise.show()
         else:
             st.info(_("No bundle is here yet: `python -m train vae` makes one."))
+    st.html(WHOLE_LABELS)
     taught = shelf.lessons().lessons
     doors(taught)
     explore()

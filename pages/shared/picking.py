@@ -309,15 +309,20 @@ def start(
     text: str = HOUSE_NUMBER,
     rotation: int = DIGIT["rotation"],
     own: bool = False,
+    begins: bool = True,
 ) -> Start | None:
     """A picture as ``picture`` offers it, encoded, or a draw from the prior.
 
     ``first`` is the generated picture to begin with, ``text`` the house number, turned by ``rotation``
-    degrees. ``own``: this is not the picture of the visit but one that the page chooses for itself.
+    degrees. ``own``: what is chosen here is not the picture of the visit but the page's alone. ``begins``:
+    where another page has chosen a picture for the visit, this one begins with it.
     """
     data_set = explorer.bundle.config["data"]["name"]
-    if not own:
-        carried.begin(prefix, data_set, _controls(explorer.bundle))
+    if begins:
+        usual = _controls(explorer.bundle)
+        here = {"gallery": first, "text": text, "rotation": rotation}
+        other = {name: value for name, value in here.items() if value != usual[name]}
+        carried.begin(prefix, data_set, usual, other if own else None)
     origin = _origin(prefix, explorer.bundle, default, with_prior=with_prior)
     if origin == "prior":
         value = controls.seed(f"{prefix}_seed")

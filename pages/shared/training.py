@@ -85,11 +85,11 @@ def curves(
     st.subheader(_("Loss and clock"), anchor=False)
     history = bundle.history
     left, right = st.columns(2, gap="large")
-    below_left, below_right = st.columns(2, gap="large")  # the charts stand next to the film
-    with below_left:
+    below = st.container()  # the charts stand next to the film
+    with below:
         titles = {code: title for code, (title, _lines) in offered.items()}
         code = controls.choice(_("Curve"), titles, f"{prefix}_curve")
-    with below_right:
+    with below, st.columns(2, gap="large")[0]:
         skip = controls.whole(
             _("First epoch shown"),
             1,
@@ -181,15 +181,15 @@ def average_said(bundle: Bundle) -> None:
     if isinstance(augmentation, dict) and any(augmentation.values()):
         st.caption(
             _(
-                "Test figures are those of the moving average of the weights, training figures "
-                "those of the weights as they moved, on augmented pictures: the two are not the "
-                "same quantity."
+                "The test curve is measured with a moving average of the weights; the training curve, with "
+                "the weights of the moment and on augmented pictures. So the gap between the two does not "
+                "show overfitting alone."
             )
         )
     else:
         st.caption(
             _(
-                "Test figures are those of the moving average of the weights, training figures "
-                "those of the weights as they moved: the two are not the same quantity."
+                "The test curve is measured with a moving average of the weights; the training curve, with "
+                "the weights of the moment. So the gap between the two does not show overfitting alone."
             )
         )

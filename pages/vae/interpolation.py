@@ -41,8 +41,8 @@ their mixture looks like a path.
 """
 SMOOTH, JUMP = 1.5, 3.0
 """The largest step in average steps: below the one a path is smooth, from the other on it jumps."""
-SAGGING = 0.8
-"""Shorter than this share of sqrt(d), z lies where the prior hardly puts a draw."""
+PRIOR = (0.8, 1.25)
+"""Lengths of z in sqrt(d) outside of which the prior hardly puts a draw: at d = 32, 92 % lie within."""
 SEEN = 5.0
 """From so many grey levels (root mean square) on one sees that two pictures differ."""
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
@@ -51,7 +51,7 @@ DASHES = {"linear": "solid", "spherical": "dash"}
 
 
 def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
-    """The two ends, each of any origin."""
+    """The two ends, each of any origin; the first begins as the picture of the visit, if there is one."""
     titles, texts, firsts = (_("From"), _("To")), ("3", "8"), (picking.DIGIT["gallery"], 9)
     found = []
     for column, prefix, title, text, first, lean in zip(
@@ -75,6 +75,7 @@ def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
                     text=text,
                     rotation=lean,
                     own=True,
+                    begins=prefix == PREFIXES[0],
                 )
             )
     return tuple(found)
@@ -142,16 +143,25 @@ def which_to_take(linear: Walk, spherical: Walk) -> str:
         "Half way, z has length {straight} on the straight path and {around} on the spherical one; draws "
         "from the prior have about {root}."
     ).format(straight=number(straight), around=number(around), root=number(root))
-    if straight >= SAGGING * root:
+
+    def usual(length: float) -> bool:
+        return PRIOR[0] * root <= length <= PRIOR[1] * root
+
+    if usual(straight) and usual(around):
         verdict = _(
             "**Between these ends both paths stay where the prior puts its draws.** Which picture half way is "
             "the clearer one?"
         )
-    elif around >= SAGGING * root:
+    elif usual(around):
         verdict = _(
             "**Between these ends take the spherical path:** the straight one leaves the prior."
         )
-    elif max(linear.norm[0], linear.norm[-1]) < SAGGING * root:
+    elif usual(straight):
+        verdict = _(
+            "**Between these ends take the straight path:** on average the two ends lie further out than draws "
+            "from the prior, and the spherical path stays as far out."
+        )
+    elif not (usual(linear.norm[0]) or usual(linear.norm[-1])):
         verdict = _("**Neither path passes where the prior puts its draws;** nor do its two ends.")
     else:
         verdict = _("**Neither path passes half way where the prior puts its draws.**")
@@ -320,9 +330,9 @@ def how_it_works() -> None:
             "A picture is encoded to the mean of its posterior; an end from the prior is drawn "
             "directly. **Linear** mixes the two latents with weights that move from 0 to 1. "
             "**Spherical** turns the direction evenly along a great circle, while the length goes "
-            "evenly from that of the one end to that of the other, so it does not sag on the "
-            "path. Compare the two in the middle: where z is short on the straight path, pictures "
-            "tend to be paler and more average."
+            "evenly from that of one end to that of the other, so that z is not shorter half way. "
+            "Compare the two half way: where z is short on the straight path, pictures tend to be "
+            "paler and closer to the average picture."
         )
     )
 

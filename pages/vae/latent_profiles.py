@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from core.bundles.bundle import Bundle
 from core.pictures.data import CROPS
+from core.pictures.images import Pictures
 from core.vae.explorer import VAEExplorer
 from core.vae.gaussian import DiagonalGaussianDistribution
 from core.vae.latent_profiles import ClassProfiles
@@ -15,7 +17,7 @@ from core.vae.latents import ACTIVE_VARIANCE, active_units
 from core.vae.readouts import products, read, vote_of_neighbours
 from pages.browser import film
 from pages.browser.timeline import timeline
-from pages.shared import controls, data_sets, figures, library, loaders, shape
+from pages.shared import carried, controls, data_sets, figures, library, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.text import (
     N_,
@@ -214,12 +216,46 @@ def unit_of(profiled: Profiled, c: int) -> int:
     return int(np.argmax(np.abs(np.nan_to_num(profiled.shown.distance[c]))))
 
 
+@dataclass(frozen=True)
+class Departure:
+    """The picture (32, 32, 3) whose unit is moved: the visitor's, of ``words``, or a generated one, whose
+    ``maker`` is the bundle that keeps it.
+    """
+
+    picture: Pictures
+    words: str
+    maker: Bundle | None = None
+
+    @property
+    def title(self) -> str:
+        return _("your picture") if self.maker is None else _("a generated picture")
+
+    def said(self) -> str:
+        """That the picture is the visitor's, and that a link has none of it; nothing of a generated one."""
+        if self.maker is not None:
+            return ""
+        return _(
+            "This starts from **your picture**, {words}: all other units keep the values that the encoder "
+            "gives it. Whoever opens a link to this page sees a generated digit instead."
+        ).format(words=self.words)
+
+
+def departure(explorer: VAEExplorer, label: str) -> Departure:
+    """The picture of the visit, if there is one, else a generated digit of the class."""
+    chosen = carried.of_the_visit(explorer.bundle.config["data"]["name"])
+    if chosen is not None:
+        return Departure(chosen.picture, chosen.words)
+    picture, maker = generated.picture_of(label)
+    return Departure(picture, _("a generated picture"), maker)
+
+
 def one_peak(profiled: Profiled, c: int, unit: int) -> None:
     """What a bar does to a picture: one unit moved by the bar, and by many times it."""
     explorer, label = profiled.explorer, profiled.classes[c]
     away = np.nan_to_num(profiled.shown.distance[c])
     times = timeline(_("How many times the bar"), TIMES, "profiles_times", default=10)
-    picture, maker = generated.picture_of(label)
+    start = departure(explorer, label)
+    picture, made_by = start.picture, start.maker or explorer.bundle
     z = loaders.encoded(explorer, picture)
     values = z[unit] + away[unit] * np.array(TIMES)
     decoded = library.timed(
@@ -234,7 +270,7 @@ def one_peak(profiled: Profiled, c: int, unit: int) -> None:
         [
             film.Row(
                 [
-                    film.Cell(film.still(picture), _("a generated picture"), _("The picture")),
+                    film.Cell(film.still(picture), start.title, _("The picture")),
                     film.Cell(film.still(decoded[0]), _("decoded"), _("The picture, decoded")),
                     film.Cell(
                         film.levels(decoded),
@@ -253,8 +289,13 @@ def one_peak(profiled: Profiled, c: int, unit: int) -> None:
             explorer.bundle,
             True,
             None,
-            {_("class"): label, _("unit"): unit + 1, _("bars"): times},
-            also=[maker] if maker is not explorer.bundle else [],
+            {
+                _("class"): label,
+                _("unit"): unit + 1,
+                _("bars"): times,
+                _("picture"): start.words,
+            },
+            also=[made_by] if made_by is not explorer.bundle else [],
         ),
         "profiles_peak_decoded",
         png=lambda: figures.grid(decoded, 7),
@@ -274,6 +315,8 @@ def one_peak(profiled: Profiled, c: int, unit: int) -> None:
         "stands for shows at many times the bar; it need not be the digit."
     ).format(step=number(step, 1))
     st.markdown(f"{lies} {moved}")
+    if words := start.said():
+        st.markdown(words)
 
 
 # ---------------------------------------------------------------- further figures

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pages.shared import site
-from tests.browser.test_in_a_browser import go
+from tests.browser.test_in_a_browser import go, ready
 
 SCREENS = {"hall": {"width": 1280, "height": 720}, "phone": {"width": 390, "height": 844}}
 LEAST, SECONDS = 0.6, 20
@@ -40,6 +40,14 @@ SEEN = """(element) => {
   const {top, bottom, height} = element.getBoundingClientRect();
   return height > 20 ? Math.max(0, Math.min(bottom, innerHeight) - Math.max(top, 0)) / height : 0;
 }"""
+
+CUT = """(links) => links.filter((link) => {
+  const label = link.querySelector("p");
+  const words = document.createRange();
+  words.selectNodeContents(label);
+  return words.getBoundingClientRect().width > label.parentElement.clientWidth + 1;
+}).map((link) => link.textContent)"""
+"""Which links show less than their whole label."""
 
 
 @pytest.mark.parametrize("screen", SCREENS)
@@ -78,3 +86,50 @@ def test_the_question_of_an_item_is_on_the_first_screen(tab, number):
     assert (
         tab.locator(".st-key-siblings_knn").evaluate("one => one.getBoundingClientRect().top") < 720
     )
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_the_picture_of_the_visit_stands_above_the_menu_and_no_name_of_a_page_is_cut_off(
+    tab, language
+):
+    tab.set_viewport_size(SCREENS["hall"])
+    go(tab, "likelihood", likelihood_text="42", lang=language)
+    picture = ".st-key-carried img"
+    is_seen(tab, picture)
+    menu = tab.locator("[data-testid=stSidebarNav]")
+    bottom = tab.locator(".st-key-carried").bounding_box()
+    assert bottom["y"] + bottom["height"] <= menu.bounding_box()["y"]
+    assert tab.locator("[data-testid=stSidebar]").bounding_box()["width"] <= 240
+    menu.get_by_role("link").last.click()  # which scrolls the menu
+    ready(tab)
+    is_seen(tab, picture)
+    assert menu.get_by_role("link").evaluate_all(CUT) == []
+
+
+def test_the_three_doors_are_of_one_height(tab):
+    tab.set_viewport_size(SCREENS["hall"])
+    go(tab, "")
+    doors = tab.locator("[class*=st-key-home_door_]")
+    heights = doors.evaluate_all("all => all.map((one) => one.offsetHeight)")
+    assert len(heights) == 3
+    assert len(set(heights)) == 1
+
+
+def test_no_label_of_home_is_cut_off_on_a_phone(tab):
+    tab.set_viewport_size(SCREENS["phone"])
+    go(tab, "", lang="fr")
+    links = tab.locator("[data-testid=stPageLink] a:visible")
+    links.first.wait_for()
+    assert links.evaluate_all(CUT) == []
+
+
+def test_controls_that_stand_below_one_another_on_a_phone_are_near(tab):
+    tab.set_viewport_size(SCREENS["phone"])
+    go(tab, "likelihood")
+    tab.locator(".st-key-likelihood_go").wait_for()
+    # Measured at one moment: what stands above them comes bit by bit.
+    tab.wait_for_function("""() => {
+      const [above, below] = ["k", "repeats"].map((name) =>
+        document.querySelector(`.st-key-likelihood_${name}`).getBoundingClientRect());
+      return above.height > 60 && below.top - above.bottom >= 0 && below.top - above.bottom < 40;
+    }""")

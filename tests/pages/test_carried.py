@@ -73,12 +73,48 @@ def test_objects_and_digits_are_two_pictures(open_page):
     assert any("drawn house number 42" in c.value for c in at.sidebar.caption)
 
 
-def test_both_ends_of_an_interpolation_stay_the_pages_own(open_page):
-    at = open_page("likelihood", likelihood_text="42")
+def test_an_interpolation_begins_at_the_picture_of_the_visit(open_page):
+    at = open_page("likelihood", likelihood_text="42", likelihood_ink="#b3261e")
     turned_to(at, "interpolation")
-    assert at.text_input(key="interpolation_a_text").value == "3"
+    assert [at.text_input(key=f"interpolation_{end}_text").value for end in "ab"] == ["42", "8"]
+    assert at.button_group(key="interpolation_a_ink").value == "#b3261e"
+    assert (
+        at.slider(key="interpolation_a_rotation").value == 0
+    )  # and not the turn of the page's own 3
+    assert at.query_params["interpolation_a_text"] == "42"  # so that a link shows it
+    assert at.query_params["interpolation_a_rotation"] == "0"
+    at.text_input(key="interpolation_a_text").set_value("9").run()
     turned_to(at, "likelihood")
     assert at.text_input(key="likelihood_text").value == "42"
+
+
+def test_an_interpolation_without_one_goes_from_a_3_to_an_8(open_page):
+    at = open_page("likelihood")
+    turned_to(at, "interpolation")
+    assert [at.text_input(key=f"interpolation_{end}_text").value for end in "ab"] == ["3", "8"]
+    assert at.slider(key="interpolation_a_rotation").value == -25
+
+
+def test_a_link_to_an_interpolation_keeps_its_ends(open_page):
+    at = open_page("likelihood", likelihood_text="42")
+    at.query_params["interpolation_a_text"] = "3"
+    turned_to(at, "interpolation")
+    assert at.text_input(key="interpolation_a_text").value == "3"
+    assert at.slider(key="interpolation_a_rotation").value == -25
+
+
+def test_an_upload_is_the_first_end_of_an_interpolation(open_page):
+    at = open_page("likelihood", likelihood_from="upload")
+    file = ("one.png", images.png_bytes(drawn("1")), "image/png")
+    at.file_uploader(key="likelihood_upload").set_value(file).run()
+    before = pictured(at).picture
+    turned_to(at, "interpolation")
+    assert at.button_group(key="interpolation_a_from").value == "upload"
+    assert not at.info  # both ends are there
+    file = ("two.png", images.png_bytes(drawn("2")), "image/png")
+    at.file_uploader(key="interpolation_a_upload").set_value(file).run()
+    turned_to(at, "likelihood")
+    np.testing.assert_array_equal(pictured(at).picture, before)
 
 
 @pytest.mark.parametrize("zoom", [1.0, 2.5])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -16,7 +17,7 @@ from pages.browser import curves
 from pages.browser.curves import Axis, Level, Series
 from pages.browser.film import STOP
 from pages.browser.timeline import timeline
-from pages.shared import controls, figures, library, live, loaders, shape
+from pages.shared import controls, figures, library, links, live, loaders, shape
 from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
@@ -28,6 +29,10 @@ LEVELS = tuple(2**power for power in range(11))
 FIRST = 8
 """Few enough draws that each weight is a bar one sees: the axis reaches to 100 % at every K."""
 SHOWN, SEED = 32, 0
+BEFORE = "likelihood_before"
+"""In a visit: the request of the curve that was seen last, and what it is drawn with."""
+PALE = 0.4
+"""Opacity of what belongs to the settings before."""
 KEPT = 64
 """Pictures whose weights are kept, for all visitors together."""
 REST = SHOWN + 4
@@ -212,77 +217,99 @@ def signed(value: float) -> str:
 # ---------------------------------------------------------------- on average over draws
 
 
-def bound_figure(
-    stored: Sequence[dict], curve: BoundCurve | None, found: Evidence | None
-) -> go.Figure:
-    """What K draws gain over the ELBO: on average over test pictures, and for this picture."""
+@dataclass(frozen=True)
+class Own:
+    """The curve of one picture, ``words``, over its ELBO, with draws of a seed.
+
+    ``before``: it belongs to the settings before, and those of now have no curve yet.
+    """
+
+    curve: BoundCurve
+    found: Evidence
+    words: str
+    seed: int
+    before: bool = False
+
+    @property
+    def name(self) -> str:
+        return _("the settings before") if self.before else _("this picture")
+
+    @property
+    def opacity(self) -> float:
+        return PALE if self.before else 1.0
+
+
+def bound_figure(stored: Sequence[dict], own: Own | None) -> go.Figure:
+    """What K draws gain over the ELBO: on average over test pictures, and for one picture."""
     figure = go.Figure()
     K = [row["K"] for row in stored]
     gains = [stored[0]["nll"] - row["nll"] for row in stored]
     figure.add_trace(figures.line(K, gains, _("test pictures, mean"), GREY, markers=True))
-    if curve is not None and found is not None:
-        K = [point.K for point in curve.points]
-        gain = found.negative_elbo - np.array([point.nll for point in curve.points])
-        spread = np.array([point.spread for point in curve.points])
-        colour = SYMBOL_COLOURS["x"]
-        figure.add_trace(figures.band(K, gain - spread, gain + spread, colour))
-        figure.add_trace(figures.line(K, gain, _("this picture"), colour, markers=True))
+    if own is not None:
+        points, colour = own.curve.points, SYMBOL_COLOURS["x"]
+        K = [point.K for point in points]
+        gain = own.found.negative_elbo - np.array([point.nll for point in points])
+        spread = np.array([point.spread for point in points])
+        band = figures.band(K, gain - spread, gain + spread, colour)
+        line = figures.line(K, gain, own.name, colour, markers=True)
+        figure.add_traces([trace.update(opacity=own.opacity) for trace in (band, line)])
     figure.update_layout(showlegend=True)
     figure.update_xaxes(type="log", title="K")
     figure.update_yaxes(title=_("gain over the ELBO, nats"))
     return figure
 
 
-def sample_size_figure(stored: Sequence[dict], curve: BoundCurve | None) -> go.Figure:
+def sample_size_figure(stored: Sequence[dict], own: Own | None) -> go.Figure:
     figure = go.Figure()
     K = [row["K"] for row in stored]
     size = [row["effective_sample_size"] for row in stored]
     figure.add_trace(figures.line(K, size, _("test pictures, mean"), GREY, markers=True))
-    if curve is not None:
-        K = [point.K for point in curve.points]
-        size = [point.effective_sample_size for point in curve.points]
-        figure.add_trace(figures.line(K, size, _("this picture"), AMBER, markers=True))
+    if own is not None:
+        at = [point.K for point in own.curve.points]
+        size = [point.effective_sample_size for point in own.curve.points]
+        line = figures.line(at, size, own.name, AMBER, markers=True)
+        figure.add_trace(line.update(opacity=own.opacity))
+        K = max(K, at, key=max)
     figure.add_trace(figures.line(K, K, _("all draws count alike"), GREY, dash="dot"))
     figure.update_xaxes(type="log", title="K")
     figure.update_yaxes(type="log", title=_("effective sample size"))
     return figure
 
 
-def rows_of_averages(stored: Sequence[dict], curve: BoundCurve | None) -> list[dict]:
-    """Test pictures, then this picture, a row a K."""
+def rows_of_averages(stored: Sequence[dict], own: Own | None) -> list[dict]:
+    """Test pictures, then one picture, a row a K."""
     rows = [{"of": "test set", **row} for row in stored]
-    if curve is not None:
-        of = {"of": "this picture", "repeats": curve.repeats}
-        rows += [of | vars(point) for point in curve.points]
+    if own is not None:
+        of = {"of": "settings before" if own.before else "this picture"}
+        of |= {"repeats": own.curve.repeats}
+        rows += [of | vars(point) for point in own.curve.points]
     return rows
 
 
-def averages(
-    bundle: Bundle, start: Start | None, found: Evidence | None, curve: BoundCurve | None, seed: int
-) -> None:
-    """The stored curves over test pictures, and this picture's where it was drawn."""
+def averages(bundle: Bundle, own: Own | None) -> None:
+    """The stored curves over test pictures, and one picture's where it was drawn."""
     stored = bundle.metrics["importance_weighted"]
     pictures = _("{count} test pictures").format(count=number(stored[0]["pictures"], 0))
     settings: dict[str, object] = {_("stored with the bundle"): pictures}
-    if curve is not None and start is not None:
+    if own is not None:
         settings |= {
-            _("picture"): start.words,
-            _("seed"): seed,
-            _("repeats"): curve.repeats,
+            _("picture"): own.words,
+            _("seed"): own.seed,
+            _("repeats"): own.curve.repeats,
         }
-    seconds = None if curve is None else curve.seconds
-    provenance = Provenance(bundle, curve is not None, seconds, settings)
+    seconds = None if own is None else own.curve.seconds
+    provenance = Provenance(bundle, own is not None, seconds, settings)
 
     def rows() -> list[dict]:
-        return rows_of_averages(stored, curve)
+        return rows_of_averages(stored, own)
 
     left, right = st.columns(2, gap="large")
     with left:
         alt = _("What K draws gain over the ELBO, by K, with the spread over repeats")
-        figures.chart(bound_figure(stored, curve, found), "likelihood_bound", alt, provenance, rows)
+        figures.chart(bound_figure(stored, own), "likelihood_bound", alt, provenance, rows)
     with right:
         alt = _("Effective sample size against K")
-        figures.chart(sample_size_figure(stored, curve), "likelihood_ess", alt, provenance, rows)
+        figures.chart(sample_size_figure(stored, own), "likelihood_ess", alt, provenance, rows)
 
 
 def bound(explorer: VAEExplorer, start: Start | None, found: Evidence | None) -> None:
@@ -297,18 +324,33 @@ def bound(explorer: VAEExplorer, start: Start | None, found: Evidence | None) ->
             "bound of log p(x), but few of them count."
         ).format(count=number(stored[0]["pictures"], 0))
     )
-    result, curve, seed = st.container(), None, SEED
+    result, own = st.container(), None
     if start is not None and found is not None:
         st.markdown(_("Draw several sets of z to add the curve of this picture, with its spread."))
-        curve, seed = asked(explorer, start)
+        own = asked(explorer, start, found)
     with result:
-        averages(explorer.bundle, start, found, curve, seed)
-        if curve is not None and found is not None:
-            st.markdown(said(curve.points[-1], curve.repeats, found))
+        if own is not None and own.before:
+            st.info(of_before(own))
+        averages(explorer.bundle, own)
+        if own is not None and not own.before:
+            st.markdown(said(own.curve.points[-1], own.curve.repeats, own.found))
 
 
-def asked(explorer: VAEExplorer, start: Start) -> tuple[BoundCurve | None, int]:
-    """This picture's curve, where somebody has wanted it, and the seed that is set."""
+def of_before(own: Own) -> str:
+    """Which settings the pale curve belongs to."""
+    return _(
+        "You have changed the settings: press the button. The pale curve belongs to the settings before: "
+        "{picture}, K up to {K}, {repeats} repeats, seed {seed}."
+    ).format(
+        picture=own.words,
+        K=number(own.curve.points[-1].K, 0),
+        repeats=own.curve.repeats,
+        seed=own.seed,
+    )
+
+
+def asked(explorer: VAEExplorer, start: Start, found: Evidence) -> Own | None:
+    """This picture's curve, where somebody has wanted it; else, pale, the one that was seen before."""
     left, middle, right = st.columns(3, gap="large", vertical_alignment="bottom")
     with left:
         most = controls.stop(_("K up to"), [10, 100, 1000, 5000], 1000, "likelihood_k")
@@ -341,10 +383,21 @@ def asked(explorer: VAEExplorer, start: Start) -> tuple[BoundCurve | None, int]:
         seconds=most * repeats * a_draw,
     )
     if curve is None or not curve.points:
-        return None, seed
-    if not curve.finished:
+        return None if links.wants_result("likelihood", request) else seen_before(explorer)
+    if curve.finished:
+        st.session_state[BEFORE] = request, found, start.words, seed
+    else:
         st.info(_("Stopped: the curve ends at K = {K}.").format(K=curve.points[-1].K))
-    return curve, seed
+    return Own(curve, found, start.words, seed)
+
+
+def seen_before(explorer: VAEExplorer) -> Own | None:
+    """The curve that this visit saw last, of this very model, as long as it is kept for all visitors."""
+    request, found, words, seed = st.session_state.get(BEFORE, (None, None, "", SEED))
+    if request is None or request[0] != explorer.bundle.digest:
+        return None
+    curve = live.result("likelihood", request)
+    return None if curve is None else Own(curve, found, words, seed, before=True)
 
 
 def said(last: BoundAtK, repeats: int, found: Evidence) -> str:

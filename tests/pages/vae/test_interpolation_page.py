@@ -47,10 +47,12 @@ def test_a_path_is_called_what_its_largest_step_says(change, word, ratio):
         (1.7, 2.0, "both paths stay where the prior"),
         (1.5, 2.0, "take the spherical path"),
         (1.2, 1.5, "Neither path passes half way"),
+        (2.4, 2.6, "take the straight path"),
+        (1.5, 2.6, "Neither path passes half way"),
     ],
 )
 def test_the_path_to_take_is_the_one_that_stays_with_the_prior(straight, around, said):
-    """Of four units: draws from the prior have length 2, and 1.6 is the limit."""
+    """Of four units: draws from the prior have length 2, and 1.6 and 2.5 are the limits."""
     ways = (walk([1, 1], [2, middle, 2]) for middle in (straight, around))
     words = interpolation.which_to_take(*ways)
     assert said in words

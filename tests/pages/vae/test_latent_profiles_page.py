@@ -9,12 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from core.pictures import data
+from core.pictures import data, house_number
 from pages.shared import figures, library, loaders
 from pages.shared.kept import Kept
 from pages.vae import latent_profiles
 from pages.vae.parts import class_charts, generated, readers
-from tests.pages.opening import frames, moved
+from tests.pages.opening import frames, moved, turned_to
 from tests.pages.test_controls import visible
 
 NAME = "vae-svhn"
@@ -170,6 +170,29 @@ def test_a_unit_moves_by_so_many_bars(open_page):
     words = " ".join(str(m.value) for m in at.markdown)
     assert f"class 4 lies {abs(bar):.2f} {side} the mean of all classes in z2. Moved by" in words
     assert [c.value for c in moved(at, "profiles_times", 3).caption if "bars: 3" in c.value]
+
+
+def test_a_unit_of_the_picture_of_the_visit_is_moved(open_page):
+    at = open_page("likelihood", likelihood_text="42")
+    turned_to(at, "latent_profiles")
+    at.selectbox(key="profiles_unit").set_value("2").run()
+    picture = house_number.draw(house_number.HouseNumber(text="42"))
+    explorer = loaders.vae(NAME)
+    z = explorer.encode(picture[None]).mean[0]
+    bars = explorer.profiles.distance[0, 1] * np.arange(21)
+    decoded = explorer.traverse(z, 1, z[1] + bars)
+    alt = "The picture with z2 moved by {t} bars"
+    off = np.abs(frames(at, "profiles_film", alt).astype(int) - decoded)
+    assert off.max() <= 1
+    words = " ".join(str(m.value) for m in at.markdown)
+    assert "starts from **your picture**, drawn house number 42" in words
+    assert any("picture: drawn house number 42" in c.value for c in at.caption)
+
+
+def test_without_one_a_generated_digit_is_moved(open_page):
+    at = open_page("likelihood")
+    turned_to(at, "latent_profiles")
+    assert "your picture" not in " ".join(str(m.value) for m in at.markdown)
 
 
 def test_the_longest_bar_follows_the_class(open_page):

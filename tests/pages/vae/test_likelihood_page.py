@@ -188,6 +188,45 @@ def test_the_click_adds_the_curve_of_the_picture(open_page, picture, evidence):
     assert "this picture" not in traces(at, bound) | traces(at, size)  # nothing drawn of that seed
 
 
+def test_a_link_shows_the_curve_that_its_sender_saw(open_page):
+    asked = {"likelihood_k": "10", "likelihood_repeats": "2", "likelihood_seed": "3"}
+    at = open_page("likelihood", **asked)
+    at.button(key="likelihood_go").click().run()
+    seen = values(traces(at, 1)["this picture"]["y"])
+    link = {name: at.query_params[name] for name in at.query_params}
+    assert link["run"] == "1"
+    other = open_page("likelihood", **link)
+    np.testing.assert_array_equal(values(traces(other, 1)["this picture"]["y"]), seen)
+    at.slider(key="likelihood_repeats").set_value(3).run()
+    assert "run" not in at.query_params  # nobody has seen this one
+
+
+def test_the_curve_of_the_settings_before_stays_pale_until_there_is_a_new_one(open_page):
+    def words():
+        return [one.value for one in at.info if "settings before" in one.value]
+
+    at = open_page("likelihood", likelihood_k="10", likelihood_repeats="2")
+    assert not words()
+    at.button(key="likelihood_go").click().run()
+    (drawn,) = [trace for name, trace in traces(at, 1).items() if name == "this picture"]
+    assert drawn["opacity"] == 1
+    assert not words()
+    at.number_input(key="likelihood_seed").set_value(1).run()
+    for place in (1, 2):
+        assert traces(at, place)["the settings before"]["opacity"] < 0.5
+    pale = traces(at, 1)["the settings before"]
+    np.testing.assert_array_equal(values(pale["y"]), values(drawn["y"]))
+    (line,) = words()
+    assert "drawn house number 7, K up to 10, 2 repeats, seed 0" in line
+    assert not any("draws count" in str(one.value) for one in at.markdown)  # they are said of now
+    at.text_input(key="likelihood_text").set_value("5").run()
+    assert words() == [line]  # the picture is one of the settings
+    at.button(key="likelihood_go").click().run()
+    assert not words()
+    assert "the settings before" not in traces(at, 1) | traces(at, 2)
+    assert traces(at, 1)["this picture"]["opacity"] == 1
+
+
 def test_no_gain_is_claimed_where_there_is_none(evidence):
     point = tightness.BoundAtK(100, evidence.negative_elbo - 4.06, 0.6, 3.0)
     assert "**4.1**" in tightness.said(point, 5, evidence)
