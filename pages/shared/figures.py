@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import html
 import io
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -126,7 +127,7 @@ def sheet(
     led = key == led_to()[0] and key not in shape.run().led  # the first of several of one key
     shape.run().led |= {key} if led else set()
     with shape.figure(key, alt), st.container(key=key if led else None):
-        st.image(pixels(small), alt=alt, width=width)
+        st.image(pixels(see_through(pictures, columns)), alt=alt, width=width)
     return enlarge(small, factor)
 
 
@@ -135,11 +136,23 @@ def live_sheet(pictures: Pictures, *, columns: int, alt: str, width: int) -> int
 
     A stored file could be gone before the visitor's browser asks for it.
     """
-    small = grid(pictures, columns, gap=1)
     few = len(pictures) <= EXACT
-    address = pixels(small) if few else _address(jpeg_bytes(small), "jpeg")
+    address = (
+        pixels(see_through(pictures, columns))
+        if few
+        else _address(jpeg_bytes(grid(pictures, columns, gap=1)), "jpeg")
+    )
     st.image(address, alt=alt, width=width)
     return len(address)
+
+
+def see_through(pictures: Pictures, columns: int) -> Pictures:
+    """The ``grid`` of pictures (B, H, W, 3) with gaps of one pixel as (H', W', 4): between them, and where the
+    last row is not full, the page shows through in either theme.
+    """
+    opaque = np.full_like(pictures[..., 0], 255)
+    where = grid(opaque[..., None].repeat(3, -1), columns, gap=1, background=0)[..., :1]
+    return np.concatenate([grid(pictures, columns, gap=1), where], axis=-1)
 
 
 def drawable(label: str) -> str:
@@ -165,14 +178,15 @@ def strip(
     width: int | Literal["stretch"] = "stretch",
 ) -> Pictures:
     """Pictures with a label under each, in rows; returns the sheet."""
+    if marked is not None:
+        pictures = pictures.copy()
+        frame(pictures[marked], 1)
     tile = pictures.shape[1] * factor
     font = ImageFont.load_default(size=max(tile // 8, 24))
     below = int(1.7 * font.size)
     cells = np.full((len(pictures), tile + below, tile, 3), 255, dtype=np.uint8)
     for index, (small, label) in enumerate(zip(pictures, labels, strict=True)):
         cells[index, :tile] = enlarge(small, factor)
-        if index == marked:
-            frame(cells[index, :tile], factor)
         drawn = Image.fromarray(cells[index])
         place = (tile // 2, tile + below // 2)
         ImageDraw.Draw(drawn).text(
@@ -181,7 +195,8 @@ def strip(
         cells[index] = np.asarray(drawn)
     made = grid(cells, columns, gap=factor)
     with shape.figure(key, alt):
-        st.image(drawn_png(made), alt=alt, width=width, output_format="PNG")
+        drawn = labels_under(pictures, labels, columns, factor, font.size, below)
+        st.image(drawn, alt=alt, width=width)
     return made
 
 
@@ -203,7 +218,8 @@ def matrix(
     whole = draw_table(pictures, rows, columns, factor, divided)
     with shape.figure(key, alt):
         if len(columns) <= PART:
-            st.image(drawn_png(whole), alt=alt, width="stretch", output_format="PNG")
+            drawn = table_drawing(pictures, rows, columns, factor, divided)
+            st.image(drawn, alt=alt, width="stretch")
         else:
             _in_parts(pictures, rows, columns, alt, factor, divided)
     return whole
@@ -227,13 +243,49 @@ def _in_parts(
         if divided is not None and (first < divided <= past or first == divided == 0):
             line = divided - first
         names = columns[first:past]
-        made = draw_table(pictures[:, first:past], rows, names, factor, line, size=PART_FONT)
-        # As wide as the others, or its pictures would be larger.
-        missing = (len(parts[0]) - len(part)) * (pictures.shape[3] + 1) * factor
-        made = np.pad(made, ((0, 0), (0, missing), (0, 0)), constant_values=255)
+        made = table_drawing(
+            pictures[:, first:past],
+            rows,
+            names,
+            factor,
+            line,
+            size=PART_FONT,
+            room=len(parts[0]),  # as wide as the others, or its pictures would be larger
+        )
         words = f"{alt} ({names[0]} – {names[-1]})"
-        picture = drawn_png(made)
-        beside[index % 2].image(picture, alt=words, width="stretch", output_format="PNG")
+        beside[index % 2].image(made, alt=words, width="stretch")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a table of pictures has its parts, in pixels: a tile, the gap between two, letters, margins."""
+
+    tile: int
+    gap: int
+    letters: int
+    left: int
+    above: int
+
+    @classmethod
+    def of(cls, side: int, factor: int, rows: Sequence[str], size: int | None) -> Layout:
+        letters = size or max(side * factor // 8, 24)
+        font = ImageFont.load_default(size=letters)
+        left = int(max(font.getlength(drawable(label)) for label in rows)) + 2 * letters // 2
+        return cls(side * factor, factor, letters, left, int(1.7 * letters))
+
+    def across(self, column: int) -> int:
+        """The middle of a column."""
+        return self.left + column * (self.tile + self.gap) + self.tile // 2
+
+    def down(self, row: int) -> int:
+        """The middle of a row."""
+        return self.above + row * (self.tile + self.gap) + self.tile // 2
+
+    def line(self, divided: int, width: int) -> tuple[int, int]:
+        """Left and right edge of the line before a column, in a table of that width."""
+        at, thick = self.left + divided * (self.tile + self.gap), max(self.gap + 4, 8)
+        right = min(at - self.gap // 2 - 1 + thick // 2, width - 1)
+        return max(right - thick, 0), right
 
 
 def draw_table(
@@ -242,31 +294,108 @@ def draw_table(
     columns: Sequence[str],
     factor: int,
     divided: int | None,
-    *,
-    size: int | None = None,
 ) -> Pictures:
-    """The sheet of ``matrix``, its labels in letters of ``size`` pixels."""
+    """The sheet of ``matrix`` on white, as it is saved."""
     across, down = pictures.shape[1], pictures.shape[0]
-    tile, gap = pictures.shape[3] * factor, factor
-    font = ImageFont.load_default(size=size or max(tile // 8, 24))
-    margin = int(max(font.getlength(drawable(label)) for label in rows)) + 2 * font.size // 2
-    above = int(1.7 * font.size)
-    body = grid(enlarge(pictures.reshape(-1, *pictures.shape[2:]), factor), across, gap=gap)
-    made = np.full((above + body.shape[0], margin + body.shape[1], 3), 255, dtype=np.uint8)
-    made[above:, margin:] = body
+    at = Layout.of(pictures.shape[3], factor, rows, None)
+    font = ImageFont.load_default(size=at.letters)
+    body = grid(enlarge(pictures.reshape(-1, *pictures.shape[2:]), factor), across, gap=at.gap)
+    made = np.full((at.above + body.shape[0], at.left + body.shape[1], 3), 255, dtype=np.uint8)
+    made[at.above :, at.left :] = body
     drawn = Image.fromarray(made)
     pen = ImageDraw.Draw(drawn)
     for index, label in enumerate(columns):
-        place = (margin + index * (tile + gap) + tile // 2, above // 2)
+        place = (at.across(index), at.above // 2)
         pen.text(place, drawable(label), fill=colours.LABEL, font=font, anchor="mm")
     for index, label in enumerate(rows[:down]):
-        place = (margin - font.size // 2, above + index * (tile + gap) + tile // 2)
+        place = (at.left - at.letters // 2, at.down(index))
         pen.text(place, drawable(label), fill=colours.LABEL, font=font, anchor="rm")
     if divided is not None:
-        at, width = margin + divided * (tile + gap) - gap // 2 - 1, max(gap + 4, 8)
-        right = min(at + width // 2, made.shape[1] - 1)
-        pen.rectangle((max(right - width, 0), 0, right, made.shape[0]), fill=tuple(MARK.tolist()))
+        left, right = at.line(divided, made.shape[1])
+        pen.rectangle((left, 0, right, made.shape[0]), fill=tuple(MARK.tolist()))
     return np.asarray(drawn)
+
+
+# Text in the colour of either theme: browsers tell a picture which one it stands in.
+THEMED = (
+    f"<style>text {{ fill: {colours.LABEL}; font-family: sans-serif; }} "
+    "image { image-rendering: pixelated; } @media (prefers-color-scheme: dark) "
+    f"{{ text {{ fill: {colours.LABEL_ON_DARK}; }} }}</style>"
+)
+
+
+def table_drawing(
+    pictures: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    factor: int,
+    divided: int | None,
+    *,
+    size: int | None = None,
+    room: int = 0,
+) -> str:
+    """The table of ``matrix`` as pages show it: an address of a drawing whose ground is the page's own.
+
+    ``size``: of its letters in pixels. ``room``: it is as wide as one of so many columns.
+    """
+    down, across = pictures.shape[:2]
+    at = Layout.of(pictures.shape[3], factor, rows, size)
+    width = at.left + max(room, across) * (at.tile + at.gap) - at.gap
+    height = at.above + down * (at.tile + at.gap) - at.gap
+    small = see_through(pictures.reshape(-1, *pictures.shape[2:]), across)
+    parts = [_image(small, at.left, at.above, factor)]
+    parts += [
+        _words(label, at.across(index), at.above // 2, at.letters)
+        for index, label in enumerate(columns)
+    ]
+    parts += [
+        _words(label, at.left - at.letters // 2, at.down(index), at.letters, "end")
+        for index, label in enumerate(rows[:down])
+    ]
+    if divided is not None:
+        left, right = at.line(divided, at.left + across * (at.tile + at.gap) - at.gap)
+        parts.append(
+            f'<rect x="{left}" y="0" width="{right - left + 1}" height="{height}" fill="{colours.MARK}"/>'
+        )
+    return _drawing(width, height, parts)
+
+
+def labels_under(
+    pictures: Pictures, labels: Sequence[str], columns: int, factor: int, letters: int, below: int
+) -> str:
+    """The sheet of ``strip`` as pages show it: an address of a drawing whose ground is the page's own."""
+    across, tile = min(columns, len(pictures)), pictures.shape[1] * factor
+    parts, step = [], tile + below + factor
+    for first in range(0, len(pictures), across):
+        top = first // across * step
+        parts.append(_image(see_through(pictures[first : first + across], across), 0, top, factor))
+        parts += [
+            _words(label, place * (tile + factor) + tile // 2, top + tile + below // 2, letters)
+            for place, label in enumerate(labels[first : first + across])
+        ]
+    height = math.ceil(len(pictures) / across) * step - factor
+    return _drawing(across * (tile + factor) - factor, height, parts)
+
+
+def _drawing(width: int, height: int, parts: Sequence[str]) -> str:
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+    return vector(f'{svg}viewBox="0 0 {width} {height}">{THEMED}{"".join(parts)}</svg>')
+
+
+def _image(small: Pictures, x: int, y: int, factor: int) -> str:
+    """Pictures in a drawing, which enlarges them."""
+    height, width = (side * factor for side in small.shape[:2])
+    return f'<image x="{x}" y="{y}" width="{width}" height="{height}" href="{pixels(small)}"/>'
+
+
+def _words(label: str, x: int, y: int, size: int, anchor: str = "middle") -> str:
+    """Words in a drawing, as wide as in the sheet that is saved, whichever letters a browser has."""
+    wide = ImageFont.load_default(size=size).getlength(drawable(label))
+    fitted = f'textLength="{wide:.0f}" lengthAdjust="spacingAndGlyphs" ' if wide >= 1 else ""
+    return (
+        f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}" {fitted}'
+        f'dominant-baseline="central">{html.escape(label)}</text>'
+    )
 
 
 # ---------------------------------------------------------------- charts
