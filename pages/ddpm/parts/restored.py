@@ -59,7 +59,10 @@ class Request:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """Pictures, where they have come to, what the judge says of it, and how they came there."""
+    """Pictures, where they have come to, what the judge says of it, and how they came there.
+
+    ``quick``: the page opens with it, so that few of its draws stand above: the first screen has to hold them.
+    """
 
     explorer: DDPMExplorer
     judge: JudgeExplorer
@@ -68,6 +71,7 @@ class SweepResult:
     compared: Comparison
     way_words: str
     seed: int
+    quick: bool = False
     _unrelated: dict[int, dict[Criterion, float]] = field(default_factory=dict, init=False)
 
     @property
@@ -164,7 +168,7 @@ def at_level(found: SweepResult, index: int, *, revealed: bool) -> None:
         if not revealed:
             prediction.ask(t)
         back, place = found.back, levels.index(t)
-        draws = back.now.shape[2]
+        draws = min(back.now.shape[2], FEW_DRAWS) if found.quick else back.now.shape[2]
         frames = [back.noised[index, :, 0], back.glance[index, :, 0]]
         frames += [back.now[index, :, draw] for draw in range(draws)]
         noisy, glance, *ends = film.several(np.stack(frames))
