@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
-import html
 import io
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-from urllib.parse import quote
 
 import numpy as np
 
@@ -30,22 +25,41 @@ from core.pictures.images import (
     grid,
     jpeg_bytes,
     png_bytes,
-    webp_bytes,
 )
 from pages.shared import colours, pins, shape
+
+# What pages take from here, wherever it is kept.
+from pages.shared.drawings import FILES as FILES
+from pages.shared.drawings import MARK as MARK
+from pages.shared.drawings import SHARP as SHARP
+from pages.shared.drawings import (
+    draw_table,
+    drawable,
+    frame,
+    in_address,
+    labels_under,
+    pixels,
+    see_through,
+    table_drawing,
+)
+from pages.shared.drawings import drawn_png as drawn_png
+from pages.shared.drawings import vector as vector
+from pages.shared.house_style import Spec as Spec
+from pages.shared.house_style import as_written as as_written
+from pages.shared.house_style import band as band
+from pages.shared.house_style import enlarged, in_house_style
+from pages.shared.house_style import line as line
+from pages.shared.house_style import percent_ticks as percent_ticks
 from pages.shared.kept import Kept
-from pages.shared.text import _, language, led_to, number, percent
+from pages.shared.text import _, language, led_to, number
 
 ROW, WIDE = 532, 840
 APART = 16
 """In a row the gap between two pictures is their side divided by this."""
-MARK = np.array([int(colours.MARK[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.uint8)
 HEIGHT = 360
 STRIP_FACTOR = 4
 EXACT = 8
 """A sheet for a moment of so many pictures at most is shown without loss."""
-FILES: Kept[bytes] = Kept(128)
-"""Files of large pictures, of some 100 kB each, by their content."""
 CHARTS: Kept[go.Figure] = Kept(64)
 """Figures of many parts, which nobody changes once they are drawn."""
 PART, PART_FONT = 6, 28
@@ -54,12 +68,6 @@ PART, PART_FONT = 6, 28
 
 # ---------------------------------------------------------------- pictures
 
-
-SHARP = (
-    '<style>[data-testid=stImage] :is(img[src^="data:image/webp"], img[src^="data:image/jpeg"]) '
-    "{ image-rendering: pixelated; }</style>"
-)
-"""The style of every page that shows ``pixels``."""
 
 Tile = tuple[Pictures, str, str]
 """A 32 x 32 picture, its caption, its alt text."""
@@ -84,29 +92,6 @@ def with_gap(picture: Pictures) -> Pictures:
     wide[:, :width, :3] = picture
     wide[:, :width, 3] = 255
     return wide
-
-
-def pixels(picture: Pictures) -> str:
-    """An address for ``st.image`` that has the picture (H, W, 3 or 4) in it, not enlarged: browsers do that.
-
-    ``SHARP`` has them enlarge what comes by such an address without smoothing.
-    """
-    return _address(webp_bytes(picture), "webp")
-
-
-def drawn_png(made: Pictures) -> bytes:
-    """A large picture with words or lines in it as a PNG file, which is made once for all visitors."""
-    content = hashlib.blake2b(np.ascontiguousarray(made), digest_size=16).digest()
-    return FILES.ask((made.shape, content), lambda: png_bytes(made))
-
-
-def vector(svg: str) -> str:
-    """An address for ``st.image`` that has a drawing in it, a quarter shorter than Streamlit would make it."""
-    return "data:image/svg+xml," + quote(svg, safe=" <>\"'=/:;,.()-+")
-
-
-def _address(made: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(made).decode()}"
 
 
 def sheet(
@@ -140,30 +125,10 @@ def live_sheet(pictures: Pictures, *, columns: int, alt: str, width: int) -> int
     address = (
         pixels(see_through(pictures, columns))
         if few
-        else _address(jpeg_bytes(grid(pictures, columns, gap=1)), "jpeg")
+        else in_address(jpeg_bytes(grid(pictures, columns, gap=1)), "jpeg")
     )
     st.image(address, alt=alt, width=width)
     return len(address)
-
-
-def see_through(pictures: Pictures, columns: int) -> Pictures:
-    """The ``grid`` of pictures (B, H, W, 3) with gaps of one pixel as (H', W', 4): between them, and where the
-    last row is not full, the page shows through in either theme.
-    """
-    opaque = np.full_like(pictures[..., 0], 255)
-    where = grid(opaque[..., None].repeat(3, -1), columns, gap=1, background=0)[..., :1]
-    return np.concatenate([grid(pictures, columns, gap=1), where], axis=-1)
-
-
-def drawable(label: str) -> str:
-    """The label in characters that Pillow's own font has: no minus sign, no narrow space."""
-    return label.replace("\N{MINUS SIGN}", "-").replace("\N{NARROW NO-BREAK SPACE}", " ")
-
-
-def frame(large: Pictures, width: int) -> None:
-    """A frame inside a picture, in place."""
-    large[:width] = large[-width:] = MARK
-    large[:, :width] = large[:, -width:] = MARK
 
 
 def strip(
@@ -256,148 +221,6 @@ def _in_parts(
         beside[index % 2].image(made, alt=words, width="stretch")
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where a table of pictures has its parts, in pixels: a tile, the gap between two, letters, margins."""
-
-    tile: int
-    gap: int
-    letters: int
-    left: int
-    above: int
-
-    @classmethod
-    def of(cls, side: int, factor: int, rows: Sequence[str], size: int | None) -> Layout:
-        letters = size or max(side * factor // 8, 24)
-        font = ImageFont.load_default(size=letters)
-        left = int(max(font.getlength(drawable(label)) for label in rows)) + 2 * letters // 2
-        return cls(side * factor, factor, letters, left, int(1.7 * letters))
-
-    def across(self, column: int) -> int:
-        """The middle of a column."""
-        return self.left + column * (self.tile + self.gap) + self.tile // 2
-
-    def down(self, row: int) -> int:
-        """The middle of a row."""
-        return self.above + row * (self.tile + self.gap) + self.tile // 2
-
-    def line(self, divided: int, width: int) -> tuple[int, int]:
-        """Left and right edge of the line before a column, in a table of that width."""
-        at, thick = self.left + divided * (self.tile + self.gap), max(self.gap + 4, 8)
-        right = min(at - self.gap // 2 - 1 + thick // 2, width - 1)
-        return max(right - thick, 0), right
-
-
-def draw_table(
-    pictures: np.ndarray,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    factor: int,
-    divided: int | None,
-) -> Pictures:
-    """The sheet of ``matrix`` on white, as it is saved."""
-    across, down = pictures.shape[1], pictures.shape[0]
-    at = Layout.of(pictures.shape[3], factor, rows, None)
-    font = ImageFont.load_default(size=at.letters)
-    body = grid(enlarge(pictures.reshape(-1, *pictures.shape[2:]), factor), across, gap=at.gap)
-    made = np.full((at.above + body.shape[0], at.left + body.shape[1], 3), 255, dtype=np.uint8)
-    made[at.above :, at.left :] = body
-    drawn = Image.fromarray(made)
-    pen = ImageDraw.Draw(drawn)
-    for index, label in enumerate(columns):
-        place = (at.across(index), at.above // 2)
-        pen.text(place, drawable(label), fill=colours.LABEL, font=font, anchor="mm")
-    for index, label in enumerate(rows[:down]):
-        place = (at.left - at.letters // 2, at.down(index))
-        pen.text(place, drawable(label), fill=colours.LABEL, font=font, anchor="rm")
-    if divided is not None:
-        left, right = at.line(divided, made.shape[1])
-        pen.rectangle((left, 0, right, made.shape[0]), fill=tuple(MARK.tolist()))
-    return np.asarray(drawn)
-
-
-# Text in the colour of either theme: browsers tell a picture which one it stands in.
-THEMED = (
-    f"<style>text {{ fill: {colours.LABEL}; font-family: sans-serif; }} "
-    "image { image-rendering: pixelated; } @media (prefers-color-scheme: dark) "
-    f"{{ text {{ fill: {colours.LABEL_ON_DARK}; }} }}</style>"
-)
-
-
-def table_drawing(
-    pictures: np.ndarray,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    factor: int,
-    divided: int | None,
-    *,
-    size: int | None = None,
-    room: int = 0,
-) -> str:
-    """The table of ``matrix`` as pages show it: an address of a drawing whose ground is the page's own.
-
-    ``size``: of its letters in pixels. ``room``: it is as wide as one of so many columns.
-    """
-    down, across = pictures.shape[:2]
-    at = Layout.of(pictures.shape[3], factor, rows, size)
-    width = at.left + max(room, across) * (at.tile + at.gap) - at.gap
-    height = at.above + down * (at.tile + at.gap) - at.gap
-    small = see_through(pictures.reshape(-1, *pictures.shape[2:]), across)
-    parts = [_image(small, at.left, at.above, factor)]
-    parts += [
-        _words(label, at.across(index), at.above // 2, at.letters)
-        for index, label in enumerate(columns)
-    ]
-    parts += [
-        _words(label, at.left - at.letters // 2, at.down(index), at.letters, "end")
-        for index, label in enumerate(rows[:down])
-    ]
-    if divided is not None:
-        left, right = at.line(divided, at.left + across * (at.tile + at.gap) - at.gap)
-        parts.append(
-            f'<rect x="{left}" y="0" width="{right - left + 1}" height="{height}" fill="{colours.MARK}"/>'
-        )
-    return _drawing(width, height, parts)
-
-
-def labels_under(
-    pictures: Pictures, labels: Sequence[str], columns: int, factor: int, letters: int, below: int
-) -> str:
-    """The sheet of ``strip`` as pages show it: an address of a drawing whose ground is the page's own."""
-    across, tile = min(columns, len(pictures)), pictures.shape[1] * factor
-    parts, step = [], tile + below + factor
-    for first in range(0, len(pictures), across):
-        top = first // across * step
-        parts.append(_image(see_through(pictures[first : first + across], across), 0, top, factor))
-        parts += [
-            _words(label, place * (tile + factor) + tile // 2, top + tile + below // 2, letters)
-            for place, label in enumerate(labels[first : first + across])
-        ]
-    height = math.ceil(len(pictures) / across) * step - factor
-    return _drawing(across * (tile + factor) - factor, height, parts)
-
-
-def _drawing(width: int, height: int, parts: Sequence[str]) -> str:
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-    return vector(f'{svg}viewBox="0 0 {width} {height}">{THEMED}{"".join(parts)}</svg>')
-
-
-def _image(small: Pictures, x: int, y: int, factor: int) -> str:
-    """Pictures in a drawing, which enlarges them."""
-    height, width = (side * factor for side in small.shape[:2])
-    return f'<image x="{x}" y="{y}" width="{width}" height="{height}" href="{pixels(small)}"/>'
-
-
-def _words(label: str, x: int, y: int, size: int, anchor: str = "middle") -> str:
-    """Words in a drawing, as wide as in the sheet that is saved, whichever letters a browser has."""
-    wide = ImageFont.load_default(size=size).getlength(drawable(label))
-    fitted = f'textLength="{wide:.0f}" lengthAdjust="spacingAndGlyphs" ' if wide >= 1 else ""
-    return (
-        f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}" {fitted}'
-        f'dominant-baseline="central">{html.escape(label)}</text>'
-    )
-
-
 # ---------------------------------------------------------------- charts
 
 
@@ -452,106 +275,6 @@ def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: in
         about((), key, alt, rows=rows, plot=lambda: styled)
 
 
-OF_A_TRACE = ("name", "x", "y", "text", "hovertext", "customdata")
-"""Where Plotly may find words in a trace that pages take from a bundle, and reads them as markup."""
-
-Spec = dict[str, Any]
-"""A figure, or a part of one, as Plotly's dictionary."""
-
-
-def as_written(spec: Spec) -> None:
-    """Words of a figure stand there letter for letter, but for ``<br>``, in place.
-
-    A class may be called ``<b>``, after its folder. Templates of pages are left as they are.
-    """
-    layout = spec["layout"]
-    titled = [one.get("title", {}) for one in (layout, layout.get("legend", {}), *_axes(layout))]
-    parts = [(trace, OF_A_TRACE) for trace in spec["data"]]
-    parts += [(one, ("text",)) for one in (*titled, *layout.get("annotations", ()))]
-    parts += [(axis, ("ticktext",)) for axis in _axes(layout)]
-    for part, keys in parts:
-        for key in keys:
-            if key in part:
-                part[key] = _escaped(part[key])
-
-
-def _escaped(value: object) -> object:
-    """Words, or a list of them; all else as it is."""
-    if isinstance(value, str):
-        return value.replace("&", "&amp;").replace("<", "&lt;").replace("&lt;br>", "<br>")
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "OU":
-        return value
-    if isinstance(value, list | tuple | np.ndarray) and any(isinstance(one, str) for one in value):
-        return [_escaped(one) for one in value]
-    return value
-
-
-def in_house_style(figure: go.Figure, height: int) -> go.Figure:
-    """The same figure, its letters, margins and legend as all figures have them.
-
-    A page makes its figures with every move, so they are dressed as dictionaries: Plotly checks each value
-    that is set on a figure, which takes it ten milliseconds for these few.
-    """
-    spec = figure.to_dict()
-    as_written(spec)
-    layout = spec["layout"]
-    named = [one for one in spec["data"] if one.get("showlegend") is not False and one.get("name")]
-    crowned = len(named) > 1 or layout.get("annotations") or layout.get("title", {}).get("text")
-    layout["height"] = height
-    layout["separators"] = ",\u202f" if language() == "fr" else ".,"
-    layout["margin"] = {"l": 10, "r": 10, "t": 60 if crowned else 34, "b": 10}
-    layout.setdefault("font", {})["size"] = 15
-    legend = layout.setdefault("legend", {})
-    legend |= {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "entrywidth": 0}
-    legend.setdefault("font", {})["size"] = 15
-    layout.setdefault("xaxis", {})
-    layout.setdefault("yaxis", {})
-    if language() == "fr":
-        percent_ticks(spec)
-    for axis in _axes(layout):
-        axis.setdefault("tickfont", {})["size"] = 14
-        axis.setdefault("title", {}).setdefault("font", {})["size"] = 16
-    return go.Figure(spec, _validate=False)
-
-
-def _numbers(of: object) -> np.ndarray:
-    """Values of a trace, which Plotly packs where they were an array."""
-    if isinstance(of, dict):
-        return np.frombuffer(base64.b64decode(of["bdata"]), of["dtype"]).astype(float)
-    return np.asarray(of, dtype=float).ravel()
-
-
-STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Shares from one tick to the next."""
-
-
-def percent_ticks(spec: Spec) -> None:
-    """Ticks in percent with a space before the sign, in place: Plotly's own formats have none."""
-    layout = spec["layout"]
-    for name in [name for name in layout if name.startswith(("xaxis", "yaxis"))]:
-        axis = layout[name]
-        if "%" not in axis.get("tickformat", "") or "tickvals" in axis:
-            continue
-        letter, of = name[0], name[0] + name[5:]
-        traces = [one for one in spec["data"] if one.get(f"{letter}axis", letter) == of]
-        held = [_numbers(one[letter]) for one in traces if letter in one]
-        bars = any(one["type"] == "bar" for one in traces) or axis.get("rangemode") == "tozero"
-        flat = np.concatenate([*held, [0.0] if bars or not held else []])
-        flat = flat[np.isfinite(flat)] if np.isfinite(flat).any() else np.zeros(1)
-        low, high = axis.get("range") or (flat.min(), flat.max())
-        if layout.get("barmode") == "stack":
-            high = max(high, 1.0)
-        most = 6 if letter == "y" else 3  # words next to one another need room
-        step = axis.get("dtick") or next((s for s in STEPS if (high - low) / s <= most), STEPS[-1])
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        axis["tickvals"] = [place * step for place in range(first, last + 1)]
-        axis["ticktext"] = [percent(stop) for stop in axis["tickvals"]]
-
-
-def _axes(layout: Spec) -> list[Spec]:
-    return [layout[key] for key in layout if key.startswith(("xaxis", "yaxis"))]
-
-
 def _drawn(
     figure: go.Figure, key: str, alt: str, picked: Callable[[int], None] | None = None
 ) -> None:
@@ -572,73 +295,6 @@ def _drawn(
             "modeBarButtons": [["toImage"]],
             "toImageButtonOptions": {"format": "svg", "filename": key, "scale": 1},
         },
-    )
-
-
-STAGE, STAGE_HEIGHT = 1.5, 395
-"""How much larger a chart is drawn on a stage, and how many pixels high it is there at most."""
-
-
-def enlarged(figure: go.Figure) -> go.Figure:
-    """A chart for a lecture hall: letters, lines and points half as large again."""
-    made = go.Figure(figure)
-    layout = made.layout
-    margin = {side: STAGE * (layout.margin[side] or 0) for side in "lrtb"}
-    made.update_layout(height=min(STAGE * layout.height, STAGE_HEIGHT), margin=margin)
-    fonts = [layout.font, layout.legend.font, layout.title.font]
-    axes = [*made.select_xaxes(), *made.select_yaxes()]
-    fonts += [font for axis in axes for font in (axis.title.font, axis.tickfont)]
-    fonts += [note.font for note in layout.annotations]
-    for font in fonts:
-        if font.size:
-            font.size *= STAGE
-    for trace in made.data:
-        for part in ("line", "marker"):
-            drawn = getattr(trace, part, None)
-            name = "width" if part == "line" else "size"
-            value = getattr(drawn, name, None)
-            if isinstance(value, int | float):
-                setattr(drawn, name, STAGE * value)
-    for one in layout.shapes:
-        if one.line.width:
-            one.line.width *= STAGE
-    return made
-
-
-def line(
-    x: Sequence[float],
-    y: Sequence[float],
-    name: str,
-    colour: str,
-    *,
-    dash: str = "solid",
-    markers: bool = False,
-) -> go.Scatter:
-    """One named curve."""
-    return go.Scatter(
-        x=x,
-        y=y,
-        name=name,
-        mode="lines+markers" if markers else "lines",
-        line={"color": colour, "width": 3, "dash": dash},
-    )
-
-
-def band(
-    x: Sequence[float], low: np.ndarray, high: np.ndarray, colour: str, name: str = ""
-) -> go.Scatter:
-    """A shaded band between two curves; in the legend where it has a name."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return go.Scatter(
-        x=[*x, *reversed(x)],
-        y=[*high, *reversed(low)],
-        mode="lines",
-        fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},0.18)",
-        line={"width": 0},
-        hoverinfo="skip",
-        name=name,
-        showlegend=bool(name),
     )
 
 

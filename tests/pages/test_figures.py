@@ -21,7 +21,7 @@ from plotly.subplots import make_subplots
 from streamlit.testing.v1 import AppTest
 
 from core.pictures.images import enlarge, grid
-from pages.shared import figures, text
+from pages.shared import figures, house_style, text
 from pages.shared.colours import LABEL_ON_DARK
 from pages.shared.figures import MARK
 from tests.pages.opening import PAGES, opened
@@ -490,7 +490,7 @@ def test_ticks_in_percent_have_a_space_before_the_sign_in_french(
     figure = go.Figure(go.Scatter(**trace))
     figure.update_layout(**{f"{letter}axis": {"tickformat": ".0%", **axis}})
     for language, wanted in (("fr", [f"{tick}\u202f%" for tick in ticks]), ("en", None)):
-        monkeypatch.setattr(figures, "language", lambda language=language: language)
+        monkeypatch.setattr(house_style, "language", lambda language=language: language)
         monkeypatch.setattr(text, "language", lambda language=language: language)
         shown = figures.in_house_style(figure, 300).to_dict()["layout"]
         found = shown[f"{letter}axis"].get("ticktext")
@@ -504,7 +504,7 @@ def test_ticks_in_percent_have_a_space_before_the_sign_in_french(
 def test_ticks_in_percent_lie_where_the_axis_of_plotly_begins(monkeypatch, kind, ticks):
     figure = go.Figure(kind(x=[1, 2], y=[0.35, 0.39]))
     figure.update_yaxes(tickformat=".0%")
-    for module in (figures, text):
+    for module in (house_style, text):
         monkeypatch.setattr(module, "language", lambda: "fr")
     shown = figures.in_house_style(figure, 300).to_dict()["layout"]["yaxis"]
     assert list(shown["ticktext"]) == [f"{tick}\u202f%" for tick in ticks]
