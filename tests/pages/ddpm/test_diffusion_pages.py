@@ -19,8 +19,8 @@ from core.pictures.images import to_pictures
 from core.resumable import Resumable
 from pages.browser import networks
 from pages.ddpm import ddpm_lengths
-from pages.ddpm.denoising import CHOSEN_WITH, endings
 from pages.ddpm.parts import compared, example
+from pages.ddpm.parts.denoise_settings import CHOSEN_WITH, endings
 from pages.shared import library, live, loaders, shape
 from tests.pages.drawn import charts
 from tests.pages.opening import bytes_at, components, frames, moved, source_of
