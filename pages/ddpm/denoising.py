@@ -73,7 +73,7 @@ def main() -> None:
                 st.info(_("This architecture is not made for browsers: the server computes."))
             on_the_server(name, explorer, way, seeds, line)
         if chosen is not None:
-            reason.caption(f"{why_this_noise(bundle, way, explorer.T)} {unchosen(bundle)}")
+            reason.caption(f"{why_this_noise(bundle, way, explorer.T)} {unchosen(bundle)}".strip())
         with plain_errors():
             compared.show(name, explorer)
         explained()

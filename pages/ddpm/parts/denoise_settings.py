@@ -72,14 +72,12 @@ def why_this_noise(bundle: Bundle, way: SamplerSettings, T: int) -> str:
 
 
 def unchosen(bundle: Bundle) -> str:
-    """How well the model does with seeds that nobody chose."""
-    words = _("Take *any seed* to see what the model makes of seeds that are not chosen.")
+    """How well the model does with seeds that nobody chose; empty where its bundle does not say."""
     sure = bundle.metrics.get("judged", {}).get("samples", {}).get("sure")
     if sure is None:
-        return words
-    return f"{words} " + _("The classifier is sure of {share} of their pictures.").format(
-        share=percent(sure)
-    )
+        return ""
+    words = _("The classifier is sure of {share} of the pictures of *any seed*.")
+    return words.format(share=percent(sure))
 
 
 def asked(chosen: int | None) -> tuple[str, SamplerSettings, list[int]]:
