@@ -9,7 +9,7 @@ from core.ddpm.explorer import DDPMExplorer, Restoration, SamplerSettings
 from core.ddpm.restoration import crossing, find_t_star, noised, spread, sweep, wilson
 from core.judge.similarity import psnr, ssim
 from core.pictures.images import Pictures
-from pages.ddpm.parts import prediction, quick_look, restored, t_star_of_set
+from pages.ddpm.parts import prediction, quick_look, restored, t_star_of_set, three_ways
 from pages.shared import controls, figures, library, links, live, loaders, picking, shape, site
 from pages.shared.controls import LANGUAGE_PARAMETER
 from pages.shared.picking import Picked
@@ -185,7 +185,7 @@ def find(
             restored.at_level(found, index, revealed=revealed)
         if revealed:
             restored.result(found, index, guess)
-            restored.three_ways(found)
+            three_ways.show(found)
 
 
 def unfinished(now: Restoration) -> None:
