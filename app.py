@@ -22,10 +22,12 @@ from pages.shared.text import report_failure
 
 def warm_up() -> None:
     """Imports what takes seconds, and opens what the first visitor will need."""
+    from pages.ddpm.parts import quick_look
     from pages.shared import heap, loaders
 
     with heap.kept():
         loaders.warm_up()
+        quick_look.prepare()
 
 
 def addresses() -> list[str]:

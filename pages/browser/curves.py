@@ -119,6 +119,8 @@ def chart(
     *,
     now: str = "",
     levels: Sequence[Level] = (),
+    marks: Sequence[float] = (),
+    shift: int = 0,
     along: bool = True,
     square: bool = False,
     height: int = HEIGHT,
@@ -126,8 +128,9 @@ def chart(
 ) -> None:
     """Mounts a chart that follows the timeline of that key.
 
-    ``alt``, and ``now``, which stands before the legend, may hold ``film.STOP``. ``square``: both axes have
-    one scale; else the chart is ``height`` pixels high, legend apart. ``figure``: the one
+    ``alt``, and ``now``, which stands before the legend, may hold ``film.STOP``. ``marks``: where a thin
+    vertical line stands. ``shift``: how far right of its own number a stop lies on the axis. ``square``:
+    both axes have one scale; else the chart is ``height`` pixels high, legend apart. ``figure``: the one
     that this chart is a part of, where that has several.
     """
     parts = [
@@ -137,8 +140,9 @@ def chart(
     ]
     flat = np.concatenate(parts) if parts else np.empty(0, dtype="<f4")
     now_at = st.session_state.get(timeline)
-    shape.run().plots[key] = lambda: plot_of(series, x, y, levels, now_at)
-    with shape.figure(figure or key, alt.replace(STOP, str(now_at))):
+    shape.run().plots[key] = lambda: plot_of(series, x, y, levels, now_at, marks)
+    now_there = None if now_at is None else now_at + shift
+    with shape.figure(figure or key, alt.replace(STOP, str(now_there))):
         _CHART(
             key,
             {
@@ -147,6 +151,8 @@ def chart(
                 "now": now,
                 "name": key,
                 "along": along,
+                "marks": [float(mark) for mark in marks],
+                "shift": shift,
                 "square": square,
                 "height": shape.height(height),
                 "largest": shape.largest(),
@@ -182,7 +188,12 @@ def chart(
 
 
 def plot_of(
-    series: Sequence[Series], x: Axis, y: Axis, levels: Sequence[Level], stop: int | None
+    series: Sequence[Series],
+    x: Axis,
+    y: Axis,
+    levels: Sequence[Level],
+    stop: int | None,
+    marks: Sequence[float] = (),
 ) -> go.Figure:
     """The chart as a Plotly figure, which papers and notebooks draw: moving series as they are at a stop."""
     figure = go.Figure()
@@ -207,6 +218,8 @@ def plot_of(
         figure.add_hline(
             level.value, line_dash=level.dash, line_color=level.colour, annotation_text=level.name
         )
+    for mark in marks:
+        figure.add_vline(mark, line_dash="dot", line_color=GREY, line_width=1)
     for axis, update in ((x, figure.update_xaxes), (y, figure.update_yaxes)):
         update(title=axis.title, type="log" if axis.log else "linear")
         if axis.percent:

@@ -122,9 +122,11 @@ def epochs(name: str) -> None:
         )
         film.show("ddpm_epoch_film", "ddpm_epoch", [film.Row([cell], "sheets")])
         if bundle.ancestors:
-            st.caption(training.before_epoch_0(bundle))
+            st.caption(training.first_stop(bundle))
         with figures.about(
-            Provenance(bundle, live=False, settings={_("epoch"): epoch}),
+            Provenance(
+                bundle, live=False, settings={_("epoch"): training.epochs_before(bundle) + epoch}
+            ),
             "ddpm_epoch_film",
             png=lambda: training.sheet_of(bundle, ("samples",), epoch, columns=8),
         ):
@@ -233,7 +235,6 @@ def main() -> None:
         shape.fragment(epochs)(name)
         final_samples(bundle)
         training.curves(bundle, CURVES, "ddpm")
-        training.went_on(bundle)
         training.average_said(bundle)
         by_level(bundle)
         loss_shape()

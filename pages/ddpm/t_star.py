@@ -9,7 +9,7 @@ from core.ddpm.explorer import DDPMExplorer, Restoration, SamplerSettings
 from core.ddpm.restoration import crossing, find_t_star, noised, spread, sweep, wilson
 from core.judge.similarity import psnr, ssim
 from core.pictures.images import Pictures
-from pages.ddpm.parts import prediction, restored, t_star_of_set
+from pages.ddpm.parts import prediction, quick_look, restored, t_star_of_set, three_ways
 from pages.shared import controls, figures, library, links, live, loaders, picking, shape, site
 from pages.shared.controls import LANGUAGE_PARAMETER
 from pages.shared.picking import Picked
@@ -31,8 +31,6 @@ WAYS: dict[str, tuple[str, SamplerSettings]] = {
     "ddim-50-eta-1": ("DDIM 50, η = 1", SamplerSettings("ddim", 50, eta=1.0)),
     "ddpm": (N_("DDPM, every step"), SamplerSettings("ddpm", None)),
 }
-QUICK = SamplerSettings("ddim", 10)
-QUICK_DRAWS = 2
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -40,7 +38,7 @@ QUICK_DRAWS = 2
 
 def words(code: str | None) -> str:
     """The way in a few words; None is the quick look."""
-    return f"DDIM {QUICK.steps}" if code is None else _(WAYS[code][0])
+    return f"DDIM {quick_look.WAY.steps}" if code is None else _(WAYS[code][0])
 
 
 def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
@@ -49,9 +47,9 @@ def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
     codes = {code: title for code, (title, _way) in WAYS.items()}
     code = controls.choice(_("Sampler"), codes, "tstar_way")
     low, high = controls.span(
-        _("Levels t′, from – to"), 1, T, (max(1, T // 25), 4 * T // 5), f"tstar_span_{T}"
+        _("Levels t′, from – to"), 1, T, quick_look.span(T), f"tstar_span_{T}"
     )
-    count = controls.whole(_("How many levels"), 3, 24, 12, "tstar_levels")
+    count = controls.whole(_("How many levels"), 3, 24, quick_look.LEVELS, "tstar_levels")
     draws = controls.whole(
         _("Draws of noise per level"),
         1,
@@ -61,8 +59,7 @@ def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
         help=_("Each draw is the same noise at every level, so that one thing varies."),
     )
     seed = controls.seed("tstar_seed")
-    levels = np.linspace(low, max(high, low + 1), count).round().astype(int)
-    return code, tuple(int(level) for level in np.unique(levels.clip(1, T))), draws, seed
+    return code, quick_look.levels(low, high, count, T), draws, seed
 
 
 def chosen_pictures(explorer: DDPMExplorer) -> list[Picked]:
@@ -171,7 +168,7 @@ def find(
                 return
             back, way = done, words(code)
         else:
-            back, way = quick_look(explorer, request, pictures, words(code)), words(None)
+            back, way = at_once(explorer, request, pictures, words(code)), words(None)
         compared = library.kept("compared", live.MOST_KEPT).ask(
             (request, done is None, loaders.judge().bundle.digest),
             lambda: loaders.judge().compare(pictures, back.now),
@@ -179,14 +176,16 @@ def find(
         if len(back.t) < 2:
             st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
             return
-        found = restored.SweepResult(explorer, loaders.judge(), picked, back, compared, way, seed)
+        found = restored.SweepResult(
+            explorer, loaders.judge(), picked, back, compared, way, seed, done is None
+        )
         guess = prediction.made(explorer.T, (request.bundle, request.pictures[index]))
         revealed = guess != prediction.NONE
         with above.container():
             restored.at_level(found, index, revealed=revealed)
         if revealed:
             restored.result(found, index, guess)
-            restored.three_ways(found)
+            three_ways.show(found)
 
 
 def unfinished(now: Restoration) -> None:
@@ -195,14 +194,11 @@ def unfinished(now: Restoration) -> None:
     rows(now)
 
 
-def quick_look(
+def at_once(
     explorer: DDPMExplorer, request: restored.Request, pictures: Pictures, way: str
 ) -> Restoration:
     """Few steps and draws at once, before the button is pressed."""
-    zero_based = [level - 1 for level in request.levels]
-    back = loaders.restored(
-        explorer.bundle.name, QUICK, pictures, zero_based, QUICK_DRAWS, request.seed
-    )
+    back = quick_look.restored(explorer.bundle.name, pictures, request.levels, request.seed)
     st.info(
         _(
             "A quick look: {quick}, {levels} levels, draws: {few}. Press the button for {way}, "
@@ -210,7 +206,7 @@ def quick_look(
         ).format(
             quick=words(None),
             levels=number(len(back.t), 0),
-            few=QUICK_DRAWS,
+            few=quick_look.DRAWS,
             way=way,
             draws=request.draws,
         )

@@ -155,6 +155,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
         way = _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
         with films:
             denoised(judge, back, seen, label)
+        st.caption(one_example(explorer, seed))
         provenance = Provenance(
             explorer.bundle, True, back.seconds, settings | {_("sampler"): way}, [judge.bundle]
         )
@@ -167,6 +168,23 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
         with opened:
             figures.downloads("attacked", png=lambda: figures.grid(tiles, len(tiles)))
         share_of_draws(judge, stops, seen, label, provenance)
+
+
+def one_example(explorer: DDPMExplorer, seed: int) -> str:
+    """That draws were not selected, and what becomes of many pictures, where the bundle says so."""
+    words = _("One example; draws with seeds {first} to {last} in order, none selected.").format(
+        first=seed, last=seed + DRAWS - 1
+    )
+    stored = explorer.bundle.metrics.get("judged", {}).get("purification")
+    if stored is None:
+        return words
+    many = _(
+        "Of {count} attacked test digits the classifier reads {back} correctly at the best t′ (further down)."
+    ).format(
+        count=number(stored["pictures"], 0),
+        back=percent(float(explorer.bundle.profiles["purified_pgd"].max())),
+    )
+    return f"{words} {many}"
 
 
 def answer(names: tuple[str, ...], digit: int, p: float) -> str:

@@ -318,7 +318,8 @@ def main() -> None:
         judge = loaders.judge()
         vae = samples.from_vae(vae_name, seed, count)
         chosen = library.bundle(ddpm_name)
-        line.caption(honest(vae.of, chosen), width="content")
+        in_order = samples.in_order(seed, count)
+        line.caption(f"{honest(vae.of, chosen)} {in_order}".strip(), width="content")
         first, second = st.columns(2, gap="large")
         with first:
             st.subheader(_("VAE"), anchor=False)

@@ -12,6 +12,8 @@ BROWN, VIOLET, OLIVE = "#8C5A2B", "#5B3FA0", "#B8A900"
 
 INK, LABEL, NEEDLE = "#1D2733", "#333333", "#111111"
 PAPER, STILL, LEARNS = "#FDFCF9", "#ECEBE7", "#DDF1EA"
+LABEL_ON_DARK = "#ECE9E1"
+"""As ``LABEL``, where the theme is dark: the text colour of that theme."""
 PALE, WHISKER = "#B9C4CC", "#5A6570"
 APP = "#0b5c8f"
 """Of the app itself, as ``primaryColor`` of its theme."""

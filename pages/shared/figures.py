@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import io
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
-from urllib.parse import quote
 
 import numpy as np
 
@@ -29,22 +25,41 @@ from core.pictures.images import (
     grid,
     jpeg_bytes,
     png_bytes,
-    webp_bytes,
 )
 from pages.shared import colours, pins, shape
+
+# What pages take from here, wherever it is kept.
+from pages.shared.drawings import FILES as FILES
+from pages.shared.drawings import MARK as MARK
+from pages.shared.drawings import SHARP as SHARP
+from pages.shared.drawings import (
+    draw_table,
+    drawable,
+    frame,
+    in_address,
+    labels_under,
+    pixels,
+    see_through,
+    table_drawing,
+)
+from pages.shared.drawings import drawn_png as drawn_png
+from pages.shared.drawings import vector as vector
+from pages.shared.house_style import Spec as Spec
+from pages.shared.house_style import as_written as as_written
+from pages.shared.house_style import band as band
+from pages.shared.house_style import enlarged, in_house_style
+from pages.shared.house_style import line as line
+from pages.shared.house_style import percent_ticks as percent_ticks
 from pages.shared.kept import Kept
-from pages.shared.text import _, language, led_to, number, percent
+from pages.shared.text import _, language, led_to, number
 
 ROW, WIDE = 532, 840
 APART = 16
 """In a row the gap between two pictures is their side divided by this."""
-MARK = np.array([int(colours.MARK[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.uint8)
 HEIGHT = 360
 STRIP_FACTOR = 4
 EXACT = 8
 """A sheet for a moment of so many pictures at most is shown without loss."""
-FILES: Kept[bytes] = Kept(128)
-"""Files of large pictures, of some 100 kB each, by their content."""
 CHARTS: Kept[go.Figure] = Kept(64)
 """Figures of many parts, which nobody changes once they are drawn."""
 PART, PART_FONT = 6, 28
@@ -53,12 +68,6 @@ PART, PART_FONT = 6, 28
 
 # ---------------------------------------------------------------- pictures
 
-
-SHARP = (
-    '<style>[data-testid=stImage] :is(img[src^="data:image/webp"], img[src^="data:image/jpeg"]) '
-    "{ image-rendering: pixelated; }</style>"
-)
-"""The style of every page that shows ``pixels``."""
 
 Tile = tuple[Pictures, str, str]
 """A 32 x 32 picture, its caption, its alt text."""
@@ -85,29 +94,6 @@ def with_gap(picture: Pictures) -> Pictures:
     return wide
 
 
-def pixels(picture: Pictures) -> str:
-    """An address for ``st.image`` that has the picture (H, W, 3 or 4) in it, not enlarged: browsers do that.
-
-    ``SHARP`` has them enlarge what comes by such an address without smoothing.
-    """
-    return _address(webp_bytes(picture), "webp")
-
-
-def drawn_png(made: Pictures) -> bytes:
-    """A large picture with words or lines in it as a PNG file, which is made once for all visitors."""
-    content = hashlib.blake2b(np.ascontiguousarray(made), digest_size=16).digest()
-    return FILES.ask((made.shape, content), lambda: png_bytes(made))
-
-
-def vector(svg: str) -> str:
-    """An address for ``st.image`` that has a drawing in it, a quarter shorter than Streamlit would make it."""
-    return "data:image/svg+xml," + quote(svg, safe=" <>\"'=/:;,.()-+")
-
-
-def _address(made: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(made).decode()}"
-
-
 def sheet(
     pictures: Pictures,
     key: str,
@@ -126,7 +112,7 @@ def sheet(
     led = key == led_to()[0] and key not in shape.run().led  # the first of several of one key
     shape.run().led |= {key} if led else set()
     with shape.figure(key, alt), st.container(key=key if led else None):
-        st.image(pixels(small), alt=alt, width=width)
+        st.image(pixels(see_through(pictures, columns)), alt=alt, width=width)
     return enlarge(small, factor)
 
 
@@ -135,22 +121,14 @@ def live_sheet(pictures: Pictures, *, columns: int, alt: str, width: int) -> int
 
     A stored file could be gone before the visitor's browser asks for it.
     """
-    small = grid(pictures, columns, gap=1)
     few = len(pictures) <= EXACT
-    address = pixels(small) if few else _address(jpeg_bytes(small), "jpeg")
+    address = (
+        pixels(see_through(pictures, columns))
+        if few
+        else in_address(jpeg_bytes(grid(pictures, columns, gap=1)), "jpeg")
+    )
     st.image(address, alt=alt, width=width)
     return len(address)
-
-
-def drawable(label: str) -> str:
-    """The label in characters that Pillow's own font has: no minus sign, no narrow space."""
-    return label.replace("\N{MINUS SIGN}", "-").replace("\N{NARROW NO-BREAK SPACE}", " ")
-
-
-def frame(large: Pictures, width: int) -> None:
-    """A frame inside a picture, in place."""
-    large[:width] = large[-width:] = MARK
-    large[:, :width] = large[:, -width:] = MARK
 
 
 def strip(
@@ -165,14 +143,15 @@ def strip(
     width: int | Literal["stretch"] = "stretch",
 ) -> Pictures:
     """Pictures with a label under each, in rows; returns the sheet."""
+    if marked is not None:
+        pictures = pictures.copy()
+        frame(pictures[marked], 1)
     tile = pictures.shape[1] * factor
     font = ImageFont.load_default(size=max(tile // 8, 24))
     below = int(1.7 * font.size)
     cells = np.full((len(pictures), tile + below, tile, 3), 255, dtype=np.uint8)
     for index, (small, label) in enumerate(zip(pictures, labels, strict=True)):
         cells[index, :tile] = enlarge(small, factor)
-        if index == marked:
-            frame(cells[index, :tile], factor)
         drawn = Image.fromarray(cells[index])
         place = (tile // 2, tile + below // 2)
         ImageDraw.Draw(drawn).text(
@@ -181,7 +160,8 @@ def strip(
         cells[index] = np.asarray(drawn)
     made = grid(cells, columns, gap=factor)
     with shape.figure(key, alt):
-        st.image(drawn_png(made), alt=alt, width=width, output_format="PNG")
+        drawn = labels_under(pictures, labels, columns, factor, font.size, below)
+        st.image(drawn, alt=alt, width=width)
     return made
 
 
@@ -203,7 +183,8 @@ def matrix(
     whole = draw_table(pictures, rows, columns, factor, divided)
     with shape.figure(key, alt):
         if len(columns) <= PART:
-            st.image(drawn_png(whole), alt=alt, width="stretch", output_format="PNG")
+            drawn = table_drawing(pictures, rows, columns, factor, divided)
+            st.image(drawn, alt=alt, width="stretch")
         else:
             _in_parts(pictures, rows, columns, alt, factor, divided)
     return whole
@@ -227,46 +208,17 @@ def _in_parts(
         if divided is not None and (first < divided <= past or first == divided == 0):
             line = divided - first
         names = columns[first:past]
-        made = draw_table(pictures[:, first:past], rows, names, factor, line, size=PART_FONT)
-        # As wide as the others, or its pictures would be larger.
-        missing = (len(parts[0]) - len(part)) * (pictures.shape[3] + 1) * factor
-        made = np.pad(made, ((0, 0), (0, missing), (0, 0)), constant_values=255)
+        made = table_drawing(
+            pictures[:, first:past],
+            rows,
+            names,
+            factor,
+            line,
+            size=PART_FONT,
+            room=len(parts[0]),  # as wide as the others, or its pictures would be larger
+        )
         words = f"{alt} ({names[0]} – {names[-1]})"
-        picture = drawn_png(made)
-        beside[index % 2].image(picture, alt=words, width="stretch", output_format="PNG")
-
-
-def draw_table(
-    pictures: np.ndarray,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    factor: int,
-    divided: int | None,
-    *,
-    size: int | None = None,
-) -> Pictures:
-    """The sheet of ``matrix``, its labels in letters of ``size`` pixels."""
-    across, down = pictures.shape[1], pictures.shape[0]
-    tile, gap = pictures.shape[3] * factor, factor
-    font = ImageFont.load_default(size=size or max(tile // 8, 24))
-    margin = int(max(font.getlength(drawable(label)) for label in rows)) + 2 * font.size // 2
-    above = int(1.7 * font.size)
-    body = grid(enlarge(pictures.reshape(-1, *pictures.shape[2:]), factor), across, gap=gap)
-    made = np.full((above + body.shape[0], margin + body.shape[1], 3), 255, dtype=np.uint8)
-    made[above:, margin:] = body
-    drawn = Image.fromarray(made)
-    pen = ImageDraw.Draw(drawn)
-    for index, label in enumerate(columns):
-        place = (margin + index * (tile + gap) + tile // 2, above // 2)
-        pen.text(place, drawable(label), fill=colours.LABEL, font=font, anchor="mm")
-    for index, label in enumerate(rows[:down]):
-        place = (margin - font.size // 2, above + index * (tile + gap) + tile // 2)
-        pen.text(place, drawable(label), fill=colours.LABEL, font=font, anchor="rm")
-    if divided is not None:
-        at, width = margin + divided * (tile + gap) - gap // 2 - 1, max(gap + 4, 8)
-        right = min(at + width // 2, made.shape[1] - 1)
-        pen.rectangle((max(right - width, 0), 0, right, made.shape[0]), fill=tuple(MARK.tolist()))
-    return np.asarray(drawn)
+        beside[index % 2].image(made, alt=words, width="stretch")
 
 
 # ---------------------------------------------------------------- charts
@@ -323,106 +275,6 @@ def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: in
         about((), key, alt, rows=rows, plot=lambda: styled)
 
 
-OF_A_TRACE = ("name", "x", "y", "text", "hovertext", "customdata")
-"""Where Plotly may find words in a trace that pages take from a bundle, and reads them as markup."""
-
-Spec = dict[str, Any]
-"""A figure, or a part of one, as Plotly's dictionary."""
-
-
-def as_written(spec: Spec) -> None:
-    """Words of a figure stand there letter for letter, but for ``<br>``, in place.
-
-    A class may be called ``<b>``, after its folder. Templates of pages are left as they are.
-    """
-    layout = spec["layout"]
-    titled = [one.get("title", {}) for one in (layout, layout.get("legend", {}), *_axes(layout))]
-    parts = [(trace, OF_A_TRACE) for trace in spec["data"]]
-    parts += [(one, ("text",)) for one in (*titled, *layout.get("annotations", ()))]
-    parts += [(axis, ("ticktext",)) for axis in _axes(layout)]
-    for part, keys in parts:
-        for key in keys:
-            if key in part:
-                part[key] = _escaped(part[key])
-
-
-def _escaped(value: object) -> object:
-    """Words, or a list of them; all else as it is."""
-    if isinstance(value, str):
-        return value.replace("&", "&amp;").replace("<", "&lt;").replace("&lt;br>", "<br>")
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "OU":
-        return value
-    if isinstance(value, list | tuple | np.ndarray) and any(isinstance(one, str) for one in value):
-        return [_escaped(one) for one in value]
-    return value
-
-
-def in_house_style(figure: go.Figure, height: int) -> go.Figure:
-    """The same figure, its letters, margins and legend as all figures have them.
-
-    A page makes its figures with every move, so they are dressed as dictionaries: Plotly checks each value
-    that is set on a figure, which takes it ten milliseconds for these few.
-    """
-    spec = figure.to_dict()
-    as_written(spec)
-    layout = spec["layout"]
-    named = [one for one in spec["data"] if one.get("showlegend") is not False and one.get("name")]
-    crowned = len(named) > 1 or layout.get("annotations") or layout.get("title", {}).get("text")
-    layout["height"] = height
-    layout["separators"] = ",\u202f" if language() == "fr" else ".,"
-    layout["margin"] = {"l": 10, "r": 10, "t": 60 if crowned else 34, "b": 10}
-    layout.setdefault("font", {})["size"] = 15
-    legend = layout.setdefault("legend", {})
-    legend |= {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "entrywidth": 0}
-    legend.setdefault("font", {})["size"] = 15
-    layout.setdefault("xaxis", {})
-    layout.setdefault("yaxis", {})
-    if language() == "fr":
-        percent_ticks(spec)
-    for axis in _axes(layout):
-        axis.setdefault("tickfont", {})["size"] = 14
-        axis.setdefault("title", {}).setdefault("font", {})["size"] = 16
-    return go.Figure(spec, _validate=False)
-
-
-def _numbers(of: object) -> np.ndarray:
-    """Values of a trace, which Plotly packs where they were an array."""
-    if isinstance(of, dict):
-        return np.frombuffer(base64.b64decode(of["bdata"]), of["dtype"]).astype(float)
-    return np.asarray(of, dtype=float).ravel()
-
-
-STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Shares from one tick to the next."""
-
-
-def percent_ticks(spec: Spec) -> None:
-    """Ticks in percent with a space before the sign, in place: Plotly's own formats have none."""
-    layout = spec["layout"]
-    for name in [name for name in layout if name.startswith(("xaxis", "yaxis"))]:
-        axis = layout[name]
-        if "%" not in axis.get("tickformat", "") or "tickvals" in axis:
-            continue
-        letter, of = name[0], name[0] + name[5:]
-        traces = [one for one in spec["data"] if one.get(f"{letter}axis", letter) == of]
-        held = [_numbers(one[letter]) for one in traces if letter in one]
-        bars = any(one["type"] == "bar" for one in traces) or axis.get("rangemode") == "tozero"
-        flat = np.concatenate([*held, [0.0] if bars or not held else []])
-        flat = flat[np.isfinite(flat)] if np.isfinite(flat).any() else np.zeros(1)
-        low, high = axis.get("range") or (flat.min(), flat.max())
-        if layout.get("barmode") == "stack":
-            high = max(high, 1.0)
-        most = 6 if letter == "y" else 3  # words next to one another need room
-        step = axis.get("dtick") or next((s for s in STEPS if (high - low) / s <= most), STEPS[-1])
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        axis["tickvals"] = [place * step for place in range(first, last + 1)]
-        axis["ticktext"] = [percent(stop) for stop in axis["tickvals"]]
-
-
-def _axes(layout: Spec) -> list[Spec]:
-    return [layout[key] for key in layout if key.startswith(("xaxis", "yaxis"))]
-
-
 def _drawn(
     figure: go.Figure, key: str, alt: str, picked: Callable[[int], None] | None = None
 ) -> None:
@@ -443,73 +295,6 @@ def _drawn(
             "modeBarButtons": [["toImage"]],
             "toImageButtonOptions": {"format": "svg", "filename": key, "scale": 1},
         },
-    )
-
-
-STAGE, STAGE_HEIGHT = 1.5, 395
-"""How much larger a chart is drawn on a stage, and how many pixels high it is there at most."""
-
-
-def enlarged(figure: go.Figure) -> go.Figure:
-    """A chart for a lecture hall: letters, lines and points half as large again."""
-    made = go.Figure(figure)
-    layout = made.layout
-    margin = {side: STAGE * (layout.margin[side] or 0) for side in "lrtb"}
-    made.update_layout(height=min(STAGE * layout.height, STAGE_HEIGHT), margin=margin)
-    fonts = [layout.font, layout.legend.font, layout.title.font]
-    axes = [*made.select_xaxes(), *made.select_yaxes()]
-    fonts += [font for axis in axes for font in (axis.title.font, axis.tickfont)]
-    fonts += [note.font for note in layout.annotations]
-    for font in fonts:
-        if font.size:
-            font.size *= STAGE
-    for trace in made.data:
-        for part in ("line", "marker"):
-            drawn = getattr(trace, part, None)
-            name = "width" if part == "line" else "size"
-            value = getattr(drawn, name, None)
-            if isinstance(value, int | float):
-                setattr(drawn, name, STAGE * value)
-    for one in layout.shapes:
-        if one.line.width:
-            one.line.width *= STAGE
-    return made
-
-
-def line(
-    x: Sequence[float],
-    y: Sequence[float],
-    name: str,
-    colour: str,
-    *,
-    dash: str = "solid",
-    markers: bool = False,
-) -> go.Scatter:
-    """One named curve."""
-    return go.Scatter(
-        x=x,
-        y=y,
-        name=name,
-        mode="lines+markers" if markers else "lines",
-        line={"color": colour, "width": 3, "dash": dash},
-    )
-
-
-def band(
-    x: Sequence[float], low: np.ndarray, high: np.ndarray, colour: str, name: str = ""
-) -> go.Scatter:
-    """A shaded band between two curves; in the legend where it has a name."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return go.Scatter(
-        x=[*x, *reversed(x)],
-        y=[*high, *reversed(low)],
-        mode="lines",
-        fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},0.18)",
-        line={"width": 0},
-        hoverinfo="skip",
-        name=name,
-        showlegend=bool(name),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import streamlit as st
 
+from core.bundles import lineage
 from core.bundles.bundle import Bundle
 from core.pictures.images import Pictures
 from pages.browser import curves as by_epoch
@@ -31,22 +32,36 @@ def shots(bundle: Bundle) -> list[int]:
     return [epoch for epoch in bundle.progress("samples") if all(epoch in one for one in kept)]
 
 
-def epoch_timeline(bundle: Bundle, key: str, *, sticky: bool = False) -> int | None:
-    """The epoch to look at; None, and a sentence, where the bundle kept no pictures.
+def epochs_before(bundle: Bundle) -> int:
+    """How many epochs lay behind the weights when the bundle's own run began."""
+    return lineage.starts(lineage.parts(bundle))[-1]
 
-    ``sticky``: as of ``timeline``.
+
+def epoch_timeline(bundle: Bundle, key: str, *, sticky: bool = False) -> int | None:
+    """The epoch of the bundle's own run to look at; None, and a sentence, where it kept no pictures.
+
+    Visitors read the epoch of all runs. ``sticky``: as of ``timeline``.
     """
     stops = shots(bundle)
     if not stops:
         st.info(_("This bundle holds no pictures by epoch."))
         return None
-    return timeline(_("Epoch"), stops, key, sticky=sticky)
+    before = epochs_before(bundle)
+    words = [number(before + stop, 0) for stop in stops] if before else None
+    return timeline(_("Epoch"), stops, key, words=words, sticky=sticky)
 
 
 def sheet_of_epochs(bundle: Bundle, kind: str, label: str, alt: str, *, columns: int) -> film.Cell:
     """The pictures of one kind that were kept after the epoch of now."""
     source = film.sheets(bundle, kind, shots(bundle), SHEET, columns)
-    return film.Cell(source, label, alt)
+    return film.Cell(source, _at_each(bundle, label), _at_each(bundle, alt))
+
+
+def _at_each(bundle: Bundle, words: str) -> str | list[str]:
+    """The words at every stop of the timeline, where a stop is not the epoch that visitors read."""
+    if not (before := epochs_before(bundle)):
+        return words
+    return [words.replace(STOP, number(before + stop, 0)) for stop in shots(bundle)]
 
 
 def saved(bundle: Bundle, kind: str, epoch: int, key: str, *, columns: int = 6) -> None:
@@ -80,10 +95,11 @@ def curves(
 ) -> None:
     """One of several curves by epoch, and the clock; both follow the timeline ``PREFIX_epoch``.
 
-    ``levels``: what to read a curve against, by its code.
+    They show all runs that the weights went through. ``levels``: what to read a curve against, by its code.
     """
     st.subheader(_("Loss and clock"), anchor=False)
-    history = bundle.history
+    history = lineage.whole_history(bundle)
+    last = int(history[-1]["epoch"])
     left, right = st.columns(2, gap="large")
     below = st.container()  # the charts stand next to the film
     with below:
@@ -93,36 +109,39 @@ def curves(
         skip = controls.whole(
             _("First epoch shown"),
             1,
-            max(2, len(history) - 1),
-            min(first_epoch, len(history)),
+            max(2, last - 1),
+            min(first_epoch, last),
             f"{prefix}_skip",
             help=_("The first epochs dwarf the rest; leave them out to see the end."),
         )
     shown = [row for row in history if row["epoch"] >= skip] or history
     title, lines = offered[code]
+    clock, minutes = clock_of(bundle)
     provenance = Provenance(
         bundle,
         live=False,
         settings={
-            _("epochs"): len(history),
+            _("epochs"): last,
             _("device"): bundle.config["training"]["device"],
-            _("minutes"): number(history[-1]["seconds_total"] / 60),
+            _("minutes"): number(max(float(np.nanmax(one.y)) for one in clock)),
         },
     )
     drawn = [
         Series(_(name), _column(shown, "epoch"), _column(shown, column), colour)
         for column, name, colour in lines
     ]
-    clock = Series(
-        _("wall-clock time"),
-        _column(history, "epoch"),
-        _column(history, "seconds_total") / 60,
-        AMBER,
-    )
-    minutes = Axis(_("minutes since the start"), span=(0, 1.05 * clock.y.max()), digits=1)
-    for column, part, series, axis, read_against, alt in (
-        (left, "curves", drawn, Axis(_(title)), levels(code), _(title)),
-        (right, "clock", [clock], minutes, (), _("Wall-clock time by epoch")),
+    begun = [start + 0.5 for start in lineage.starts(lineage.parts(bundle))[1:]]
+    for column, part, series, axis, read_against, marks, alt in (
+        (
+            left,
+            "curves",
+            drawn,
+            Axis(_(title)),
+            levels(code),
+            [mark for mark in begun if mark > skip],
+            _(title),
+        ),
+        (right, "clock", clock, minutes, (), begun, _("Wall-clock time by epoch")),
     ):
         with column:
             key = f"{prefix}_{part}"
@@ -136,8 +155,71 @@ def curves(
                 now=_("epoch {epoch}").format(epoch=STOP) if shots(bundle) else "",
                 along=bool(shots(bundle)),
                 levels=read_against,
+                marks=marks,
+                shift=epochs_before(bundle),
             )
             figures.about(provenance, key, rows=lambda: history)
+    if bundle.ancestors:
+        st.caption(what_is_held(bundle))
+
+
+def clock_of(bundle: Bundle) -> tuple[list[Series], Axis]:
+    """Minutes by epoch over all runs, and their axis; a run whose epochs are not held is a straight line.
+
+    Of the bundle's own run alone where an earlier one does not tell how long it took.
+    """
+    of, history = lineage.parts(bundle), lineage.whole_history(bundle)
+    starts = lineage.starts(of)
+    words = _("minutes since the start")
+    if not timed(bundle):
+        words = _("minutes since the last run began")
+        history = [{**row, "epoch": starts[-1] + row["epoch"]} for row in bundle.history]
+        starts, of = starts[-1:], of[-1:]
+    at_end = {0: 0.0} | {row["epoch"]: row["seconds_total"] / 60 for row in history}
+    untold = [
+        (start, start + one.epochs)
+        for start, one in zip(starts, of, strict=True)
+        if one.epochs and not one.rows
+    ]
+    ends = {end for _start, end in untold}
+    minutes = [np.nan if row["epoch"] in ends else at_end[row["epoch"]] for row in history]
+    made = [
+        Series(
+            _("wall-clock time"), _column(history, "epoch"), np.array(minutes, dtype=float), AMBER
+        )
+    ]
+    for start, end in untold:
+        ends_at = np.array([at_end[start], at_end[end]])
+        made.append(Series("", np.array([start, end]), ends_at, AMBER, dash="dot"))
+    most = max(float(np.nanmax(one.y)) for one in made)
+    return made, Axis(words, span=(0, 1.05 * most), digits=1)
+
+
+def timed(bundle: Bundle) -> bool:
+    """Whether every run that the weights went through tells how long it took."""
+    return all(one.seconds is not None for one in lineage.parts(bundle))
+
+
+def what_is_held(bundle: Bundle) -> str:
+    """Where the runs begin in the charts, and of how many epochs the bundle holds no curves."""
+    of = lineage.parts(bundle)
+    words = [
+        _(
+            "A thin line marks where a run begins with the weights of the run before ({epochs} epochs). "
+            "Pictures, settings and machine may change there, so a curve may jump."
+        ).format(epochs=epochs_in_words(bundle))
+    ]
+    if missing := sum(one.epochs for one in of if not one.rows):
+        less = (
+            _(
+                "For {missing} of the {all} epochs the bundle holds no curves, only how long they took."
+            )
+            if timed(bundle)
+            else _("For {missing} of the {all} epochs the bundle holds no curves.")
+        )
+        whole = sum(one.epochs for one in of)
+        words.append(less.format(missing=number(missing, 0), all=number(whole, 0)))
+    return " ".join(words)
 
 
 def _column(rows: Sequence[Mapping[str, float | None]], name: str) -> np.ndarray:
@@ -158,13 +240,20 @@ def before_epoch_0(bundle: Bundle) -> str:
     ).format(epochs=number(sum(one.epochs for one in bundle.ancestors), 0))
 
 
+def first_stop(bundle: Bundle) -> str:
+    """That the timeline of epochs begins late, where an earlier run came before."""
+    return _(
+        "The pictures begin at epoch {epochs}, where the last run began: look for small changes."
+    ).format(epochs=number(epochs_before(bundle), 0))
+
+
 def went_on(bundle: Bundle) -> None:
-    """What the weights began as, where they did not begin at random: curves tell of the last run."""
+    """What the weights began as, where they did not begin at random."""
     if bundle.ancestors:
         st.caption(
             _(
                 "This model did not begin with random weights but with those of an earlier bundle "
-                "({ancestors}). Epochs so far: {epochs}. Curves and clock show the last run alone."
+                "({ancestors}). Epochs so far: {epochs}."
             ).format(
                 ancestors=", ".join(one.name for one in bundle.ancestors),
                 epochs=epochs_in_words(bundle),

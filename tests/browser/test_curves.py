@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from core.bundles import lineage
 from core.families import read_manifest
 from core.simsiam.run_record import read_run
 from pages.browser import serving
@@ -240,6 +241,24 @@ def test_charts_of_other_pages_follow_too(tab, path, label, keys):
                 seen[key].add(chart(tab, key).locator("svg.plot").evaluate("(p) => p.outerHTML"))
     stops = int(slider.get_attribute("max")) + 1
     assert all(len(states) >= min(6, stops) for states in seen.values())
+
+
+def test_a_stop_of_the_last_run_lies_behind_the_epochs_of_those_before(tab):
+    bundle = read_manifest(ROOT / "checkpoints/manifest.json").open("ddpm-svhn-1000")
+    starts = lineage.starts(lineage.parts(bundle))
+    go(tab, "ddpm-training")
+    control(tab, "Epoch")
+    drawn = chart(tab, "ddpm_curves")
+    dot = drawn.locator(".dot").first
+    dot.wait_for()
+    last = starts[-1] + len(bundle.history)
+    assert drawn.locator(".now").inner_text() == f"epoch {last:,}"
+    assert drawn.locator(".part").count() == len(starts) - 1
+    ends = dot.evaluate(
+        "(one) => [one.getBoundingClientRect(), one.closest('svg').getBoundingClientRect()]"
+        ".map((box) => box.right)"
+    )
+    assert ends[0] == pytest.approx(ends[1], abs=25)  # at the right end, where the last epoch is
 
 
 # ---------------------------------------------------------------- training of the VAE

@@ -63,14 +63,15 @@ MODELS = [f"ddpm-svhn-{T}" for T in (500, 1000, 1500)]
 
 
 def t_star():
-    """Noised, one look and both draws of the quick look, level by level."""
-    from pages.ddpm.t_star import QUICK, QUICK_DRAWS
+    """Noised, one look and the first draws of the quick look, level by level."""
+    from pages.ddpm.parts.quick_look import DRAWS, WAY
+    from pages.ddpm.parts.restored import FEW_DRAWS
 
     explorer = loaders.ddpm("ddpm-svhn-1000")
     levels = np.linspace(40, 800, 12).round().astype(int) - 1
-    *_before, back = explorer.restore(QUICK, PICTURE[None], levels, QUICK_DRAWS, 0)
+    *_before, back = explorer.restore(WAY, PICTURE[None], levels, DRAWS, 0)
     frames = [
-        [PICTURE, back.noised[0, i, 0], back.glance[0, i, 0], *back.now[0, i]]
+        [PICTURE, back.noised[0, i, 0], back.glance[0, i, 0], *back.now[0, i, :FEW_DRAWS]]
         for i in range(len(back.t))
     ]
     return [int(t) + 1 for t in back.t], frames

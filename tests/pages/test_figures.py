@@ -7,9 +7,11 @@ import json
 import re
 import subprocess
 import sys
-import time
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import numpy as np
 import plotly.graph_objects as go
@@ -18,11 +20,13 @@ from PIL import Image
 from plotly.subplots import make_subplots
 from streamlit.testing.v1 import AppTest
 
-from core.pictures.images import enlarge, grid, png_bytes
-from pages.shared import figures, text
+from core.pictures.images import enlarge, grid
+from pages.shared import figures, house_style, text
+from pages.shared.colours import LABEL_ON_DARK
 from pages.shared.figures import MARK
 from tests.pages.opening import PAGES, opened
 
+ROOT = Path(__file__).parents[2]
 ALT = "Pictures by level"
 
 
@@ -44,14 +48,45 @@ def page():
     )
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A table or a strip as a browser gets it: its pictures, not enlarged, its words and its lines."""
+
+    size: tuple[int, int]
+    images: list[tuple[np.ndarray, dict]]
+    words: list[str]
+    lines: list[dict]
+    svg: str
+
+    @classmethod
+    def of(cls, address):
+        head, written = address.split(",", 1)
+        assert head == "data:image/svg+xml"
+        svg = unquote(written)
+        root = ElementTree.fromstring(svg)
+        found = {kind: root.findall(f"{{http://www.w3.org/2000/svg}}{kind}") for kind in KINDS}
+        images = [(picture_in(one.get("href"))[0], one.attrib) for one in found["image"]]
+        words = [one.text for one in found["text"]]
+        size = (int(root.get("width")), int(root.get("height")))
+        return cls(size, images, words, [one.attrib for one in found["rect"]], svg)
+
+    @property
+    def levels(self):
+        """The grey levels of its tiles, in rows."""
+        ((picture, _place),) = self.images
+        return picture[::33, ::33, 0].tolist()
+
+
+KINDS = ("image", "text", "rect")
+
+
 @pytest.fixture
 def table(monkeypatch):
-    """The parts of a table as (alt, picture), and the whole of it."""
+    """The parts of a table as (alt, drawing), and the whole of it as it is saved."""
     shown = []
 
-    def image(_self, made, *, alt, width, output_format):
-        assert output_format == "PNG"
-        shown.append((alt, np.asarray(Image.open(io.BytesIO(made)))))
+    def image(_self, made, *, alt, width):
+        shown.append((alt, Drawing.of(made)))
 
     def run(columns, divided=None):
         import streamlit as st
@@ -71,25 +106,15 @@ def table(monkeypatch):
     return run
 
 
-def test_every_part_is_labelled_as_its_columns_are(table, monkeypatch):
-    """Each part is drawn as a table of those columns alone would be, in larger letters."""
-    drawn, draw_table = [], figures.draw_table
+ROWS = ["original", "noised", "restored"]
 
-    def recorded(pictures, rows, columns, *others, **kwargs):
-        drawn.append((list(rows), list(columns), pictures[0, :, 0, 0, 0].tolist()))
-        return draw_table(pictures, rows, columns, *others, **kwargs)
 
-    monkeypatch.setattr(figures, "draw_table", recorded)
-    table(8)
-    names = [str(100 * (place + 1)) for place in range(8)]
-    rows = ["original", "noised", "restored"]
-    levels = [5 * place for place in range(8)]
-    parts = [(rows, names[:4], levels[:4]), (rows, names[4:], levels[4:])]
-    assert drawn == [(rows, names, levels), *parts]
+def expected(columns, start, end):
+    return [[5 * (row * columns + at) for at in range(start, end)] for row in range(3)]
 
 
 def marked(picture):
-    return (picture == MARK).all(axis=2).any()
+    return (picture[..., :3] == MARK).all(axis=2).any()
 
 
 def colours(picture):
@@ -98,9 +123,11 @@ def colours(picture):
 
 
 def test_a_narrow_table_is_shown_in_one_piece(table):
-    ((alt, picture),), whole = table(6)
+    ((alt, drawing),), whole = table(6)
     assert alt == ALT
-    assert png_bytes(picture) == png_bytes(whole)
+    assert drawing.size == whole.shape[1::-1]
+    assert drawing.levels == expected(6, 0, 6)
+    assert drawing.words == [*(str(100 * (place + 1)) for place in range(6)), *ROWS]
     assert colours(whole) == set(range(0, 5 * 18, 5))
 
 
@@ -112,12 +139,12 @@ def test_a_wide_table_is_shown_in_parts_of_one_size(table, columns, ends):
         f"{ALT} ({100 * (start + 1)} – {100 * end})"
         for start, end in zip(starts, ends, strict=True)
     ]
-    assert len({picture.shape for _, picture in parts}) == 1
-    for (_, picture), start, end in zip(parts, starts, ends, strict=True):
-        expected = {5 * (row * columns + at) for row in range(3) for at in range(start, end)}
-        assert colours(picture) == expected
+    assert len({drawing.size for _, drawing in parts}) == 1
+    for (_, drawing), start, end in zip(parts, starts, ends, strict=True):
+        assert drawing.levels == expected(columns, start, end)
+        assert drawing.words == [*(str(100 * (at + 1)) for at in range(start, end)), *ROWS]
+        assert not drawing.lines
     assert colours(whole) == {5 * place for place in range(3 * columns)}
-    assert not any(marked(picture) for _, picture in parts)
 
 
 @pytest.mark.parametrize(
@@ -125,14 +152,39 @@ def test_a_wide_table_is_shown_in_parts_of_one_size(table, columns, ends):
 )
 def test_the_line_is_drawn_in_one_part(table, divided, where):
     parts, whole = table(12, divided)
-    assert [marked(picture) for _, picture in parts] == [where == 0, where == 1]
+    assert [len(drawing.lines) for _, drawing in parts] == [where == 0, where == 1]
     assert marked(whole)
-    picture = parts[where][1]
-    across = (picture == MARK).all(axis=2).all(axis=0).nonzero()[0].mean()
-    within = divided - 6 * where
-    tile = 132
-    assert across == pytest.approx(picture.shape[1] - (6 - within) * tile, abs=8)
-    assert np.diff((picture == MARK).all(axis=2).all(axis=0).nonzero()[0]).max() == 1
+    drawing = parts[where][1]
+    (line,) = drawing.lines
+    assert line["fill"] == to_hex(MARK)
+    across = float(line["x"]) + float(line["width"]) / 2
+    assert across == pytest.approx(drawing.size[0] - (6 - (divided - 6 * where)) * 132, abs=8)
+    assert float(line["height"]) == drawing.size[1]
+
+
+def to_hex(colour):
+    return "#" + "".join(f"{int(part):02X}" for part in colour)
+
+
+def test_labels_have_the_colour_of_the_theme_and_no_ground_of_their_own(table):
+    strip, _made = sent(
+        lambda figures: figures.strip(noise(7), list("abcdef<"), "made", alt="Seven", columns=3)
+    )
+    drawings = [Drawing.of(strip[0].url), *(drawing for _, drawing in table(8)[0])]
+    for drawing in drawings:
+        assert "fill: #333333" in drawing.svg
+        dark = drawing.svg.split("@media (prefers-color-scheme: dark)")[1]
+        assert f"fill: {LABEL_ON_DARK}" in dark
+        for picture, _place in drawing.images:
+            gaps = np.ones(picture.shape[:2], dtype=bool)
+            for top in range(0, picture.shape[0], 33):
+                for left in range(0, picture.shape[1], 33):
+                    gaps[top : top + 32, left : left + 32] = False
+            assert not gaps.any() or (picture[gaps][:, 3] == 0).all()  # the page shows through
+    assert drawings[0].words == list("abcdef<")
+    assert [picture.shape[1] for picture, _place in drawings[0].images] == [98, 98, 32]
+    theme = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())["theme"]
+    assert theme["dark"]["textColor"] == LABEL_ON_DARK
 
 
 # ---------------------------------------------------------------- how pictures travel
@@ -177,20 +229,13 @@ def test_every_pixel_of_a_sheet_travels_once_and_unchanged():
         lambda figures: figures.sheet(pictures, "made", columns=4, alt="Ten pictures", factor=8)
     )
     small, _format = picture_in(image.url)
-    np.testing.assert_array_equal(small, grid(pictures, 4, gap=1))
+    seen = (
+        small[..., 3] == 255
+    )  # between the pictures, and where there is none, the page shows through
+    assert seen.sum() == 10 * 32 * 32
+    np.testing.assert_array_equal(small[seen][:, :3], grid(pictures, 4, gap=1)[seen])
     np.testing.assert_array_equal(made, grid(enlarge(pictures, 8), 4, gap=8))
     assert image.alt == "Ten pictures"
-
-
-def test_a_sheet_with_words_is_made_into_a_file_once_for_all_visitors(monkeypatch):
-    made, png = [], figures.png_bytes
-    monkeypatch.setattr(figures, "png_bytes", lambda one: made.append(one) or png(one))
-    pictures = noise(4, seed=time.time_ns())
-    for _visitor in range(2):
-        sent(lambda figures: figures.strip(pictures, ["a", "b", "c", "d"], "made", alt="Four"))
-    assert len(made) == 1
-    sent(lambda figures: figures.strip(pictures, ["a", "b", "c", "e"], "made", alt="Four"))
-    assert len(made) == 2
 
 
 def test_the_marked_picture_of_a_sheet_is_framed_and_left_as_it_was():
@@ -206,8 +251,8 @@ def test_the_marked_picture_of_a_sheet_is_framed_and_left_as_it_was():
         )
         edge = np.ones(framed.shape[:2], dtype=bool)
         edge[scale:-scale, scale:-scale] = False
-        assert (framed[edge] == MARK).all()
-        np.testing.assert_array_equal(framed[~edge], enlarge(before[1], scale)[~edge])
+        assert (framed[edge][:, :3] == MARK).all()
+        np.testing.assert_array_equal(framed[~edge][:, :3], enlarge(before[1], scale)[~edge])
         assert not marked(first) | marked(last)
 
 
@@ -237,9 +282,10 @@ def test_a_frame_of_live_work_is_small_whatever_it_shows(count):
     exact = count <= figures.EXACT
     assert said < count * 32 * 32 * 3 * (1.5 if exact else 0.67)
     shown, _format = picture_in(image.url)
-    expected = grid(noise(count), 12, gap=1)
-    assert shown.shape == expected.shape
-    off = np.sqrt(np.square(shown.astype(float) - expected).mean())
+    right = grid(noise(count), 12, gap=1)
+    assert shown.shape[:2] == right.shape[:2]
+    seen = shown[..., 3] == 255 if exact else np.ones(shown.shape[:2], dtype=bool)
+    off = np.sqrt(np.square(shown[seen][:, :3].astype(float) - right[seen]).mean())
     assert off == 0 if exact else off < 24
 
 
@@ -444,7 +490,7 @@ def test_ticks_in_percent_have_a_space_before_the_sign_in_french(
     figure = go.Figure(go.Scatter(**trace))
     figure.update_layout(**{f"{letter}axis": {"tickformat": ".0%", **axis}})
     for language, wanted in (("fr", [f"{tick}\u202f%" for tick in ticks]), ("en", None)):
-        monkeypatch.setattr(figures, "language", lambda language=language: language)
+        monkeypatch.setattr(house_style, "language", lambda language=language: language)
         monkeypatch.setattr(text, "language", lambda language=language: language)
         shown = figures.in_house_style(figure, 300).to_dict()["layout"]
         found = shown[f"{letter}axis"].get("ticktext")
@@ -458,7 +504,7 @@ def test_ticks_in_percent_have_a_space_before_the_sign_in_french(
 def test_ticks_in_percent_lie_where_the_axis_of_plotly_begins(monkeypatch, kind, ticks):
     figure = go.Figure(kind(x=[1, 2], y=[0.35, 0.39]))
     figure.update_yaxes(tickformat=".0%")
-    for module in (figures, text):
+    for module in (house_style, text):
         monkeypatch.setattr(module, "language", lambda: "fr")
     shown = figures.in_house_style(figure, 300).to_dict()["layout"]["yaxis"]
     assert list(shown["ticktext"]) == [f"{tick}\u202f%" for tick in ticks]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.bundles import lineage
 from core.ddpm.model import DDPM
 from core.errors import AtelierError
 from core.families import open_bundle
@@ -67,6 +68,8 @@ def test_a_run_begins_with_the_weights_of_a_bundle_and_says_so(tiny_bundle, tmp_
     assert ancestor["data"] == "SVHN subset (train), 64 pictures"
     assert len(begun.history) == 1
     assert begun.history[0]["updates"] == 4
+    assert ancestor["history"] == earlier.history
+    assert [row["epoch"] for row in lineage.whole_history(begun)] == [1, 2, 3]
     assert f"Went on from run ({earlier.heading}, {earlier.digest}: 2 epochs in " in begun.card
     assert "trained on SVHN subset (train), 64 pictures), then 1 epoch in " in begun.card
     assert main(["verify", str(run / "bundle"), "--device", "cpu"]) == 0

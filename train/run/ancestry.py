@@ -17,7 +17,7 @@ from train.run import sets
 Ancestor = dict[str, object]
 """``name``, ``title``, ``digest`` of a bundle; the data it learnt from, in words (``data``) and by name
 and split (``data_name``, ``split``); how many ``epochs``, ``updates`` (None: it does not say) and
-``minutes``."""
+``minutes``; its ``history``, an object an epoch, so that pages can show all of the training."""
 
 
 def opened(place: str, family: str) -> Bundle:
@@ -63,6 +63,7 @@ def ancestors(bundle: Bundle) -> tuple[Ancestor, ...]:
         "epochs": training.get("epochs_done", len(history)),
         "updates": history[-1].get("updates") if history else 0,
         "minutes": history[-1]["seconds_total"] / 60 if history else 0.0,
+        "history": history,
     }
     return (*training.get("ancestors", ()), itself)
 

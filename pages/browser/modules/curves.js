@@ -99,7 +99,8 @@ export const open = (root) => {
   let place; // of a value along the timeline, in pixels; unknown while nothing is drawn
   let draw = () => {};
 
-  const filled = (template) => template.replaceAll("{t}", line.value);
+  const along = () => line.value + data.shift; // where the stop lies on the horizontal axis
+  const filled = (template) => template.replaceAll("{t}", along());
   const inWords = (value) => {
     if (!Number.isFinite(value)) return data.words.nothing;
     const { percent, digits } = data.y;
@@ -117,7 +118,7 @@ export const open = (root) => {
       if (data.along && one.at) {
         const widest = Math.max(...Array.from(one.y, (y) => inWords(y).length));
         value.style.minWidth = `${widest}ch`; // or entries would jump from line to line
-        values.push(() => (value.textContent = one.at.has(line.value) ? inWords(one.at.get(line.value)) : ""));
+        values.push(() => (value.textContent = one.at.has(along()) ? inWords(one.at.get(along())) : ""));
       }
       const entry = element("button", { type: "button", className: "entry" }, sample(one), one.name, value);
       const show = () => entry.setAttribute("aria-pressed", String(!hidden.has(one.name)));
@@ -201,6 +202,9 @@ export const open = (root) => {
       plot.append(made);
     }
 
+    for (const mark of data.marks)
+      plot.append(drawn("line", { class: "part", x1: sx(mark), x2: sx(mark), y1: top - ROOM, y2: low }));
+
     const changing = [];
     for (const one of shown) {
       const path = one.symbol
@@ -227,7 +231,7 @@ export const open = (root) => {
       const marker = drawn("line", { class: "marker", y1: top - ROOM, y2: low });
       plot.prepend(marker);
       changing.push(() => {
-        const x = sx(line.value);
+        const x = sx(along());
         marker.style.display = x >= left - 1 && x <= right + 1 ? "" : "none";
         marker.setAttribute("x1", x);
         marker.setAttribute("x2", x);
@@ -237,10 +241,10 @@ export const open = (root) => {
         dot.style.fill = one.colour;
         over.append(dot);
         changing.push(() => {
-          const y = sy(one.at.get(line.value) ?? NaN);
+          const y = sy(one.at.get(along()) ?? NaN);
           dot.style.display = Number.isFinite(y) ? "" : "none";
           if (!Number.isFinite(y)) return;
-          dot.setAttribute("cx", sx(line.value));
+          dot.setAttribute("cx", sx(along()));
           dot.setAttribute("cy", y);
         });
       }
@@ -286,7 +290,7 @@ export const open = (root) => {
   const goTo = (event) => {
     const box = svg.getBoundingClientRect();
     const x = ((event.clientX - box.left) * svg.clientWidth) / box.width; // a stage zooms its charts
-    const off = line.stops.map((stop) => Math.abs(place(stop) - x));
+    const off = line.stops.map((stop) => Math.abs(place(stop + data.shift) - x));
     const at = off.indexOf(Math.min(...off));
     if (at !== line.at) line.go(at);
   };

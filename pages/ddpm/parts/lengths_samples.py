@@ -13,7 +13,7 @@ from core.bundles.bundle import Bundle
 from core.ddpm.explorer import DDPMExplorer
 from core.ddpm.restoration import COVERAGE
 from core.pictures.images import Pictures
-from pages.ddpm.parts import brightness
+from pages.ddpm.parts import brightness, samples
 from pages.ddpm.parts.brightness import Light
 from pages.shared import controls, data_sets, figures, library, loaders, shape
 from pages.shared.colours import GREY
@@ -65,6 +65,7 @@ def show(explorers: Sequence[DDPMExplorer], colours: Sequence[str]) -> None:
     lights = {T: brightness.of_pictures(pictures) for T, pictures in drawn.items()}
     goal = brightness.of_training_digits(bundles[0])
     columns_of(drawn, lights, real, goal, origin)
+    st.caption(samples.in_order(0, STORED))
     if real is None:
         about = bundles[0].config["data"]
         words = _("Real test digits, too ({megabytes} MB)")

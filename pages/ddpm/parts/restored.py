@@ -15,9 +15,9 @@ from core.pictures.images import Pictures, to_tensor
 from pages.browser import film
 from pages.browser.timeline import timeline
 from pages.ddpm.parts import prediction
-from pages.shared import controls, figures, library, loaders, shape
+from pages.shared import controls, figures, library, shape
 from pages.shared.colours import GREY, MARK, SYMBOL_COLOURS
-from pages.shared.figures import Column, Provenance, digits
+from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
 from pages.shared.text import N_, _, number, percent, plain_errors
 
@@ -59,7 +59,10 @@ class Request:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """Pictures, where they have come to, what the judge says of it, and how they came there."""
+    """Pictures, where they have come to, what the judge says of it, and how they came there.
+
+    ``quick``: the page opens with it, so that few of its draws stand above: the first screen has to hold them.
+    """
 
     explorer: DDPMExplorer
     judge: JudgeExplorer
@@ -68,6 +71,7 @@ class SweepResult:
     compared: Comparison
     way_words: str
     seed: int
+    quick: bool = False
     _unrelated: dict[int, dict[Criterion, float]] = field(default_factory=dict, init=False)
 
     @property
@@ -164,7 +168,7 @@ def at_level(found: SweepResult, index: int, *, revealed: bool) -> None:
         if not revealed:
             prediction.ask(t)
         back, place = found.back, levels.index(t)
-        draws = back.now.shape[2]
+        draws = min(back.now.shape[2], FEW_DRAWS) if found.quick else back.now.shape[2]
         frames = [back.noised[index, :, 0], back.glance[index, :, 0]]
         frames += [back.now[index, :, draw] for draw in range(draws)]
         noisy, glance, *ends = film.several(np.stack(frames))
@@ -548,82 +552,3 @@ def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
         png=lambda: figures.grid(np.stack([one.picture for one in found.picked]), 4),
         rows=lambda: rows,
     )
-
-
-# ---------------------------------------------------------------- three ways to restore
-
-
-@shape.fragment
-def three_ways(found: SweepResult) -> None:
-    """One look, step by step, and the VAE, on the same picture: runs again by itself."""
-    with plain_errors():
-        st.subheader(_("One shot, many steps, and the VAE"), anchor=False)
-        index = 0
-        if len(found.picked) > 1:
-            index = controls.whole(_("Picture"), 1, len(found.picked), 1, "three_which") - 1
-        levels = [int(t) for t in found.t]
-        t = timeline("t′", levels, "three_t", default=levels[len(levels) // 2])
-        place = levels.index(t)
-        original = found.picked[index].picture
-        back = found.back
-        frames = [back.noised[index, :, 0], back.glance[index, :, 0], back.now[index, :, 0]]
-        noisy, glance, steps = film.several(np.stack(frames))
-        ways: list[tuple[str, Pictures, film.Source]] = [
-            (_("one shot"), back.glance[index, place, 0], glance),
-            (_("many steps"), back.now[index, place, 0], steps),
-        ]
-        vaes = [loaders.vae(entry.name) for entry in library.available("vae")[:1]]
-        for explorer in vaes:
-            decoded = explorer.decode(loaders.encoded(explorer, original)[None])[0]
-            ways.append((_("VAE"), decoded, film.still(decoded)))
-        cells = [
-            film.Cell(film.still(original), _("original"), _("The original picture")),
-            film.Cell(noisy, f"xₜ, t′ = {film.STOP}", _("The picture with noise of level {t}")),
-            *(
-                film.Cell(source, title, _("Restored: {way}").format(way=title))
-                for title, _pixels, source in ways
-            ),
-        ]
-        film.show("three_film", "three_t", [film.Row(cells, widest=figures.WIDE)])
-        also = [explorer.bundle for explorer in vaes]
-        stack = np.stack([pixels for _title, pixels, _source in ways])[None, :, None]
-        compared = found.judge.compare(original[None], stack)
-        rows = [
-            {
-                "restored_by": title,
-                "psnr_db": float(compared.scores["psnr"][0, i, 0]),
-                "ssim": float(compared.scores["ssim"][0, i, 0]),
-                "distance_in_features": float(compared.scores["features"][0, i, 0]),
-                "judge_sees": found.judge.class_names[compared.after.digit[0, i, 0]],
-                "p": float(compared.after.confidence[0, i, 0]),
-            }
-            for i, (title, *_rest) in enumerate(ways)
-        ]
-        figures.table(
-            rows,
-            [
-                Column("restored_by", _("restored by")),
-                Column("psnr_db", "PSNR (dB)", digits(1)),
-                Column("ssim", "SSIM", digits(2)),
-                Column("distance_in_features", _("distance in features"), digits(2)),
-                Column("judge_sees", _("read as")),
-                Column("p", "p", digits(2)),
-            ],
-            "three_ways",
-        )
-        figures.about(
-            replace(found.provenance(index), also=also),
-            "three_ways",
-            png=lambda: figures.grid(
-                np.stack([original, back.noised[index, place, 0], *stack[0, :, 0]]), 2 + len(ways)
-            ),
-            rows=lambda: rows,
-        )
-        st.markdown(
-            _(
-                "One shot gives the **mean** of all pictures that x_t could have been: the best "
-                "guess by squared error, and a blurred one. Many steps give **one** of them: "
-                "sharp, and more often wrong. The VAE is given the clean picture, not x_t, and "
-                "squeezes it through z: it loses detail at every t′ alike."
-            )
-        )

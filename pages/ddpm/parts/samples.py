@@ -136,6 +136,13 @@ def newest(path: Trajectory) -> int:
     )
 
 
+def in_order(seed: int, count: int) -> str:
+    """That pictures were not selected."""
+    return _("Seeds {first} to {last} in order: no picture was selected.").format(
+        first=seed, last=seed + count - 1
+    )
+
+
 def shown(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
     """The samples, with the classifier's answer where it is sure."""
     key, alt = f"samples_{drawn.family}", _("Samples of {model}").format(model=drawn.title)

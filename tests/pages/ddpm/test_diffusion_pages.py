@@ -19,8 +19,8 @@ from core.pictures.images import to_pictures
 from core.resumable import Resumable
 from pages.browser import networks
 from pages.ddpm import ddpm_lengths
-from pages.ddpm.denoising import CHOSEN_WITH, endings
 from pages.ddpm.parts import compared, example
+from pages.ddpm.parts.denoise_settings import CHOSEN_WITH, endings
 from pages.shared import library, live, loaders, shape
 from tests.pages.drawn import charts
 from tests.pages.opening import bytes_at, components, frames, moved, source_of
@@ -276,7 +276,8 @@ def test_noise_that_becomes_a_digit_is_that_of_the_chosen_seed(open_page):
     whole = loaders.ddpm(NAME).denoise(CHOSEN_WITH, [seed])
     shown = frames(at, "denoise_film", "The noisy picture at level {t}")
     np.testing.assert_array_equal(shown, whole.x_t[:, 0])
-    assert said(at, f"**Chosen**: of the first {stored['of']} seeds")
+    note = said(at, f"**Chosen**: of the first {stored['of']} seeds")
+    assert "*any seed*" in note  # what becomes of the others stands there too
     linked = open_page("denoising", denoise_seed="5")
     assert said(linked, "seeds: 5 – 8")  # a link with a seed asks for that one
     assert not said(linked, "**Chosen**")
@@ -628,6 +629,54 @@ def test_the_curves_are_the_history(open_page):
     assert set(chart.y) == set(columns)
     for name, y in chart.y.items():
         np.testing.assert_allclose(y, [row[columns[name]] for row in history], rtol=1e-6)
+
+
+def test_the_curves_and_the_clock_go_through_all_runs(open_page, monkeypatch):
+    bundle = library.bundle(NAME)
+    own = bundle.history
+    took = own[-1]["seconds_total"] / 60
+    ancestors = [
+        {"name": "first", "epochs": len(own), "minutes": took, "history": own},
+        {"name": "second", "epochs": 30, "minutes": 5.0},
+    ]
+    monkeypatch.setitem(bundle.config["training"], "ancestors", ancestors)
+    at, count = open_page("ddpm_training"), len(own)
+    before = count + 30
+    drawn = charts(at)
+    by_name = {one["name"]: (x, y) for one, x, y in drawn["ddpm_curves"].series()}
+    for name, column in (("training", "train_loss"), ("test", "test_loss")):
+        x, y = by_name[name]
+        assert list(x) == [*range(1, count + 1), before, *range(before + 1, before + count + 1)]
+        losses = [row[column] for row in own]
+        np.testing.assert_allclose(y, [*losses, np.nan, *losses], rtol=1e-6)
+    for key in ("ddpm_curves", "ddpm_clock"):
+        assert drawn[key].spec["marks"] == [count + 0.5, before + 0.5]
+        assert drawn[key].spec["shift"] == before
+    (_clock, x, y), (untold, *line) = drawn["ddpm_clock"].series()
+    assert y[-1] == pytest.approx(5 + 2 * took, rel=1e-6)
+    assert untold["dash"] == "dot"
+    np.testing.assert_allclose(line, [[count, before], [took, took + 5]], rtol=1e-6)
+    assert said(at, f"For 30 of the {before + count} epochs the bundle holds no curves")
+    words = components(at)["ddpm_epoch_hand"]["words"]["stops"]
+    assert words[-1] == str(before + count)
+    cell = components(at)["ddpm_epoch_film"]["rows"][0]["cells"][0]
+    assert cell["label"][0].startswith(f"Samples after epoch {before},")
+    assert said(at, f"begin at epoch {before}, where the last run began")
+
+
+def test_where_a_run_does_not_tell_its_minutes_the_clock_is_that_of_the_last(
+    open_page, monkeypatch
+):
+    bundle = library.bundle(NAME)
+    monkeypatch.setitem(bundle.config["training"], "ancestors", [{"name": "first", "epochs": 30}])
+    at = open_page("ddpm_training")
+    clock = charts(at)["ddpm_clock"]
+    assert clock.spec["y"]["title"] == "minutes since the last run began"
+    ((_one, x, y),) = clock.series()
+    assert x[0] == 31
+    np.testing.assert_allclose(y, [row["seconds_total"] / 60 for row in bundle.history], rtol=1e-6)
+    words = said(at, "For 30 of the")
+    assert words.endswith("the bundle holds no curves.")
 
 
 def test_the_gallery_holds_pictures_of_the_diffusion_model():

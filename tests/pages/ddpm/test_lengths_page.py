@@ -264,6 +264,7 @@ def test_shared_epochs_are_those_of_the_ancestors(monkeypatch, titles, own, word
 
 def test_the_page_answers_in_one_verdict(open_page):
     at = open_page(PAGE)
+    assert said(at, "Seeds 0 to 23 in order: no picture was selected.")
     stored = {
         T: library.bundle(name).metrics["judged"]["samples"]
         for T, name in zip((500, 1000, 1500), NAMES, strict=True)

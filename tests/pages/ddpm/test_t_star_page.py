@@ -11,14 +11,14 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from core.bundles.manifest import register
-from core.ddpm.explorer import SamplerSettings
+from core.ddpm.explorer import DDPMExplorer, SamplerSettings
 from core.ddpm.restoration import TStar, crossing, find_t_star
 from core.families import open_bundle
 from core.pictures.house_number import HouseNumber, draw
 from core.resumable import Resumable
-from pages.ddpm.parts import prediction
+from pages.ddpm.parts import prediction, quick_look
 from pages.ddpm.parts import t_star_of_set as of_set
-from pages.ddpm.parts.restored import UNRELATED, SweepResult, around
+from pages.ddpm.parts.restored import UNRELATED, SweepResult, around, interval_words
 from pages.shared import library, live, loaders, training
 from pages.shared.picking import Picked
 from tests.pages.opening import answered, components, frames, moved
@@ -87,17 +87,28 @@ def sweep(way, levels, draws, seed=0, pictures=PICTURE[None]):
 def test_a_quick_look_is_there_at_once(open_page):
     at = opened(open_page)
     assert said(
-        at, "A quick look: DDIM 10, 8 levels, draws: 2. Press the button for DDIM 50, draws: 4."
+        at, "A quick look: DDIM 10, 8 levels, draws: 4. Press the button for DDIM 50, draws: 4."
     )
-    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 4)
     threshold = crossed(whole, compared)
     at = opened(open_page, tstar_by="PSNR", tstar_rule_psnr=str(threshold))
     rule = replace(loaders.judge().rules()["psnr"], threshold=threshold)
     found = find_t_star(whole.t + 1, compared.scores["psnr"][0], rule)
-    low, high = headline(at)
-    assert low <= found.t <= high
-    levels = (whole.t + 1).tolist()
-    assert levels.index(high) - levels.index(low) == 1
+    words = said(at, "**t\\* is")
+    assert f"**t\\* is {found.t:.0f}** of 1000; interval (bootstrap over 4 draws): " in words
+    assert words.endswith(f"{interval_words(found, whole.t + 1)}.")
+    assert np.isfinite([found.low, found.high]).all()
+
+
+def test_the_first_sweep_is_there_before_the_first_visitor(open_page, monkeypatch):
+    quick_look.prepare()
+    asked = []
+    restore = DDPMExplorer.restore
+    monkeypatch.setattr(DDPMExplorer, "restore", lambda *args: asked.append(args) or restore(*args))
+    assert said(open_page("t_star"), "A quick look: DDIM 10")
+    assert not asked
+    assert said(open_page("t_star", tstar_seed="5"), "A quick look: DDIM 10")
+    assert len(asked) == 1
 
 
 def test_a_click_sweeps_with_the_way_and_the_draws_that_were_chosen(open_page):
@@ -122,7 +133,7 @@ def test_a_click_sweeps_with_the_way_and_the_draws_that_were_chosen(open_page):
 def test_what_moves_with_t_is_what_came_back_from_there(open_page):
     at = opened(open_page, tstar_t="300")
     control, told = (components(at)[key] for key in ("tstar_t_hand", "tstar_film"))
-    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 4)
     assert control["stops"] == (whole.t + 1).tolist()
     assert control["value"] == 300
     large, *strips = (row["cells"] for row in told["rows"])
@@ -148,7 +159,7 @@ def test_what_moves_with_t_is_what_came_back_from_there(open_page):
 
 def test_three_ways_have_a_timeline_of_their_own(open_page):
     at = opened(open_page, three_t="200")
-    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 4)
     assert components(at)["three_t_hand"]["value"] == 200
     for way, pictures in (("one shot", whole.glance), ("many steps", whole.now)):
         np.testing.assert_array_equal(
@@ -170,24 +181,24 @@ def test_the_judge_looks_at_a_quick_look_once(open_page, monkeypatch):
     monkeypatch.setattr(type(loaders.judge()), "compare", counted)
     at = opened(open_page)
     at.run()
-    assert len([shape for shape in asked if shape[1:3] == (8, 2)]) == 1
+    assert len([shape for shape in asked if shape[1:3] == (8, 4)]) == 1
 
 
 def test_every_measure_has_its_own_t_star(open_page):
     at = opened(open_page)
     table = next(t.value for t in at.dataframe if "t*" in t.value.columns)
-    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 4)
     for (name, rule), row in zip(
         loaders.judge().rules().items(), table["t*"].tolist(), strict=True
     ):
         found = find_t_star(whole.t + 1, compared.scores[name][0], rule)
         beyond = {-np.inf: f"< {whole.t[0] + 1}", np.inf: f"> {whole.t[-1] + 1}"}
         assert row == (beyond.get(found.t) or f"{found.t:,.0f}"), name
-    assert set(table["interval"]) == {"–"}  # two draws give none
+    assert "–" not in set(table["interval"])
 
 
 def test_a_moved_threshold_is_that_of_the_table_too(open_page):
-    threshold = crossed(*sweep(SamplerSettings("ddim", 10), QUICK, 2))
+    threshold = crossed(*sweep(SamplerSettings("ddim", 10), QUICK, 4))
     at = opened(open_page)
     at.slider(key="tstar_rule_digit").set_value(0.9).run()
     at.slider(key="tstar_rule_psnr").set_value(threshold).run()
@@ -195,8 +206,7 @@ def test_a_moved_threshold_is_that_of_the_table_too(open_page):
     assert table["threshold"].tolist()[:2] == ["≥ 0.90", f"≥ {threshold:.2f}"]
     at.button_group(key="tstar_by").set_value("psnr").run()
     assert at.slider(key="tstar_rule_digit").value == 0.9
-    low, high = headline(at)
-    assert low <= in_table(at) <= high
+    assert said(at, f"**t\\* is {in_table(at)}** of ")
 
 
 def test_a_threshold_that_unrelated_samples_meet_is_called_too_easy(open_page):
@@ -249,7 +259,7 @@ def test_strips_are_next_to_t_star(t, expected):
 
 
 def test_a_stricter_threshold_gives_an_earlier_t_star(open_page):
-    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 2)
+    whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 4)
     low, high = (crossed(whole, compared) + step for step in (-0.5, 0.5))
     at = opened(open_page, tstar_by="PSNR", tstar_rule_psnr=str(low))
     loose = in_table(at)
@@ -283,7 +293,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
 def test_several_pictures_have_their_own_t_star(open_page):
     at = opened(open_page, tstar_count="3")
     assert shown(at, "The pictures with their t*")
-    draws, pictures = 2, 3
+    draws, pictures = 4, 3
     assert said(at, f"seeds: 0 – {draws * pictures - 1}")
     assert said(at, f"vae-svhn · {library.bundle('vae-svhn').digest}")  # beside the DDPM's
     before = frames(at, "tstar_film", "The original picture")

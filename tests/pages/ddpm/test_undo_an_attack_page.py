@@ -46,6 +46,15 @@ def test_purified_accuracies_are_the_stored_ones(open_page):
     assert f"{100 * stored['accuracy_pgd']:.1f}%" in words
 
 
+def test_the_picture_is_said_to_be_one_example_of_many(open_page):
+    words = said(open_page("undo_an_attack", purify_seed="3"), "One example")
+    assert f"seeds 3 to {3 + DRAWS - 1} in order, none selected" in words
+    bundle = library.bundle(NAME)
+    best = float(bundle.profiles["purified_pgd"].max())
+    count = bundle.metrics["judged"]["purification"]["pictures"]
+    assert f"Of {count} attacked test digits the classifier reads {best:.0%} correctly" in words
+
+
 def test_the_levels_reach_to_where_a_picture_is_lost(open_page):
     """The page asks where the digit is lost: the t* of its first picture is 520."""
     stops = components(open_page("undo_an_attack"))["purify_t_hand"]["stops"]

@@ -370,6 +370,7 @@ def test_the_first_line_says_how_many_samples_can_be_read(open_page, with_figure
     with_figures(VAE, sure=0.448, sure_of_test=0.9134)
     with_figures(DDPM, sure=0.4425)
     words = said(open_page(PAGE), "A digit classifier is sure of")
+    assert words.endswith("Seeds 0 to 15 in order: no picture was selected.")
     assert "45% of the VAE's samples, 44% of the DDPM's and 91% of real" in words
 
 
