@@ -446,8 +446,9 @@ def _drawn(
     )
 
 
-STAGE, STAGE_HEIGHT = 1.5, 395
-"""How much larger a chart is drawn on a stage, and how many pixels high it is there at most."""
+STAGE, STAGE_HEIGHT, STAGE_SHARED = 1.5, 590, 280
+"""How much larger a chart is drawn on a stage, and how many pixels high it is there at most: alone, and next to
+another figure."""
 
 
 def enlarged(figure: go.Figure) -> go.Figure:
@@ -455,7 +456,8 @@ def enlarged(figure: go.Figure) -> go.Figure:
     made = go.Figure(figure)
     layout = made.layout
     margin = {side: STAGE * (layout.margin[side] or 0) for side in "lrtb"}
-    made.update_layout(height=min(STAGE * layout.height, STAGE_HEIGHT), margin=margin)
+    most = STAGE_SHARED if len(shape.run().shape.figures or ()) > 1 else STAGE_HEIGHT
+    made.update_layout(height=min(STAGE * layout.height, most), margin=margin)
     fonts = [layout.font, layout.legend.font, layout.title.font]
     axes = [*made.select_xaxes(), *made.select_yaxes()]
     fonts += [font for axis in axes for font in (axis.title.font, axis.tickfont)]
