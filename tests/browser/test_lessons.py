@@ -103,10 +103,11 @@ SHIPPED = {name: len(lesson.steps) for name, lesson in shelf.lessons().lessons.i
 UNFIT = """() => {
   const main = document.querySelector("[data-testid=stMain]");
   const parts = [...document.querySelectorAll(".st-key-lesson_words, .st-key-lesson_figures")];
-  const low = Math.max(main.scrollHeight, ...parts.map((part) => part.getBoundingClientRect().bottom));
+  const edge = (side) => Math.max(...parts.map((part) => part.getBoundingClientRect()[side]));
+  const [low, right] = [Math.max(main.scrollHeight, edge("bottom")), edge("right")];
   const drawn = document.querySelector(".st-key-lesson_figures")?.getBoundingClientRect();
   if (parts.length < 2 || drawn.height < 150) return "empty";
-  return low > innerHeight || main.scrollWidth > main.clientWidth ? `${low} of ${innerHeight}` : "";
+  return low > innerHeight || right > innerWidth ? `${right} x ${low} of ${innerWidth} x ${innerHeight}` : "";
 }"""
 """What is wrong with the screen of a stage: nothing is drawn, or a part of it lies beyond the edge."""
 
