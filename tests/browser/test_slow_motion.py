@@ -137,8 +137,8 @@ def length(tab, code, name):
 
 
 def test_a_lens_shows_short_arrows_larger_and_both_views_in_sight(tab):
-    at_the_steps(tab, toy_slow_step="60")
-    until(tab, 60)
+    at_the_steps(tab, toy_slow_step="12")
+    until(tab, 12)
     before = length(tab, "plain", "predicts")
     _step, pulls, _spread = shown(tab, "plain")
     tab.get_by_role("button", name="Magnify").click()
@@ -158,7 +158,7 @@ def test_a_lens_shows_short_arrows_larger_and_both_views_in_sight(tab):
     tab.get_by_text(f"{scale:.1f} times as large").wait_for()
     tab.wait_for_function("location.search.includes('toy_near=1')")
     tab.get_by_role("button", name="One step on").click()
-    until(tab, 61)
+    until(tab, 13)
     tab.get_by_role("button", name="Magnify").click()
     tab.wait_for_function("!location.search.includes('toy_near')")
     assert panel(tab, "plain").locator("svg.circle").get_attribute("data-scale") == "1.00"
