@@ -39,13 +39,14 @@ def show(
     points: Sequence[int],
     pair: int,
     halves: bool,
+    near: bool,
     taken: Callable[[], None],
 ) -> None:
     """Mounts panels that follow the timeline of that key; ``points`` are those whose two views are shown,
     and ``pair`` is the place among them of the one with arrows; ``halves``: those of both halves of the
-    loss.
+    loss; ``near``: under a lens, as arrows grow short where the loss is low.
 
-    When the visitor wants another pair, or other halves, ``taken`` is called, which finds them by ``said``.
+    When the visitor wants one of the three otherwise, ``taken`` is called, which finds them by ``said``.
     """
     numbers = np.stack([numbers_of(panel.moments, points) for panel in panels])
     with shape.figure(
@@ -57,6 +58,7 @@ def show(
                 "timeline": timeline,
                 "value": pair,
                 "halves": halves,
+                "near": near,
                 "pairs": len(points),
                 "stops": [moment.step for moment in panels[0].moments],
                 "address": serving.offer(numbers.tobytes(), "moments"),
@@ -78,6 +80,8 @@ def show(
                     "towards": _("views that the loss turns towards the other view"),
                     "both": _("Both halves of the loss"),
                     "another": _("Another pair"),
+                    "lens": _("Magnify"),
+                    "larger": _("{scale} times as large"),
                     "which": _("pair {pair} of {pairs}"),
                     "alt": _("{title}: two views of a point after {step} steps; spread {spread}"),
                 },
@@ -101,7 +105,9 @@ def numbers_of(moments: Sequence[Moment], points: Sequence[int]) -> np.ndarray:
     ).astype("<f4")
 
 
-def said(key: str) -> tuple[object, object]:
-    """The pair that a visitor wants to see, and whether with both halves; a browser can send what it likes."""
+def said(key: str) -> tuple[object, object, object]:
+    """The pair that a visitor wants to see, whether with both halves, and whether under the lens; a browser can
+    send what it likes.
+    """
     sent = st.session_state[key].value
-    return (sent[0], sent[1]) if isinstance(sent, list) and len(sent) > 1 else (None, None)
+    return tuple(sent[:3]) if isinstance(sent, list) and len(sent) > 2 else (None, None, None)

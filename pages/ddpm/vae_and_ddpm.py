@@ -90,7 +90,7 @@ def live_figures(both: list[ModelSamples], sure_from: float) -> list[SampleQuali
         quality_row(drawn.title, quality, drawn.seconds_a_sample)
         for drawn, quality in zip(both, found, strict=True)
     ]
-    across(rows, quality_columns())
+    across(rows, quality_columns(), "quality_of_samples")
     count = found[0].count
     st.caption(
         _(

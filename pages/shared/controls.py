@@ -16,7 +16,7 @@ import numpy as np
 import streamlit as st
 
 from pages.shared import library, links, once, preferred, shape
-from pages.shared.text import LANGUAGE, LANGUAGES, N_, _, language
+from pages.shared.text import LANGUAGE, LANGUAGES, N_, _, language, number
 
 LANGUAGE_WIDGET, LANGUAGE_PARAMETER = "language_widget", "lang"
 MAX_SEED = 9999
@@ -519,3 +519,28 @@ def mark(label: str, key: str, *, help: str | None = None) -> bool:
 def minutes(label: str, most: int, default: int, key: str) -> int:
     """Minutes in a field; no link carries them."""
     return int(st.number_input(label, 1, most, default, key=key, width=160))
+
+
+def file(label: str, kinds: Sequence[str], key: str, most: int, **look: Any) -> Any:
+    """A field for a file of at most ``most`` MiB, or for several; ``kinds``: how its name may end."""
+    if language() != "en":
+        said = _("{size} MB per file at most · {kinds}").format(
+            size=number(most, 0), kinds=", ".join(one.upper() for one in kinds)
+        )
+        st.html(_over_english(key, _("Choose a file"), said))
+    return st.file_uploader(label, type=list(kinds), key=key, max_upload_size=most, **look)
+
+
+def _over_english(key: str, button: str, below: str) -> str:
+    """A style that writes over what Streamlit says in English in a field for files."""
+    rules = []
+    parts = {
+        "stFileUploaderDropzone] button p": (button, "1rem"),
+        "stFileUploaderDropzoneInstructions] span": (below, "0.875rem"),
+    }
+    for part, (words, size) in parts.items():
+        at = f".st-key-{key} [data-testid={part}"
+        text = words.replace("\\", "").replace('"', "”").replace("<", "")
+        rules += [f"{at} {{ font-size: 0; }}"]
+        rules += [f'{at}::after {{ content: "{text}"; font-size: {size}; }}']
+    return f"<style>{' '.join(rules)}</style>"

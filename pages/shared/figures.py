@@ -282,8 +282,9 @@ def _drawn(
         if points := st.session_state[key].selection.points:
             picked(points[0]["point_index"])
 
+    alone = len(shape.run().shape.figures or ()) <= 1
     st.plotly_chart(
-        figure if shape.sources() else enlarged(figure),
+        figure if shape.sources() else enlarged(figure, alone=alone),
         key=key,
         alt=alt,
         width="stretch",

@@ -115,16 +115,19 @@ def _axes(layout: Spec) -> list[Spec]:
     return [layout[key] for key in layout if key.startswith(("xaxis", "yaxis"))]
 
 
-STAGE, STAGE_HEIGHT = 1.5, 395
-"""How much larger a chart is drawn on a stage, and how many pixels high it is there at most."""
+STAGE, STAGE_HEIGHT, STAGE_SHARED = 1.5, 590, 280
+"""How much larger a chart is drawn on a stage, and how many pixels high it is there at most: alone, and next to
+another figure."""
 
 
-def enlarged(figure: go.Figure) -> go.Figure:
-    """A chart for a lecture hall: letters, lines and points half as large again."""
+def enlarged(figure: go.Figure, *, alone: bool) -> go.Figure:
+    """A chart for a lecture hall: letters, lines and points half as large again. ``alone``: no other figure
+    stands next to it."""
     made = go.Figure(figure)
     layout = made.layout
     margin = {side: STAGE * (layout.margin[side] or 0) for side in "lrtb"}
-    made.update_layout(height=min(STAGE * layout.height, STAGE_HEIGHT), margin=margin)
+    most = STAGE_HEIGHT if alone else STAGE_SHARED
+    made.update_layout(height=min(STAGE * layout.height, most), margin=margin)
     fonts = [layout.font, layout.legend.font, layout.title.font]
     axes = [*made.select_xaxes(), *made.select_yaxes()]
     fonts += [font for axis in axes for font in (axis.title.font, axis.tickfont)]

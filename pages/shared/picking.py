@@ -487,11 +487,11 @@ def _from_shape(prefix: str, of: Bundle) -> Picked:
 
 def _upload(prefix: str, of: Bundle, place: str) -> object:
     key = f"{prefix}_upload"
-    return st.file_uploader(
+    return controls.file(
         _("A picture file"),
-        type=sorted(suffix.lstrip(".") for suffix in data.PICTURE_SUFFIXES),
-        key=key,
-        max_upload_size=images.MAX_BYTES // 2**20,
+        sorted(suffix.lstrip(".") for suffix in data.PICTURE_SUFFIXES),
+        key,
+        images.MAX_BYTES // 2**20,
         on_change=_emptied,
         args=(key, place),
     )

@@ -56,6 +56,12 @@ PRESETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "updates": (N_("Equal updates"), ("batch-4096", "few-updates")),
     "heavy": (N_("Heavy augmentation"), ("baseline", "heavy", "heavy-dssl")),
 }
+CHOICE = """<style>
+@media (max-width: 40rem) {
+  .st-key-collapse_row > :nth-child(2) { flex: 1 1 60%; min-width: 0; width: auto; }
+}
+</style>"""
+"""On a phone the set of runs leaves room in its line for the button next to it."""
 OWN = "own"
 """Of the presets: runs that none of them has."""
 LAYERS: dict[Layer, str] = {"z": N_("z (projector)"), "h": N_("h (backbone)")}
@@ -66,7 +72,10 @@ LAYERS: dict[Layer, str] = {"z": N_("z (projector)"), "h": N_("h (backbone)")}
 
 def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
     """The set of runs, those of it to draw, by one choice as the assignment's plots too; and z or h."""
-    row = st.container(horizontal=True, gap="small", vertical_alignment="bottom")
+    st.html(CHOICE)
+    row = st.container(
+        horizontal=True, gap="small", vertical_alignment="bottom", key="collapse_row"
+    )
     wanted = links.held_or_said(RUNS) or DEFAULT
     with row:
         shown = st.container(width=320)
@@ -282,12 +291,6 @@ def maps(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
 
 def desk(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     """Loss, kNN accuracy and the map of outputs next to one another."""
-    if (count := final_epoch(records[0])) != EPOCHS_ASKED:
-        st.caption(
-            _("These runs: {count} epochs; the assignment asks for {asked}.").format(
-                count=count, asked=EPOCHS_ASKED
-            )
-        )
     both, right = st.columns([2, 1], gap="medium")
     with both:  # next to one another on a phone, too
         left, middle = st.columns(2, gap="medium", wrap=False)
@@ -305,6 +308,12 @@ def desk(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
         + " "
         + _("kNN accuracy: {over}.").format(over=over_pictures(records[0], "knn_by_epoch"))
     )
+    if (count := final_epoch(records[0])) != EPOCHS_ASKED:
+        st.caption(
+            _("These runs: {count} epochs; the assignment asks for {asked}.").format(
+                count=count, asked=EPOCHS_ASKED
+            )
+        )
     if told := updates_in_words(records, epoch):
         st.markdown(told)
 

@@ -51,7 +51,8 @@ class Visit:
     which answers were revealed. By room, lesson and question, ``chosen``: what was answered since its vote
     began, which ``votes`` has as the visit saw it last; ``cast``: under which token, in which vote and for
     what this visit has voted.
-    ``secrets``: by the code of a room that this visit leads.
+    ``secrets``: by the code of a room that this visit leads. ``turned``: lessons and questions whose answer is
+    shown on a stage with the figures of the question.
     """
 
     entered: tuple[str, int] | None = None
@@ -61,6 +62,7 @@ class Visit:
     votes: dict[tuple[str, str, str], str] = field(default_factory=dict)
     cast: dict[tuple[str, str, str], tuple[str, str, str]] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
+    turned: set[tuple[str, str]] = field(default_factory=set)
 
 
 def visit() -> Visit:
@@ -225,20 +227,31 @@ def reveal(now: Now, *, in_room: bool = False) -> None:
         visit().revealed.add(now.question)
 
 
+def turn(now: Now) -> None:
+    """On a stage, from the figures of the answer to those of the question, and back."""
+    visit().turned ^= {now.question}
+
+
 def shape_of(now: Now) -> Shape:
-    """What the step leaves of its page: what its question asks for is shown with the answer, not before; on a
-    stage first, so that nobody has to look for it.
+    """What the step leaves of its page: what its question asks for is shown with the answer, not before. A
+    screen in a hall has room for one of the two, so there the figures of the answer replace the others.
     """
     step, open_ = now.step, now.ask is None or now.revealed
-    figures = step.figures
-    if figures is not None and now.ask and now.revealed:
-        both = (now.ask.reveal, figures) if now.look == "stage" else (figures, now.ask.reveal)
-        figures = tuple(dict.fromkeys(name for part in both for name in part))
+    keep, figures = step.keep, step.figures
+    answer = now.ask.reveal if now.ask else ()
+    if now.look == "stage" and (of := step.stage):
+        keep, figures = of.keep, of.figures
+        answer = answer if of.reveal is None else of.reveal
+    if figures is not None and now.revealed and answer:
+        if now.look != "stage":
+            figures = tuple(dict.fromkeys((*figures, *answer)))
+        elif now.question not in visit().turned:
+            figures = answer
     return Shape(
-        keep=step.keep,
+        keep=keep,
         figures=figures,
         hide=frozenset() if open_ else frozenset(shape.PARTS),
-        without=frozenset() if open_ else frozenset(now.ask.reveal),
+        without=frozenset() if open_ else frozenset((*now.ask.reveal, *answer)),
         bare=now.look == "stage",
     )
 

@@ -15,6 +15,7 @@ that ``ATELIER_LESSONS`` names; NAME is its ``id``. Both languages stand in the 
     set = {collapse_epoch = 20, collapse_runs = ["baseline", "no-predictor"]}
     keep = ["collapse_epoch"]                       # controls that stay; without this line all of them
     figures = ["collapse_loss"]                     # figures that are shown; without this line all of them
+    stage = {keep = ["collapse_epoch"], figures = ["collapse_loss"]}    # in their place on a stage
     say = {en = "One loss, two networks.", fr = "Une perte, deux réseaux."}
 
     [step.ask]
@@ -29,11 +30,11 @@ that ``ATELIER_LESSONS`` names; NAME is its ``id``. Both languages stand in the 
     likely = [{option = "b", en = "Low is taken for good.", fr = "Bas passe pour bon."}]
 
 ``set`` says what the controls stand at, by their names in the address. ``needs``, ``set``, ``keep``,
-``figures`` and ``ask`` may be left out, and so may ``options`` (the answer is then written freely), ``right``,
-``reveal``, ``why`` and ``likely`` (likely wrong answers, for the teacher). A text may hold ``**bold**``,
-``*italics*`` and ``code``; links, pictures, HTML and commands are refused. A number in braces is filled from
-a bundle: ``pages.teach.numbers`` says which there are. Whatever else a file holds is a mistake, and named by
-step and field.
+``figures``, ``stage`` and ``ask`` may be left out, and so may ``options`` (the answer is then written
+freely), ``right``, ``reveal``, ``why`` and ``likely`` (likely wrong answers, for the teacher). A text may
+hold ``**bold**``, ``*italics*`` and ``code``; links, pictures, HTML and commands are refused. A number in
+braces is filled from a bundle: ``pages.teach.numbers`` says which there are. Whatever else a file holds is a
+mistake, and named by step and field.
 """
 
 from __future__ import annotations
@@ -110,10 +111,22 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Staged:
+    """What a hall sees of a step, by name: controls, figures, and those that are shown with the answer, which
+    are None where they are the question's own.
+    """
+
+    keep: tuple[str, ...]
+    figures: tuple[str, ...]
+    reveal: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Step:
     """One view of a page; ``keep`` and ``figures`` are None where all controls or figures stay.
 
-    ``set``: the name of each control and what the address says of it.
+    ``set``: the name of each control and what the address says of it. ``stage``: which of them a hall sees,
+    where a desk has more than its screen holds.
     """
 
     page: str
@@ -123,6 +136,7 @@ class Step:
     keep: tuple[str, ...] | None = None
     figures: tuple[str, ...] | None = None
     ask: Ask | None = None
+    stage: Staged | None = None
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -254,9 +268,14 @@ def _likely(
     return tuple(found)
 
 
+def _staged(value: object, place: Place) -> Staged:
+    found = fields.table(value, place, ("keep", "figures"), ("reveal",))
+    return Staged(**{name: fields.codes(found[name], place.inner(name), KEY) for name in found})
+
+
 def _step(value: object, number: int) -> Step:
     place = Place(number, "")
-    optional = ("set", "keep", "figures", "ask")
+    optional = ("set", "keep", "figures", "stage", "ask")
     found = fields.table(value, place, ("page", "minutes", "say"), optional)
     shown = {
         name: fields.codes(found[name], place.inner(name), KEY) if name in found else None
@@ -268,6 +287,7 @@ def _step(value: object, number: int) -> Step:
         _words(found["say"], place.inner("say"), "say"),
         _set(found.get("set", {}), place.inner("set")),
         **shown,
+        stage=_staged(found["stage"], place.inner("stage")) if "stage" in found else None,
         ask=_ask(found["ask"], place.inner("ask")) if "ask" in found else None,
     )
 
@@ -332,6 +352,9 @@ def _data_of_step(step: Step, answers: bool) -> dict[str, Any]:
     for name, codes in (("keep", step.keep), ("figures", step.figures)):
         if codes is not None:
             found[name] = list(codes)
+    if of := step.stage:
+        found["stage"] = {"keep": list(of.keep), "figures": list(of.figures)}
+        found["stage"] |= {"reveal": list(of.reveal)} if of.reveal is not None and answers else {}
     found["say"] = _plain(step.say)
     if step.ask:
         found["ask"] = _data_of_ask(step.ask, answers)

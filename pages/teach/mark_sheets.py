@@ -278,13 +278,14 @@ def main() -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left:
         lesson = choose_lesson()
-    given = right.file_uploader(
-        _("Sheets (JSON), up to {count} files").format(count=marking.MOST_FILES),
-        type="json",
-        accept_multiple_files=True,
-        key="marking_files",
-        max_upload_size=my_sheet.LARGEST,
-    )
+    with right:
+        given = controls.file(
+            _("Sheets (JSON), up to {count} files").format(count=marking.MOST_FILES),
+            ["json"],
+            "marking_files",
+            my_sheet.LARGEST,
+            accept_multiple_files=True,
+        )
     if not given:
         return
     if sum(file.size for file in given) > MOST_TOGETHER:

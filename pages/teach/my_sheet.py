@@ -258,11 +258,11 @@ def open_one(opened: bool) -> None:
     turn = st.session_state.setdefault(OPENED, 0)
     key = f"sheet_file_{turn}"
     with st.expander(_("Open a sheet"), opened, icon=":material/folder_open:"):
-        st.file_uploader(
+        controls.file(
             _("A sheet that you saved (JSON)"),
-            type="json",
-            key=key,
-            max_upload_size=LARGEST,
+            ["json"],
+            key,
+            LARGEST,
             on_change=_given,
             args=(key,),
         )

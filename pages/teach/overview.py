@@ -130,9 +130,7 @@ def own_file() -> None:
                 "folder that `{variable}` names, and it stands above."
             ).format(variable=shelf.VARIABLE)
         )
-        file = st.file_uploader(
-            _("A lesson (TOML)"), type="toml", key="teach_file", max_upload_size=LARGEST
-        )
+        file = controls.file(_("A lesson (TOML)"), ["toml"], "teach_file", LARGEST)
         if file is None:
             return
         try:

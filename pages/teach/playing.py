@@ -49,9 +49,10 @@ header[data-testid=stHeader], [data-testid=stSidebar] { display: none; }
 STAGE = """<style>
 header[data-testid=stHeader], [data-testid=stSidebar], .modebar-container { display: none; }
 .st-key-lesson_foot { display: none; }
-[data-testid=stMainBlockContainer] { max-width: none; padding: 1rem 1.5rem; zoom: 1.5; }
+[data-testid=stMainBlockContainer] { max-width: none; padding: 0.5rem 1.5rem 0; zoom: 1.5; }
+[data-testid=stMain] { overflow-x: clip; }
 [data-testid=stMainBlockContainer] p { line-height: 1.45; }
-[data-testid=stPlotlyChart], .st-key-room_votes { zoom: calc(1 / 1.5); }
+[data-testid=stElementContainer]:has([data-testid=stPlotlyChart]), .st-key-room_votes { zoom: calc(1 / 1.5); }
 .st-key-clicker { position: absolute; }
 [data-testid=stMain]:has(.st-key-room_votes) .st-key-lesson_say { display: none; }
 .st-key-room_way { zoom: 0.8; }
@@ -84,8 +85,6 @@ def show(now: Now) -> None:
     wanted = attending.shape_of(now)
     staged = now.look == "stage" and wanted.figures is not None
     run, place = on_stage(now, wanted) if staged else at_desk(now, wanted)
-    if staged:
-        hints(now)
     with place, shape.applied(run):
         now.page.show()
     missing(now, run)
@@ -96,7 +95,7 @@ def keys(now: Now) -> None:
     actions = {
         "next": lambda: attending.go(now, now.number + 1),
         "back": lambda: attending.go(now, now.number - 1),
-        "reveal": lambda: asked.reveal(now),
+        "reveal": lambda: attending.turn(now) if now.revealed else asked.reveal(now),
     }
     clicker.listen(actions if now.look == "stage" else {}, now.number)
 
@@ -129,12 +128,13 @@ def at_desk(now: Now, wanted: shape.Shape) -> Laid:
 def on_stage(now: Now, wanted: shape.Shape) -> Laid:
     """Words and question on the left, the figure as large as the rest of the screen."""
     left, right = st.columns([2, 3], gap="medium")
-    with left:
+    with left, st.container(key="lesson_words"):
         stage_head(now)
         if not now.revealed:  # then the answer takes the place
             with st.container(key="lesson_say"):
                 said(now)
         question(now)
+        hints(now)
     with right:
         place = st.container(key="lesson_controls")
         return shape.laid_out(wanted, place, figures("13rem")), nullcontext()
@@ -145,8 +145,8 @@ def hints(now: Now) -> None:
     if now.number == 1:
         st.caption(
             _(
-                "Keys: → and PageDown go on, ← and PageUp back, **R** shows the answer, **.** blanks the "
-                "screen."
+                "Keys: → and PageDown go on, ← and PageUp back, **R** shows the answer with its figures, "
+                "**R** again those of the question, **.** blanks the screen."
             )
         )
 

@@ -75,6 +75,20 @@ def test_loss_accuracy_and_map_are_on_the_first_screen_of_collapse(tab):
         is_seen(tab, f".st-key-{key}")
 
 
+def test_loss_and_accuracy_are_on_the_first_screen_of_collapse_on_a_phone(tab):
+    tab.set_viewport_size(SCREENS["phone"])
+    go(tab, "collapse")
+    for selector in (
+        ".st-key-collapse_epoch_hand",
+        ".st-key-collapse_loss",
+        ".st-key-collapse_knn",
+    ):
+        is_seen(tab, selector)
+    svg = tab.locator(".st-key-collapse_loss .plot")
+    width, height = svg.evaluate("(one) => [one.clientWidth, one.clientHeight]")
+    assert height <= 1.5 * width + 1  # no tower
+
+
 @pytest.mark.parametrize("number", ["3.5 c", "3.6", "3.7", "3.8", "3.9"])
 def test_the_question_of_an_item_is_on_the_first_screen(tab, number):
     (item,) = [one for items in site.ASSIGNMENT.values() for one in items if one.number == number]

@@ -341,3 +341,19 @@ def test_another_question_brings_its_runs(tab):
     ready(tab)
     about(tab)
     tab.wait_for_selector("text=/simsiam-cifar10-vicreg-no-variance · /")
+
+
+@pytest.mark.parametrize("lang", ["en", "fr"])
+def test_a_field_for_files_speaks_the_language_of_the_page(tab, lang):
+    go(tab, "marking", lang=lang)
+    field = tab.get_by_test_id("stFileUploader")
+    field.wait_for()
+    parts = field.locator("button p"), field.get_by_test_id("stFileUploaderDropzoneInstructions")
+    for part in (parts[0], parts[1].locator("span")):
+        size, over = part.evaluate(
+            "(one) => [getComputedStyle(one).fontSize, getComputedStyle(one, '::after').content]"
+        )
+        assert (size == "0px") == (lang == "fr")
+        assert (over != "none") == (lang == "fr")
+    if lang == "fr":
+        assert "JSON" in over

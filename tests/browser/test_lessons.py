@@ -1,10 +1,12 @@
 """A lesson in front of a class, on a phone, and made from views: in a browser, by keys and fingers."""
 
 import re
+import time
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from pages.teach import shelf
 from tests.browser.conftest import NARROW, TIMEOUT
 from tests.browser.hand import places
 
@@ -95,6 +97,57 @@ def test_what_the_answer_shows_stands_on_the_first_screen(tab):
     box = tab.locator("p", has_text=WHY).bounding_box()
     assert box["y"] + box["height"] <= HALL["height"]
     assert tab.get_by_text("the one that ends at −0.99").count() == 0  # the right one alone
+
+
+SHIPPED = {name: len(lesson.steps) for name, lesson in shelf.lessons().lessons.items()}
+UNFIT = """() => {
+  const main = document.querySelector("[data-testid=stMain]");
+  const parts = [...document.querySelectorAll(".st-key-lesson_words, .st-key-lesson_figures")];
+  const edge = (side) => Math.max(...parts.map((part) => part.getBoundingClientRect()[side]));
+  const [low, right] = [Math.max(main.scrollHeight, edge("bottom")), edge("right")];
+  const drawn = document.querySelector(".st-key-lesson_figures")?.getBoundingClientRect();
+  if (parts.length < 2 || drawn.height < 150) return "empty";
+  return low > innerHeight || right > innerWidth ? `${right} x ${low} of ${innerWidth} x ${innerHeight}` : "";
+}"""
+"""What is wrong with the screen of a stage: nothing is drawn, or a part of it lies beyond the edge."""
+
+
+def fits(tab, *at):
+    """Waits until all of a step lies within the screen, and stays there for a moment."""
+    calm, until = 0, time.monotonic() + 30
+    while calm < 3:
+        calm = 0 if (wrong := tab.evaluate(UNFIT)) else calm + 1
+        assert time.monotonic() < until, (*at, wrong)
+        tab.wait_for_timeout(200)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_step_fits_into_the_screen_of_a_hall(tab, name, language):
+    tab.set_viewport_size(HALL)
+    tab.goto(f"{tab.base}/?lesson={name}&step=1&as=stage&lang={language}")
+    for number in range(1, SHIPPED[name] + 1):
+        tab.wait_for_selector(f".st-key-lesson_head:has-text('{number} / {SHIPPED[name]}')")
+        tab.wait_for_selector(f".st-key-clicker .root[data-step='{number}']", state="attached")
+        ready(tab)
+        fits(tab, number, "question")
+        tab.keyboard.press("r")
+        ready(tab)
+        fits(tab, number, "answer")
+        tab.keyboard.press("PageDown")
+
+
+def test_r_shows_the_figures_of_the_answer_and_those_of_the_question_again(tab):
+    stage(tab)
+    tab.locator(".st-key-collapse_loss").wait_for()
+    tab.keyboard.press("r")
+    tab.locator(".st-key-collapse_knn").wait_for()
+    tab.locator(".st-key-collapse_loss").wait_for(state="detached")
+    ready(tab)
+    tab.keyboard.press("r")
+    tab.locator(".st-key-collapse_loss").wait_for()
+    tab.locator(".st-key-collapse_knn").wait_for(state="detached")
+    assert tab.get_by_text(WHY).count() == 1
 
 
 def test_a_clicker_goes_from_step_to_step(tab):

@@ -129,6 +129,41 @@ def test_both_halves_and_another_pair(tab, runs, first):
     assert shown(tab, "plain")[1]["predicts"][1] == ""
 
 
+def length(tab, code, name):
+    """Pixels of an arrow on the screen, from its foot to its tip."""
+    path = panel(tab, code).locator(f".{name}").first.get_attribute("d")
+    foot, tip = (tuple(map(float, one.split())) for one in path[1:].split("M")[0].split("L"))
+    return float(np.hypot(tip[0] - foot[0], tip[1] - foot[1]))
+
+
+def test_a_lens_shows_short_arrows_larger_and_both_views_in_sight(tab):
+    at_the_steps(tab, toy_slow_step="12")
+    until(tab, 12)
+    before = length(tab, "plain", "predicts")
+    _step, pulls, _spread = shown(tab, "plain")
+    tab.get_by_role("button", name="Magnify").click()
+    for code in ("plain", "no-stop"):
+        svg = panel(tab, code).locator("svg.circle")
+        scale = float(svg.get_attribute("data-scale"))
+        assert 1.5 < scale <= 3
+        box, *views = places(
+            tab, f".panel[data-network={code}] svg.circle", f".panel[data-network={code}] circle.z"
+        )
+        assert len(views) == 2
+        for one in views:
+            assert box["x"] <= one["x"] <= box["x"] + box["width"] - one["width"]
+            assert box["y"] <= one["y"] <= box["y"] + box["height"] - one["height"]
+    assert length(tab, "plain", "predicts") == pytest.approx(min(scale * before, 125), rel=0.01)
+    assert shown(tab, "plain")[1] == pulls  # the numbers are the same
+    tab.get_by_text(f"{scale:.1f} times as large").wait_for()
+    tab.wait_for_function("location.search.includes('toy_near=1')")
+    tab.get_by_role("button", name="One step on").click()
+    until(tab, 13)
+    tab.get_by_role("button", name="Magnify").click()
+    tab.wait_for_function("!location.search.includes('toy_near')")
+    assert panel(tab, "plain").locator("svg.circle").get_attribute("data-scale") == "1.00"
+
+
 # ---------------------------------------------------------------- the cosine
 
 

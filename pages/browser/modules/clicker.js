@@ -1,7 +1,9 @@
 // Keys of a lecture. A clicker sends PageDown and PageUp, or arrows, and a full stop or a B to blank the screen.
 //
 // The arrows belong to whatever has the focus first: a timeline, a slider, a field. With or without keys, a step
-// that comes is shown from its beginning.
+// that comes is shown from its beginning. With keys, on a stage, it is made to fit into the screen.
+
+import { fitting } from "./fit.js";
 
 const NEXT = new Set(["PageDown", "ArrowRight"]);
 const BACK = new Set(["PageUp", "ArrowLeft"]);
@@ -23,7 +25,7 @@ const isTyping = (element) =>
 
 export const open = (root) => {
   let [data, send] = [{}, () => {}];
-  let blank;
+  let [blank, stopFitting] = [];
 
   const darken = () => {
     if (blank) {
@@ -72,12 +74,15 @@ export const open = (root) => {
     update: (given, sendNow) => {
       [data, send] = [given, sendNow];
       root.dataset.step = data.step; // listens for this one
+      if (data.keys) stopFitting ??= fitting(); // there are keys on a stage alone
+      else stopFitting = stopFitting?.();
       if (shown !== data.step) document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0);
       shown = data.step;
     },
     close: () => {
       window.removeEventListener("keydown", pressed, { capture: true });
       blank?.remove();
+      stopFitting?.();
     },
   };
 };

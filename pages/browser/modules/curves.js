@@ -12,6 +12,7 @@ const [POINT, DOT] = [4.5, 6]; // radii
 const [ABOVE, BELOW, TICK_WIDTH, TICK_HEIGHT] = [12, 8, 75, 48];
 const ROOM = DOT + 2; // around the plot, so that nothing on its edge is cut
 const LARGEST_SQUARE = 520;
+const [SLIM, LOW] = [1.5, 220]; // on a phone: how much higher than wide a chart is, and how high at least
 const EDGE = 16; // of a saved picture
 const PASSES = 100; // points of a curve that the name of a level keeps away from
 const SAVE = "M12 3v10.2l3.6-3.6L17 11l-5 5-5-5 1.4-1.4 3.6 3.6V3zM5 19h14v2H5z";
@@ -139,6 +140,8 @@ export const open = (root) => {
 
   // ------------------------------------------------------------ what no stop moves
 
+  const tall = (wanted, width) => (width ? Math.min(wanted.height, Math.max(LOW, SLIM * width)) : wanted.height);
+
   // Draws the axes and all that stays; returns what draws the rest anew for the stop of now.
   const layOut = () => {
     const width = body.clientWidth;
@@ -157,10 +160,11 @@ export const open = (root) => {
     const bare = data.x.bare && data.y.bare;
     const top = ABOVE + (data.y.title ? 1.5 * letter : 0);
     const bottom = BELOW + (data.x.bare ? 0 : 1.3 * letter) + (data.x.title ? 1.5 * letter : 0);
-    const down = data.y.bare ? [] : ticks(data.y, (data.height - top - bottom) / TICK_HEIGHT, write);
+    const high = tall(data, width);
+    const down = data.y.bare ? [] : ticks(data.y, (high - top - bottom) / TICK_HEIGHT, write);
     const left = bare ? ROOM : 10 + Math.max(0, ...down.map(({ words }) => wide(words)));
     const side = Math.min(width - left - 14, data.largest ?? LARGEST_SQUARE);
-    const height = data.square ? side + top + bottom : data.height;
+    const height = data.square ? side + top + bottom : high;
     const right = data.square ? left + side : width - 14;
     const across = data.x.bare ? [] : ticks(data.x, (right - left) / TICK_WIDTH, write);
     const low = height - bottom;
@@ -362,7 +366,7 @@ export const open = (root) => {
 
   const build = async (wanted) => {
     const turn = ++latest;
-    chart.style.minHeight = `${wanted.height}px`; // so that the page below does not jump
+    chart.style.minHeight = `${tall(wanted, root.clientWidth)}px`; // so that the page below does not jump
     const values = new Float32Array(await bytes(wanted.address));
     if (turn !== latest) return;
     if (held !== undefined && held !== wanted.address) forget([held]);

@@ -8,24 +8,25 @@ import { follow, timeline } from "./timelines.js";
 
 const [SIZE, R] = [330, 114]; // of the picture, and of the circle in it
 const [PULL, LONGEST] = [190, 125]; // pixels of a pull of 1, and the longest arrow
-const INNER = 0.84 * R; // where the predictions of all points lie
+const INSIDE = 0.16 * R; // off the circle, where the predictions of all points lie
+const [LENS, WITHIN] = [3, 150]; // how much larger a lens shows it, and how far apart both views are in it at most
 const [OUT, LABEL, APART] = [9, 30, 0.5]; // pixels off the circle; radians between two names
 const [GLIDE, BLINK] = [260, 60]; // milliseconds from one step to the next, and too few to see it glide
 const PARTS = ["z1", "z2", "p1", "p2", "asked1", "asked2", "predicts1", "predicts2", "target1", "target2"];
 const ANGLES = 4; // of the parts are angles, the others pulls
 const DIAMOND = "m0 -9l9 9l-9 9l-9 -9z";
 
-// Along the circle from one angle to another.
-const arc = (from, to) => {
+// Along a circle from one angle to another.
+const arc = (from, to, radius) => {
   const turn = wayTo(from, to);
-  const path = `M${polar(from, R)}A${R} ${R} 0 0 ${turn > 0 ? 0 : 1} ${polar(from + turn, R)}`;
+  const path = `M${polar(from, radius)}A${radius} ${radius} 0 0 ${turn > 0 ? 0 : 1} ${polar(from + turn, radius)}`;
   return Math.abs(turn) < 0.002 ? "" : path;
 };
 
 // Names of places on the circle, so far apart that each can be read.
-const spaced = (first, second) => {
+const spaced = (first, second, apart) => {
   const turn = wayTo(first, second);
-  const short = (APART - Math.abs(turn)) / 2;
+  const short = (apart - Math.abs(turn)) / 2;
   if (short <= 0) return [first, second];
   const sign = turn < 0 ? -1 : 1;
   return [first - sign * short, second + sign * short];
@@ -36,7 +37,7 @@ const panelOf = (spec) => {
   const made = { ...spec, svg, parts: {} };
   const add = (name, tag, attributes = {}) =>
     svg.append((made.parts[name] = drawn(tag, { class: name.replace(/\d/, ""), ...attributes })));
-  svg.append(drawn("circle", { class: "unit", r: R }));
+  add("unit", "circle");
   add("wedge", "path");
   add("trails", "path");
   add("guesses", "path");
@@ -63,14 +64,15 @@ const panelOf = (spec) => {
 export const open = (root) => {
   const panels = element("div", { className: "panels" });
   const both = element("button", { type: "button", disabled: true }); // until there is something to show
+  const lens = element("button", { type: "button", disabled: true });
   const another = element("button", { type: "button", disabled: true });
   const which = element("span", { className: "which" });
-  const figure = element("div", { className: "slow words" }, panels, element("div", { className: "line" }, both, another, which));
+  const figure = element("div", { className: "slow words" }, panels, element("div", { className: "line" }, lens, both, another, which));
   root.replaceChildren(figure);
 
   let [known, held, latest, stopFollowing] = ["", undefined, 0, () => {}];
   let [data, values, line, write, send, shown] = [];
-  let [pair, python, halves, at, gliding, moved] = [0, undefined, false, undefined, 0, -Infinity];
+  let [pair, python, halves, near, at, gliding, moved] = [0, undefined, false, false, undefined, 0, -Infinity];
 
   const count = () => data.pairs;
   const read = (network, stop, part, one) =>
@@ -82,41 +84,57 @@ export const open = (root) => {
     return first + share * (part < ANGLES ? wayTo(first, last) : last - first);
   };
 
-  const paint = (panel, from, to, share) => {
+  // How much larger than usual all panels are drawn, so that both views of the pair are seen in each.
+  const enlarged = (from, to, share) => {
+    if (!near) return 1;
+    const gaps = shown.map(({ place }) => {
+      const [z1, z2] = ["z1", "z2"].map((z) => between(place, from, to, share, PARTS.indexOf(z), pair));
+      return 2 * R * Math.abs(Math.sin(wayTo(z1, z2) / 2));
+    });
+    return Math.min(LENS, Math.max(1, WITHIN / Math.max(...gaps, 1)));
+  };
+
+  const paint = (panel, from, to, share, scale) => {
     const { parts, place, predictor, stopped } = panel;
+    const [ring, inner] = [scale * R, scale * R - INSIDE];
     const now = (part, one = pair) => between(place, from, to, share, PARTS.indexOf(part), one);
     const next = Math.min(to + 1, data.stops.length - 1);
     const then = (part, one = pair) => read(place, next, PARTS.indexOf(part), one);
     let [trails, cloud, guesses] = ["", "", ""];
     for (let one = 0; one < count(); one++)
       for (const z of ["z1", "z2"]) {
-        const [x, y] = polar(now(z, one), R);
+        const [x, y] = polar(now(z, one), ring);
         cloud += `M${x.toFixed(1)} ${y.toFixed(1)}h0`;
-        if (next !== to) trails += arc(now(z, one), then(z, one));
+        if (next !== to) trails += arc(now(z, one), then(z, one), ring);
         if (!predictor) continue;
-        const [px, py] = polar(now(z.replace("z", "p"), one), INNER);
+        const [px, py] = polar(now(z.replace("z", "p"), one), inner);
         guesses += `M${px.toFixed(1)} ${py.toFixed(1)}h0`;
       }
     parts.guesses.setAttribute("d", guesses);
     parts.cloud.setAttribute("d", cloud);
     parts.trails.setAttribute("d", trails);
 
-    const reach = 0.45 * R;
+    const reach = 0.45 * ring;
     const [p1, z2] = [now("p1"), now("z2")];
     const turn = wayTo(p1, z2);
     parts.wedge.setAttribute("d", `M0 0L${polar(p1, reach)}A${reach} ${reach} 0 0 ${turn > 0 ? 0 : 1} ${polar(p1 + turn, reach)}z`);
 
-    const outer = spaced(now("z1"), now("z2"));
-    const inner = spaced(now("p1"), now("p2"));
+    const outer = spaced(now("z1"), now("z2"), APART / scale);
+    const guessed = spaced(now("p1"), now("p2"), APART / scale);
+    const middle = now("z1") + wayTo(now("z1"), now("z2")) / 2;
+    const [right, down] = polar(middle, ring * Math.min(1, scale - 1)); // a lens stands over the two views
+    panel.svg.setAttribute("viewBox", `${right - SIZE / 2} ${down - SIZE / 2} ${SIZE} ${SIZE}`);
+    panel.svg.dataset.scale = scale.toFixed(2);
+    parts.unit.setAttribute("r", ring);
     for (const view of [1, 2]) {
       const [z, p] = [now(`z${view}`), now(`p${view}`)];
       const predicts = view === 1 || halves; // this view is the predicted side of a half that is shown
       const isTarget = view === 2 || halves;
-      const [x, y] = polar(z, R);
+      const [x, y] = polar(z, ring);
       parts[`z${view}`].setAttribute("cx", x);
       parts[`z${view}`].setAttribute("cy", y);
-      parts[`goes${view}`].setAttribute("d", next === to ? "" : arc(z, then(`z${view}`)));
-      const [px, py] = polar(p, R);
+      parts[`goes${view}`].setAttribute("d", next === to ? "" : arc(z, then(`z${view}`), ring));
+      const [px, py] = polar(p, ring);
       const ofItsOwn = predictor && predicts;
       parts[`p${view}`].setAttribute("d", ofItsOwn ? `M${px} ${py}${DIAMOND}` : "");
       const name = (of, angle, radius, visible) => {
@@ -126,19 +144,20 @@ export const open = (root) => {
         text.setAttribute("y", down);
         text.style.display = visible ? "" : "none";
       };
-      name("z", outer[view - 1], R + LABEL, true);
-      name("p", halves ? inner[view - 1] : p, INNER - LABEL, ofItsOwn);
+      name("z", outer[view - 1], ring + LABEL, true);
+      name("p", halves ? guessed[view - 1] : p, inner - LABEL, ofItsOwn);
       const pull = (kind, angle, radius, visible) => {
         const size = now(`${kind}${view}`);
-        const length = Math.min(Math.abs(size) * PULL, LONGEST) * Math.sign(size);
+        const whole = Math.abs(size) * PULL * scale;
+        const length = Math.min(whole, LONGEST) * Math.sign(size);
         const along = polar(angle + Math.PI / 2, length);
-        const path = visible ? arrow(polar(angle, radius), along, Math.abs(size) * PULL > LONGEST) : "";
+        const path = visible ? arrow(polar(angle, radius), along, whole > LONGEST) : "";
         parts[`${kind}${view}`].setAttribute("d", path);
         parts[`${kind}${view}`].dataset.pull = visible ? read(place, to, PARTS.indexOf(`${kind}${view}`), pair).toFixed(5) : "";
       };
-      pull("asked", p, R, ofItsOwn);
-      pull("predicts", z, R + OUT, predicts);
-      pull("target", z, R - OUT, isTarget);
+      pull("asked", p, ring, ofItsOwn);
+      pull("predicts", z, ring + OUT, predicts);
+      pull("target", z, ring - OUT, isTarget);
       parts[`target${view}`].classList.toggle("stopped", stopped);
     }
 
@@ -153,8 +172,10 @@ export const open = (root) => {
   };
 
   const paintAll = (from, to, share) => {
-    for (const panel of shown) paint(panel, from, to, share);
-    which.textContent = data.words.which.replace("{pair}", pair + 1).replace("{pairs}", count());
+    const scale = enlarged(from, to, share);
+    for (const panel of shown) paint(panel, from, to, share, scale);
+    const larger = near ? ` · ${data.words.larger.replace("{scale}", write.fixed(scale, 1))}` : "";
+    which.textContent = data.words.which.replace("{pair}", pair + 1).replace("{pairs}", count()) + larger;
   };
 
   // To where the timeline stands: step by step it glides there, so that one sees who moves. When it is
@@ -181,15 +202,24 @@ export const open = (root) => {
     paintAll(line.at, line.at, 1);
   };
 
-  const stand = () => JSON.stringify([pair, halves]);
+  const stand = () => JSON.stringify([pair, halves, near]);
+  const press = () => {
+    both.setAttribute("aria-pressed", String(halves));
+    lens.setAttribute("aria-pressed", String(near));
+    panels.classList.toggle("near", near);
+  };
   const tell = () => {
     python = stand();
-    both.setAttribute("aria-pressed", String(halves));
+    press();
     again();
-    send("value", [pair, halves, Date.now()]);
+    send("value", [pair, halves, near, Date.now()]);
   };
   both.onclick = () => {
     halves = !halves;
+    tell();
+  };
+  lens.onclick = () => {
+    near = !near;
     tell();
   };
   another.onclick = () => {
@@ -221,9 +251,10 @@ export const open = (root) => {
     panels.replaceChildren(...shown.map(({ body }) => body));
     panels.dataset.count = shown.length;
     both.textContent = data.words.both;
-    both.setAttribute("aria-pressed", String(halves));
     another.textContent = data.words.another;
-    both.disabled = another.disabled = false;
+    lens.textContent = data.words.lens;
+    press();
+    lens.disabled = both.disabled = another.disabled = false;
     stopFollowing();
     stopFollowing = follow(line, move);
   };
@@ -231,12 +262,12 @@ export const open = (root) => {
   return {
     async update(wanted, sender) {
       send = sender;
-      const { module, value, halves: whole, ...rest } = wanted;
-      const said = JSON.stringify([value, whole]);
-      if (said !== python) [pair, halves, python] = [value, whole, said];
+      const { module, value, halves: whole, near: close, ...rest } = wanted;
+      const said = JSON.stringify([value, whole, close]);
+      if (said !== python) [pair, halves, near, python] = [value, whole, close, said];
       const key = JSON.stringify(rest);
       if (key === known) {
-        both.setAttribute("aria-pressed", String(halves));
+        press();
         if (shown) again();
         return;
       }

@@ -52,7 +52,7 @@ def show(
     seconds = seconds_a_sample([of for _title, of in judged], vae)
     rows = [final_row(title, of, seconds.get(of.name)) for title, of in judged]
     rows += real_rows(judged[-1][1], judge)
-    across(rows, columns())
+    across(rows, columns(), "final_figures")
     real = judge.bundle.metrics
     half = real["test"]["pictures"] // 2
     words = _(
@@ -122,8 +122,8 @@ def real_rows(of: Bundle, judge: JudgeExplorer) -> list[dict[str, object]]:
     return [test, train]
 
 
-def across(rows: list[dict[str, object]], of: list[Column]) -> None:
-    """A line a measure, a column a set of pictures, whose name is the first of ``of``."""
+def across(rows: list[dict[str, object]], of: list[Column], key: str) -> None:
+    """A table: a line a measure, a column a set of pictures, whose name is the first of ``of``."""
     name, *measures = of
     lines = [
         {"measure": measure.title}
@@ -134,7 +134,7 @@ def across(rows: list[dict[str, object]], of: list[Column]) -> None:
         for measure in measures
     ]
     sets = [Column(str(index), str(row[name.key])) for index, row in enumerate(rows)]
-    figures.table(lines, [Column("measure", _("measure")), *sets], "final_figures")
+    figures.table(lines, [Column("measure", _("measure")), *sets], key)
 
 
 def columns() -> list[Column]:

@@ -24,7 +24,8 @@ from pages.shared.text import N_, _, coloured, formula, mechanism, number, perce
 STEPS, RATE = 60, 0.02
 """So low a learning rate that a collapse takes some twenty steps."""
 KEPT = 32
-STEP, FIGURE, PAIR, HALVES = "toy_slow_step", "toy_slow", "toy_pair", "toy_halves"
+STEP, FIGURE = "toy_slow_step", "toy_slow"
+PAIR, HALVES, NEAR = "toy_pair", "toy_halves", "toy_near"
 COMPARE, SEED, ASK = "toy_compare", "toy_slow_seed", "toy_slow_ask"
 ANSWERED_WITH = 0
 """The seed whose networks the answer is told of."""
@@ -128,10 +129,13 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
     pair = links.restore_number(PAIR, _("Another pair"), places, start, follows=True)
     halves = links.restore_number(HALVES, _("Both halves of the loss"), (0, 1), 0)
 
+    near = links.restore_number(NEAR, _("Magnify"), (0, 1), 0)
+
     def taken() -> None:
-        other, whole = drawn.said(FIGURE)
-        if other in range(len(points)) and whole in (False, True):
-            st.session_state[PAIR], st.session_state[HALVES] = other, int(whole)
+        other, whole, close = drawn.said(FIGURE)
+        if other in range(len(points)) and whole in (False, True) and close in (False, True):
+            st.session_state[PAIR] = other
+            st.session_state[HALVES], st.session_state[NEAR] = int(whole), int(close)
 
     drawn.show(
         FIGURE,
@@ -149,9 +153,10 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
         points,
         pair,
         bool(halves),
+        bool(near),
         taken,
     )
-    links.keep_numbers({PAIR: (pair, start), HALVES: (halves, 0)})
+    links.keep_numbers({PAIR: (pair, start), HALVES: (halves, 0), NEAR: (near, 0)})
     return found, points[pair]
 
 
@@ -338,7 +343,8 @@ def explained() -> None:
             "views, with momentum and weight decay. A view therefore does not go exactly where its own arrow "
             "points.\n\n"
             "**One half of the loss** is shown: view 1 predicts view 2. The other half swaps the roles; "
-            "*Both halves of the loss* shows them together."
+            "*Both halves of the loss* shows them together. Arrows grow short as the loss falls: "
+            "*Magnify* shows the pair, and its arrows, up to three times as large."
         ).format(rate=number(RATE, 2), count=CLASSES * A_CLASS, shown=len(points_shown())),
         folded=unanswered(ASK),
     )

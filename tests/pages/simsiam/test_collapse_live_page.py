@@ -549,6 +549,13 @@ def test_both_halves_come_with_the_link(open_page):
     assert slow_figure(wrong)[0]["halves"] is False
 
 
+def test_the_lens_comes_with_the_link(open_page):
+    assert slow_figure(open_page(PAGE, **SLOW))[0]["near"] is False
+    at = open_page(PAGE, toy_near="1", **SLOW)
+    assert slow_figure(at)[0]["near"] is True
+    assert "".join(at.query_params["toy_near"]) == "1"
+
+
 def test_another_seed_and_another_pair_are_others(open_page):
     at = open_page(PAGE, toy_pair="3", **SLOW)
     spec, numbers = slow_figure(at)

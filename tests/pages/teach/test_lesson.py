@@ -18,6 +18,7 @@ from pages.teach.lesson import (
     Lesson,
     Likely,
     Option,
+    Staged,
     Step,
     Words,
     lesson_of,
@@ -98,6 +99,13 @@ def test_every_field_arrives():
     assert found.planned == 5
 
 
+def test_what_a_hall_sees_arrives():
+    staged = TEXT.replace("keep = []", 'keep = []\nstage = {keep = ["a"], figures = ["b"]}')
+    assert read_lesson(staged).steps[0].stage == Staged(("a",), ("b",))
+    staged = staged.replace('["b"]', '["b"], reveal = ["c"]')
+    assert read_lesson(staged).steps[0].stage == Staged(("a",), ("b",), ("c",))
+
+
 def test_the_example_of_the_documentation_is_a_lesson():
     words = inspect.getdoc(module).split("::\n", 1)[1].split("\n``set`` says")[0]
     example = read_lesson(textwrap.dedent(words))
@@ -164,6 +172,7 @@ def some_lesson(seed):
             source.choice((None, (), ("one", "two_2"))),
             source.choice((None, (), ("one_figure",))),
             some_ask(source, number) if source.random() < 0.7 else None,
+            source.choice((None, Staged((), ("one",)), Staged(("a",), ("b", "c"), ("d",)))),
         )
         for number in range(1, source.randint(2, 9))
     )
@@ -224,6 +233,12 @@ MISTAKES = {
     "the right one as a wrong one": ('option = "b"', 'option = "a"', "ask.likely.1.option"),
     "an option twice": ('id = "b"', 'id = "a"', "Step 1 * ask.options"),
     "one option": ('    {id = "b", en = "low", fr = "bas"},\n', "", "Step 1 * ask.options"),
+    "a stage without figures": ("keep = []", "stage = {keep = []}", "Step 1 * stage.figures"),
+    "a field that no stage has": (
+        "keep = []",
+        "stage = {keep = [], figures = [], say = []}",
+        "Step 1 * stage.say",
+    ),
     "a figure twice": ('["collapse_loss"]', '["a", "a"]', "Step 1 * figures"),
     "a path for a page": ('page = "collapse"', 'page = "../etc"', "Step 1 * page"),
     "a path for a control": ("collapse_epoch = 20", '"../x" = 20', "Step 1 * set"),

@@ -6,12 +6,13 @@ import random
 import time
 import tracemalloc
 import zlib
+from dataclasses import replace
 
 import pytest
 
 from core.errors import AtelierError
 from pages.teach import link, shelf
-from pages.teach.lesson import Ask, Lesson, Likely, Option, Step, Words, data_of
+from pages.teach.lesson import Ask, Lesson, Likely, Option, Staged, Step, Words, data_of
 from pages.teach.link import LONGEST, MOST_BYTES, packed, unpacked
 
 
@@ -65,6 +66,16 @@ def test_without_answers_nothing_of_them_is_in_the_link():
     assert (found.right, found.why, found.reveal, found.likely) == (None, None, (), ())
     assert found.options == lesson().steps[0].ask.options
     assert found.question == lesson().steps[0].ask.question
+
+
+def test_without_answers_a_stage_has_only_what_it_asks_with():
+    (step,) = lesson(steps=1).steps
+    staged = replace(
+        lesson(steps=1), steps=(replace(step, stage=Staged(("a",), ("b",), ("secret_figure",))),)
+    )
+    assert unpacked(packed(staged, answers=True)) == staged
+    assert "secret_figure" not in inside(packed(staged))
+    assert unpacked(packed(staged)).steps[0].stage == Staged(("a",), ("b",))
 
 
 def test_a_link_has_signs_that_an_address_does_not_change():

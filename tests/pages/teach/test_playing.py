@@ -102,6 +102,30 @@ def test_every_step_opens_and_has_what_it_names(embedded, name, number, language
             assert stands[key] == said, key
 
 
+@pytest.mark.parametrize(("name", "number"), STEPS, ids=[f"{n}-{k}" for n, k in STEPS])
+def test_every_step_has_what_a_hall_is_to_see(embedded, name, number):
+    step = LESSONS[name].steps[number - 1]
+    assert step.stage or step.figures is not None  # no whole page fits into the screen of a hall
+    if step.stage:
+        at = opened("home", lesson=name, step=str(number), **{"as": "stage"})
+        assert not at.error
+        assert not at.warning
+        run = at.session_state["shape"]
+        assert set(step.stage.keep) <= set(run.seen_controls)
+        assert {*step.stage.figures, *(step.stage.reveal or ())} <= set(run.seen_figures)
+
+
+def test_on_a_stage_the_figures_of_the_answer_take_the_place_of_the_others(small):
+    at = opened("home", lesson="small", step="1", **{"as": "stage"})
+    before = figures(at)
+    press = at.session_state["lessons"]
+    assert "interpolation_norm" not in before
+    at = checked(at.button(key="lesson_reveal_1").click().run())
+    assert figures(at) == before - {"interpolation_film"} | {"interpolation_norm"}
+    press.turned = {("small", "1.1")}  # as R does, once more
+    assert figures(checked(at.run())) == before
+
+
 def test_a_step_shows_its_own_runs_whatever_the_step_before_showed(embedded):
     steps = [
         number
