@@ -320,7 +320,7 @@ def main() -> None:
             with left:
                 picked = picking.picture("noise", explorer.bundle, default="maker")
         if picked is None:
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         else:
             config = replace(explorer.config.schedule, kind=kind)
             shape.fragment(at_level)(name, config, picked, seed)

@@ -376,7 +376,7 @@ def main() -> None:
             with right:
                 seed = controls.seed("lengths_seed")
         if picked is None:
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         else:
             shape.fragment(one_look)(names, picked, seed)
         by_level(explorers)

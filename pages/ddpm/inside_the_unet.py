@@ -432,7 +432,7 @@ def main() -> None:
             with left:
                 picked = picking.picture("inside", explorer.bundle, default="maker")
         if picked is None:
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         else:
             by_level(name, picked, seed)
             unet_segments.show(name, picked, seed)

@@ -148,7 +148,7 @@ def find(
     code, levels, draws, seed = settings
     if not picked:
         with shape.notice():
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         return
     pictures = np.stack([one.picture for one in picked])
     request = restored.Request(

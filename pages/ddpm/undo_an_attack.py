@@ -66,7 +66,7 @@ def main() -> None:
             with left:
                 one = picking.picture("attack", explorer.bundle, default="maker")
         if one is None:
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         else:
             one_picture(explorer, one, attack)
         over_test_set(explorer)

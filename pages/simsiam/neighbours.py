@@ -421,7 +421,7 @@ def show() -> None:
     with above:
         chosen.missing("near", of)
     if picked is None:
-        st.info(_("Choose a picture to start from."))
+        st.info(_(picking.WANTED))
         return
     voters = twelve(pair, picked)
     pictures_said(pair, voters)

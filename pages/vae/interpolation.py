@@ -48,6 +48,13 @@ SEEN = 5.0
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
 COLOURS = {"linear": SKY, "spherical": AMBER}
 DASHES = {"linear": "solid", "spherical": "dash"}
+ALTS = {
+    "linear": N_("Decoded {t} percent along the straight path"),
+    "spherical": N_("Decoded {t} percent along the spherical path"),
+    "pixels": N_("Both pictures mixed, {t} percent of the second"),
+}
+"""Of the pictures of now, and of those of one stop."""
+BOTH_WANTED = N_("Choose a picture for each end.")
 
 
 def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
@@ -188,11 +195,7 @@ def mixed(first: Pictures, second: Pictures) -> film.Source:
 def show_paths(film_of: list[Walk], strips_of: list[Walk]) -> None:
     """The pictures of now on either path and with pixels mixed; below them each path as a strip."""
     fading = mixed(*film_of[0].pictures[[0, -1]])
-    alts = {
-        "linear": _("Decoded {t} percent along the straight path"),
-        "spherical": _("Decoded {t} percent along the spherical path"),
-        "pixels": _("Both pictures mixed, {t} percent of the second"),
-    }
+    alts = {code: _(words) for code, words in ALTS.items()}
     titles = {**KINDS, "pixels": N_("Pixels mixed")}
     sources = {walk.kind: film.levels(walk.pictures) for walk in film_of} | {"pixels": fading}
     now = [film.Cell(sources[code], _(titles[code]), alts[code]) for code in titles]
@@ -348,7 +351,7 @@ def main() -> None:
             if chosen:
                 shape.fragment(journey)(name, first, second, frames)
             else:
-                st.info(_("Choose a picture for each end."))
+                st.info(_(BOTH_WANTED))
         how_it_works()
         if chosen:
             smoothness(explorer, first, second)

@@ -300,7 +300,7 @@ def main() -> None:
             seed = controls.seed("latent_dice")
         with place:
             if start is None:
-                st.info(_("Choose a picture to start from."))
+                st.info(_(picking.WANTED))
             else:
                 follow_start(start)
                 exploration(name, start, seed)
