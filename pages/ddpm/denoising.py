@@ -43,6 +43,14 @@ STEPS_BEGAN = "denoise_steps_began"
 STALE = "denoise_stale"
 """In the visit: which result it saw last."""
 COMPUTED_BY = {"server": N_("The server"), "browser": N_("Your browser")}
+NO_WEBASSEMBLY = N_("This browser runs no WebAssembly: let the server compute.")
+ALTS = {
+    "x_t": N_("The noisy picture at level {t}"),
+    "eps_hat": N_("The noise that the network predicts at level {t}"),
+    "x0_hat": N_("The clean picture that the network predicts at level {t}"),
+}
+AS_THEY_COME = N_("The noisy pictures, and below them what the network predicts of them")
+"""Alt text of the pictures while they are computed; ``ALTS`` afterwards."""
 BROWSER_STEPS = 50
 # Ways of at most so many network calls times pictures are gone without being asked: about 0.3 s.
 AT_ONCE = 100
@@ -190,7 +198,7 @@ def newest(path: Trajectory) -> int:
     return figures.live_sheet(
         np.concatenate(pictures),
         columns=columns,
-        alt=_("The noisy pictures, and below them what the network predicts of them"),
+        alt=_(AS_THEY_COME),
         width=width,
     )
 
@@ -379,19 +387,19 @@ def show_way(
     """
     t = timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
     now = [
-        film.Cell(sources["x_t"], "xₜ", _("The noisy picture at level {t}")),
+        film.Cell(sources["x_t"], "xₜ", _(ALTS["x_t"])),
         film.Cell(
             sources["eps_hat"],
             [
                 _("predicted noise") if level else _("none is predicted at t = 0")
                 for level in levels
             ],
-            _("The noise that the network predicts at level {t}"),
+            _(ALTS["eps_hat"]),
         ),
         film.Cell(
             sources["x0_hat"],
             _("predicted x₀"),
-            _("The clean picture that the network predicts at level {t}"),
+            _(ALTS["x0_hat"]),
         ),
     ]
     chosen = np.linspace(0, len(levels) - 1, min(9, len(levels))).round().astype(int).tolist()
@@ -427,7 +435,7 @@ def in_the_browser(
         words = {
             "loading": _("The network is on its way to your browser."),
             "step": _("Your browser takes step {step} of {steps}."),
-            "unable": _("This browser runs no WebAssembly: let the server compute."),
+            "unable": _(NO_WEBASSEMBLY),
         }
         levels, says = grid[:-1].tolist(), explorer.config.prediction
         sources = film.way_back(network, explorer.begin(seed), levels, alpha_bar, says, words)

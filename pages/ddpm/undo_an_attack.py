@@ -44,6 +44,7 @@ COLOURS = {
     "fgsm": SYMBOL_COLOURS["eps"],
     "pgd": SYMBOL_COLOURS["z"],
 }
+STILL_READ = N_("The classifier still reads {digit}: try a larger change, or PGD.")
 CURVES = {"clean": N_("clean pictures"), "fgsm": "FGSM", "pgd": "PGD"}
 
 
@@ -143,11 +144,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
             _("seed"): seed,
         }
         if fooled.digit[0] == label:
-            st.markdown(
-                _("The classifier still reads {digit}: try a larger change, or PGD.").format(
-                    digit=names[label]
-                )
-            )
+            st.markdown(_(STILL_READ).format(digit=names[label]))
         back = loaders.restored(
             explorer.bundle.name, WAY, attacked[None], [stop - 1 for stop in stops], DRAWS, seed
         )
