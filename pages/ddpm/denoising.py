@@ -43,6 +43,30 @@ STEPS_BEGAN = "denoise_steps_began"
 STALE = "denoise_stale"
 """In the visit: which result it saw last."""
 COMPUTED_BY = {"server": N_("The server"), "browser": N_("Your browser")}
+GRID = N_("Pictures made from noise")
+STEP_ALTS = {
+    "ends": N_("Where the step from level {t} ends"),
+    "fresh": N_("The fresh noise that is added at level {t}"),
+    "correction": N_("The correction from the step before at level {t}"),
+    "mean of DDPM": N_("In the step of DDPM: the mean, level {t}"),
+    "fresh of DDPM": N_("In the step of DDPM: the fresh noise, level {t}"),
+    "end of DDPM": N_("Where the step of DDPM from level {t} ends"),
+}
+OF_DDPM = N_("One step of DDPM (p_sample), t → t−1")
+NONE_PREDICTED = N_("none is predicted at t = 0")
+CHOSEN = N_(
+    "**Chosen**: of the first {count} seeds, the one whose picture a digit classifier reads as this "
+    "digit most surely."
+)
+CHOSEN_WITH_ANOTHER = N_(
+    "**Chosen** among {count} seeds with {chosen_with}. With {sampler} it may become another digit, or "
+    "none."
+)
+UNKNOWN_TO_BROWSERS = N_("This architecture is not made for browsers: the server computes.")
+CHANGED = N_(
+    "You have changed the settings: press the button. Below: the previous result, for the "
+    "old settings."
+)
 NO_WEBASSEMBLY = N_("This browser runs no WebAssembly: let the server compute.")
 ALTS = {
     "x_t": N_("The noisy picture at level {t}"),
@@ -100,14 +124,10 @@ def why_this_noise(bundle: Bundle, way: SamplerSettings, T: int) -> str:
     """In one sentence how the noise was chosen; with another sampler, that this may not hold for it."""
     of = number(bundle.metrics["way"]["of"], 0)
     if way == CHOSEN_WITH:
-        return _(
-            "**Chosen**: of the first {count} seeds, the one whose picture a digit classifier reads as this "
-            "digit most surely."
-        ).format(count=of)
-    return _(
-        "**Chosen** among {count} seeds with {chosen_with}. With {sampler} it may become another digit, or "
-        "none."
-    ).format(count=of, chosen_with=words_of(CHOSEN_WITH, T), sampler=words_of(way, T))
+        return _(CHOSEN).format(count=of)
+    return _(CHOSEN_WITH_ANOTHER).format(
+        count=of, chosen_with=words_of(CHOSEN_WITH, T), sampler=words_of(way, T)
+    )
 
 
 def unchosen(bundle: Bundle) -> str:
@@ -215,7 +235,7 @@ def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed
         made,
         "denoised",
         columns=COLUMNS[count],
-        alt=_("Pictures made from noise"),
+        alt=_(GRID),
         width="stretch" if count > 1 else 320,
     )
     figures.about(
@@ -321,18 +341,18 @@ def step_of_ddpm(path: Trajectory, index: int) -> list[film.Cell]:
                 *(means.format(a=number(one.of_x_t, 3), b=number(one.of_eps, 3)) for one in steps),
                 "",
             ],
-            _("In the step of DDPM: the mean, level {t}"),
+            _(STEP_ALTS["mean of DDPM"]),
         ),
         film.Cell(
             source([step.fresh for step in steps]),
             [*(f"{number(step.sigma, 3)} · {noises}" for step in steps), ""],
-            _("In the step of DDPM: the fresh noise, level {t}"),
+            _(STEP_ALTS["fresh of DDPM"]),
             sign="+",
         ),
         film.Cell(
             source([step.x_s for step in steps]),
             "xₜ₋₁",
-            _("Where the step of DDPM from level {t} ends"),
+            _(STEP_ALTS["end of DDPM"]),
             sign="=",
         ),
     ]
@@ -352,10 +372,10 @@ def step_as_sum(
         return [*(f"{number(value, 3)} · {symbol}" for value in values), ""]
 
     of_x_t, of_eps, sigma = zip(*terms, strict=True)
-    fresh = _("The fresh noise that is added at level {t}")
+    fresh = _(STEP_ALTS["fresh"])
     label = times(sigma, _("fresh noise"))
     if correction:
-        fresh, label = _("The correction from the step before at level {t}"), _("correction")
+        fresh, label = _(STEP_ALTS["correction"]), _("correction")
     cells = [
         film.Cell(
             sources["x_t"], times(of_x_t, "xₜ"), _("In the step: the noisy picture, level {t}")
@@ -371,7 +391,7 @@ def step_as_sum(
         cells.append(film.Cell(added, label, fresh, sign="+"))
     return [
         *cells,
-        film.Cell(ends, _("one step on"), _("Where the step from level {t} ends"), sign="="),
+        film.Cell(ends, _("one step on"), _(STEP_ALTS["ends"]), sign="="),
     ]
 
 
@@ -390,10 +410,7 @@ def show_way(
         film.Cell(sources["x_t"], "xₜ", _(ALTS["x_t"])),
         film.Cell(
             sources["eps_hat"],
-            [
-                _("predicted noise") if level else _("none is predicted at t = 0")
-                for level in levels
-            ],
+            [_("predicted noise") if level else _(NONE_PREDICTED) for level in levels],
             _(ALTS["eps_hat"]),
         ),
         film.Cell(
@@ -416,7 +433,7 @@ def show_way(
     ]
     rows = [film.Row(now, widest=figures.WIDE), *strips]
     if not shape.on_stage():
-        of_ddpm = _("One step of DDPM (p_sample), t → t−1")
+        of_ddpm = _(OF_DDPM)
         sums = ((step, _("One step")), (ancestral, of_ddpm))
         rows[1:1] = [
             film.Row(cells, words=words, widest=SUM_WIDTH) for cells, words in sums if cells
@@ -510,7 +527,7 @@ def main() -> None:
             shape.fragment(in_the_browser)(explorer, network, way, seeds[0])
         else:
             if by == "browser":
-                st.info(_("This architecture is not made for browsers: the server computes."))
+                st.info(_(UNKNOWN_TO_BROWSERS))
             on_the_server(name, explorer, way, seeds, line)
         if chosen is not None:
             reason.caption(why_this_noise(bundle, way, explorer.T))
@@ -565,12 +582,7 @@ def on_the_server(
             results(explorer, path, way, seeds[0])
     elif not asks and (before := result_of_before()) is not None:
         with place.container():
-            st.info(
-                _(
-                    "You have changed the settings: press the button. Below: the previous result, for the "
-                    "old settings."
-                )
-            )
+            st.info(_(CHANGED))
             st.html("<style>.st-key-denoise_before { opacity: 0.45; }</style>")
             with st.container(key="denoise_before"):
                 shape.fragment(along)(*before)
