@@ -6,7 +6,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from pages.ddpm import denoising, t_star, undo_an_attack
 from pages.shared import site
-from pages.simsiam import collapse
+from pages.simsiam import collapse, neighbours
 from pages.vae.parts import tightness
 from tests.browser import hand
 
@@ -331,7 +331,7 @@ def test_another_k_asks_other_neighbours(tab):
         "(before) => ![...document.querySelectorAll('li')].some((one) => one.innerText === before)"
     )
     before = tab.locator(line).first.inner_text()
-    tab.locator(".st-key-near_k [role=slider]").press("ArrowLeft")
+    slider(tab, neighbours.K_WORDS).press("ArrowLeft")
     tab.wait_for_function(gone, arg=before)
     tab.wait_for_selector(line)
     assert "near_k=" in tab.url
