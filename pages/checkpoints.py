@@ -14,7 +14,10 @@ from pages.models import cards, comparison, details, facts
 from pages.models.cards import CHOSEN
 from pages.models.facts import Opened
 from pages.shared import controls, guests, library, links, preferred, shape
-from pages.shared.text import _, head, mechanism, plain_errors, sentence
+from pages.shared.text import N_, _, head, mechanism, plain_errors, sentence
+
+ELSEWHERE = N_("On the Hub as {repo}, revision {revision}, and not here yet.")
+FREED = N_("Deleted from the cache: {size} are free again.")
 
 
 def opener() -> None:
@@ -51,11 +54,7 @@ def opener() -> None:
 
 def not_fetched(entry: ManifestEntry) -> None:
     """What is on the Hub and not here: fetched when asked."""
-    st.info(
-        _("On the Hub as {repo}, revision {revision}, and not here yet.").format(
-            repo=entry.repo, revision=(entry.revision or "")[:12]
-        )
-    )
+    st.info(_(ELSEWHERE).format(repo=entry.repo, revision=(entry.revision or "")[:12]))
     if st.button(
         _("Fetch it"), key=f"checkpoints_fetch_{entry.name}", icon=":material/cloud_download:"
     ):
@@ -168,7 +167,7 @@ def main() -> None:
     )
     freed = st.session_state.pop("checkpoints_freed", None)
     if freed is not None:
-        st.success(_("Deleted from the cache: {size} are free again.").format(size=freed))
+        st.success(_(FREED).format(size=freed))
     with plain_errors():
         found = library.visible_manifest()
         opened = open_all(found)

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 WRITER, READER = "hf_writer", "hf_reader"
 LARGE = (".safetensors", ".jpg")
@@ -67,6 +67,9 @@ class Hub:
     def address(self):
         return f"http://127.0.0.1:{self.server.server_port}"
 
+    def page(self, kind, repo):
+        return f"{self.address}/{'spaces/' if kind == 'spaces' else ''}{repo}"
+
     def close(self):
         self.server.shutdown()
         self.server.server_close()
@@ -89,31 +92,23 @@ class Hub:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = (
-                True  # or each answer waits 40 ms for the client to have its head
-            )
+            # Or each answer waits 40 ms for the client to have its head.
+            disable_nagle_algorithm = True
 
             def log_message(self, *arguments):
                 pass
 
-            def do_HEAD(self):
-                hub.answer(self, "HEAD")
-
             def do_GET(self):
-                hub.answer(self, "GET")
+                hub.answer(self, self.command)
 
-            def do_POST(self):
-                hub.answer(self, "POST")
-
-            def do_PUT(self):
-                hub.answer(self, "PUT")
+            do_HEAD = do_POST = do_PUT = do_GET
 
         return Handler
 
     # ------------------------------------------------------------ answers
 
     def answer(self, to, method):
-        path, query = unquote(urlsplit(to.path).path), parse_qs(urlsplit(to.path).query)
+        path = unquote(urlsplit(to.path).path)
         body = to.rfile.read(int(to.headers.get("Content-Length", 0)))
         self.seen.append((method, path))
         fault = self.fault(method, path)
@@ -138,47 +133,41 @@ class Hub:
         for pattern, route in ROUTES:
             match = re.fullmatch(pattern, f"{method} {path}")
             if match:
-                return route(self, to, query, body, fault, **match.groupdict())
-        return send(to, 404, b"", {"X-Error-Code": "EntryNotFound"})
+                return route(self, to, body, fault, **match.groupdict())
+        return missing(to, "Entry")
 
     def found(self, kind, repo, revision):
         held = self.repositories.get((kind, repo))
         return held.at(revision) if held else None
 
-    def info(self, to, query, body, fault, kind, repo, revision="main"):
+    def info(self, to, body, fault, kind, repo, revision="main"):
         commit = self.found(kind, repo, revision)
         if commit is None:
             known = (kind, repo) in self.repositories
-            return send(
-                to, 404, b"", {"X-Error-Code": "RevisionNotFound" if known else "RepoNotFound"}
-            )
-        name, files = commit
-        siblings = [
-            {"rfilename": file, "size": len(content), "blobId": blob(content)}
-            | (
-                {"lfs": {"sha256": entity(file, content), "size": len(content), "pointerSize": 1}}
-                if file.endswith(LARGE)
-                else {}
-            )
-            for file, content in files.items()
-        ]
-        about = {"id": repo, "modelId": repo, "sha": name, "siblings": siblings, "tags": []}
-        return send_json(to, about | {"private": False, "downloads": 0, "likes": 0})
+            return missing(to, "Revision" if known else "Repo")
+        siblings = []
+        for file, content in commit[1].items():
+            size = len(content)
+            siblings.append({"rfilename": file, "size": size, "blobId": blob(content)})
+            if file.endswith(LARGE):
+                lfs = {"sha256": entity(file, content), "size": size, "pointerSize": 1}
+                siblings[-1]["lfs"] = lfs
+        return send_json(to, {"id": repo, "sha": commit[0], "siblings": siblings, "tags": []})
 
-    def tree(self, to, query, body, fault, kind, repo, revision):
+    def tree(self, to, body, fault, kind, repo, revision):
         commit = self.found(kind, repo, revision)
         if commit is None:
-            return send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
+            return missing(to, "Repo")
         rows = [
             {"type": "file", "path": file, "size": len(content), "oid": blob(content)}
             for file, content in commit[1].items()
         ]
         return send_json(to, rows)
 
-    def resolve(self, to, query, body, fault, repo, revision, file, kind=None):
+    def resolve(self, to, body, fault, repo, revision, file, kind=None):
         commit = self.found(kind or "models", repo, revision)
         if commit is None or file not in commit[1]:
-            return send(to, 404, b"", {"X-Error-Code": "EntryNotFound"})
+            return missing(to, "Entry")
         content = commit[1][file]
         headers = {"ETag": f'"{entity(file, content)}"', "X-Repo-Commit": commit[0]}
         if fault == "garble":
@@ -192,42 +181,33 @@ class Hub:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         return send(to, 206 if start else 200, content[start:], headers, cut=fault == "cut")
 
-    def create(self, to, query, body, fault):
+    def create(self, to, body, fault):
         wanted = json.loads(body)
         self.created.append(wanted)
         kind = {"model": "models", "space": "spaces"}[wanted.get("type") or "model"]
-        user = wanted.get("organization") or "user"
-        repo = f"{user}/{wanted['name']}"
-        url = {"url": f"{self.address}/{'spaces/' if kind == 'spaces' else ''}{repo}"}
+        repo = f"{wanted.get('organization') or 'user'}/{wanted['name']}"
+        url = {"url": self.page(kind, repo)}
         if (kind, repo) in self.repositories:
             return send_json(to, url, 409)
         self.repositories[kind, repo] = Repository()
         return send_json(to, url)
 
-    def preupload(self, to, query, body, fault, kind, repo, revision):
-        held = self.found(kind, repo, revision)
-        if held is None:
-            return send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
-        return send_json(
-            to,
+    def preupload(self, to, body, fault, kind, repo, revision):
+        commit = self.found(kind, repo, revision)
+        if commit is None:
+            return missing(to, "Repo")
+        files = [
             {
-                "files": [
-                    {
-                        "path": file["path"],
-                        "uploadMode": "lfs" if file["path"].endswith(LARGE) else "regular",
-                        "shouldIgnore": False,
-                        "oid": blob(held[1][file["path"]])
-                        if file["path"] in held[1] and not file["path"].endswith(LARGE)
-                        else entity(file["path"], held[1][file["path"]])
-                        if file["path"] in held[1]
-                        else None,
-                    }
-                    for file in json.loads(body)["files"]
-                ]
-            },
-        )
+                "path": path,
+                "uploadMode": "lfs" if path.endswith(LARGE) else "regular",
+                "shouldIgnore": False,
+                "oid": entity(path, commit[1][path]) if path in commit[1] else None,
+            }
+            for path in (file["path"] for file in json.loads(body)["files"])
+        ]
+        return send_json(to, {"files": files})
 
-    def batch(self, to, query, body, fault, **repo):
+    def batch(self, to, body, fault, **repo):
         objects = json.loads(body)["objects"]
         return send_json(to, {"objects": [one | self.actions(**one) for one in objects]})
 
@@ -244,15 +224,15 @@ class Hub:
             upload = {"href": f"{self.address}/complete/{oid}", "header": header}
         return {"actions": {"upload": upload, "verify": {"href": f"{self.address}/verify"}}}
 
-    def store(self, to, query, body, fault, oid, part):
+    def store(self, to, body, fault, oid, part):
         self.parts.setdefault(oid, {})[int(part)] = body
         return send(to, 200, b"", {"ETag": '"part"'})
 
-    def complete(self, to, query, body, fault, oid):
+    def complete(self, to, body, fault, oid):
         numbers = [part["partNumber"] for part in json.loads(body)["parts"]]
         return send_json(to, {}, 200 if numbers == sorted(self.parts[oid]) else 422)
 
-    def verify(self, to, query, body, fault):
+    def verify(self, to, body, fault):
         oid, size = (json.loads(body)[key] for key in ("oid", "size"))
         content = b"".join(part for _number, part in sorted(self.parts[oid].items()))
         if hashlib.sha256(content).hexdigest() != oid or len(content) != size:
@@ -260,10 +240,10 @@ class Hub:
         self.stored[oid] = content
         return send_json(to, {})
 
-    def commit(self, to, query, body, fault, kind, repo, revision):
+    def commit(self, to, body, fault, kind, repo, revision):
         held = self.repositories.get((kind, repo))
         if held is None:
-            return send(to, 404, b"", {"X-Error-Code": "RepoNotFound"})
+            return missing(to, "Repo")
         files = dict(held.at("main")[1])
         for line in body.decode().splitlines():
             step = json.loads(line)
@@ -277,20 +257,16 @@ class Hub:
             else:
                 self.summaries.append(value["summary"])
         name = held.commit(files)
-        url = f"{self.address}/{'spaces/' if kind == 'spaces' else ''}{repo}/commit/{name}"
+        url = f"{self.page(kind, repo)}/commit/{name}"
         return send_json(to, {"success": True, "commitOid": name, "commitUrl": url})
 
-    def validate(self, to, query, body, fault):
+    def validate(self, to, body, fault):
         return send_json(to, {"errors": [], "warnings": []})
-
-    def whoami(self, to, query, body, fault):
-        return send_json(to, {"name": "user", "type": "user", "orgs": []})
 
 
 REPO, REVISION = r"(?P<repo>[\w.-]+/[\w.-]+)", r"(?P<revision>[\w.-]+)"
 KIND = r"(?P<kind>models|spaces)"
 ROUTES = (
-    (r"GET /api/whoami-v2", Hub.whoami),
     (r"POST /api/validate-yaml", Hub.validate),
     (rf"GET /api/{KIND}/{REPO}", Hub.info),
     (rf"GET /api/{KIND}/{REPO}/revision/{REVISION}", Hub.info),
@@ -304,6 +280,10 @@ ROUTES = (
     (r"POST /verify", Hub.verify),
     (rf"(GET|HEAD) /((?P<kind>datasets)/)?{REPO}/resolve/{REVISION}/(?P<file>.+)", Hub.resolve),
 )
+
+
+def missing(to, what):
+    return send(to, 404, b"", {"X-Error-Code": f"{what}NotFound"})
 
 
 def send_json(to, value, status=200):

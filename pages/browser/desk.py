@@ -13,8 +13,11 @@ from core.pictures.images import Pictures
 from pages.browser import networks, serving
 from pages.browser.component import Component
 from pages.shared import shape
-from pages.shared.text import _, number
+from pages.shared.text import N_, _, number
 
+DECODED = N_("What the decoder makes of z as the sliders say")
+UNABLE = N_("This browser runs no WebAssembly: the server decodes when you let go of a slider.")
+FAILED = N_("The decoder could not be loaded: the server decodes when you let go of a slider.")
 _DESK = Component("desk")
 Places = Sequence[tuple[str, Sequence[float]]]
 """Points that a click goes to: words, and the value of every slider."""
@@ -78,7 +81,7 @@ def show(
         small.append((_("the picture"), _("The picture that was encoded"), start.picture))
     stills = np.stack([pixels for *_words, pixels in small])
     frames = np.concatenate([stand.now[None], stand.strip])
-    with shape.figure(key, _("What the decoder makes of z as the sliders say")):
+    with shape.figure(key, _(DECODED)):
         _DESK(
             key,
             {
@@ -118,7 +121,7 @@ def said(key: str) -> tuple[object, object]:
 
 def _words(others: int) -> Mapping[str, object]:
     return {
-        "now": [_("now"), _("What the decoder makes of z as the sliders say")],
+        "now": [_("now"), _(DECODED)],
         "change": [
             _("now − start"),
             _("Difference of the two; grey where nothing changed"),
@@ -133,13 +136,9 @@ def _words(others: int) -> Mapping[str, object]:
         "strip": _("z{unit} from end to end, all others as they are"),
         "loading": _("The decoder is on its way; until then the picture follows when you let go."),
         "here": _("Your browser decodes: the picture follows your hand."),
-        "unable": _(
-            "This browser runs no WebAssembly: the server decodes when you let go of a slider."
-        ),
+        "unable": _(UNABLE),
         "unknown": _(
             "This architecture is not made for browsers: the server decodes when you let go of a slider."
         ),
-        "failed": _(
-            "The decoder could not be loaded: the server decodes when you let go of a slider."
-        ),
+        "failed": _(FAILED),
     }

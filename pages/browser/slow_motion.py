@@ -13,8 +13,9 @@ from pages.browser import serving
 from pages.browser.component import Component
 from pages.shared import shape
 from pages.shared.colours import SYMBOL_COLOURS
-from pages.shared.text import _
+from pages.shared.text import N_, _
 
+BOTH_HALVES = N_("Both halves of the loss")
 _SLOW_MOTION = Component("slow_motion")
 
 
@@ -78,7 +79,7 @@ def show(
                 "words": {
                     "spread": _("spread"),
                     "towards": _("views that the loss turns towards the other view"),
-                    "both": _("Both halves of the loss"),
+                    "both": _(BOTH_HALVES),
                     "another": _("Another pair"),
                     "lens": _("Magnify"),
                     "larger": _("{scale} times as large"),

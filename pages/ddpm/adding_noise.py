@@ -34,6 +34,10 @@ from pages.shared.text import (
 
 KINDS = {"linear": N_("Linear"), "cosine": N_("Cosine")}
 COLOURS = {"linear": SYMBOL_COLOURS["x_t"], "cosine": SYMBOL_COLOURS["x_hat"]}
+CLEAN = N_("The clean picture x_0")
+IN_ONE_STEP = N_("The picture with the noise of all {t} steps, added in one step")
+AFTER_STEPS = N_("The picture after {t} steps of the random walk")
+AT_LEVEL = N_("The picture with noise of level {t}, in one step")
 T_NOW = f"t = {film.STOP}"
 STOPS = 50
 STRIP = 9
@@ -127,16 +131,16 @@ def pictures(
     walk_of = film.walk(x0, loaders.schedule(config).alphas.tolist(), seed)
     differs = _("difference: at most {off}")
     now = [
-        film.Cell(film.still(picked.picture), "x₀", _("The clean picture x_0")),
+        film.Cell(film.still(picked.picture), "x₀", _(CLEAN)),
         film.Cell(
             walk_of["direct"],
             _("xₜ in one step"),
-            _("The picture with the noise of all {t} steps, added in one step"),
+            _(IN_ONE_STEP),
         ),
         film.Cell(
             walk_of["walked"],
             _("xₜ after {t} small steps"),
-            _("The picture after {t} steps of the random walk"),
+            _(AFTER_STEPS),
             sign="−",
         ),
         film.Cell(
@@ -153,7 +157,7 @@ def pictures(
                 film.Cell(
                     jumps[one.kind],
                     str(level),
-                    _("The picture with noise of level {t}, in one step").format(t=level),
+                    _(AT_LEVEL).format(t=level),
                     at=level,
                 )
                 for level in chosen
@@ -320,7 +324,7 @@ def main() -> None:
             with left:
                 picked = picking.picture("noise", explorer.bundle, default="maker")
         if picked is None:
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         else:
             config = replace(explorer.config.schedule, kind=kind)
             shape.fragment(at_level)(name, config, picked, seed)

@@ -39,6 +39,12 @@ ALIGNMENTS = {
     "t": N_("Same t"),
 }
 TITLED_T = re.compile(r"\bT = (\d+)")
+BEGAN_ALIKE = N_(
+    "All of these models began with the weights of {name}, and each then trained as "
+    "long as the others, with its own T."
+)
+NO_SUCH_LEVEL = N_("T = {T} has no such level")
+SQUARED_ERROR = N_("squared error of the noise")
 COLOURS = (SYMBOL_COLOURS["eps"], SYMBOL_COLOURS["x"], SYMBOL_COLOURS["x_t"])
 
 
@@ -79,10 +85,7 @@ def unequal(explorers: list[DDPMExplorer]) -> None:
     starts = {tuple(one.name for one in e.bundle.ancestors) for e in explorers}
     if len(starts) == 1 and (start := starts.pop()):
         st.caption(
-            _(
-                "All of these models began with the weights of {name}, and each then trained as "
-                "long as the others, with its own T."
-            ).format(name=f"`{start[-1]}`")
+            _(BEGAN_ALIKE).format(name=f"`{start[-1]}`")
             if len(set(epochs.values())) == 1
             else _("All of these models began with the weights of {name}.").format(
                 name=f"`{start[-1]}`"
@@ -230,7 +233,7 @@ def label(of: Seen, stop: int, error: str | None) -> str:
     look, T = of.at(stop), of.explorer.T
     if error is None:
         if look is None:
-            return _("T = {T} has no such level").format(T=T)
+            return _(NO_SUCH_LEVEL).format(T=T)
         return f"T = {T}, t = {look.t + 1}"
     if look is None:
         return ""
@@ -276,7 +279,7 @@ def looks(
             Column("t", "t", int),
             Column("alpha_bar", "ᾱₜ", digits(5)),
             Column("log_snr", "log SNR", digits(2)),
-            Column("eps_mse", _("squared error of the noise"), digits(4)),
+            Column("eps_mse", _(SQUARED_ERROR), digits(4)),
             Column("x0_mse", _("squared error of x̂₀"), digits(4)),
         ],
         "ddpm_lengths",
@@ -318,7 +321,7 @@ def by_level(explorers: list[DDPMExplorer]) -> None:
     figure.update_xaxes(title="log SNR" if axis == "noise" else "t / T")
     if axis == "noise":
         figure.update_xaxes(autorange="reversed")
-    figure.update_yaxes(title=_("squared error of the noise"), type="log", exponentformat="power")
+    figure.update_yaxes(title=_(SQUARED_ERROR), type="log", exponentformat="power")
     tested = explorers[0].bundle.metrics["test"]["pictures"]
     figures.chart(
         figure,
@@ -376,7 +379,7 @@ def main() -> None:
             with right:
                 seed = controls.seed("lengths_seed")
         if picked is None:
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         else:
             shape.fragment(one_look)(names, picked, seed)
         by_level(explorers)

@@ -15,6 +15,7 @@ from pages.ddpm.parts.denoise_settings import asked, noise, unchosen, why_this_n
 from pages.ddpm.parts.way_back import along, in_the_browser, results
 from pages.shared import controls, figures, library, links, live, loaders, shape
 from pages.shared.text import (
+    N_,
     _,
     coloured,
     formula,
@@ -24,6 +25,13 @@ from pages.shared.text import (
     plain_errors,
 )
 
+UNKNOWN_TO_BROWSERS = N_("This architecture is not made for browsers: the server computes.")
+CHANGED = N_(
+    "You have changed the settings: press the button. Below: the previous result, for the "
+    "old settings."
+)
+AS_THEY_COME = N_("The noisy pictures, and below them what the network predicts of them")
+"""Alt text of the pictures while they are computed; ``way_back.ALTS`` afterwards."""
 STALE = "denoise_stale"
 """In the visit: which result it saw last."""
 # Ways of at most so many network calls times pictures are gone without being asked: about 0.3 s.
@@ -41,7 +49,7 @@ def newest(path: Trajectory) -> int:
     return figures.live_sheet(
         np.concatenate(pictures),
         columns=columns,
-        alt=_("The noisy pictures, and below them what the network predicts of them"),
+        alt=_(AS_THEY_COME),
         width=width,
     )
 
@@ -70,7 +78,7 @@ def main() -> None:
             shape.fragment(in_the_browser)(explorer, network, way, seeds[0])
         else:
             if by == "browser":
-                st.info(_("This architecture is not made for browsers: the server computes."))
+                st.info(_(UNKNOWN_TO_BROWSERS))
             on_the_server(name, explorer, way, seeds, line)
         if chosen is not None:
             reason.caption(f"{why_this_noise(bundle, way, explorer.T)} {unchosen(bundle)}".strip())
@@ -124,12 +132,7 @@ def on_the_server(
             results(explorer, path, way, seeds[0])
     elif not asks and (before := result_of_before()) is not None:
         with place.container():
-            st.info(
-                _(
-                    "You have changed the settings: press the button. Below: the previous result, for the "
-                    "old settings."
-                )
-            )
+            st.info(_(CHANGED))
             st.html("<style>.st-key-denoise_before { opacity: 0.45; }</style>")
             with st.container(key="denoise_before"):
                 shape.fragment(along)(*before)

@@ -58,6 +58,13 @@ COMPONENTS = (
     N_("component 2, green: {share}"),
     N_("component 3, blue: {share}"),
 )
+READ_COLOURS = N_(
+    "**How to read the colours.** A layer has dozens of channels; its three strongest "
+    "directions are shown as red, green and blue. Two places of one colour hold nearly the "
+    "same. Ask: has the stroke one colour from end to end, and the wall another? Colours of "
+    "different layers have nothing to do with each other. The number in a name is the side of the "
+    "layer in pixels: at 4 a square stands for 8 × 8 pixels."
+)
 CHANNELS_A_PAGE, CHANNELS_A_ROW = 24, 8
 MAPS_KEPT = 16
 TIMELINE, LAYER = "inside_t", "inside_layer"
@@ -302,15 +309,7 @@ def all_layers(explorer: DDPMExplorer, maps: Maps) -> None:
         ],
     )
     if maps.shares:
-        st.markdown(
-            _(
-                "**How to read the colours.** A layer has dozens of channels; its three strongest "
-                "directions are shown as red, green and blue. Two places of one colour hold nearly the "
-                "same. Ask: has the stroke one colour from end to end, and the wall another? Colours of "
-                "different layers have nothing to do with each other. The number in a name is the side of the "
-                "layer in pixels: at 4 a square stands for 8 × 8 pixels."
-            )
-        )
+        st.markdown(_(READ_COLOURS))
 
 
 def channels(
@@ -432,7 +431,7 @@ def main() -> None:
             with left:
                 picked = picking.picture("inside", explorer.bundle, default="maker")
         if picked is None:
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         else:
             by_level(name, picked, seed)
             unet_segments.show(name, picked, seed)

@@ -31,6 +31,8 @@ WAYS: dict[str, tuple[str, SamplerSettings]] = {
     "ddim-50-eta-1": ("DDIM 50, η = 1", SamplerSettings("ddim", 50, eta=1.0)),
     "ddpm": (N_("DDPM, every step"), SamplerSettings("ddpm", None)),
 }
+AS_IT_COMES = N_("The noisy picture at every level, and below it what each draw has become")
+"""Alt text of the pictures while they are computed."""
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -89,7 +91,7 @@ def rows(now: Restoration) -> int:
     return figures.live_sheet(
         np.concatenate([noisy, draws], axis=1).reshape(-1, *draws.shape[3:]),
         columns=columns,
-        alt=_("The noisy picture at every level, and below it what each draw has become"),
+        alt=_(AS_IT_COMES),
         width=min(figures.WIDE, 70 * columns),
     )
 
@@ -145,7 +147,7 @@ def find(
     code, levels, draws, seed = settings
     if not picked:
         with shape.notice():
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         return
     pictures = np.stack([one.picture for one in picked])
     request = restored.Request(

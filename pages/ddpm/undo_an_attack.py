@@ -44,6 +44,14 @@ COLOURS = {
     "fgsm": SYMBOL_COLOURS["eps"],
     "pgd": SYMBOL_COLOURS["z"],
 }
+PURIFIED = N_(
+    "Without purification the classifier is right about {clean} of these {count} clean digits, "
+    "{fgsm} of those attacked by FGSM and {pgd} of those attacked by PGD; shaded: "
+    "Wilson intervals (90%). Best against PGD is "
+    "t′ = {t}: the classifier is right about {back} of the attacked digits and {price} of the "
+    "clean ones. Too little noise leaves the attack, too much loses the digit."
+)
+STILL_READ = N_("The classifier still reads {digit}: try a larger change, or PGD.")
 CURVES = {"clean": N_("clean pictures"), "fgsm": "FGSM", "pgd": "PGD"}
 
 
@@ -66,7 +74,7 @@ def main() -> None:
             with left:
                 one = picking.picture("attack", explorer.bundle, default="maker")
         if one is None:
-            st.info(_("Choose a picture to start from."))
+            st.info(_(picking.WANTED))
         else:
             one_picture(explorer, one, attack)
         over_test_set(explorer)
@@ -143,11 +151,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
             _("seed"): seed,
         }
         if fooled.digit[0] == label:
-            st.markdown(
-                _("The classifier still reads {digit}: try a larger change, or PGD.").format(
-                    digit=names[label]
-                )
-            )
+            st.markdown(_(STILL_READ).format(digit=names[label]))
         back = loaders.restored(
             explorer.bundle.name, WAY, attacked[None], [stop - 1 for stop in stops], DRAWS, seed
         )
@@ -313,13 +317,7 @@ def over_test_set(explorer: DDPMExplorer) -> None:
     )
     best = int(arrays["purified_pgd"].argmax())
     st.markdown(
-        _(
-            "Without purification the classifier is right about {clean} of these {count} clean digits, "
-            "{fgsm} of those attacked by FGSM and {pgd} of those attacked by PGD; shaded: "
-            "Wilson intervals (90%). Best against PGD is "
-            "t′ = {t}: the classifier is right about {back} of the attacked digits and {price} of the "
-            "clean ones. Too little noise leaves the attack, too much loses the digit."
-        ).format(
+        _(PURIFIED).format(
             clean=percent(stored["accuracy_clean"], 1),
             count=number(stored["pictures"], 0),
             fgsm=percent(stored["accuracy_fgsm"], 1),

@@ -15,9 +15,15 @@ from pages.models import cards, facts, labels
 from pages.models.labels import told, word, written
 from pages.shared import controls, figures, guests, library, preferred, training
 from pages.shared.colours import BLUE, VERMILION
-from pages.shared.text import _, language, megabytes, number, plain_errors, scientific
+from pages.shared.text import N_, _, language, megabytes, number, plain_errors, scientific
 
 COLOURS, DASHES = (BLUE, VERMILION), ("solid", "dash")
+CACHED = N_("The Hub could not be reached: this is the copy in the cache.")
+PUBLISHED = N_("Every file was hashed when it was opened, and is the one that was published.")
+CARD_IN_ENGLISH = N_(
+    "The card is published in English, as it stands here; the facts above are taken from "
+    "the same files."
+)
 Row = Mapping[str, object]
 
 
@@ -89,7 +95,7 @@ def where_from(entry: ManifestEntry, found: Bundle) -> None:
         )
     if guests.is_copy(entry.name) or not found.reached:
         st.warning(
-            _("The Hub could not be reached: this is the copy in the cache."),
+            _(CACHED),
             icon=":material/cloud_off:",
         )
     if found.origin == "hub":
@@ -139,12 +145,7 @@ def values(nested: dict, key: str) -> None:
 def card(found: Bundle) -> None:
     """The card as it is published."""
     if language() != "en":
-        st.caption(
-            _(
-                "The card is published in English, as it stands here; the facts above are taken from "
-                "the same files."
-            )
-        )
+        st.caption(_(CARD_IN_ENGLISH))
     st.markdown(found.card.split("---", 2)[-1])
 
 
@@ -155,7 +156,7 @@ def identity(entry: ManifestEntry, found: Bundle) -> None:
     cells[1].metric(_("Version of the code"), found.config["code_version"])
     cells[2].metric(_("Size"), megabytes(found.bytes))
     st.caption(
-        _("Every file was hashed when it was opened, and is the one that was published.")
+        _(PUBLISHED)
         if found.verified
         else _("Nobody published hashes of these files: they are shown as they are.")
     )

@@ -23,6 +23,7 @@ MAX_SEED = 9999
 LONGEST_WORDS = 2000
 """Characters of what a visitor writes."""
 UNKNOWN = "Unknown"
+I_DO_NOT_KNOW = N_("I do not know")
 """The answer of whoever does not know. No option of a lesson is called so: those have small letters."""
 
 
@@ -183,7 +184,7 @@ def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None
 
     No link carries it.
     """
-    offered = {**options, UNKNOWN: N_("I do not know")}
+    offered = {**options, UNKNOWN: I_DO_NOT_KNOW}
     return st.segmented_control(
         label, list(offered), format_func=_words(offered), key=key, wrap=True
     )

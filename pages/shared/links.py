@@ -22,9 +22,10 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.shared.text import LANGUAGES, _, in_language, language
+from pages.shared.text import LANGUAGES, N_, _, in_language, language
 
 VISIT = "links"
+REFUSED = N_("The link asks for `{wanted}` at “{label}”; this page shows “{shown}” instead.")
 ARRIVED = "links_arrived"
 """In the visit: the page of the last whole run, and what its address asked for."""
 USUAL = "_usual"
@@ -218,9 +219,7 @@ def settle(place: st.delta_generator.DeltaGenerator) -> None:
 
 def _sentence(refusal: Refusal) -> str:
     wanted = refusal.wanted[:LONGEST].replace("`", "'").replace("\n", " ") or " "
-    return _(
-        "The link asks for `{wanted}` at “{label}”; this page shows “{shown}” instead."
-    ).format(wanted=wanted, label=refusal.label, shown=refusal.shown)
+    return _(REFUSED).format(wanted=wanted, label=refusal.label, shown=refusal.shown)
 
 
 def answer(key: str, shown: object, said: Sequence[str] | None = None) -> None:

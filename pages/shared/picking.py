@@ -45,6 +45,9 @@ OBJECT_ORIGINS: dict[Origin, str] = {
 """Where pictures come from for models of CIFAR-10: no model here generates such pictures."""
 GALLERY_WIDTH = 520
 HOUSE_NUMBER = "7"
+WANTED = N_("Choose a picture to start from.")
+"""What a page says that has no picture to show anything of."""
+NO_HOUSE_NUMBER = N_("A house number has 1 to 3 digits, 0 to 9.")
 CONTROLS: dict[Origin, tuple[str, ...]] = {
     "prior": (),
     "gallery": ("gallery",),
@@ -438,7 +441,7 @@ def _from_maker(prefix: str, of: Bundle, first: str, turn: int) -> Picked | None
     _offer_digits(prefix, of)
     if not (text.isascii() and text.isdigit()):
         with shape.notice():
-            st.error(_("A house number has 1 to 3 digits, 0 to 9."), icon=":material/error:")
+            st.error(_(NO_HOUSE_NUMBER), icon=":material/error:")
         return None
     drawn = house_number.HouseNumber(
         text=text, ink=ink, wall=wall, blur=blur, rotation=rotation, noise=noise, size=size

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.shared.text import _, language
+from pages.shared.text import N_, _, language
 
 _HTML = """
 <div class="share">
@@ -135,6 +135,8 @@ export default ({ data, parentElement }) => {
 };
 """
 
+BY_HAND = N_("The browser refuses its clipboard: copy the link from here.")
+FIELD = N_("Link to what is shown")
 _COPY_LINK = st.components.v2.component("latent_atelier_copy_link", html=_HTML, css=_CSS, js=_JS)
 
 
@@ -149,7 +151,7 @@ def copy_link() -> None:
             "language": language(),
             "label": _("Copy link"),
             "copied": _("Copied"),
-            "by_hand": _("The browser refuses its clipboard: copy the link from here."),
-            "field": _("Link to what is shown"),
+            "by_hand": _(BY_HAND),
+            "field": _(FIELD),
         },
     )

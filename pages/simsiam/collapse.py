@@ -32,6 +32,7 @@ from pages.simsiam.parts.run_charts import SMALL, Reference
 
 EPOCH, RUNS, SET = "collapse_epoch", "collapse_runs", "collapse_set"
 """The keys of the timeline, of the runs to draw, and of the set that they are of."""
+EPOCH_WORDS = N_("Epoch (0: before training)")
 EPOCHS_ASKED = 100
 """For how many the assignment asks."""
 DEFAULT = ("baseline", "no-stop-gradient")
@@ -333,7 +334,7 @@ def epochs(found: Mapping[str, RunRecord], records: Sequence[RunRecord], layer: 
     """The timeline of epochs and everything that it moves: runs again by itself."""
     with plain_errors(), st.container():
         stops = records[0].epochs.tolist()
-        epoch = timeline(_("Epoch (0: before training)"), stops, EPOCH, sticky=True)
+        epoch = timeline(_(EPOCH_WORDS), stops, EPOCH, sticky=True)
         desk(records, layer, epoch)
         asked(found, records)
         st.subheader(_("Has it collapsed?"), anchor=False)

@@ -16,6 +16,7 @@ from pages.shared.colours import CLASSES, GREY
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
 from pages.shared.text import (
+    N_,
     _,
     coloured,
     formula,
@@ -29,6 +30,7 @@ from pages.simsiam.parts import chosen, nearest, networks, runs
 from pages.simsiam.parts.nearest import Voter
 
 KS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+K_WORDS = N_("k, how many neighbours vote")
 DEFAULT_K = 200
 TEMPERATURES = (0.02, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0)
 DEFAULT_TEMPERATURE = 0.1
@@ -51,7 +53,7 @@ def asked(most: int) -> tuple[int, float]:
     left, right = st.columns(2, gap="large")
     with left:
         k = controls.stop(
-            _("k, how many neighbours vote"),
+            _(K_WORDS),
             stops(most),
             min(DEFAULT_K, most),
             "near_k",
@@ -421,7 +423,7 @@ def show() -> None:
     with above:
         chosen.missing("near", of)
     if picked is None:
-        st.info(_("Choose a picture to start from."))
+        st.info(_(picking.WANTED))
         return
     voters = twelve(pair, picked)
     pictures_said(pair, voters)

@@ -311,7 +311,7 @@ def show() -> None:
     with above:
         chosen.missing("views", of)
     if picked is None:
-        st.info(_("Choose a picture to start from."))
+        st.info(_(picking.WANTED))
     else:
         shape.fragment(at_work)(pair, picked, other_pictures(picked, pair.chosen), seed)
     cosine_to_feel()

@@ -93,7 +93,7 @@ def keep(now: Now, given: Given, options: dict[str, str]) -> None:
         ask.id,
         marks.plain(filled(now, ask.question, "question")),
         given.option,
-        marks.plain(options.get(given.option, _("I do not know") if given.option else "")),
+        marks.plain(options.get(given.option, _(controls.I_DO_NOT_KNOW) if given.option else "")),
         ask.points,
         given.words,
         now.page.path,

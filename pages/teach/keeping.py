@@ -33,7 +33,7 @@ from core.pictures.images import Pictures, png_bytes
 from pages.browser import sheet_store
 from pages.shared import links, pins, site, text
 from pages.shared.site import PageEntry
-from pages.shared.text import _, literal, number, sentence
+from pages.shared.text import N_, _, literal, number, sentence
 from pages.teach import attending
 from pages.teach import sheet as sheets
 from pages.teach.sheet import Answer, Data, Kept, Sheet
@@ -45,6 +45,12 @@ BEGINNING = 90
 """Characters of a title that come from the words for a figure."""
 CLAUSE = re.compile(r".{12,}?(?=[.:;]\s)")
 EMPTY = Sheet()
+NO_LINK = N_("Its link is too long for a sheet and was left out.")
+NO_CHART = N_("Its chart is too large for a sheet and was left out.")
+FIRST_ROWS = N_("Of its data a sheet has room for the first {shown} of {all} rows.")
+NO_ROOM = N_(
+    "This browser has no room left for the sheet: a reload brings back an earlier one. Save it."
+)
 UNSEEN = f"<style>.st-key-{STORE} {{ display: none; }}</style>"
 
 
@@ -249,7 +255,7 @@ def _kept(pin: pins.Pin) -> tuple[Kept, list[str]]:
     figure, picture = _figure(pin, notes), _picture(pin)
     if len(query) > sheets.QUERY:
         query = ""
-        notes.append(_("Its link is too long for a sheet and was left out."))
+        notes.append(_(NO_LINK))
     caption = sheets.tidy("\n".join(filter(None, [alt, *pin.origin, *notes])))
     settings = [
         tuple(sheets.tidy(word)[: sheets.LONG] for word in pair)
@@ -297,8 +303,7 @@ def _data(pin: pins.Pin, notes: list[str]) -> Data:
         shown = shown[: len(shown) * MOST_DATA // size]
         found = sheets.data_of(shown)
     if len(shown) < len(rows):
-        words = _("Of its data a sheet has room for the first {shown} of {all} rows.")
-        notes.append(words.format(shown=number(len(shown), 0), all=number(len(rows), 0)))
+        notes.append(_(FIRST_ROWS).format(shown=number(len(shown), 0), all=number(len(rows), 0)))
     return found
 
 
@@ -316,7 +321,7 @@ def _figure(pin: pins.Pin, notes: list[str]) -> str:
     found = sheets.figure_json(pin.plot()) if pin.plot else ""
     if len(found) <= sheets.MOST_PICTURE:
         return found
-    notes.append(_("Its chart is too large for a sheet and was left out."))
+    notes.append(_(NO_CHART))
     return ""
 
 
@@ -545,7 +550,5 @@ def no_copy() -> str:
     if _visit().copy == "forbidden":
         return _("This browser stores nothing for this page: a reload loses the sheet. Save it.")
     if _visit().copy == "full":
-        return _(
-            "This browser has no room left for the sheet: a reload brings back an earlier one. Save it."
-        )
+        return _(NO_ROOM)
     return ""

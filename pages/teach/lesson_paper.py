@@ -20,6 +20,7 @@ from pages.teach.lesson import Ask, Lesson, Step, Words
 from pages.teach.numbers import Resolver
 from pages.teach.sheet_html import BASE, Made, document
 
+MINUTES = N_("Minutes of the lesson")
 LONGEST_SHOWN = 160
 """Characters of an address that is printed; a longer one is only followed."""
 FEWEST_LINES, MOST_LINES, MOST_REASON = 3, 14, 5
@@ -267,9 +268,7 @@ class _Writer:
             f'<div class="table"><table class="run"><tr>{head}</tr>{"".join(rows)}</table></div>'
         ]
         if self.lesson.minutes != self.lesson.planned:
-            parts.append(
-                self.labelled(N_("Minutes of the lesson"), escape(str(self.lesson.minutes)))
-            )
+            parts.append(self.labelled(MINUTES, escape(str(self.lesson.minutes))))
         if self.lesson.needs:
             parts.append(
                 self.labelled(N_("Models that it needs"), self.codes(self.lesson.needs), "small")

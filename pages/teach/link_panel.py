@@ -33,6 +33,7 @@ from pages.teach.shelf import PAGES
 
 STEPS = "panel_steps"
 """In the visit: the steps of the lesson that is being made."""
+MAKE = N_("Make a lesson link")
 PARTS: dict[shape.Part, str] = {
     "code": N_("formulas and code"),
     "why": N_("how it works"),
@@ -47,11 +48,9 @@ def show(place: DeltaGenerator, run: shape.Run) -> None:
     page = here()
     if page not in PAGES or not (run.seen_figures or run.seen_controls):
         return
-    asked = place.button(
-        _("Make a lesson link"), key="panel", icon=":material/school:", width="stretch"
-    )
+    asked = place.button(_(MAKE), key="panel", icon=":material/school:", width="stretch")
     if asked:
-        opened = st.dialog(_("Make a lesson link"), width="medium", icon=":material/school:")
+        opened = st.dialog(_(MAKE), width="medium", icon=":material/school:")
         opened(contents)(page, dict(run.seen_controls), dict(run.seen_figures))
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 from core.errors import AtelierError
 from pages.shared import controls, figures
 from pages.shared.figures import Column
-from pages.shared.text import _, head, literal, number, plain_errors, sentence
+from pages.shared.text import N_, _, head, literal, number, plain_errors, sentence
 from pages.teach import marking, marks, my_sheet, numbers, on_paper, shelf
 from pages.teach.fields import Place
 from pages.teach.lesson import Lesson, Words
@@ -27,6 +27,11 @@ MOST_TOGETHER = 64 * 2**20
 """Bytes of a class's sheets, which a visit holds."""
 READ = "marking_read"
 QUESTION, TITLE = "question:", "title:"
+NOT_KEPT = N_(
+    "The files are read in the memory of this server, for this tab alone. Nothing of them is kept: "
+    "they are gone when the tab is closed."
+)
+TOO_MUCH = N_("These sheets have more than {most} MiB together: mark them in two parts.")
 STUDENT, EARNED = " student", " points"
 """Columns that no question can be called."""
 
@@ -266,12 +271,7 @@ def main() -> None:
             "*Sheet (JSON)* on the page My sheet."
         ),
     )
-    st.caption(
-        _(
-            "The files are read in the memory of this server, for this tab alone. Nothing of them is kept: "
-            "they are gone when the tab is closed."
-        )
-    )
+    st.caption(_(NOT_KEPT))
     if not on_paper.opened():
         return
     st.html(my_sheet.LOOK)
@@ -289,8 +289,7 @@ def main() -> None:
     if not given:
         return
     if sum(file.size for file in given) > MOST_TOGETHER:
-        words = _("These sheets have more than {most} MiB together: mark them in two parts.")
-        st.error(words.format(most=MOST_TOGETHER // 2**20), icon=":material/error:")
+        st.error(_(TOO_MUCH).format(most=MOST_TOGETHER // 2**20), icon=":material/error:")
         return
     keys, files = keys_of(lesson), [(file.name, file.getvalue()) for file in given]
     with plain_errors(here=True):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pages.shared import controls, site
 from pages.shared.site import PageEntry
-from pages.shared.text import _, head, language, literal, sentence
+from pages.shared.text import N_, _, head, language, literal, sentence
 from pages.teach import keeping, sheet_html, sheet_plot, sheet_svg
 from pages.teach.sheet import LONG, SHORT, Kept, Sheet, to_json
 from pages.teach.sheet_html import to_html
@@ -30,6 +30,7 @@ LOOK = f"""<style>
 }}
 </style>"""
 """Pixels stay sharp; what buttons with a picture are called is for whoever hears it."""
+EMPTY = N_("Nothing is here yet: press **Keep** under a figure of any page.")
 LEFT_OUT = ("room", "host", "embed", "embed_options")
 """What no link of a sheet leads to: a file may say anything."""
 SIDE = 384
@@ -344,7 +345,7 @@ def main() -> None:
         ask_before(other, own)
     if not found:
         st.info(
-            _("Nothing is here yet: press **Keep** under a figure of any page."),
+            _(EMPTY),
             icon=":material/keep:",
         )
     if found or own.name:

@@ -10,12 +10,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.browser import clicker
 from pages.shared import links, shape, site
-from pages.shared.text import _, literal, plain_errors
+from pages.shared.text import N_, _, literal, plain_errors
 from pages.teach import asked, attending, marks, numbers, room_desk
 from pages.teach.attending import Now
 from pages.teach.fields import Place
 from pages.teach.lesson import Words
 
+LAST = N_("This is the last step. What you kept and answered is on your sheet.")
 OPTIONS = """<style>
 div[class*=st-key-lesson_own] { width: 100%; }
 [class*=st-key-lesson_own] [role=radiogroup] {
@@ -245,7 +246,7 @@ def way(now: Now) -> None:
         if st.button(_("Leave the lesson"), key="lesson_leave", type="tertiary"):
             leave(now)
     if now.number == last:
-        st.caption(_("This is the last step. What you kept and answered is on your sheet."))
+        st.caption(_(LAST))
         st.page_link(site.SHEET.page(), icon=site.SHEET.icon)
 
 

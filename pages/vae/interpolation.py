@@ -48,6 +48,47 @@ SEEN = 5.0
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
 COLOURS = {"linear": SKY, "spherical": AMBER}
 DASHES = {"linear": "solid", "spherical": "dash"}
+ALTS = {
+    "linear": N_("Decoded {t} percent along the straight path"),
+    "spherical": N_("Decoded {t} percent along the spherical path"),
+    "pixels": N_("Both pictures mixed, {t} percent of the second"),
+}
+"""Of the pictures of now, and of those of one stop."""
+LENGTHS = N_(
+    "Half way, z has length {straight} on the straight path and {around} on the spherical one; draws "
+    "from the prior have about {root}."
+)
+VERDICTS = {
+    "both": N_(
+        "**Between these ends both paths stay where the prior puts its draws.** Which picture half way is "
+        "the clearer one?"
+    ),
+    "spherical": N_(
+        "**Between these ends take the spherical path:** the straight one leaves the prior."
+    ),
+    "straight": N_(
+        "**Between these ends take the straight path:** on average the two ends lie further out than draws "
+        "from the prior, and the spherical path stays as far out."
+    ),
+    "not even the ends": N_(
+        "**Neither path passes where the prior puts its draws;** nor do its two ends."
+    ),
+    "neither": N_("**Neither path passes half way where the prior puts its draws.**"),
+}
+"""Which path passes half way where the prior puts its draws."""
+UNLIKE = N_(
+    "Mixing pixels shows **both pictures at once**, one through the other; a path through "
+    "the latent space shows **one picture that changes**. Half way, the straight path and the "
+    "mixture differ by **{levels} grey levels** of 255 (root mean square), the straight path and "
+    "the spherical one by {kinds}."
+)
+ALIKE = N_(
+    "Half way, the straight path and the mixture of pixels differ by only **{levels} grey levels** "
+    "of 255 (root mean square), the straight path and the spherical one by {kinds}. These ends are "
+    "too much alike to tell a path from a mixture: turn the two digits against each other."
+)
+"""What a path shows and a mixture of pixels does not, where the two differ and where they hardly do."""
+BOTH_WANTED = N_("Choose a picture for each end.")
 
 
 def ends(explorer: VAEExplorer) -> tuple[Start | None, Start | None]:
@@ -139,33 +180,22 @@ def which_to_take(linear: Walk, spherical: Walk) -> str:
     """Which path stays where the prior puts its draws, at a length near sqrt(d)."""
     root = linear.latents.shape[1] ** 0.5
     straight, around = (float(walk.norm[len(walk.norm) // 2]) for walk in (linear, spherical))
-    lengths = _(
-        "Half way, z has length {straight} on the straight path and {around} on the spherical one; draws "
-        "from the prior have about {root}."
-    ).format(straight=number(straight), around=number(around), root=number(root))
+    lengths = _(LENGTHS).format(straight=number(straight), around=number(around), root=number(root))
 
     def usual(length: float) -> bool:
         return PRIOR[0] * root <= length <= PRIOR[1] * root
 
     if usual(straight) and usual(around):
-        verdict = _(
-            "**Between these ends both paths stay where the prior puts its draws.** Which picture half way is "
-            "the clearer one?"
-        )
+        verdict = "both"
     elif usual(around):
-        verdict = _(
-            "**Between these ends take the spherical path:** the straight one leaves the prior."
-        )
+        verdict = "spherical"
     elif usual(straight):
-        verdict = _(
-            "**Between these ends take the straight path:** on average the two ends lie further out than draws "
-            "from the prior, and the spherical path stays as far out."
-        )
+        verdict = "straight"
     elif not (usual(linear.norm[0]) or usual(linear.norm[-1])):
-        verdict = _("**Neither path passes where the prior puts its draws;** nor do its two ends.")
+        verdict = "not even the ends"
     else:
-        verdict = _("**Neither path passes half way where the prior puts its draws.**")
-    return f"{lengths} {verdict}"
+        verdict = "neither"
+    return " ".join([lengths, _(VERDICTS[verdict])])
 
 
 def journey(name: str, first: Start, second: Start, frames: int) -> None:
@@ -198,11 +228,7 @@ def mixed(first: Pictures, second: Pictures) -> film.Source:
 def show_paths(film_of: list[Walk], strips_of: list[Walk]) -> None:
     """The pictures of now on either path and with pixels mixed; below them each path as a strip."""
     fading = mixed(*film_of[0].pictures[[0, -1]])
-    alts = {
-        "linear": _("Decoded {t} percent along the straight path"),
-        "spherical": _("Decoded {t} percent along the spherical path"),
-        "pixels": _("Both pictures mixed, {t} percent of the second"),
-    }
+    alts = {code: _(words) for code, words in ALTS.items()}
     titles = {**KINDS, "pixels": N_("Pixels mixed")}
     sources = {walk.kind: film.levels(walk.pictures) for walk in film_of} | {"pixels": fading}
     now = [film.Cell(sources[code], _(titles[code]), alts[code]) for code in titles]
@@ -241,21 +267,9 @@ def against_mixing(linear: Walk, spherical: Walk) -> str:
     straight, around = (walk.pictures[len(walk.pictures) // 2] for walk in (linear, spherical))
     mixture = (linear.pictures[0].astype(float) + linear.pictures[-1]) / 2
     apart = levels_between(straight, mixture)
-    words = (
-        _(
-            "Mixing pixels shows **both pictures at once**, one through the other; a path through "
-            "the latent space shows **one picture that changes**. Half way, the straight path and the "
-            "mixture differ by **{levels} grey levels** of 255 (root mean square), the straight path and "
-            "the spherical one by {kinds}."
-        )
-        if apart >= SEEN
-        else _(
-            "Half way, the straight path and the mixture of pixels differ by only **{levels} grey levels** "
-            "of 255 (root mean square), the straight path and the spherical one by {kinds}. These ends are "
-            "too much alike to tell a path from a mixture: turn the two digits against each other."
-        )
+    return _(UNLIKE if apart >= SEEN else ALIKE).format(
+        levels=number(apart), kinds=number(levels_between(straight, around))
     )
-    return words.format(levels=number(apart), kinds=number(levels_between(straight, around)))
 
 
 def travel(name: str, first: Start, second: Start, frames: int) -> None:
@@ -358,7 +372,7 @@ def main() -> None:
             if chosen:
                 shape.fragment(journey)(name, first, second, frames)
             else:
-                st.info(_("Choose a picture for each end."))
+                st.info(_(BOTH_WANTED))
         how_it_works()
         if chosen:
             smoothness(explorer, first, second)

@@ -54,6 +54,9 @@ FIGURES = {
     "two": N_("Two classes"),
     "cost": N_("Cost of each unit"),
 }
+PICTURES = N_("{count} pictures of the split {split}")
+ABOVE = N_("On average class {c} lies {away} above the mean of all classes in z{unit}.")
+BELOW = N_("On average class {c} lies {away} below the mean of all classes in z{unit}.")
 SAMPLES = (100, 300, 1000, 3000, 10000, 30000)
 LONGEST = "longest"
 TIMES = tuple(range(21))
@@ -112,9 +115,7 @@ def source_of_profiles(explorer: VAEExplorer) -> Source:
         if chosen != "stored":
             count = int(chosen)
             found = loaders.profiles(explorer.bundle.name, settings["name"], split, count)
-            words = _("{count} pictures of the split {split}").format(
-                count=number(count, 0), split=split
-            )
+            words = _(PICTURES).format(count=number(count, 0), split=split)
             crops = CROPS.get((settings["name"], split), 1)
             return Source(found.value, True, found.seconds, words, crops)
     return stored
@@ -305,11 +306,9 @@ def one_peak(profiled: Profiled, c: int, unit: int) -> None:
         ],
     )
     step = float(np.abs(decoded[1].astype(float) - decoded[0]).mean())
-    lies = (
-        _("On average class {c} lies {away} above the mean of all classes in z{unit}.")
-        if away[unit] >= 0
-        else _("On average class {c} lies {away} below the mean of all classes in z{unit}.")
-    ).format(c=label, away=number(float(np.abs(away[unit])), 2), unit=unit + 1)
+    lies = (_(ABOVE if away[unit] >= 0 else BELOW)).format(
+        c=label, away=number(float(np.abs(away[unit])), 2), unit=unit + 1
+    )
     moved = _(
         "Moved by that much, the picture changes by **{step} grey levels of 255** a pixel. What the unit "
         "stands for shows at many times the bar; it need not be the digit."

@@ -16,6 +16,7 @@ from pages.shared import controls, figures, library, links, loaders, picking, sh
 from pages.shared.figures import Provenance
 from pages.shared.picking import Start
 from pages.shared.text import (
+    N_,
     _,
     coloured,
     formula,
@@ -28,6 +29,14 @@ from pages.shared.text import (
 from pages.vae.parts import generated
 from pages.vae.parts.readers import CLEARLY, readouts_of
 
+NONE_IDLE = N_(
+    "A unit with a KL near 0 would be hardly used. Here there is none: the least is {least} nats."
+)
+SOME_IDLE = N_(
+    "Here {idle} of {units} units are hardly used, with a KL near 0: the decoder has learnt to ignore them."
+)
+MEAN, OF_PRIOR = N_("the mean of a class"), N_("a draw from p(z)")
+"""Places of z that a click leads to."""
 LIMIT = 4.0
 IN_VIEW = 8
 TRAVERSAL = np.linspace(-3, 3, 13)
@@ -108,10 +117,10 @@ def places(
         return within(z, limit).tolist()
 
     means = zip(explorer.class_names, explorer.profiles.mean, strict=True)
-    menus = [(_("the mean of a class"), [(name, shown(mean)) for name, mean in means])]
+    menus = [(_(MEAN), [(name, shown(mean)) for name, mean in means])]
     if digits := generated_digits(explorer):
         menus.append((_("a generated digit"), [(name, shown(z)) for name, z in digits.items()]))
-    draws = [(_("a draw from p(z)"), shown(explorer.prior(seed)[0]))]
+    draws = [(_(OF_PRIOR), shown(explorer.prior(seed)[0]))]
     if start.picture is not None:
         z = explorer.posterior_draw(start.picture, seed)
         draws.append((_("a draw from q(z|x)"), shown(z)))
@@ -260,12 +269,8 @@ def idle_said(explorer: VAEExplorer) -> str:
     """Whether there are units that the decoder ignores."""
     units, idle = explorer.latent_dim, explorer.latent_dim - int(explorer.active.sum())
     if idle == 0:
-        return _(
-            "A unit with a KL near 0 would be hardly used. Here there is none: the least is {least} nats."
-        ).format(least=number(float(explorer.kl_per_unit.min()), 2))
-    return _(
-        "Here {idle} of {units} units are hardly used, with a KL near 0: the decoder has learnt to ignore them."
-    ).format(idle=idle, units=units)
+        return _(NONE_IDLE).format(least=number(float(explorer.kl_per_unit.min()), 2))
+    return _(SOME_IDLE).format(idle=idle, units=units)
 
 
 def how_it_works(explorer: VAEExplorer) -> None:
@@ -300,7 +305,7 @@ def main() -> None:
             seed = controls.seed("latent_dice")
         with place:
             if start is None:
-                st.info(_("Choose a picture to start from."))
+                st.info(_(picking.WANTED))
             else:
                 follow_start(start)
                 exploration(name, start, seed)

@@ -25,11 +25,22 @@ from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
 from pages.shared.picking import Start
-from pages.shared.text import _, coloured, formula, head, mechanism, number, percent, plain_errors
+from pages.shared.text import (
+    N_,
+    _,
+    coloured,
+    formula,
+    head,
+    mechanism,
+    number,
+    percent,
+    plain_errors,
+)
 from pages.vae.parts import tightness
 
 DRAWS = 64
 SEED = 0
+IN_PAIRS = N_("In pairs of rows: test digits, and below each its reconstruction.")
 
 
 # ---------------------------------------------------------------- one picture
@@ -215,7 +226,7 @@ def extremes(explorer: VAEExplorer, real: PictureSet | None, kind: str, title: s
             for i in range(0, len(rows), 8)
         ]
         shown = np.concatenate(pairs)
-        st.caption(_("In pairs of rows: test digits, and below each its reconstruction."))
+        st.caption(_(IN_PAIRS))
     figures.sheet(shown, f"likelihood_{kind}", columns=8, alt=title)
     mse = explorer.bundle.profiles["test_mode_mse"][rows]
     settings = {
@@ -317,7 +328,7 @@ def main() -> None:
             start = picked(explorer)
         if start is None:
             links.wants_result("likelihood", None)  # what the link meant is not to be had
-            pictures.info(_("Choose a picture to start from."))
+            pictures.info(_(picking.WANTED))
         else:
             found = loaders.evidence(name, start.picture, draws=DRAWS, seed=SEED)
             with pictures:

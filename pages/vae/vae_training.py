@@ -36,6 +36,19 @@ from pages.shared.text import (
 COLUMNS, PAIRS = 6, 12
 """Pictures a row, and pairs of a test digit and its reconstruction: as many pictures as samples."""
 
+IN_PAIRS = N_("Test digits and their reconstructions after epoch {epoch}")
+SHARPNESS = N_(
+    "Neighbouring pixels of its samples differ by **{sharp} grey levels** on average, those of real "
+    "digits by {real}: the samples have {share} of their sharpness."
+)
+WHY_BLURRED = N_(
+    "**Digits**: the code has {units} numbers. Together they cost {kl} nats per picture, "
+    "which is also the most they can tell about it. **Blur**: neighbouring pixels of the "
+    "samples above differ by {value} grey levels on average. Lower the temperature and "
+    "watch this number: the samples become more alike, not sharper. The blur comes from the "
+    "likelihood. With unit variance it charges each pixel its squared error: where an edge "
+    "may lie here or there, the grey between costs least."
+)
 CURVES: training.Curves = {
     "elbo": (
         N_("Negative ELBO (nats)"),
@@ -131,14 +144,7 @@ def digits_and_blur(pictures: Pictures, of: Bundle) -> None:
     if measured := " ".join(filter(None, [from_noise.unchosen(of), sharpness_said(of)])):
         st.markdown(measured)
     st.markdown(
-        _(
-            "**Digits**: the code has {units} numbers. Together they cost {kl} nats per picture, "
-            "which is also the most they can tell about it. **Blur**: neighbouring pixels of the "
-            "samples above differ by {value} grey levels on average. Lower the temperature and "
-            "watch this number: the samples become more alike, not sharper. The blur comes from the "
-            "likelihood. With unit variance it charges each pixel its squared error: where an edge "
-            "may lie here or there, the grey between costs least."
-        ).format(
+        _(WHY_BLURRED).format(
             units=of.config["architecture"]["latent_dim"],
             kl=number(of.metrics["test"]["kl"]),
             value=number(sharpness(pictures), 1),
@@ -154,10 +160,7 @@ def sharpness_said(of: Bundle) -> str:
         share = sharp / real
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return ""
-    return _(
-        "Neighbouring pixels of its samples differ by **{sharp} grey levels** on average, those of real "
-        "digits by {real}: the samples have {share} of their sharpness."
-    ).format(sharp=number(sharp), real=number(real), share=percent(share))
+    return _(SHARPNESS).format(sharp=number(sharp), real=number(real), share=percent(share))
 
 
 # ---------------------------------------------------------------- training
@@ -229,7 +232,7 @@ def reconstructions(bundle: Bundle, frames: np.ndarray | None) -> film.Cell:
         _("Test digits, and below each its reconstruction after epoch {epoch}").format(
             epoch=film.STOP
         ),
-        _("Test digits and their reconstructions after epoch {epoch}").format(epoch=film.STOP),
+        _(IN_PAIRS).format(epoch=film.STOP),
     )
 
 

@@ -5,6 +5,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from pages.shared import share
+
 CHOSEN = "[role=radio][aria-checked=true]:has-text('{label}')"
 FRAMED = '<iframe src="{address}" allow="{allow}" style="width: 100%; height: 850px"></iframe>'
 
@@ -86,15 +88,15 @@ def test_a_refused_clipboard_leaves_the_link_to_be_copied_by_hand(tab, browser):
     ready_at(tab, address(tab))
     tab.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()) }")
     tab.get_by_role("button", name="Copy link").press(" ")
-    field = tab.get_by_role("textbox", name="Link to what is shown")
+    field = tab.get_by_role("textbox", name=share.FIELD)
     field.wait_for()
-    tab.wait_for_selector("[role=status]:has-text('copy the link from here')")
+    tab.wait_for_selector(f"[role=status]:has-text('{share.BY_HAND}')")
     assert field.evaluate("e => e.value.slice(e.selectionStart, e.selectionEnd)") == tab.url
     assert field.evaluate("e => e.getRootNode().activeElement === e")
     link = field.input_value()
     field.press("Tab")
     field.wait_for(state="hidden")
-    assert tab.get_by_text("copy the link from here").count() == 0
+    assert tab.get_by_text(share.BY_HAND).count() == 0
     restores_the_choice(browser, link)
 
 
@@ -107,7 +109,7 @@ def test_in_the_frame_of_a_space_the_link_is_that_of_the_app(tab, browser, other
         inside.wait_for_selector("[role=status]:has-text('Copied')")
         link = tab.evaluate("navigator.clipboard.readText()")
     else:
-        field = inside.get_by_role("textbox", name="Link to what is shown")
+        field = inside.get_by_role("textbox", name=share.FIELD)
         field.wait_for()
         link = field.input_value()
         tab.errors.clear()  # the browser reports what it refused

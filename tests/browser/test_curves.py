@@ -12,12 +12,13 @@ from core.families import read_manifest
 from core.simsiam.run_record import read_run
 from pages.browser import serving
 from pages.shared.text import in_language
+from pages.simsiam import collapse
 from pages.simsiam.parts.run_charts import FEW
 from tests.browser.conftest import NARROW, ROOT
 from tests.browser.hand import held, places, stands
 from tests.browser.test_in_a_browser import about, go, ready
 
-LABEL, KEY = "Epoch (0: before training)", "collapse_epoch"
+LABEL, KEY = collapse.EPOCH_WORDS, collapse.EPOCH
 POSITIONS = (0.05, 0.15, 0.3, 0.4, 0.55, 0.65, 0.8, 0.9)
 NARROW_SET = "w8-n10000-e20-a4ec"
 NAMES = {"baseline": "SimSiam (baseline)", "no-stop-gradient": "no stop-gradient"}

@@ -10,11 +10,12 @@ from core.bundles.manifest import CHECKPOINTS
 from core.families import open_bundle
 from core.pictures import house_number
 from core.vae.explorer import VAEExplorer
-from pages.browser import networks, serving
+from pages.browser import desk, networks, serving
+from pages.vae import latent_space
 from tests.browser.test_in_a_browser import go, ready
 
 HERE = ".desk.decoding"
-NOW = ".desk canvas[aria-label='What the decoder makes of z as the sliders say']"
+NOW = f".desk canvas[aria-label='{desk.DECODED}']"
 LEVELS = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 32, 32).data]
     .filter((_, i) => i % 4 < 3)"""
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -210,13 +211,13 @@ def test_a_finger_drags_a_slider(browser, server, explorer):
 
 def test_a_class_and_draws_set_all_sliders_at_once(tab, explorer):
     at_the_desk(tab)
-    tab.get_by_role("combobox", name="the mean of a class").select_option(label="3")
+    tab.get_by_role("combobox", name=latent_space.MEAN).select_option(label="3")
     mean = np.round(explorer.profiles.mean[3].astype(np.float64), 2)
     until(tab, 0, float(mean[0]))
     np.testing.assert_array_equal(values(tab), mean)
     tab.wait_for_function("location.search.includes('latent_z1=')")
     tab.wait_for_selector(QUIET)
-    tab.get_by_role("button", name="a draw from p(z)").click()
+    tab.get_by_role("button", name=latent_space.OF_PRIOR).click()
     drawn = np.round(explorer.prior(0)[0].astype(np.float64), 2)
     until(tab, 0, float(drawn[0]))
     np.testing.assert_array_equal(values(tab), drawn)
@@ -249,7 +250,7 @@ def test_other_pages_and_the_way_back_keep_it(tab, explorer):
 def test_without_webassembly_the_server_answers_when_the_hand_lets_go(tab, explorer, first):
     tab.add_init_script("delete window.WebAssembly")
     go(tab, "latent-space", lang="en")
-    tab.wait_for_selector("text=This browser runs no WebAssembly")
+    tab.wait_for_selector(f"text={desk.UNABLE}")
     unit = int(explorer.order[0])
     field = row(tab, unit).get_by_role("spinbutton")
     field.fill("2.5")
@@ -262,7 +263,7 @@ def test_without_webassembly_the_server_answers_when_the_hand_lets_go(tab, explo
 def test_a_decoder_that_does_not_come_is_said(tab, explorer):
     tab.route("**/model.safetensors", lambda route: route.fulfill(status=404))
     go(tab, "latent-space", lang="en")
-    tab.wait_for_selector("text=The decoder could not be loaded")
+    tab.wait_for_selector(f"text={desk.FAILED}")
     unit = int(explorer.order[0])
     field = row(tab, unit).get_by_role("spinbutton")
     field.fill("1")

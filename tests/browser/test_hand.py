@@ -10,6 +10,8 @@ from core.ddpm.explorer import DDPMExplorer, SamplerSettings, noisy_walk
 from core.families import read_manifest
 from core.pictures.house_number import HouseNumber, draw
 from pages.browser import serving
+from pages.ddpm import adding_noise
+from pages.ddpm.parts import way_back
 from tests.browser import hand
 from tests.browser.test_in_a_browser import go, ready
 
@@ -85,15 +87,15 @@ def test_noise_is_added_as_core_adds_it(tab):
         shown = hand.pictures(tab)
         walk = noisy_walk(schedule, digit, 5, [t - 1])
         for words, picture in (
-            ("The clean picture x_0", digit),
-            (f"The picture with the noise of all {t} steps, added in one step", walk.direct[0]),
-            (f"The picture after {t} steps of the random walk", walk.walked[0]),
+            (adding_noise.CLEAN, digit),
+            (adding_noise.IN_ONE_STEP.format(t=t), walk.direct[0]),
+            (adding_noise.AFTER_STEPS.format(t=t), walk.walked[0]),
         ):
             off = np.abs(shown[words].astype(int) - picture.astype(int))
             assert off.max() <= 1, words
         (difference,) = (shown[words] for words in shown if words.startswith("The difference"))
         assert np.abs(difference - 127.5).max() < 1  # zero lies between two levels
-        jumped = tab.locator(f".strip img[alt^='The picture with noise of level {1000}']").first
+        jumped = tab.locator(f".strip img[alt='{adding_noise.AT_LEVEL.format(t=1000)}']").first
         jumped.wait_for()
 
 
@@ -193,18 +195,11 @@ def test_the_browser_goes_the_way_back_as_the_server_does(tab):
     for place in (0, 5, 9, 12):
         slider.fill(str(place))
         t = int(path.t[place]) + 1
-        for words in (
-            "The noisy picture",
-            "The noise that the network predicts",
-            "The clean picture that",
-        ):
-            tab.locator(f"canvas[aria-label^='{words}'][aria-label$=' level {t}']").first.wait_for()
+        for alt in way_back.ALTS.values():
+            tab.locator(f"canvas[aria-label='{alt.format(t=t)}']").first.wait_for()
         shown = hand.pictures(tab)
-        for words, frames in (
-            (f"The noisy picture at level {t}", path.x_t),
-            (f"The noise that the network predicts at level {t}", path.eps_hat),
-            (f"The clean picture that the network predicts at level {t}", path.x0_hat),
-        ):
+        for part, alt in way_back.ALTS.items():
+            words, frames = alt.format(t=t), getattr(path, part)
             off = np.abs(shown[words].astype(int) - frames[place, 0].astype(int))
             assert off.max() <= 2, (words, off.max())
 
@@ -212,5 +207,5 @@ def test_the_browser_goes_the_way_back_as_the_server_does(tab):
 def test_without_webassembly_the_way_back_is_the_servers(tab):
     tab.add_init_script("delete window.WebAssembly")
     go(tab, "denoising", denoise_by="browser")
-    tab.get_by_text("This browser runs no WebAssembly: let the server compute.").wait_for()
+    tab.get_by_text(way_back.NO_WEBASSEMBLY).wait_for()
     tab.errors.clear()  # the console is told, too

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
+from pages.ddpm import denoising, t_star, undo_an_attack
 from pages.shared import site
+from pages.simsiam import collapse, neighbours
+from pages.vae.parts import tightness
 from tests.browser import hand
 
 PAGES = [page for pages in site.SECTIONS.values() for page in pages if page is not site.HOME]
@@ -145,7 +148,7 @@ def test_the_bound_is_drawn_and_can_be_stopped(tab):
     tab.get_by_role("button", name="Draw").click()
     tab.wait_for_selector("text=s left")
     tab.get_by_role("button", name="Stop").click()
-    tab.wait_for_selector("text=Stopped: the curve ends")
+    tab.wait_for_selector(f"text={tightness.STOPPED.split('{')[0]}")
     tab.wait_for_selector("text=draws count")
     tab.get_by_role("button", name="Stop").wait_for(state="detached")
 
@@ -192,7 +195,7 @@ def test_denoising_runs_live_stops_and_goes_on(tab):
     go(tab, "denoising", denoise_sampler="DDPM", denoise_count=16)
     tab.get_by_role("button", name="Denoise").click()
     tab.wait_for_selector("text=s left")
-    tab.wait_for_selector("img[alt^='The noisy pictures, and below them']")
+    tab.wait_for_selector(f"img[alt='{denoising.AS_THEY_COME}']")
     tab.get_by_role("button", name="Stop").click()
     tab.wait_for_selector("text=steps are done")
     tab.get_by_role("button", name="Go on").click()  # while the stopped page still draws itself
@@ -236,7 +239,7 @@ def test_a_sweep_runs_live_stops_and_goes_on(tab):
     go(tab, "t-star", tstar_seed=11, tstar_guess=-1)
     tab.wait_for_selector("text=A quick look")
     tab.locator(".st-key-tstar_go button").click()
-    tab.wait_for_selector("img[alt^='The noisy picture at every level']")
+    tab.wait_for_selector(f"img[alt='{t_star.AS_IT_COMES}']")
     tab.locator(".st-key-tstar_stop button").click()
     tab.wait_for_selector("text=/\\d+ of \\d+ steps are done/")
     tab.locator(".st-key-tstar_on button").click()
@@ -257,7 +260,7 @@ def test_an_attack_is_undone_by_a_link(tab):
     shown = hand.pictures(tab)
     assert (shown["The attacked picture"] != shown["The picture"]).any()
     slider(tab, "Largest change").press("Home")
-    tab.wait_for_selector("text=The classifier still reads 7")
+    tab.wait_for_selector(f"text={undo_an_attack.STILL_READ.format(digit=7)}")
     for _look in range(50):  # the browser draws the pictures after the words
         shown = hand.pictures(tab)
         if (shown["The attacked picture"] == shown["The picture"]).all():
@@ -295,7 +298,7 @@ def test_another_seed_draws_other_views(tab):
 def test_one_epoch_slider_moves_the_reading_of_all_runs(tab):
     go(tab, "collapse")
     tab.wait_for_selector("text=/no stop-gradient.* has collapsed/")
-    tab.get_by_role("slider", name="Epoch (0: before training)").press("Home")
+    tab.get_by_role("slider", name=collapse.EPOCH_WORDS).press("Home")
     tab.wait_for_selector("text=/no stop-gradient.* has collapsed/", state="detached")
     assert "collapse_epoch=0" in tab.url
 
@@ -303,7 +306,7 @@ def test_one_epoch_slider_moves_the_reading_of_all_runs(tab):
 def test_a_preset_brings_its_runs(tab):
     go(tab, "collapse")
     tab.locator(".st-key-collapse_preset input").click()
-    tab.get_by_role("option", name="d = 2048 and 4096").click()
+    tab.get_by_role("option", name=collapse.PRESETS["dim"][0]).click()
     tab.wait_for_function("location.search.includes('collapse_runs=dim-4096')")
     tab.get_by_test_id("stPopover").get_by_role("button", name="Runs").click()
     tab.wait_for_selector("[data-testid=stMultiSelect]:has-text('d = 4096')")
@@ -328,7 +331,7 @@ def test_another_k_asks_other_neighbours(tab):
         "(before) => ![...document.querySelectorAll('li')].some((one) => one.innerText === before)"
     )
     before = tab.locator(line).first.inner_text()
-    slider(tab, "k, how many neighbours vote").press("ArrowLeft")
+    slider(tab, neighbours.K_WORDS).press("ArrowLeft")
     tab.wait_for_function(gone, arg=before)
     tab.wait_for_selector(line)
     assert "near_k=" in tab.url

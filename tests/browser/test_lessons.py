@@ -6,14 +6,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pages.teach import shelf
-from tests.browser.conftest import NARROW, TIMEOUT
+from pages.simsiam import collapse
+from pages.teach import link_panel, playing, shelf
+from pages.teach.lesson import read_lesson
+from tests.browser.conftest import NARROW, ROOT, TIMEOUT
 from tests.browser.hand import places
 
 HALL = {"width": 1280, "height": 720}
 STEPS, LEAST_LETTER = 8, 24
-EPOCH = "Epoch (0: before training)"
-WHY = "Nearest neighbours name the class"
+EPOCH = collapse.EPOCH_WORDS
+LESSON = read_lesson((ROOT / "pages" / "lessons" / "simsiam-45.toml").read_text("utf-8"))
+WHY = LESSON.steps[2].ask.why.en.split(" of {")[0]
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
 WITHIN = """(selector) => {
   const box = document.querySelector(selector)?.getBoundingClientRect();
@@ -239,7 +242,7 @@ def test_a_student_goes_through_the_lesson_on_a_phone(tab):
             assert tab.evaluate(NOTHING_STICKS_OUT), number
         if number < STEPS:
             tab.get_by_role("button", name="Next").click()
-    tab.wait_for_selector("text=This is the last step")
+    tab.wait_for_selector(f"text={playing.LAST}")
     assert tab.get_by_role("button", name="Next").is_disabled()
     tab.get_by_role("link", name="My sheet").click()
     tab.wait_for_selector("h1:has-text('My sheet')")
@@ -420,8 +423,8 @@ def test_a_panel_makes_a_link_and_a_lesson(tab, another):
     ready(tab)
     for name in FIGURES:
         tab.wait_for_selector(f".st-key-interpolation_{name}")
-    tab.get_by_role("button", name="Make a lesson link").click()
-    panel = tab.get_by_role("dialog", name="Make a lesson link")
+    tab.locator(".st-key-panel button").click()
+    panel = tab.get_by_role("dialog", name=link_panel.MAKE)
     panel.get_by_text("Only some figures").click()
     panel.get_by_label("Figures that stay").click()
     tab.get_by_role("option", name="interpolation_film").click()
@@ -431,8 +434,8 @@ def test_a_panel_makes_a_link_and_a_lesson(tab, another):
     ready(tab)
     view = link(panel, 0)
     assert "interpolation_n=5" in view
-    panel.get_by_role("button", name="Add this view as a step").click()
-    panel.get_by_text("The lesson so far").wait_for()
+    panel.locator(".st-key-panel_add button").click()
+    panel.locator(".st-key-panel_title").wait_for()
     ready(tab)
     lesson = link(panel, 1)
     assert "lesson=z:" in lesson
@@ -441,7 +444,7 @@ def test_a_panel_makes_a_link_and_a_lesson(tab, another):
     another.wait_for_selector(".st-key-interpolation_film")
     ready(another)
     assert figures(another) == ["film"]
-    another.get_by_role("button", name="Open the whole page").click()
+    another.locator(".st-key-frame_whole button").click()
     another.wait_for_selector("h1:has-text('Interpolation')")
 
     another.goto(lesson)

@@ -5,6 +5,8 @@ import json
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
+from pages.teach.keeping import NO_ROOM
+from pages.teach.my_sheet import EMPTY
 from tests.browser.test_in_a_browser import go, ready
 
 NAME = "latent-atelier-sheet"
@@ -37,7 +39,7 @@ def test_a_reload_loses_nothing_and_another_tab_has_nothing(tab, browser):
     go(tab, "likelihood", likelihood_k=10)
     keep(tab, "likelihood_pictures")
     open_sheet(tab)
-    words = tab.get_by_label("In your own words")
+    words = tab.locator("[class*=st-key-sheet_words] textarea")
     words.fill("The VAE blurs.")
     words.blur()  # a part of the page, which runs alone
     tab.wait_for_function(f"{HELD}.items[0].words === 'The VAE blurs.'")
@@ -46,11 +48,11 @@ def test_a_reload_loses_nothing_and_another_tab_has_nothing(tab, browser):
     tab.reload()
     tab.wait_for_selector("[class*=st-key-sheet_item] h3")
     assert len(shown(tab)) == 1
-    assert tab.get_by_label("In your own words").input_value() == "The VAE blurs."
+    assert tab.locator("[class*=st-key-sheet_words] textarea").input_value() == "The VAE blurs."
     assert tab.evaluate(HELD) == held
     other = browser.new_context(locale="en-GB").new_page()
     other.goto(f"{tab.base}/sheet")
-    other.wait_for_selector("text=Nothing is here yet")
+    other.wait_for_selector(f"text={EMPTY.split('*')[0]}")
     ready(other)
     assert other.evaluate(HELD)["items"] == []
     other.context.close()
@@ -101,7 +103,7 @@ def test_a_damaged_copy_stays_until_the_student_throws_it_away(tab):
     go(tab, "sheet")
     tab.evaluate(f"sessionStorage.setItem('{NAME}', 'damaged')")
     tab.reload()
-    tab.wait_for_selector("text=This tab holds a sheet that cannot be read")
+    tab.wait_for_selector(".st-key-sheet_refused")
     assert tab.evaluate(f"sessionStorage.getItem('{NAME}')") == "damaged"
     tab.get_by_role("button", name="Throw it away").click()
     tab.wait_for_function(f"sessionStorage.getItem('{NAME}') === null")
@@ -117,7 +119,7 @@ def test_a_browser_without_room_is_said_once(tab):
     ready(tab)
     tab.wait_for_timeout(2000)  # the module speaks once the hand rests
     open_sheet(tab)
-    tab.wait_for_selector("text=no room left for the sheet")
+    tab.wait_for_selector(f"text={NO_ROOM}")
 
 
 @pytest.mark.parametrize("kind", ["html", "ipynb", "json"])

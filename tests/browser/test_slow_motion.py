@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.simsiam.slow_motion import slow_motion
+from pages.browser.slow_motion import BOTH_HALVES
 from pages.simsiam.parts import toy_steps
 from tests.browser.hand import held, places, stands
 from tests.browser.test_in_a_browser import go, ready
@@ -105,7 +106,7 @@ def test_the_target_is_pulled_where_nothing_stops_it(tab, runs):
 
 def test_both_halves_and_another_pair(tab, runs, first):
     at_the_steps(tab)
-    tab.get_by_role("button", name="Both halves of the loss").click()
+    tab.get_by_role("button", name=BOTH_HALVES).click()
     _step, pulls, _spread = shown(tab, "plain")
     assert all(pulls["predicts"])
     assert all(pulls["target"])
@@ -122,7 +123,7 @@ def test_both_halves_and_another_pair(tab, runs, first):
     ready(tab)
     panel(tab, "plain").locator("svg[data-at]").wait_for()
     assert shown(tab, "plain")[1] == pulls
-    both = tab.get_by_role("button", name="Both halves of the loss")
+    both = tab.get_by_role("button", name=BOTH_HALVES)
     assert both.get_attribute("aria-pressed") == "true"
     both.click()
     tab.wait_for_function("!location.search.includes('toy_halves')")

@@ -5,6 +5,7 @@ import pytest
 
 from core.pictures import house_number, images
 from pages.shared import carried, picking
+from pages.vae import interpolation
 from tests.pages.opening import turned_to
 
 
@@ -150,7 +151,7 @@ def test_each_end_of_an_interpolation_has_an_upload_of_its_own(open_page):
     at = open_page("interpolation", interpolation_a_from="upload", interpolation_b_from="upload")
     file = ("one.png", images.png_bytes(drawn("1")), "image/png")
     at.file_uploader(key="interpolation_a_upload").set_value(file).run()
-    assert any("Choose a picture for each end" in info.value for info in at.info)
+    assert interpolation.BOTH_WANTED in [info.value for info in at.info]
     file = ("two.png", images.png_bytes(drawn("2")), "image/png")
     at.file_uploader(key="interpolation_b_upload").set_value(file).run()
     assert not at.info
@@ -164,7 +165,7 @@ def test_an_upload_that_is_taken_away_is_gone(open_page):
     at.file_uploader(key="likelihood_upload").set_value(file).run()
     assert pictured(at).words == "uploaded picture"
     at.file_uploader(key="likelihood_upload").set_value(None).run()
-    assert any("Choose a picture to start from" in info.value for info in at.info)
+    assert picking.WANTED in [info.value for info in at.info]
 
 
 def test_what_nobody_chose_is_not_called_ones_own(open_page):

@@ -4,11 +4,13 @@ import ast
 import gettext
 import re
 import string
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PAGES = Path(__file__).parent
 LOCALES = ROOT / "pages" / "shared" / "locale"
 SOURCES = [file for room in ("core", "pages") for file in sorted((ROOT / room).rglob("*.py"))]
 MARKERS = {"_": 0, "N_": 0, "AtelierError": 1}
@@ -94,6 +96,54 @@ def test_no_sentence_goes_to_the_page_unmarked():
         if words not in names
     ]
     assert not unmarked
+
+
+QUOTED = 4
+TESTS = [
+    *(file for folder in ("", "browser", "teach", "vae") for file in (PAGES / folder).glob("*.py")),
+    *PAGES.parent.joinpath("browser").glob("*.py"),
+]
+
+
+def runs(sentence):
+    """All that stands of a sentence without its fields, as so many words in a row."""
+    for part in re.split(r"\{[^}]*\}", sentence):
+        found = re.findall(r"[\w'’-]+", part.lower())
+        yield from zip(*(found[place:] for place in range(QUOTED)), strict=False)
+
+
+@cache
+def runs_of_the_app():
+    english = {text for _, text in sentences()}
+    return {run for text in (*english, *CATALOGUE.values()) for run in runs(text)}
+
+
+def quotations(tree):
+    """Strings with words of a sentence of the app in them; docstrings are not looked at."""
+    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        text = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and id(node) not in told:
+            quoted = runs_of_the_app().intersection(runs(text))
+            yield from [(node.lineno, text)] if quoted else []
+
+
+def test_no_test_quotes_a_sentence():
+    """A better word must break no test: ``tests/pages/sentences.py`` says what to do instead."""
+    found = [
+        f"{file.relative_to(ROOT)}:{line}: {words}"
+        for file in TESTS
+        for line, words in quotations(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(3, 7)])
+@pytest.mark.parametrize("form", ["assert {!r} in said", "assert f{!r} in said", "f(name={!r})"])
+def test_a_quotation_is_seen(form, part):
+    (longest,) = sorted((text for _, text in sentences() if "{" not in text), key=len)[-1:]
+    quoted = " ".join(longest.split()[part])
+    assert list(quotations(ast.parse(form.format(quoted))))
 
 
 def test_the_compiled_catalogue_is_the_written_one():

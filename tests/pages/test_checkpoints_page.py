@@ -12,7 +12,7 @@ import pytest
 from core.bundles.bundle import read_bundle
 from core.bundles.manifest import CHECKPOINTS
 from core.families import read_manifest
-from pages.models import comparison, facts, labels, portraits
+from pages.models import comparison, details, facts, labels, portraits
 from pages.models.facts import FAMILY_NAMES
 from pages.shared import figures, library
 from pages.shared.colours import CLASSES
@@ -261,7 +261,7 @@ def test_two_models_stand_side_by_side(open_page):
     at = open_page("checkpoints", **{KEY: first}, checkpoints_beside=second)
     table = at.dataframe[0].value.set_index(["part", "what"])
     errors = [stored(name, "metrics.json")["test"]["eps_mse"] for name in (first, second)]
-    shown = table.loc[("on test pictures", "squared error of the noise")].to_numpy().ravel()
+    shown = table.loc[("on test pictures", labels.WORDS["eps_mse"])].to_numpy().ravel()
     assert list(shown) == [labels.written(value) for value in errors]
     assert list(table.loc[("noise schedule", "T")].to_numpy().ravel()) == ["500", "1,000"]
     assert ("model", "family") not in table.index
@@ -311,9 +311,6 @@ def test_every_value_of_the_embedded_models_has_its_word():
 
 def test_french_gives_the_facts_and_says_that_the_card_is_english(open_page):
     at = open_page("checkpoints", lang="fr", **{KEY: "vae-svhn"})
-    note = (
-        "The card is published in English, as it stands here; the facts above are taken from "
-        "the same files."
-    )
+    note = details.CARD_IN_ENGLISH
     assert in_language(note, "fr") in [caption.value for caption in at.caption]
     assert note not in [c.value for c in open_page("checkpoints", **{KEY: "vae-svhn"}).caption]

@@ -9,9 +9,11 @@ import streamlit as st
 from core.pictures import data, house_number, images
 from pages.browser import serving
 from pages.browser.timeline import HAND
-from pages.shared import library, loaders, site, text
+from pages.shared import library, links, loaders, picking, site, text
 from pages.shared.picking import INKS, WALLS
+from pages.vae import interpolation, likelihood
 from tests.pages.opening import checked, components, frames, moved, source_of
+from tests.pages.sentences import like, refusal
 
 NAME = "vae-svhn"
 WITHOUT_EFFECT = {
@@ -255,7 +257,7 @@ def test_a_file_that_is_no_picture_gets_one_sentence(open_page):
 def test_a_house_number_of_letters_gets_one_sentence(open_page):
     at = open_page("likelihood")
     at.text_input(key="likelihood_text").set_value("abc").run()
-    assert ["1 to 3 digits" in error.value for error in at.error] == [True]
+    assert [error.value for error in at.error] == [picking.NO_HOUSE_NUMBER]
     assert at.get("plotly_chart")  # the test-set figures stay
 
 
@@ -282,7 +284,7 @@ def test_a_download_that_cannot_reach_the_hub_says_so(open_page):
     at = open_page("latent_space", latent_from="gallery")
     at.button(key="latent_download").click().run()
     assert not at.exception
-    assert ["could not be reached" in error.value for error in at.error] == [True]
+    assert [bool(refusal("hub-unreachable").search(error.value)) for error in at.error] == [True]
 
 
 # ---------------------------------------------------------------- interpolation
@@ -298,18 +300,19 @@ def test_the_middle_of_the_straight_way_is_short(open_page):
     assert f"{linear.unevenness:.2f}" in said
     assert f"{spherical.unevenness:.2f}" in said
     assert linear.norm[25] < spherical.norm[25]
-    assert f"length {linear.norm[25]:.1f} on the straight path and {spherical.norm[25]:.1f}" in said
+    assert f"{linear.norm[25]:.1f}" in said
+    assert interpolation.which_to_take(linear, spherical) in said
 
 
 def test_every_stop_of_the_way_is_decoded(open_page):
     at = open_page("interpolation", interpolation_a_from="prior", interpolation_b_from="prior")
     explorer = loaders.vae(NAME)
     z = explorer.prior(0)[0]
-    shown = frames(at, "interpolation_film", "Decoded {t} percent along the spherical path")
+    shown = frames(at, "interpolation_film", interpolation.ALTS["spherical"])
     np.testing.assert_array_equal(shown, explorer.walk(z, z, 51, "spherical").pictures)
     at = open_page("interpolation", interpolation_b_from="prior", interpolation_w="30")
     assert at.session_state["interpolation_w"] == 30
-    shown = frames(at, "interpolation_film", "Decoded {t} percent along the straight path")
+    shown = frames(at, "interpolation_film", interpolation.ALTS["linear"])
     other = explorer.prior(0)[0]
     decoded = explorer.decode(other[None])[0].astype(int)
     assert np.abs(shown[-1] - decoded).max() <= 1  # a batch rounds otherwise
@@ -343,8 +346,8 @@ def test_repeats_and_most_draws_change_the_bound(open_page):
 
 
 def test_the_test_digits_are_shown_beside_what_was_made_of_them(open_page, own_bundle):
-    pairs = [c.value for c in open_page("likelihood").caption if "In pairs of rows" in c.value]
-    assert len(pairs) == 2
+    said = [caption.value for caption in open_page("likelihood").caption]
+    assert said.count(likelihood.IN_PAIRS) == 2
 
 
 def test_another_test_set_is_not_taken_for_the_measured_one(open_page, monkeypatch, svhn_folder):
@@ -396,7 +399,8 @@ def test_a_link_to_a_stop_that_is_none_is_said(open_page, wrong):
     at = open_page("vae_training", training_epoch=wrong)
     last = max(library.bundle(NAME).progress("samples"))
     assert at.session_state["training_epoch"] == last
-    assert any("The link asks for" in info.value and str(last) in info.value for info in at.info)
+    refused = like(links.REFUSED, wanted=wrong or " ", shown=last)
+    assert any(refused.fullmatch(info.value) for info in at.info)
 
 
 def test_a_stop_that_is_gone_gives_way_to_the_nearest(open_page):

@@ -6,6 +6,7 @@ from streamlit.testing.v1 import AppTest
 from pages.shared import links
 from pages.shared.text import in_language
 from tests.pages.opening import moved, turned_to
+from tests.pages.sentences import like
 
 
 def script():
@@ -156,7 +157,7 @@ def test_what_a_control_does_not_take_gives_way_to_the_usual_and_is_said_once(ke
     usual = "gallery" if key == "p_kind" else USUAL[key]
     assert getattr(at, WIDGETS[key])(key=key).value == usual
     assert len(at.info) == 1
-    assert "The link asks for" in at.info[0].value
+    assert like(links.REFUSED).fullmatch(at.info[0].value)
     at.run()
     assert len(at.info) == 1  # for as long as it holds
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pages.shared import shape
+from pages.shared import picking, shape
 from pages.shared.shape import Shape
 from tests.pages.opening import OF_THE_FRAME, checked, components, opened, sent, turned_to
 
@@ -144,7 +144,7 @@ def test_a_part_that_runs_alone_runs_with_the_page_where_that_is_cut(monkeypatch
 def test_what_a_page_says_of_bad_input_is_said_where_its_controls_are():
     at = opened("interpolation", figures="interpolation_film", keep="interpolation_a_text")
     at = checked(at.text_input(key="interpolation_a_text").set_value("x").run())
-    assert [one.value for one in at.error] == ["A house number has 1 to 3 digits, 0 to 9."]
+    assert [one.value for one in at.error] == [picking.NO_HOUSE_NUMBER]
 
 
 def test_nothing_of_a_shape_is_left_on_the_next_page():

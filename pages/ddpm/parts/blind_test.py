@@ -33,6 +33,15 @@ SOME = 6
 """Answers from which the visitor's own table is shown."""
 FIRST_SEED = 20_000
 """Seeds of the samples begin here: no grid of the page can show the same ones."""
+TOLD_APART = N_("The whole interval lies above that: **you can tell them apart**.")
+TAKEN_FOR_ANOTHER = N_(
+    "The whole interval lies below that: **you can tell them apart, but take one for another**."
+)
+LUCK = N_(
+    "The interval holds that number: so far **this could be luck**. More answers make it narrower."
+)
+"""How the visitor's share compares with guessing."""
+ROUND = N_("The pictures of this round")
 STATE = "against_blind"
 ROUNDS_KEPT = 32
 
@@ -162,22 +171,10 @@ def in_words(counts: np.ndarray, *, ended: bool = True) -> str:
     if not ended:
         return words
     if low > chance:
-        return words + " " + _("The whole interval lies above that: **you can tell them apart**.")
+        return words + " " + _(TOLD_APART)
     if high < chance:
-        return (
-            words
-            + " "
-            + _(
-                "The whole interval lies below that: **you can tell them apart, but take one for another**."
-            )
-        )
-    return (
-        words
-        + " "
-        + _(
-            "The interval holds that number: so far **this could be luck**. More answers make it narrower."
-        )
-    )
+        return words + " " + _(TAKEN_FOR_ANOTHER)
+    return words + " " + _(LUCK)
 
 
 # ---------------------------------------------------------------- on the page
@@ -381,7 +378,7 @@ def table(test: BlindTest, answers: Answers) -> None:
             labels,
             "blind_test",
             columns=6,
-            alt=_("The pictures of this round"),
+            alt=_(ROUND),
             factor=8,
         )
         st.caption(_("×: you said another."))

@@ -26,6 +26,7 @@ WAYS: dict[str, tuple[str, SamplerSettings]] = {
 }
 """What can be compared; the first that is chosen is the one that the others are measured against."""
 FIRST = ("ddim-50", "ddim-10", "dpm-10", "ddim-50-eta-1")
+CHOOSE = N_("Choose at least one way.")
 PICTURES = 6
 KEY, WHICH, SEED = "denoising_compared", "compare_ways", "compare_seed"
 
@@ -105,7 +106,7 @@ def show(name: str, explorer: DDPMExplorer) -> None:
         seed = controls.seed(SEED)
     if not chosen:
         with shape.notice():
-            st.info(_("Choose at least one way."))
+            st.info(_(CHOOSE))
         return
     seeds = [seed + index for index in range(PICTURES)]
     chosen = shown_of(name, explorer, chosen, seeds, wanted=asked())

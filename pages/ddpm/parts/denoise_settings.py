@@ -9,6 +9,14 @@ from core.ddpm.explorer import SamplerSettings
 from pages.shared import controls, links
 from pages.shared.text import N_, _, number, percent
 
+CHOSEN = N_(
+    "**Chosen**: of the first {count} seeds, the one whose picture a digit classifier reads as this "
+    "digit most surely."
+)
+CHOSEN_WITH_ANOTHER = N_(
+    "**Chosen** among {count} seeds with {chosen_with}. With {sampler} it may become another digit, or "
+    "none."
+)
 SAMPLERS = {"ddim": "DDIM", "dpm": "DPM-Solver++", "ddpm": "DDPM"}
 COUNTS = (1, 4, 16)
 OWN = "own"
@@ -61,14 +69,10 @@ def why_this_noise(bundle: Bundle, way: SamplerSettings, T: int) -> str:
     """In one sentence how the noise was chosen; with another sampler, that this may not hold for it."""
     of = number(bundle.metrics["way"]["of"], 0)
     if way == CHOSEN_WITH:
-        return _(
-            "**Chosen**: of the first {count} seeds, the one whose picture a digit classifier reads as this "
-            "digit most surely."
-        ).format(count=of)
-    return _(
-        "**Chosen** among {count} seeds with {chosen_with}. With {sampler} it may become another digit, or "
-        "none."
-    ).format(count=of, chosen_with=words_of(CHOSEN_WITH, T), sampler=words_of(way, T))
+        return _(CHOSEN).format(count=of)
+    return _(CHOSEN_WITH_ANOTHER).format(
+        count=of, chosen_with=words_of(CHOSEN_WITH, T), sampler=words_of(way, T)
+    )
 
 
 def unchosen(bundle: Bundle) -> str:

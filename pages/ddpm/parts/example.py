@@ -19,6 +19,12 @@ PICTURES = {"test": N_("Test digits"), "drawn": N_("Drawn digits")}
 LEVELS = 24
 """To move t through, next to the one that was drawn."""
 LEVEL, SEED, DRAWN = "ddpm_example_t", "ddpm_example_seed", "ddpm_example_drawn"
+ALTS = {
+    "x0": N_("The clean picture of the example"),
+    "x_t": N_("The noisy picture of the example at level {t}"),
+    "eps_hat": N_("The noise that the network guesses at level {t}"),
+    "off": N_("Noise less guess at level {t}: grey where the guess is right"),
+}
 WIDTH = 520
 
 
@@ -101,7 +107,7 @@ def pictures(explorer: DDPMExplorer, x0: Pictures, looks: list[Prediction]) -> N
         film.Cell(
             clean,
             [f"{number(v, 3)} · x₀" for v in np.sqrt(a)],
-            _("The clean picture of the example"),
+            _(ALTS["x0"]),
         ),
         film.Cell(
             eps,
@@ -109,18 +115,16 @@ def pictures(explorer: DDPMExplorer, x0: Pictures, looks: list[Prediction]) -> N
             _("The noise of the example"),
             sign="+",
         ),
-        film.Cell(x_t, "xₜ", _("The noisy picture of the example at level {t}"), sign="="),
+        film.Cell(x_t, "xₜ", _(ALTS["x_t"]), sign="="),
     ]
     loss = _("loss {value}")
     guessed = [
         film.Cell(eps, "ε", _("The noise that was added")),
-        film.Cell(
-            eps_hat, _("guess"), _("The noise that the network guesses at level {t}"), sign="−"
-        ),
+        film.Cell(eps_hat, _("guess"), _(ALTS["eps_hat"]), sign="−"),
         film.Cell(
             off,
             [loss.format(value=number(look.loss, 4)) for look in looks],
-            _("Noise less guess at level {t}: grey where the guess is right"),
+            _(ALTS["off"]),
             sign="=",
         ),
     ]

@@ -14,7 +14,7 @@ from pages.ddpm.parts.samples import ModelSamples
 from pages.ddpm.parts.step_times import device_of, seconds_by_50_steps
 from pages.shared import figures
 from pages.shared.figures import Column, Provenance, digits
-from pages.shared.text import _, number, percent
+from pages.shared.text import N_, _, number, percent
 
 # Share of the sure samples from which a digit counts as seen.
 SEEN = 0.02
@@ -213,6 +213,24 @@ def result(first: tuple[str, Stored], second: tuple[str, Stored]) -> None:
     )
 
 
+CONCLUSIONS = {
+    "alike": N_("**So these figures do not tell the two apart.**"),
+    "mixed, digits alike": N_(
+        "**So neither is better in everything**, and the classifier reads the digits of both "
+        "equally well."
+    ),
+    "mixed": N_(
+        "**So neither is better in everything**: the digits of {reader} are easier to read, and {other} "
+        "has other merits. To look real and to show a digit are two things."
+    ),
+    "better": N_("**So {model} is the better one** wherever the two differ, digits included."),
+    "better, digits alike": N_(
+        "**So {model} is the better one** wherever the two differ, but its digits are no easier to read. "
+        "To look real and to show a digit are two things."
+    ),
+}
+
+
 def conclusion(titles: tuple[str, str], ahead: Mapping[str, int]) -> str:
     """What the leads of two models come to: whether one is better, and whether its digits are.
 
@@ -220,30 +238,19 @@ def conclusion(titles: tuple[str, str], ahead: Mapping[str, int]) -> str:
     """
     winners = {lead for lead in ahead.values() if lead}
     if not winners:
-        return _("**So these figures do not tell the two apart.**")
+        return _(CONCLUSIONS["alike"])
     if len(winners) == 2:
         read = ahead["sure"]
         if not read:
-            return _(
-                "**So neither is better in everything**, and the classifier reads the digits of both "
-                "equally well."
-            )
-        return _(
-            "**So neither is better in everything**: the digits of {reader} are easier to read, and {other} "
-            "has other merits. To look real and to show a digit are two things."
-        ).format(
+            return _(CONCLUSIONS["mixed, digits alike"])
+        return _(CONCLUSIONS["mixed"]).format(
             reader=titles[0 if read > 0 else 1],
             other=titles[1 if read > 0 else 0],
         )
     better = titles[0 if winners == {1} else 1]
     if ahead["sure"]:
-        return _(
-            "**So {model} is the better one** wherever the two differ, digits included."
-        ).format(model=better)
-    return _(
-        "**So {model} is the better one** wherever the two differ, but its digits are no easier to read. "
-        "To look real and to show a digit are two things."
-    ).format(model=better)
+        return _(CONCLUSIONS["better"]).format(model=better)
+    return _(CONCLUSIONS["better, digits alike"]).format(model=better)
 
 
 def far_from_real(titles: tuple[str, str], stored: tuple[Stored, Stored]) -> str:

@@ -13,8 +13,12 @@ from core.bundles.bundle import Bundle
 from pages.shared import figures
 from pages.shared.colours import APP, INK, MARK, PAPER
 from pages.shared.figures import Provenance
-from pages.shared.text import _, number, percent
+from pages.shared.text import N_, _, number, percent
 
+NOT_MEASURED = N_(
+    "This bundle does not say from which layer the digit can be read: "
+    "`python -m train measure FOLDER --layers` adds it."
+)
 KIND = "layer_probe"
 """Of the figures in ``metrics.json``."""
 COUNTS = ("parts", "train_pictures", "test_pictures")
@@ -229,9 +233,4 @@ def show(
 
 def absent() -> None:
     """In place of the grid."""
-    st.info(
-        _(
-            "This bundle does not say from which layer the digit can be read: "
-            "`python -m train measure FOLDER --layers` adds it."
-        )
-    )
+    st.info(_(NOT_MEASURED))

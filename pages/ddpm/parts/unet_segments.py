@@ -33,9 +33,21 @@ from pages.shared import controls, figures, library, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
 from pages.shared.picking import INKS, WALLS, Picked
-from pages.shared.text import _, percent, plain_errors
+from pages.shared.text import N_, _, percent, plain_errors
 
 MOST_SEGMENTS, SEGMENTS = len(PALETTE), 3
+CHOOSE = N_("Choose at least one layer and one level.")
+ALT = N_("Segments by k-means on activations")
+READ_OUTS = {
+    "activations": N_(
+        "**On average activations tell digit from wall better than colours do**: which tone "
+        "is the ink changes "
+        "from picture to picture, and a colour alone does not say."
+    ),
+    "colours": N_("**With these layers and levels, colours serve better than activations.**"),
+    "neither": N_("**With these layers and levels, activations serve no better than colours.**"),
+}
+"""By which of the two reads labelled pixels better."""
 KEPT = 8
 ACROSS = 740
 CLEARLY = 0.05
@@ -103,7 +115,7 @@ def show(name: str, picked: Picked, seed: int) -> None:
             usual = [str(level + 1) for level in levels_of(explorer, SEGMENT_SHARES)]
             some = controls.several(_("Levels t"), controls.same(ts), "inside_levels", usual)
         if not layers or not some:
-            st.info(_("Choose at least one layer and one level."))
+            st.info(_(CHOOSE))
             return
         chosen = [int(t) - 1 for t in some]
         labels_shown(explorer, layers, chosen, seed)
@@ -130,7 +142,7 @@ def without_labels(
     shape = picked.picture.shape
     tiles = [
         (picked.picture, _("the picture"), _("The picture")),
-        (map_, _("segments from activations"), _("Segments by k-means on activations")),
+        (map_, _("segments from activations"), _(ALT)),
         (
             overlay(picked.picture, map_),
             _("segments over the picture"),
@@ -367,15 +379,11 @@ def read_out_verdict(found: ReadOut) -> str:
     ).format(activations=percent(found.mean("activations")), colours=percent(found.mean("colours")))
     gain = found.mean("activations") - found.mean("colours")
     if gain >= CLEARLY:
-        means = _(
-            "**On average activations tell digit from wall better than colours do**: which tone "
-            "is the ink changes "
-            "from picture to picture, and a colour alone does not say."
-        )
+        means = _(READ_OUTS["activations"])
     elif gain <= -CLEARLY:
-        means = _("**With these layers and levels, colours serve better than activations.**")
+        means = _(READ_OUTS["colours"])
     else:
-        means = _("**With these layers and levels, activations serve no better than colours.**")
+        means = _(READ_OUTS["neither"])
     apart = _(
         "Two segments by k-means on the colours of each picture overlap by {segments}, if "
         "someone who knows the digit "

@@ -14,8 +14,25 @@ from pages.browser.timeline import timeline
 from pages.ddpm.parts.denoise_settings import words_of
 from pages.shared import controls, figures, library, shape
 from pages.shared.figures import Provenance
-from pages.shared.text import _, number, plain_errors
+from pages.shared.text import N_, _, number, plain_errors
 
+GRID = N_("Pictures made from noise")
+STEP_ALTS = {
+    "ends": N_("Where the step from level {t} ends"),
+    "fresh": N_("The fresh noise that is added at level {t}"),
+    "correction": N_("The correction from the step before at level {t}"),
+    "mean of DDPM": N_("In the step of DDPM: the mean, level {t}"),
+    "fresh of DDPM": N_("In the step of DDPM: the fresh noise, level {t}"),
+    "end of DDPM": N_("Where the step of DDPM from level {t} ends"),
+}
+ALTS = {
+    "x_t": N_("The noisy picture at level {t}"),
+    "eps_hat": N_("The noise that the network predicts at level {t}"),
+    "x0_hat": N_("The clean picture that the network predicts at level {t}"),
+}
+OF_DDPM = N_("One step of DDPM (p_sample), t → t−1")
+NONE_PREDICTED = N_("none is predicted at t = 0")
+NO_WEBASSEMBLY = N_("This browser runs no WebAssembly: let the server compute.")
 COLUMNS = {1: 1, 4: 4, 16: 8}
 SUM_WIDTH = 560
 WAYS_KEPT = 8
@@ -30,7 +47,7 @@ def results(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed
         made,
         "denoised",
         columns=COLUMNS[count],
-        alt=_("Pictures made from noise"),
+        alt=_(GRID),
         width="stretch" if count > 1 else 320,
     )
     figures.about(
@@ -136,18 +153,18 @@ def step_of_ddpm(path: Trajectory, index: int) -> list[film.Cell]:
                 *(means.format(a=number(one.of_x_t, 3), b=number(one.of_eps, 3)) for one in steps),
                 "",
             ],
-            _("In the step of DDPM: the mean, level {t}"),
+            _(STEP_ALTS["mean of DDPM"]),
         ),
         film.Cell(
             source([step.fresh for step in steps]),
             [*(f"{number(step.sigma, 3)} · {noises}" for step in steps), ""],
-            _("In the step of DDPM: the fresh noise, level {t}"),
+            _(STEP_ALTS["fresh of DDPM"]),
             sign="+",
         ),
         film.Cell(
             source([step.x_s for step in steps]),
             "xₜ₋₁",
-            _("Where the step of DDPM from level {t} ends"),
+            _(STEP_ALTS["end of DDPM"]),
             sign="=",
         ),
     ]
@@ -167,10 +184,10 @@ def step_as_sum(
         return [*(f"{number(value, 3)} · {symbol}" for value in values), ""]
 
     of_x_t, of_eps, sigma = zip(*terms, strict=True)
-    fresh = _("The fresh noise that is added at level {t}")
+    fresh = _(STEP_ALTS["fresh"])
     label = times(sigma, _("fresh noise"))
     if correction:
-        fresh, label = _("The correction from the step before at level {t}"), _("correction")
+        fresh, label = _(STEP_ALTS["correction"]), _("correction")
     cells = [
         film.Cell(
             sources["x_t"], times(of_x_t, "xₜ"), _("In the step: the noisy picture, level {t}")
@@ -186,7 +203,7 @@ def step_as_sum(
         cells.append(film.Cell(added, label, fresh, sign="+"))
     return [
         *cells,
-        film.Cell(ends, _("one step on"), _("Where the step from level {t} ends"), sign="="),
+        film.Cell(ends, _("one step on"), _(STEP_ALTS["ends"]), sign="="),
     ]
 
 
@@ -202,19 +219,16 @@ def show_way(
     """
     t = timeline("t", levels, "denoise_t", default=levels[len(levels) * 3 // 5])
     now = [
-        film.Cell(sources["x_t"], "xₜ", _("The noisy picture at level {t}")),
+        film.Cell(sources["x_t"], "xₜ", _(ALTS["x_t"])),
         film.Cell(
             sources["eps_hat"],
-            [
-                _("predicted noise") if level else _("none is predicted at t = 0")
-                for level in levels
-            ],
-            _("The noise that the network predicts at level {t}"),
+            [_("predicted noise") if level else _(NONE_PREDICTED) for level in levels],
+            _(ALTS["eps_hat"]),
         ),
         film.Cell(
             sources["x0_hat"],
             _("predicted x₀"),
-            _("The clean picture that the network predicts at level {t}"),
+            _(ALTS["x0_hat"]),
         ),
     ]
     chosen = np.linspace(0, len(levels) - 1, min(9, len(levels))).round().astype(int).tolist()
@@ -231,7 +245,7 @@ def show_way(
     ]
     rows = [film.Row(now, widest=figures.WIDE), *strips]
     if not shape.on_stage():
-        of_ddpm = _("One step of DDPM (p_sample), t → t−1")
+        of_ddpm = _(OF_DDPM)
         sums = ((step, _("One step")), (ancestral, of_ddpm))
         rows[1:1] = [
             film.Row(cells, words=words, widest=SUM_WIDTH) for cells, words in sums if cells
@@ -250,7 +264,7 @@ def in_the_browser(
         words = {
             "loading": _("The network is on its way to your browser."),
             "step": _("Your browser takes step {step} of {steps}."),
-            "unable": _("This browser runs no WebAssembly: let the server compute."),
+            "unable": _(NO_WEBASSEMBLY),
         }
         levels, says = grid[:-1].tolist(), explorer.config.prediction
         sources = film.way_back(network, explorer.begin(seed), levels, alpha_bar, says, words)

@@ -11,7 +11,7 @@ import numpy as np
 
 from core import student
 from core.simsiam.run_record import RunRecord
-from pages.shared.text import _, number, percent
+from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts import runs
 
 Knn = Literal["knn_accuracy", "knn_by_epoch"]
@@ -28,6 +28,36 @@ SIGNS = (1, -1, -1, 1)
 """Of two runs that are compared, and of what two pairs change by: (first - second) - (third - fourth)."""
 ENOUGH_SEEDS = 3
 """Fewer say nothing of how far runs lie apart that differ in the seed alone."""
+COMPARED = {
+    "alike": N_(
+        "{a} and {b} cannot be told apart: kNN accuracy {x} and {y}, linear probe {p} "
+        "and {q} differ by no more than chance."
+    ),
+    "above": N_("{a} ends above {b}: kNN accuracy {x} against {y}, linear probe {p} against {q}."),
+    "below": N_("{a} ends below {b}: kNN accuracy {x} against {y}, linear probe {p} against {q}."),
+    "disagree": N_(
+        "{a} and {b}: the two measures disagree. kNN accuracy {x} against {y}, linear "
+        "probe {p} against {q}."
+    ),
+    "knn alone": N_(
+        "{a} and {b}: the kNN accuracy differs, {x} against {y}; the linear probe, {p} "
+        "and {q}, by no more than chance."
+    ),
+    "probe alone": N_(
+        "{a} and {b}: the linear probe differs, {p} against {q}; the kNN accuracy, {x} "
+        "and {y}, by no more than chance."
+    ),
+}
+"""What the two measures say of two runs, by which of them differ."""
+FIGURES_OVER = N_(
+    "**Figures of this answer:** the kNN accuracy is over {knn}; the linear probe is over {probe} test "
+    "pictures."
+)
+CHANCE_OF_SEEDS = N_(
+    "**Chance** is the larger one of two standard errors over these test pictures and of what seeds "
+    "differ by: {count} seeds of the baseline end with kNN accuracies of {low} to {high}, by which "
+    "{sure} of pairs of trainings lie no more than {points} points apart."
+)
 
 Runs = Mapping[str, RunRecord]
 """Runs of one set by recipe."""
@@ -167,31 +197,19 @@ def compared(first: RunRecord, second: RunRecord, chance: Chance, by: Knn = "knn
         for record in (first, second)
     ]
     if knn == probe == 0:
-        words = _(
-            "{a} and {b} cannot be told apart: kNN accuracy {x} and {y}, linear probe {p} "
-            "and {q} differ by no more than chance."
-        )
+        found = "alike"
     elif knn == probe == 1:
-        words = _("{a} ends above {b}: kNN accuracy {x} against {y}, linear probe {p} against {q}.")
+        found = "above"
     elif knn == probe == -1:
-        words = _("{a} ends below {b}: kNN accuracy {x} against {y}, linear probe {p} against {q}.")
+        found = "below"
     elif knn and probe:
-        words = _(
-            "{a} and {b}: the two measures disagree. kNN accuracy {x} against {y}, linear "
-            "probe {p} against {q}."
-        )
-    elif knn:
-        words = _(
-            "{a} and {b}: the kNN accuracy differs, {x} against {y}; the linear probe, {p} "
-            "and {q}, by no more than chance."
-        )
+        found = "disagree"
     else:
-        words = _(
-            "{a} and {b}: the linear probe differs, {p} against {q}; the kNN accuracy, {x} "
-            "and {y}, by no more than chance."
-        )
+        found = "knn alone" if knn else "probe alone"
     x, y, p, q = values
-    said = words.format(a=runs.subject(first), b=runs.subject(second), x=x, y=y, p=p, q=q)
+    said = _(COMPARED[found]).format(
+        a=runs.subject(first), b=runs.subject(second), x=x, y=y, p=p, q=q
+    )
     return said[0].upper() + said[1:]
 
 
@@ -209,10 +227,7 @@ def over_pictures(record: RunRecord, knn: Knn) -> str:
 
 def chance_in_words(record: RunRecord, chance: Chance, knn: Knn = "knn_accuracy") -> str:
     """What the sentences call chance, of which figures, and what is not known of it."""
-    of_what = _(
-        "**Figures of this answer:** the kNN accuracy is over {knn}; the linear probe is over {probe} test "
-        "pictures."
-    ).format(
+    of_what = _(FIGURES_OVER).format(
         knn=over_pictures(record, knn),
         probe=number(at_the_end(record, "linear_accuracy")[1], 0),
     )
@@ -236,11 +251,7 @@ def chance_in_words(record: RunRecord, chance: Chance, knn: Knn = "knn_accuracy"
         ).format(count=len(chance.seeds))
     else:
         values = [at_the_end(one, knn)[0] for one in chance.seeds]
-        words = _(
-            "**Chance** is the larger one of two standard errors over these test pictures and of what seeds "
-            "differ by: {count} seeds of the baseline end with kNN accuracies of {low} to {high}, by which "
-            "{sure} of pairs of trainings lie no more than {points} points apart."
-        ).format(
+        words = _(CHANCE_OF_SEEDS).format(
             count=len(values),
             low=percent(min(values), 1),
             high=percent(max(values), 1),

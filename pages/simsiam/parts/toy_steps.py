@@ -127,7 +127,7 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
     start = typical(found["plain"], points)
     places = range(len(points))
     pair = links.restore_number(PAIR, _("Another pair"), places, start, follows=True)
-    halves = links.restore_number(HALVES, _("Both halves of the loss"), (0, 1), 0)
+    halves = links.restore_number(HALVES, _(drawn.BOTH_HALVES), (0, 1), 0)
 
     near = links.restore_number(NEAR, _("Magnify"), (0, 1), 0)
 

@@ -15,8 +15,23 @@ from core.vae.explorer import VAEExplorer
 from pages.shared import figures, library
 from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
-from pages.shared.text import _, number, percent
+from pages.shared.text import N_, _, number, percent
 
+SAME_MEANS = N_(
+    "A linear classifier on z gets {linear} of the test digits right, hardly more than always "
+    "answering “{name}” does ({guess}): **the means of the classes are nearly the same.**"
+)
+OTHER_MEANS = N_(
+    "A linear classifier on z gets {linear} of the test digits right; always answering “{name}” "
+    "would be right for {guess}: **the means of the classes differ.**"
+)
+MORE = N_(
+    "With products of z it gets {products} right: **much of the digit can be read from z, but not from "
+    "its means.** Digits that lie on opposite sides, light on dark and dark on light for example, "
+    "cancel in a mean and can agree in a product."
+)
+NO_MORE = N_("Products of z add little: {products}. **There is not much more to find in z.**")
+"""What the readers show of the means of the classes, and of what else z holds."""
 SHARES = ("most_common", "pixels", "linear", "products", "neighbours")
 COUNTS = ("k", "train_pictures", "test_pictures")
 MOST = 10**9
@@ -82,25 +97,9 @@ def verdict(found: Mapping[str, float], most: str) -> str:
         "products": percent(found["products"]),
         "name": most,
     }
-    if found["linear"] - found["most_common"] < CLEARLY:
-        means = _(
-            "A linear classifier on z gets {linear} of the test digits right, hardly more than always "
-            "answering “{name}” does ({guess}): **the means of the classes are nearly the same.**"
-        )
-    else:
-        means = _(
-            "A linear classifier on z gets {linear} of the test digits right; always answering “{name}” "
-            "would be right for {guess}: **the means of the classes differ.**"
-        )
-    if found["products"] - found["linear"] >= CLEARLY:
-        more = _(
-            "With products of z it gets {products} right: **much of the digit can be read from z, but not from "
-            "its means.** Digits that lie on opposite sides, light on dark and dark on light for example, "
-            "cancel in a mean and can agree in a product."
-        )
-    else:
-        more = _("Products of z add little: {products}. **There is not much more to find in z.**")
-    return f"{means} {more}".format(**shares)
+    means = SAME_MEANS if found["linear"] - found["most_common"] < CLEARLY else OTHER_MEANS
+    more = MORE if found["products"] - found["linear"] >= CLEARLY else NO_MORE
+    return " ".join([_(means), _(more)]).format(**shares)
 
 
 def what_can_be_read(bundle: Bundle, most: str, classes: int) -> None:

@@ -22,8 +22,10 @@ from pages.shared.colours import AMBER, GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
 from pages.shared.picking import Start
-from pages.shared.text import _, number, percent
+from pages.shared.text import N_, _, number, percent
 
+FROM_FIRST = N_("estimate from the first K weights")
+STOPPED = N_("Stopped: the curve ends at K = {K}.")
 DRAWS_KEY = "likelihood_draws"
 LEVELS = tuple(2**power for power in range(11))
 FIRST = 8
@@ -149,7 +151,7 @@ def estimate(found: Sequence[WeightsAtK], evidence: Evidence) -> None:
         DRAWS_KEY,
         [
             Series(
-                _("estimate from the first K weights"),
+                _(FROM_FIRST),
                 np.array([one.K for one in found]),
                 np.array([one.nll for one in found]),
                 SYMBOL_COLOURS["x"],
@@ -387,7 +389,7 @@ def asked(explorer: VAEExplorer, start: Start, found: Evidence) -> Own | None:
     if curve.finished:
         st.session_state[BEFORE] = request, found, start.words, seed
     else:
-        st.info(_("Stopped: the curve ends at K = {K}.").format(K=curve.points[-1].K))
+        st.info(_(STOPPED).format(K=curve.points[-1].K))
     return Own(curve, found, start.words, seed)
 
 

@@ -110,11 +110,11 @@ def test_the_interval_is_wilsons(right, count):
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        ([[6, 0], [0, 6]], "**you can tell them apart**."),
-        ([[4, 2], [2, 4]], "this could be luck"),
-        ([[0, 6], [6, 0]], "take one for another"),
-        ([[3, 1, 0], [1, 3, 0], [0, 0, 4]], "**you can tell them apart**."),
-        ([[2, 1, 1], [2, 1, 1], [1, 1, 2]], "this could be luck"),
+        ([[6, 0], [0, 6]], blind_test.TOLD_APART),
+        ([[4, 2], [2, 4]], blind_test.LUCK),
+        ([[0, 6], [6, 0]], blind_test.TAKEN_FOR_ANOTHER),
+        ([[3, 1, 0], [1, 3, 0], [0, 0, 4]], blind_test.TOLD_APART),
+        ([[2, 1, 1], [2, 1, 1], [1, 1, 2]], blind_test.LUCK),
     ],
 )
 def test_the_share_is_compared_with_guessing(counts, words):
@@ -218,7 +218,7 @@ def test_the_own_table_counts_ones_answers(open_page):
 
 def test_it_goes_on_with_another_round_and_begins_anew(open_page):
     at = answered(begun(open_page), blind_test.order(0, 0, TWO))
-    assert [i for i in at.image for img in i.proto.imgs if img.alt == "The pictures of this round"]
+    assert [i for i in at.image for img in i.proto.imgs if img.alt == blind_test.ROUND]
     assert at.button(key="against_blind_next").label == "12 more"
     first = shown_picture(at)[1]
     press(at, "next")

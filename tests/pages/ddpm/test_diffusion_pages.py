@@ -18,15 +18,17 @@ from core.pictures.house_number import HouseNumber, draw
 from core.pictures.images import to_pictures
 from core.resumable import Resumable
 from pages.browser import networks
-from pages.ddpm import ddpm_lengths
-from pages.ddpm.parts import compared, example
+from pages.ddpm import adding_noise, ddpm_lengths, denoising
+from pages.ddpm.parts import compared, denoise_settings, example, way_back
 from pages.ddpm.parts.denoise_settings import CHOSEN_WITH, endings
+from pages.ddpm.parts.way_back import ALTS, STEP_ALTS
 from pages.shared import library, live, loaders, shape
 from tests.pages.drawn import charts
 from tests.pages.opening import bytes_at, components, frames, moved, source_of
+from tests.pages.sentences import like
 
 NAME = "ddpm-svhn-1000"
-GRID = "Pictures made from noise"
+GRID = way_back.GRID
 PICTURE = draw(HouseNumber())
 
 
@@ -51,7 +53,7 @@ def test_the_table_holds_the_coefficients_at_t(open_page):
         assert float(shown.replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, abs=1e-6)
     assert len(table) == 9
     words = at.dataframe[0].value["what it does"]
-    assert words[0] == "what is left of the picture's own variance"
+    assert words[0] == adding_noise.SHORTER.split(adding_noise.COEFFICIENTS["alphas_cumprod"][2])[0]
     assert words.str.len().max() < 60  # what there is room for at 1,280 pixels
 
 
@@ -172,14 +174,14 @@ def test_the_film_is_the_way_that_was_gone(open_page):
     for which in (1, 4):
         at.slider(key="denoise_which").set_value(which).run()
         for alt, wanted in (
-            ("The noisy picture at level {t}", whole.x_t),
-            ("The noise that the network predicts at level {t}", whole.eps_hat),
-            ("The clean picture that the network predicts at level {t}", whole.x0_hat),
+            (ALTS["x_t"], whole.x_t),
+            (ALTS["eps_hat"], whole.eps_hat),
+            (ALTS["x0_hat"], whole.x0_hat),
         ):
             shown = frames(at, "denoise_film", alt)
             np.testing.assert_array_equal(shown, wanted[:, which - 1])
     np.testing.assert_array_equal(whole.x_t[-1], whole.x0_hat[-1])  # the clean end
-    shown = frames(at, "denoise_film", "Where the step from level {t} ends")
+    shown = frames(at, "denoise_film", STEP_ALTS["ends"])
     np.testing.assert_array_equal(shown, whole.x_t[1:, 3])  # every step is kept
     terms = components(at)["denoise_film"]["rows"][1]["cells"]
     assert [cell["sign"] for cell in terms] == ["", "−", "="]
@@ -192,8 +194,8 @@ def test_the_film_is_the_way_that_was_gone(open_page):
 @pytest.mark.parametrize(
     ("link", "term"),
     [
-        ({"denoise_eta": "1.0"}, "The fresh noise that is added at level {t}"),
-        ({"denoise_sampler": "dpm"}, "The correction from the step before at level {t}"),
+        ({"denoise_eta": "1.0"}, STEP_ALTS["fresh"]),
+        ({"denoise_sampler": "dpm"}, STEP_ALTS["correction"]),
     ],
 )
 def test_what_a_sampler_adds_is_a_term_of_its_step(open_page, link, term):
@@ -220,13 +222,13 @@ def test_one_step_of_ddpm_is_what_p_sample_makes_with_the_noise_shown(open_page,
     mean, fresh, ends = (
         frames(at, "denoise_film", alt)
         for alt in (
-            "In the step of DDPM: the mean, level {t}",
-            "In the step of DDPM: the fresh noise, level {t}",
-            "Where the step of DDPM from level {t} ends",
+            STEP_ALTS["mean of DDPM"],
+            STEP_ALTS["fresh of DDPM"],
+            STEP_ALTS["end of DDPM"],
         )
     )
     row = components(at)["denoise_film"]["rows"][2]
-    assert row["words"] == "One step of DDPM (p_sample), t → t−1"
+    assert row["words"] == way_back.OF_DDPM
     assert [cell["sign"] for cell in row["cells"]] == ["", "+", "="]
     noise = [draw_noise(x, [_generator_of(3, t)]) for t in levels]
     for place, (t, step) in enumerate(taken):
@@ -248,7 +250,7 @@ def test_one_step_of_ddpm_is_what_p_sample_makes_with_the_noise_shown(open_page,
 
 def test_ddpm_itself_and_the_stage_have_no_second_row_of_one_step(open_page, monkeypatch):
     words = [row["words"] for row in components(open_page("denoising"))["denoise_film"]["rows"]]
-    assert words[1:3] == ["One step", "One step of DDPM (p_sample), t → t−1"]
+    assert words[1:3] == ["One step", way_back.OF_DDPM]
     path = loaders.ddpm(NAME).denoise(SamplerSettings("ddpm", None), [0])
     assert path.moves
     assert not path.ancestral
@@ -274,9 +276,9 @@ def test_noise_that_becomes_a_digit_is_that_of_the_chosen_seed(open_page):
     seed = stored["seeds"][surest]
     assert said(at, f"seeds: {seed} ·")
     whole = loaders.ddpm(NAME).denoise(CHOSEN_WITH, [seed])
-    shown = frames(at, "denoise_film", "The noisy picture at level {t}")
+    shown = frames(at, "denoise_film", ALTS["x_t"])
     np.testing.assert_array_equal(shown, whole.x_t[:, 0])
-    note = said(at, f"**Chosen**: of the first {stored['of']} seeds")
+    note = said(at, denoise_settings.CHOSEN.format(count=stored["of"]))
     assert "*any seed*" in note  # what becomes of the others stands there too
     linked = open_page("denoising", denoise_seed="5")
     assert said(linked, "seeds: 5 – 8")  # a link with a seed asks for that one
@@ -307,20 +309,21 @@ def test_a_link_that_names_the_steps_stands(open_page, noise):
 def test_another_sampler_is_not_said_to_end_in_the_chosen_digit(open_page):
     for link in ({"denoise_steps": "20"}, {"denoise_sampler": "dpm"}, {"denoise_eta": "1.0"}):
         at = open_page("denoising", **link)
-        assert said(at, "with DDIM, 50 steps, η = 0.00. With ")
-        assert said(at, "it may become another digit, or none")
-        assert not said(at, "most surely")
+        told = [str(caption.value) for caption in at.caption]
+        other = like(denoise_settings.CHOSEN_WITH_ANOTHER, chosen_with="DDIM, 50 steps, η = 0.00")
+        assert any(other.fullmatch(one) for one in told)
+        assert not any(like(denoise_settings.CHOSEN).search(one) for one in told)
 
 
 def test_no_noise_is_shown_where_none_is_predicted(open_page):
     at = open_page("denoising", denoise_t="0")
-    alt = "The noise that the network predicts at level {t}"
+    alt = ALTS["eps_hat"]
     places = source_of(at, "denoise_film", alt)["places"]
     stops = components(at)["denoise_t_hand"]["stops"]
     cell = components(at)["denoise_film"]["rows"][0]["cells"][1]
     labels = dict(zip(stops, cell["label"], strict=True))
     assert [stop for stop, place in zip(stops, places, strict=True) if place is None] == [0]
-    assert labels[0] == "none is predicted at t = 0"
+    assert labels[0] == way_back.NONE_PREDICTED
     assert labels[1000] == "predicted noise"
 
 
@@ -336,10 +339,10 @@ def test_a_result_stays_while_settings_change(open_page):
     before = components(at)["denoise_film"]
     at.slider(key="denoise_steps").set_value(100).run()
     assert not at.exception
-    assert said(at, "You have changed the settings")
+    assert said(at, denoising.CHANGED)
     assert components(at)["denoise_film"]["rows"][0] == before["rows"][0]
     at.button(key="denoise_go").click().run()
-    assert not said(at, "You have changed the settings")
+    assert not said(at, denoising.CHANGED)
     assert said(at, "DDIM, 100 steps")
 
 
@@ -366,9 +369,9 @@ def test_an_example_is_what_the_network_guesses(open_page):
     stops = components(at)["ddpm_example_t_hand"]["stops"]
     looks = explorer.predict(digit, [stop - 1 for stop in stops], 7)
     for alt, part in (
-        ("The noisy picture of the example at level {t}", "x_t"),
-        ("The noise that the network guesses at level {t}", "eps_hat"),
-        ("Noise less guess at level {t}: grey where the guess is right", "off"),
+        (example.ALTS["x_t"], "x_t"),
+        (example.ALTS["eps_hat"], "eps_hat"),
+        (example.ALTS["off"], "off"),
     ):
         shown = frames(at, "ddpm_example_film", alt)
         np.testing.assert_array_equal(shown, [getattr(look, part) for look in looks])
@@ -395,7 +398,7 @@ def test_an_example_is_a_test_digit_where_those_are_at_hand(open_page, monkeypat
     count = loaders.picture_count("svhn", "test")
     row = int(np.random.default_rng(3).integers(count))
     (wanted,) = loaders.some_pictures("svhn", "test", [row]).pictures
-    shown = frames(at, "ddpm_example_film", "The clean picture of the example")
+    shown = frames(at, "ddpm_example_film", example.ALTS["x0"])
     np.testing.assert_array_equal(shown[0], wanted)
 
 
@@ -403,7 +406,7 @@ def test_the_browser_is_given_all_that_it_takes_to_go_the_way(open_page, monkeyp
     spec = {"runtime": "/r", "graph": "/g", "weights": "/w"}
     monkeypatch.setattr(networks, "network", lambda of, part: spec if part == "unet" else None)
     at = open_page("denoising", denoise_by="browser", denoise_seed="3", denoise_steps="60")
-    found = source_of(at, "denoise_film", "The noisy picture at level {t}")
+    found = source_of(at, "denoise_film", ALTS["x_t"])
     explorer = loaders.ddpm(NAME)
     grid = SamplerSettings("ddim", 50).grid(explorer.T)
     assert (found["kind"], found["network"]) == ("way", spec)
@@ -419,7 +422,7 @@ def test_the_browser_is_given_all_that_it_takes_to_go_the_way(open_page, monkeyp
 
 def test_a_network_that_no_browser_knows_is_run_by_the_server(open_page):
     at = open_page("denoising", denoise_by="browser")
-    assert said(at, "not made for browsers")
+    assert said(at, denoising.UNKNOWN_TO_BROWSERS)
     assert "denoise_go" in [button.key for button in at.button]
 
 
@@ -448,7 +451,7 @@ def test_ways_are_compared_from_the_same_noise(open_page):
     at.multiselect(key="compare_ways").set_value(["dpm-20", "dpm-10"]).run()
     assert list(at.dataframe[0].value["network calls"]) == [20, 10]
     at.multiselect(key="compare_ways").set_value([]).run()
-    assert said(at, "at least one way")
+    assert said(at, compared.CHOOSE)
 
 
 def test_samplers_that_nobody_asks_about_are_not_compared(open_page, counted):
@@ -516,7 +519,7 @@ def test_the_error_of_each_model_is_its_own(open_page):
     table = at.dataframe[0].value
     for row, T in enumerate((500, 1000, 1500)):
         (look,) = loaders.ddpm(f"ddpm-svhn-{T}").predict(PICTURE, [249], 0)
-        assert float(table["squared error of the noise"][row]) == pytest.approx(
+        assert float(table[ddpm_lengths.SQUARED_ERROR][row]) == pytest.approx(
             look.eps_mse, abs=1e-4
         )
 
@@ -568,7 +571,7 @@ def test_what_three_lengths_have_in_common_is_said_where_they_went_on_from_one_m
     )
     at = open_page("ddpm_lengths")
     (told,) = [str(c.value) for c in at.caption if "the-long-one" in str(c.value)]
-    assert ("as long as the others" in told) == equal
+    assert bool(like(ddpm_lengths.BEGAN_ALIKE).search(told)) == equal
     assert bool(at.warning) == (not equal)
     if not equal:
         assert "41 + 2 epochs with T = 500, 41 + 3 epochs with" in str(at.warning[0].value)
@@ -588,7 +591,7 @@ def test_each_model_moves_through_its_own_levels(open_page, alignment):
         for place, stop, words in zip(places, stops, cell["label"], strict=True):
             level = ddpm_lengths.level(alignment, stop, explorer)
             if level is None:
-                assert (place, words) == (None, f"T = {T} has no such level")
+                assert (place, words) == (None, ddpm_lengths.NO_SUCH_LEVEL.format(T=T))
                 continue
             assert words == f"T = {T}, t = {level + 1}"
             (look,) = explorer.predict(PICTURE, [level], 0)

@@ -18,7 +18,7 @@ from tests.pages.opening import components, frames, moved
 
 NAME = "ddpm-svhn-1000"
 PICTURE = draw(HouseNumber())
-SEGMENTS = "Segments by k-means on activations"
+SEGMENTS = unet_segments.ALT
 
 
 def source(at, alt):
@@ -230,7 +230,7 @@ def without_figures(tmp_path, monkeypatch):
 def test_without_figures_one_sentence_stands_in_their_place(open_page, without_figures):
     at = open_page("inside_the_unet")
     assert grid_of(at) is None
-    assert said(at, "train measure FOLDER --layers")
+    assert said(at, layer_grid.NOT_MEASURED)
     assert components(at)["inside_film"]["rows"]
     assert source(at, SEGMENTS)
 
@@ -294,7 +294,7 @@ def test_the_view_is_that_of_the_pictures_that_move(open_page):
     np.testing.assert_array_equal(
         frames(at, "inside_strip", stem["alt"]), grey_grid(strength(activations), "layer")["stem"]
     )
-    assert not said(at, "How to read the colours")
+    assert not said(at, inside_the_unet.READ_COLOURS)
 
 
 # ---------------------------------------------------------------- which places are the digit
@@ -307,7 +307,7 @@ def test_segments_need_a_layer_and_a_level(open_page):
     assert source(at, SEGMENTS) != before
     at.multiselect(key="inside_levels").set_value([]).run()
     assert not at.exception
-    assert said(at, "at least one layer")
+    assert said(at, unet_segments.CHOOSE)
 
 
 def test_what_k_means_did_is_said_with_its_overlap(open_page):
@@ -353,16 +353,16 @@ def test_of_k_means_is_said_what_its_overlaps_say(layers, colours, words):
 @pytest.mark.parametrize(
     ("layers", "colours", "words"),
     [
-        (0.6, 0.3, "better than colours do"),
-        (0.3, 0.6, "colours serve better"),
-        (0.5, 0.5, "no better"),
+        (0.6, 0.3, "activations"),
+        (0.3, 0.6, "colours"),
+        (0.5, 0.5, "neither"),
     ],
 )
 def test_of_labelled_pixels_is_said_what_their_overlaps_say(layers, colours, words):
     empty = np.zeros((1, 32, 32), bool)
     overlaps = {"activations": [layers], "colours": [colours], "segments": [0.8]}
     said_ = unet_segments.read_out_verdict(unet_segments.ReadOut(empty, empty, empty, overlaps))
-    assert words in said_
+    assert unet_segments.READ_OUTS[words] in said_
     assert "80%" in said_
 
 

@@ -5,17 +5,19 @@ import pytest
 
 from core.ddpm.explorer import SamplerSettings
 from core.pictures.house_number import HouseNumber, draw
-from pages.ddpm.undo_an_attack import DRAWS, SHARES
+from pages.ddpm.undo_an_attack import DRAWS, PURIFIED, SHARES, STILL_READ
 from pages.shared import library, loaders
 from tests.pages.opening import components, frames
+from tests.pages.sentences import like
 
 NAME = "ddpm-svhn-1000"
 PICTURE = draw(HouseNumber())
 
 
-def said(at, words):
+def said(at, sentence, **values):
     texts = [*at.markdown, *at.info, *at.caption, *at.error, *at.warning]
-    return next((str(e.value) for e in texts if words in str(e.value)), "")
+    found = (like(sentence, **values).search(str(one.value)) for one in texts)
+    return next((match[0] for match in found if match), "")
 
 
 def test_whether_the_judge_still_reads_the_digit_is_what_it_says(open_page):
@@ -24,8 +26,8 @@ def test_whether_the_judge_still_reads_the_digit_is_what_it_says(open_page):
     attacked = judge.attack(PICTURE[None], before.digit, "pgd")
     fooled = judge.judge(attacked).digit[0] != before.digit[0]
     none = open_page("undo_an_attack", purify_levels="0")
-    assert said(none, f"The classifier still reads {before.digit[0]}")
-    assert bool(said(open_page("undo_an_attack"), "The classifier still reads")) is not bool(fooled)
+    assert said(none, STILL_READ, digit=before.digit[0])
+    assert bool(said(open_page("undo_an_attack"), STILL_READ)) is not bool(fooled)
 
 
 @pytest.mark.parametrize("levels", [4, 16])
@@ -41,9 +43,8 @@ def test_the_attack_is_that_of_its_size(open_page, levels):
 
 def test_purified_accuracies_are_the_stored_ones(open_page):
     stored = library.bundle(NAME).metrics["judged"]["purification"]
-    words = said(open_page("undo_an_attack"), "Without purification the classifier is right")
-    assert f"{100 * stored['accuracy_clean']:.1f}%" in words
-    assert f"{100 * stored['accuracy_pgd']:.1f}%" in words
+    shares = {of: f"{100 * stored[f'accuracy_{of}']:.1f}%" for of in ("clean", "pgd")}
+    assert said(open_page("undo_an_attack"), PURIFIED, **shares)
 
 
 def test_the_picture_is_said_to_be_one_example_of_many(open_page):

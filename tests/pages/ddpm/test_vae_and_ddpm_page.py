@@ -342,18 +342,13 @@ def test_what_leads_come_to():
     def words(**ahead):
         return final_figures.conclusion(titles, even | ahead)
 
-    assert "do not tell the two apart" in words()
-    assert "B is the better one** wherever the two differ, but its digits are no easier" in words(
-        sharpness=-1, frechet=-1
-    )
-    assert "A is the better one** wherever the two differ, digits included" in words(
-        sure=1, frechet=1
-    )
-    mixed = words(sure=1, sharpness=-1)
-    assert "neither is better in everything" in mixed
-    assert "digits of A are easier to read, and B" in mixed
-    assert "digits of B are easier to read, and A" in words(sure=-1, sharpness=1)
-    assert "reads the digits of both" in words(sharpness=1, frechet=-1)
+    said = final_figures.CONCLUSIONS
+    assert words() == said["alike"]
+    assert words(sharpness=-1, frechet=-1) == said["better, digits alike"].format(model="B")
+    assert words(sure=1, frechet=1) == said["better"].format(model="A")
+    assert words(sure=1, sharpness=-1) == said["mixed"].format(reader="A", other="B")
+    assert words(sure=-1, sharpness=1) == said["mixed"].format(reader="B", other="A")
+    assert words(sharpness=1, frechet=-1) == said["mixed, digits alike"]
 
 
 @pytest.mark.parametrize(

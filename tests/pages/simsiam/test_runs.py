@@ -8,6 +8,7 @@ import pytest
 
 from pages.shared import text
 from pages.simsiam.parts import evidence, run_charts, runs
+from tests.pages.sentences import like
 
 SETTINGS = ("cifar10", "train", 10_000, 8, "strided", 256, 20)
 
@@ -197,26 +198,24 @@ def by_epoch(record, share, queries=1000, bank=3000):
 def test_chance_in_words_counts_the_pictures_of_the_figures_it_speaks_about():
     record = by_epoch(ended(0.5), 0.4)
     final = evidence.chance_in_words(record, evidence.Chance())
-    assert "the kNN accuracy is over 10,000 test pictures, bank of 50,000" in final
+    over = ["10,000 test pictures, bank of 50,000", "1,000 test pictures, bank of 3,000"]
+    assert [evidence.over_pictures(record, k) for k in ("knn_accuracy", "knn_by_epoch")] == over
+    assert like(evidence.FIGURES_OVER, knn=over[0], probe="10,000").match(final)
     curve = evidence.chance_in_words(record, evidence.Chance(), "knn_by_epoch")
-    assert "the kNN accuracy is over 1,000 test pictures, bank of 3,000" in curve
-    assert "the linear probe is over 10,000 test pictures" in curve
+    assert like(evidence.FIGURES_OVER, knn=over[1], probe="10,000").match(curve)
 
 
 def test_runs_are_compared_by_the_accuracy_that_is_asked_for():
     first, second = by_epoch(ended(0.5, 0.3), 0.2), by_epoch(ended(0.3, 0.3), 0.5)
-    assert "kNN accuracy differs, 50.0% against 30.0%" in evidence.compared(
-        first, second, evidence.Chance()
-    )
-    assert "kNN accuracy differs, 20.0% against 50.0%" in evidence.compared(
-        first, second, evidence.Chance(), "knn_by_epoch"
-    )
+    for knn, x, y in (("knn_accuracy", "50.0%", "30.0%"), ("knn_by_epoch", "20.0%", "50.0%")):
+        words = evidence.compared(first, second, evidence.Chance(), knn)
+        assert like(evidence.COMPARED["knn alone"], x=x, y=y).fullmatch(words)
 
 
 def test_the_words_say_how_many_pairs_of_trainings():
     seeds = [ended(share) for share in (0.53, 0.545, 0.56)]
     words = evidence.chance_in_words(seeds[0], evidence.Chance(seeds))
-    assert "95% of pairs of trainings lie no more than 9.1 points apart" in words
+    assert like(evidence.CHANCE_OF_SEEDS, sure="95%", points="9.1").search(words)
 
 
 def test_a_difference_is_one_only_beyond_the_seeds():
@@ -233,17 +232,18 @@ def test_a_difference_is_one_only_beyond_the_seeds():
 @pytest.mark.parametrize(
     ("knn", "probe", "words"),
     [
-        ((0.5, 0.4), (0.5, 0.4), "ends above"),
-        ((0.4, 0.5), (0.4, 0.5), "ends below"),
-        ((0.5, 0.5), (0.5, 0.4), "the linear probe differs"),
-        ((0.5, 0.4), (0.5, 0.5), "the kNN accuracy differs"),
-        ((0.5, 0.4), (0.4, 0.5), "the two measures disagree"),
-        ((0.5, 0.5), (0.5, 0.5), "cannot be told apart"),
+        ((0.5, 0.4), (0.5, 0.4), "above"),
+        ((0.4, 0.5), (0.4, 0.5), "below"),
+        ((0.5, 0.5), (0.5, 0.4), "probe alone"),
+        ((0.5, 0.4), (0.5, 0.5), "knn alone"),
+        ((0.5, 0.4), (0.4, 0.5), "disagree"),
+        ((0.5, 0.5), (0.5, 0.5), "alike"),
     ],
 )
 def test_no_sentence_contradicts_one_of_its_two_measures(knn, probe, words):
     first, second = (ended(*both) for both in zip(knn, probe, strict=True))
-    assert words in evidence.compared(first, second, evidence.Chance())
+    sentence = like(evidence.COMPARED[words])
+    assert sentence.fullmatch(evidence.compared(first, second, evidence.Chance()))
 
 
 def test_seeds_of_a_run_differ_from_it_in_the_seed_alone(monkeypatch):

@@ -10,9 +10,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from pages.shared import pins
+from pages.teach import keeping
 from pages.teach import sheet as sheets
 from pages.teach.sheet import Sheet, from_json, to_json
 from tests.pages.opening import checked, components
+from tests.pages.sentences import like
 from tests.pages.teach.sheets import ROWS, curves, sheet
 
 STORE = "sheet_store"
@@ -55,8 +57,8 @@ def noise(side):
 PINS = {
     "plain": pins.Pin(
         "plain",
-        "kNN accuracy by epoch: baseline, no stop-gradient",
-        ("simsiam · 93affb", "stored with the bundle"),
+        "kNN accuracy of two runs: baseline, no stop-gradient",
+        ("simsiam · 93affb", "stored with a bundle"),
         (("k", "200"), ("τ", "0.1")),
         lambda: [*ROWS, {"run": "a\x00b", "epoch": np.int64(3), "accuracy": np.nan}],
         lambda: noise(8),
@@ -117,7 +119,7 @@ def test_a_figure_is_kept_with_all_that_it_says():
     at = opened(collapse_epoch="2", collapse_runs="baseline", lang="fr")
     kept(at, "plain")
     (found,) = own(at).items
-    assert found.title == "Collapse: kNN accuracy by epoch"
+    assert found.title == "Collapse: kNN accuracy of two runs"
     assert (found.page, found.query) == (
         "collapse",
         "collapse_epoch=2&collapse_runs=baseline&lang=fr",
@@ -140,14 +142,14 @@ def test_what_is_too_large_is_cut_and_that_is_said():
     assert found.figure == ""
     assert Image.open(io.BytesIO(found.picture)).size == (600, 600)
     for said in (found.caption, at.toast[0].value):
-        assert "of 30,000 rows" in said
-        assert "chart is too large" in said
+        assert like(keeping.FIRST_ROWS, all="30,000").search(said)
+        assert keeping.NO_CHART in said
 
 
 def test_a_link_that_is_too_long_is_left_out_and_that_is_said():
     at = kept(opened(collapse_epoch="2" * 7000), "plain")
     assert own(at).items[0].query == ""
-    assert "link is too long" in at.toast[0].value
+    assert keeping.NO_LINK in at.toast[0].value
 
 
 def test_no_secret_of_a_room_gets_onto_a_sheet(tmp_path, monkeypatch):

@@ -13,7 +13,16 @@ from pages.shared.text import in_language
 from pages.teach import lesson_paper, marks
 from pages.teach.fields import Place
 from pages.teach.lesson import Ask, Lesson, Likely, Option, Step, Words, data_of, lesson_of, texts
-from pages.teach.lesson_paper import begins, clock, guide, lines_for, paper, points_of, rewritten
+from pages.teach.lesson_paper import (
+    MINUTES,
+    begins,
+    clock,
+    guide,
+    lines_for,
+    paper,
+    points_of,
+    rewritten,
+)
 from tests.pages.teach.test_lesson_shipped import LESSONS, embedded
 
 BASE = "https://atelier.example/app"
@@ -308,8 +317,8 @@ def test_the_clock_runs():
         *("0:00", "0:05", "1:00", "1:20", "8:00")
     ]
     other = Lesson("a", 90, Words("a", "b"), steps)
-    assert "Minutes of the lesson: 90" in Page(guide(other, "en")).said
-    assert "Minutes of the lesson" not in Page(guide(replace(other, minutes=80), "en")).said
+    assert f"{MINUTES}: 90" in Page(guide(other, "en")).said
+    assert MINUTES not in Page(guide(replace(other, minutes=80), "en")).said
 
 
 # ---------------------------------------------------------------- printed

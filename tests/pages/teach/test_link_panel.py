@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from pages.teach import link, link_panel
 from pages.teach.lesson import read_lesson
 from tests.pages.opening import OF_THE_FRAME, checked, components, opened
+from tests.pages.sentences import refusal
 
 
 def script():
@@ -65,7 +66,8 @@ def test_what_is_ticked_is_what_its_link_shows(at):
 
 def test_a_step_needs_a_sentence(at):
     at = checked(at.button(key="panel_add").click().run())
-    assert [one.value for one in at.error] == ["A step needs a sentence: write one above."]
+    (error,) = at.error
+    assert refusal("panel-say").fullmatch(error.value)
     assert not at.session_state[link_panel.STEPS]
 
 

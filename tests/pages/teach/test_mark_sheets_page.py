@@ -69,7 +69,7 @@ def test_without_files_the_page_says_what_it_wants(open_page):
     at = open_page("mark_sheets")
     assert at.file_uploader[0].proto.multiple_files
     assert not at.dataframe
-    assert any("Nothing of them is kept" in caption.value for caption in at.caption)
+    assert mark_sheets.NOT_KEPT in [caption.value for caption in at.caption]
 
 
 def test_a_class_is_marked_against_a_lesson(open_page, lesson):
@@ -171,11 +171,9 @@ def test_where_answers_are_kept_back_the_page_is_closed(open_page, lesson, monke
 
 
 def test_more_than_there_is_room_for_is_refused_in_a_sentence(open_page, monkeypatch):
-    from pages.teach import mark_sheets
-
     monkeypatch.setattr(mark_sheets, "MOST_TOGETHER", 10)
     at = open_page("mark_sheets")
     at.file_uploader[0].set_value([("a.json", b"{" + b" " * 10 + b"}", "application/json")])
     at = checked(at.run())
-    assert ["together: mark them in two parts" in one.value for one in at.error] == [True]
+    assert [one.value for one in at.error] == [mark_sheets.TOO_MUCH.format(most=0)]
     assert not at.dataframe

@@ -9,10 +9,12 @@ import pytest
 import segno
 
 from pages.shared import links, site
+from pages.shared.controls import I_DO_NOT_KNOW
 from pages.teach import answers, attending, keeping, room, room_desk, shelf
 from pages.teach.lesson import read_lesson, write_lesson
 from pages.teach.link import packed
 from tests.pages.opening import OF_THE_FRAME, checked, components, opened, sent
+from tests.pages.sentences import refusal
 
 EMBEDDED = Path(__file__).parents[3] / "checkpoints"
 LESSONS = shelf.lessons().lessons
@@ -181,7 +183,7 @@ def test_no_option_of_a_lesson_is_taken_for_i_do_not_know(tmp_path, monkeypatch)
     monkeypatch.setenv("ATELIER_LESSONS", str(tmp_path))
     at = opened("home", lesson="small", step="1")
     offered = at.button_group(key=OWN).options
-    assert offered == ["the answer a", "the answer b", "I do not know"]
+    assert offered == ["the answer a", "the answer b", I_DO_NOT_KNOW]
 
 
 def test_a_stage_takes_an_answer_where_the_answer_follows_it(small, monkeypatch):
@@ -377,7 +379,8 @@ def test_a_room_opens_no_answer_of_another_lesson(small, kept_back):
     code, secret = rooms.open_room("other", room.options_of(own))
     rooms.tell(code, secret, "1.1")
     at = opened("interpolation", lesson="small", step="1", room=code)
-    assert [one.value for one in at.error] == [f"The room “{code}” is about another lesson."]
+    (error,) = at.error
+    assert refusal("room-other", room=code).fullmatch(error.value)
     assert "The secret reason." not in sent(at)
 
 
@@ -562,7 +565,7 @@ def test_a_wrong_phrase_is_one_guess_however_often_the_page_runs(kept_back):
     for _again in range(5):
         at = checked(at.run())
     assert len(answers.GUESSES._wrong) - before == 1
-    assert "This is not the passphrase." in [one.value for one in at.error]
+    assert any(refusal("answers-wrong").fullmatch(one.value) for one in at.error)
     answers.GUESSES._wrong.clear()
 
 

@@ -15,6 +15,7 @@ from core.errors import AtelierError
 from pages.teach import room, shelf
 from pages.teach.lesson import MOST_OPTIONS, MOST_STEPS
 from pages.teach.room import IDLE, LIFE, MOST_ROOMS, MOST_TABS, Counts, Rooms, new_token, options_of
+from tests.pages.sentences import refusal
 
 OPTIONS = {"keep": ("high", "low", "either"), "live": ("a", "b")}
 
@@ -449,7 +450,7 @@ def test_a_host_s_tabs_are_given_the_secret_again_and_no_other(rooms, opened):
     rooms.trust(code, secret, token(1))
     assert rooms.secret(code.lower(), token(1)) == secret
     assert rooms.secret(code, token(2)) == rooms.secret("NONE", token(1)) == ""
-    with pytest.raises(AtelierError, match="Only whoever opened this room"):
+    with pytest.raises(AtelierError, match=refusal("room-host")):
         rooms.trust(code, "guessed", token(2))
     with pytest.raises(AtelierError, match="no valid token"):
         rooms.trust(code, secret, "")

@@ -12,10 +12,11 @@ from core.vae.explorer import Walk
 from pages.shared import loaders
 from pages.vae import interpolation
 from tests.pages.opening import frames, moved
+from tests.pages.sentences import like
 
 NAME = "vae-svhn"
 EMBEDDED = Path(__file__).parents[3] / "checkpoints"
-STRAIGHT = "Decoded {t} percent along the straight path"
+STRAIGHT = interpolation.ALTS["linear"]
 
 
 def walk(change, norm):
@@ -44,19 +45,19 @@ def test_a_path_is_called_what_its_largest_step_says(change, word, ratio):
 @pytest.mark.parametrize(
     ("straight", "around", "said"),
     [
-        (1.7, 2.0, "both paths stay where the prior"),
-        (1.5, 2.0, "take the spherical path"),
-        (1.2, 1.5, "Neither path passes half way"),
-        (2.4, 2.6, "take the straight path"),
-        (1.5, 2.6, "Neither path passes half way"),
+        (1.7, 2.0, "both"),
+        (1.5, 2.0, "spherical"),
+        (1.2, 1.5, "neither"),
+        (2.4, 2.6, "straight"),
+        (1.5, 2.6, "neither"),
     ],
 )
 def test_the_path_to_take_is_the_one_that_stays_with_the_prior(straight, around, said):
     """Of four units: draws from the prior have length 2, and 1.6 and 2.5 are the limits."""
     ways = (walk([1, 1], [2, middle, 2]) for middle in (straight, around))
     words = interpolation.which_to_take(*ways)
-    assert said in words
-    assert f"length {straight} on the straight path and {around}" in words
+    assert words.endswith(f" {interpolation.VERDICTS[said]}")
+    assert like(interpolation.LENGTHS, straight=straight, around=around, root="2.0").match(words)
 
 
 def test_of_ends_is_said_only_what_holds_for_both():
@@ -64,8 +65,8 @@ def test_of_ends_is_said_only_what_holds_for_both():
         first, last = ends
         return interpolation.which_to_take(*(walk([1, 1], [first, m, last]) for m in (0.9, 1.2)))
 
-    assert "nor do its two ends" in said(1.0, 1.5)
-    assert "nor do its two ends" not in said(0.5, 1.9)
+    assert interpolation.VERDICTS["not even the ends"] in said(1.0, 1.5)
+    assert interpolation.VERDICTS["neither"] in said(0.5, 1.9)
 
 
 # ---------------------------------------------------------------- a path and a mixture
@@ -80,10 +81,8 @@ def painted(*levels):
 @pytest.mark.parametrize(("middle", "seen"), [(106, True), (102, False)])
 def test_a_lesson_is_drawn_only_from_pictures_that_differ(middle, seen):
     words = interpolation.against_mixing(painted(50, middle, 150), painted(50, middle + 20, 150))
-    assert ("one picture that changes" in words) == seen
-    assert ("too much alike" in words) != seen
-    assert f"{middle - 100}.0 grey levels" in words
-    assert "the spherical one by 20.0" in words
+    sentence = interpolation.UNLIKE if seen else interpolation.ALIKE
+    assert words == sentence.format(levels=f"{middle - 100}.0", kinds="20.0")
 
 
 def numbers(first, second):
@@ -100,7 +99,7 @@ def ends_of(at):
 def test_with_the_embedded_model_the_first_figure_shows_what_is_said(open_page, monkeypatch):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(EMBEDDED))
     at = open_page("interpolation")
-    assert any("one picture that changes" in str(one.value) for one in at.markdown)
+    assert any(like(interpolation.UNLIKE).search(str(one.value)) for one in at.markdown)
     straight, around = (walk.pictures for walk in decoded(numbers(-25, 25)))
     mixture = (straight[0].astype(float) + straight[-1]) / 2
     assert interpolation.levels_between(straight[25], mixture) > interpolation.SEEN

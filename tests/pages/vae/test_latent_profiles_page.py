@@ -15,6 +15,7 @@ from pages.shared.kept import Kept
 from pages.vae import latent_profiles
 from pages.vae.parts import class_charts, generated, readers
 from tests.pages.opening import frames, moved, turned_to
+from tests.pages.sentences import like
 from tests.pages.test_controls import visible
 
 NAME = "vae-svhn"
@@ -83,7 +84,8 @@ def test_fewer_training_pictures_change_the_profile(open_page, monkeypatch, svhn
     box = at.selectbox(key="profiles_pictures")
     box.select_index(len(box.options) - 1).run()
     assert visible(at) != before
-    assert any(f"{count} pictures of the split train" in str(c.value) for c in at.caption)
+    over = latent_profiles.PICTURES.format(count=count, split="train")
+    assert any(over in str(c.value) for c in at.caption)
 
 
 def test_two_classes_can_be_chosen(open_page):
@@ -121,8 +123,11 @@ def test_bars_are_what_the_bundle_measured(open_page):
 )
 def test_the_verdict_says_what_the_figures_say(changed, same_means, more):
     words = readers.verdict({**FOUND, **changed}, "1")
-    assert ("hardly more than" in words) == same_means
-    assert ("but not from its means" in words) == more
+    wanted = (
+        readers.SAME_MEANS if same_means else readers.OTHER_MEANS,
+        readers.MORE if more else readers.NO_MORE,
+    )
+    assert like(" ".join(wanted)).fullmatch(words)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +171,9 @@ def test_a_unit_moves_by_so_many_bars(open_page):
     assert off.max() <= 1  # the chart carries 64 bits, the latents 32
     said = [c.value for c in at.caption if "bars: 10" in c.value]
     assert said
-    side = "below" if bar < 0 else "above"
+    lies = latent_profiles.BELOW if bar < 0 else latent_profiles.ABOVE
     words = " ".join(str(m.value) for m in at.markdown)
-    assert f"class 4 lies {abs(bar):.2f} {side} the mean of all classes in z2. Moved by" in words
+    assert f"{lies.format(c=4, away=f'{abs(bar):.2f}', unit=2)} Moved by" in words
     assert [c.value for c in moved(at, "profiles_times", 3).caption if "bars: 3" in c.value]
 
 

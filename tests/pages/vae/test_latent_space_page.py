@@ -260,5 +260,5 @@ def test_idle_units_are_counted(explorer, idle):
         kl_per_unit = np.array([0.16, 1, 2, 3])
 
     words = latent_space.idle_said(Known)
-    assert ("Here 2 of 4 units" in words) == (idle == 2)
-    assert ("there is none: the least is 0.16 nats" in words) == (idle == 0)
+    none = latent_space.NONE_IDLE.format(least=0.16)
+    assert words == (latent_space.SOME_IDLE.format(idle=2, units=4) if idle else none)

@@ -120,7 +120,7 @@ def test_the_page_shows_the_weights_of_its_picture_at_once(open_page, drawn, evi
         np.testing.assert_allclose(row[: len(one.largest)], one.largest, atol=1e-4)
     rest = shown[BARS].y["all others together"][-1, 1]
     assert np.nansum(tops[-1]) + rest == pytest.approx(1, abs=1e-4)
-    nll = shown[ESTIMATE].y["estimate from the first K weights"]
+    nll = shown[ESTIMATE].y[tightness.FROM_FIRST]
     np.testing.assert_allclose(nll, [one.nll for one in drawn], atol=1e-2)
     assert list(shown[ESTIMATE].levels.values()) == [pytest.approx(evidence.negative_elbo)]
 
