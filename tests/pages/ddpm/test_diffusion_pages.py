@@ -311,7 +311,7 @@ def test_another_sampler_is_not_said_to_end_in_the_chosen_digit(open_page):
         at = open_page("denoising", **link)
         told = [str(caption.value) for caption in at.caption]
         other = like(denoise_settings.CHOSEN_WITH_ANOTHER, chosen_with="DDIM, 50 steps, η = 0.00")
-        assert any(other.fullmatch(one) for one in told)
+        assert any(other.match(one) for one in told)
         assert not any(like(denoise_settings.CHOSEN).search(one) for one in told)
 
 
@@ -576,7 +576,7 @@ def test_what_three_lengths_have_in_common_is_said_where_they_went_on_from_one_m
     if not equal:
         assert "41 + 2 epochs with T = 500, 41 + 3 epochs with" in str(at.warning[0].value)
     training = open_page("ddpm_training")
-    assert any("the-long-one" in str(c.value) for c in training.caption)
+    assert any("(41 + 3 epochs)" in str(c.value) for c in training.caption)
 
 
 @pytest.mark.parametrize("alignment", ["noise", "share", "t"])

@@ -190,7 +190,8 @@ def test_a_unit_of_the_picture_of_the_visit_is_moved(open_page):
     off = np.abs(frames(at, "profiles_film", alt).astype(int) - decoded)
     assert off.max() <= 1
     words = " ".join(str(m.value) for m in at.markdown)
-    assert "starts from **your picture**, drawn house number 42" in words
+    mine = latent_profiles.Departure(picture, "drawn house number 42")
+    assert mine.said() in words
     assert any("picture: drawn house number 42" in c.value for c in at.caption)
 
 
