@@ -13,7 +13,7 @@ from core.bundles.manifest import register
 from core.families import read_manifest
 from core.pictures.data import SOURCES
 from core.simsiam.byol import BYOLConfig
-from core.simsiam.run_record import read_run
+from core.simsiam.run_record import RIGHT, read_run
 from pages.shared import site
 from pages.shared.text import in_language
 from pages.simsiam import collapse
@@ -109,6 +109,7 @@ def derive(
         if key == "map_labels"
         else np.repeat(array * (stretch if "map" in key else 1), repeats, axis=0).astype(np.float16)
         for key, array in of.profiles.items()
+        if key not in RIGHT.values()  # which pictures were right goes with the figures that change
     }
     bundles.write_bundle(
         folder / name,
