@@ -27,6 +27,7 @@ from pages.shared.text import (
 from pages.simsiam.parts import diagrams, run_charts, runs
 from pages.simsiam.parts.evidence import Chance, Runs, at_the_end, chance_in_words, over_pictures
 from pages.simsiam.parts.findings import (
+    NOT_HERE,
     SHARE,
     final_epoch,
     separator,
@@ -307,7 +308,7 @@ def questions(found: Runs, *, first: bool) -> None:
     st.markdown(_(question.words))
     records = [found[recipe] for recipe in question.recipes if recipe in found]
     if absent := missing(found, question):
-        st.caption(_("Not in this set of runs: {runs}.").format(runs=absent))
+        st.caption(_(NOT_HERE).format(runs=absent))
     if not records:
         st.info(none_here(question))
         return
