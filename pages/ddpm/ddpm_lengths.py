@@ -33,6 +33,16 @@ from pages.shared.text import (
     plain_errors,
 )
 
+T_ALONE = N_("What differs is T, the number of noise levels.")
+SHARED = N_(
+    "What differs is T, the number of noise levels, and only in the **last {last} epochs**: the "
+    "**{before} epochs before** are the same run for all."
+)
+SHARED_WITH_T = N_(
+    "What differs is T, the number of noise levels, and only in the **last {last} epochs**: the "
+    "**{before} epochs before** are the same run for all, with T = {T}."
+)
+
 ALIGNMENTS = {
     "noise": N_("Same noise (log SNR)"),
     "share": N_("Same share t / T"),
@@ -64,19 +74,13 @@ def what_differs(bundles: Sequence[Bundle]) -> str:
     """That T differs, and in how many of the epochs: models that share their first ones say so."""
     (shared, *others) = [of.ancestors for of in bundles]
     if not shared or any(one != shared for one in others):
-        return _("What differs is T, the number of noise levels.")
+        return _(T_ALONE)
     own = {of.config["training"].get("epochs_done", len(of.history)) for of in bundles}
     before = number(sum(one.epochs for one in shared), 0)
     last = " – ".join(number(count, 0) for count in sorted({min(own), max(own)}))
     if (T := levels_before(bundles[0])) is None:
-        return _(
-            "What differs is T, the number of noise levels, and only in the **last {last} epochs**: the "
-            "**{before} epochs before** are the same run for all."
-        ).format(last=last, before=before)
-    return _(
-        "What differs is T, the number of noise levels, and only in the **last {last} epochs**: the "
-        "**{before} epochs before** are the same run for all, with T = {T}."
-    ).format(last=last, before=before, T=T)
+        return _(SHARED).format(last=last, before=before)
+    return _(SHARED_WITH_T).format(last=last, before=before, T=T)
 
 
 def unequal(explorers: list[DDPMExplorer]) -> None:

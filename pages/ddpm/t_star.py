@@ -24,6 +24,15 @@ from pages.shared.text import (
     plain_errors,
 )
 
+QUICK_LOOK = N_(
+    "A quick look: {quick}, {levels} levels, draws: {few}. Press the button for {way}, "
+    "draws: {draws}."
+)
+STILL_ON_THEIR_WAY = N_(
+    "There is no t\\* before the last step: these pictures are still on their way."
+)
+TOO_FEW_LEVELS = N_("Fewer than two levels of this way lie in this range: widen it.")
+
 WAYS: dict[str, tuple[str, SamplerSettings]] = {
     "ddim-50": ("DDIM 50", SamplerSettings("ddim", 50)),
     "ddim-20": ("DDIM 20", SamplerSettings("ddim", 20)),
@@ -176,7 +185,7 @@ def find(
             lambda: loaders.judge().compare(pictures, back.now),
         )
         if len(back.t) < 2:
-            st.warning(_("Fewer than two levels of this way lie in this range: widen it."))
+            st.warning(_(TOO_FEW_LEVELS))
             return
         found = restored.SweepResult(
             explorer, loaders.judge(), picked, back, compared, way, seed, done is None
@@ -192,7 +201,7 @@ def find(
 
 def unfinished(now: Restoration) -> None:
     """How far the pictures of a stopped sweep have come; nothing follows from them."""
-    st.info(_("There is no t\\* before the last step: these pictures are still on their way."))
+    st.info(_(STILL_ON_THEIR_WAY))
     rows(now)
 
 
@@ -202,10 +211,7 @@ def at_once(
     """Few steps and draws at once, before the button is pressed."""
     back = quick_look.restored(explorer.bundle.name, pictures, request.levels, request.seed)
     st.info(
-        _(
-            "A quick look: {quick}, {levels} levels, draws: {few}. Press the button for {way}, "
-            "draws: {draws}."
-        ).format(
+        _(QUICK_LOOK).format(
             quick=words(None),
             levels=number(len(back.t), 0),
             few=quick_look.DRAWS,

@@ -31,6 +31,11 @@ from pages.shared.text import (
     plain_errors,
 )
 
+ONE_EXAMPLE = N_("One example; draws with seeds {first} to {last} in order, none selected.")
+OF_THE_TEST_SET = N_(
+    "Of {count} attacked test digits the classifier reads {back} correctly at the best t′ (further down)."
+)
+
 ATTACKS: dict[Attack, str] = {"pgd": "PGD", "fgsm": "FGSM"}
 WAY = SamplerSettings("ddim", 50)
 DRAWS = 4
@@ -176,15 +181,11 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
 
 def one_example(explorer: DDPMExplorer, seed: int) -> str:
     """That draws were not selected, and what becomes of many pictures, where the bundle says so."""
-    words = _("One example; draws with seeds {first} to {last} in order, none selected.").format(
-        first=seed, last=seed + DRAWS - 1
-    )
+    words = _(ONE_EXAMPLE).format(first=seed, last=seed + DRAWS - 1)
     stored = explorer.bundle.metrics.get("judged", {}).get("purification")
     if stored is None:
         return words
-    many = _(
-        "Of {count} attacked test digits the classifier reads {back} correctly at the best t′ (further down)."
-    ).format(
+    many = _(OF_THE_TEST_SET).format(
         count=number(stored["pictures"], 0),
         back=percent(float(explorer.bundle.profiles["purified_pgd"].max())),
     )

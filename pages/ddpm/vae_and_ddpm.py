@@ -34,6 +34,44 @@ from pages.shared.text import (
     plain_errors,
 )
 
+SCALE = N_(
+    "Yes: the classifier is sure of at least {much} of the samples; hardly: of fewer than "
+    "{little}. In brackets the {coverage} interval (Wilson 1927)."
+)
+SURE_OF = N_(
+    "The classifier is sure (p ≥ {p}) of {sure} of {count} samples: {share} [{low}, {high}]."
+)
+DIGITS = {
+    "yes": N_("**{model}, digits: yes.**"),
+    "some": N_("**{model}, digits: some.**"),
+    "hardly": N_("**{model}, digits: hardly.**"),
+}
+"""Whether samples show digits."""
+BLUR = {
+    "yes": N_("**Blurred: yes**, {share} of the sharpness of real pictures"),
+    "noise": N_("**Blurred: no**, {share} of the sharpness of real pictures, perhaps by noise"),
+    "no": N_("**Blurred: no**, about as sharp as real pictures: {share}"),
+}
+"""Whether samples are blurred."""
+PIXELS_DIFFER = N_(
+    "(neighbouring pixels differ by {sharp} grey levels, those of test digits by {test}; "
+    "blurred is below {limit})."
+)
+FEW_INFLATE = N_(
+    "Frechet distance to all test digits in the classifier's features. With only {count} samples "
+    "this number is inflated: {count} real digits would also score about {chance}, not 0. Compare "
+    "the figures below, over far more samples."
+)
+READ_AS_A_BLANK = N_(
+    "**{model}**: {share} of the samples that the classifier is sure of are read as {digit}. "
+    "That is also its most frequent answer to {kind}, of which it is sure in {sure} of cases: "
+    "some of these samples may show no digit."
+)
+HONEST = N_(
+    "A digit classifier is sure of {vae} of the VAE's samples, {ddpm} of the DDPM's and {real} of "
+    "real test digits."
+)
+
 COUNTS = (16, 32, 64)
 WAYS: dict[str, tuple[str, SamplerSettings]] = {
     "ddim-20": ("DDIM 20", SamplerSettings("ddim", 20)),
@@ -98,11 +136,7 @@ def live_figures(both: list[ModelSamples], sure_from: float) -> list[SampleQuali
             "of the page."
         ).format(count=count)
         + " "
-        + _(
-            "Frechet distance to all test digits in the classifier's features. With only {count} samples "
-            "this number is inflated: {count} real digits would also score about {chance}, not 0. Compare "
-            "the figures below, over far more samples."
-        ).format(count=count, chance=number(loaders.frechet_of_count(count), 1))
+        + _(FEW_INFLATE).format(count=count, chance=number(loaders.frechet_of_count(count), 1))
     )
     figures.about([drawn.provenance for drawn in both], "quality_of_samples", rows=lambda: rows)
     return found
@@ -129,10 +163,7 @@ def answers(both: list[ModelSamples], found: list[SampleQuality], sure_from: flo
             words += "\n\n" + blur_answer(quality.sharpness, test["sharpness_of_test"], limit)
         st.markdown(words)
     st.caption(
-        _(
-            "Yes: the classifier is sure of at least {much} of the samples; hardly: of fewer than "
-            "{little}. In brackets the {coverage} interval (Wilson 1927)."
-        ).format(much=percent(MUCH), little=percent(LITTLE), coverage=percent(COVERAGE))
+        _(SCALE).format(much=percent(MUCH), little=percent(LITTLE), coverage=percent(COVERAGE))
     )
     return limit
 
@@ -140,19 +171,13 @@ def answers(both: list[ModelSamples], found: list[SampleQuality], sure_from: flo
 def digits_answer(title: str, quality: SampleQuality, sure_from: float) -> str:
     """Whether there are digits, by the share of samples that the classifier is sure of."""
     if quality.sure >= MUCH:
-        words = _("**{model}, digits: yes.**")
+        words = _(DIGITS["yes"])
     elif quality.sure >= LITTLE:
-        words = _("**{model}, digits: some.**")
+        words = _(DIGITS["some"])
     else:
-        words = _("**{model}, digits: hardly.**")
+        words = _(DIGITS["hardly"])
     low, high = wilson(np.float64(quality.sure), quality.count)
-    return (
-        words
-        + " "
-        + _(
-            "The classifier is sure (p ≥ {p}) of {sure} of {count} samples: {share} [{low}, {high}]."
-        )
-    ).format(
+    return (words + " " + _(SURE_OF)).format(
         model=title,
         p=number(sure_from, 2),
         sure=round(quality.sure * quality.count),
@@ -167,19 +192,12 @@ def blur_answer(sharpness_: float, of_test: float, limit: float) -> str:
     """Whether samples are blurred, by their sharpness beside that of test digits."""
     share = sharpness_ / of_test
     if share < limit:
-        words = _("**Blurred: yes**, {share} of the sharpness of real pictures")
+        words = _(BLUR["yes"])
     elif share > 1 / limit:
-        words = _("**Blurred: no**, {share} of the sharpness of real pictures, perhaps by noise")
+        words = _(BLUR["noise"])
     else:
-        words = _("**Blurred: no**, about as sharp as real pictures: {share}")
-    return (
-        words
-        + " "
-        + _(
-            "(neighbouring pixels differ by {sharp} grey levels, those of test digits by {test}; "
-            "blurred is below {limit})."
-        )
-    ).format(
+        words = _(BLUR["no"])
+    return (words + " " + _(PIXELS_DIFFER)).format(
         share=percent(share),
         sharp=number(sharpness_, 1),
         test=number(of_test, 1),
@@ -266,11 +284,7 @@ def warn_of_blanks(series: list[tuple[str, str, str, np.ndarray, int]]) -> None:
     warnings = []
     for family, title, _name, _digits, _count in series:
         if family != "test" and shares[family] > MANY_BLANKS:
-            words = _(
-                "**{model}**: {share} of the samples that the classifier is sure of are read as {digit}. "
-                "That is also its most frequent answer to {kind}, of which it is sure in {sure} of cases: "
-                "some of these samples may show no digit."
-            ).format(
+            words = _(READ_AS_A_BLANK).format(
                 model=title,
                 share=percent(shares[family]),
                 digit=blank,
@@ -357,10 +371,7 @@ def honest(*models: Bundle) -> str:
     if None in stored:
         return ""
     vae, ddpm = stored
-    return _(
-        "A digit classifier is sure of {vae} of the VAE's samples, {ddpm} of the DDPM's and {real} of "
-        "real test digits."
-    ).format(
+    return _(HONEST).format(
         vae=percent(vae["sure"]), ddpm=percent(ddpm["sure"]), real=percent(vae["sure_of_test"])
     )
 

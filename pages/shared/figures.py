@@ -51,7 +51,9 @@ from pages.shared.house_style import enlarged, in_house_style
 from pages.shared.house_style import line as line
 from pages.shared.house_style import percent_ticks as percent_ticks
 from pages.shared.kept import Kept
-from pages.shared.text import _, language, led_to, number
+from pages.shared.text import N_, _, language, led_to, number
+
+WITH_THE_BUNDLE = N_("stored with the bundle")
 
 ROW, WIDE = 532, 840
 APART = 16
@@ -430,7 +432,7 @@ def in_words(provenance: Provenance) -> str:
         took = "" if provenance.seconds is None else f" · {number(provenance.seconds, 2)} s"
         parts.append(_("computed live") + took)
     else:
-        parts.append(_("stored with the bundle"))
+        parts.append(_(WITH_THE_BUNDLE))
     return " · ".join(parts)
 
 

@@ -18,7 +18,16 @@ from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library
 from pages.shared.colours import AMBER
 from pages.shared.figures import Provenance
-from pages.shared.text import _, number
+from pages.shared.text import N_, _, number
+
+SINCE_THE_LAST_RUN = N_("minutes since the last run began")
+NO_CURVES_BUT_TIME = N_(
+    "For {missing} of the {all} epochs the bundle holds no curves, only how long they took."
+)
+NO_CURVES = N_("For {missing} of the {all} epochs the bundle holds no curves.")
+BEGIN_LATE = N_(
+    "The pictures begin at epoch {epochs}, where the last run began: look for small changes."
+)
 
 SHEET = 24
 
@@ -172,7 +181,7 @@ def clock_of(bundle: Bundle) -> tuple[list[Series], Axis]:
     starts = lineage.starts(of)
     words = _("minutes since the start")
     if not timed(bundle):
-        words = _("minutes since the last run began")
+        words = _(SINCE_THE_LAST_RUN)
         history = [{**row, "epoch": starts[-1] + row["epoch"]} for row in bundle.history]
         starts, of = starts[-1:], of[-1:]
     at_end = {0: 0.0} | {row["epoch"]: row["seconds_total"] / 60 for row in history}
@@ -210,13 +219,7 @@ def what_is_held(bundle: Bundle) -> str:
         ).format(epochs=epochs_in_words(bundle))
     ]
     if missing := sum(one.epochs for one in of if not one.rows):
-        less = (
-            _(
-                "For {missing} of the {all} epochs the bundle holds no curves, only how long they took."
-            )
-            if timed(bundle)
-            else _("For {missing} of the {all} epochs the bundle holds no curves.")
-        )
+        less = _(NO_CURVES_BUT_TIME) if timed(bundle) else _(NO_CURVES)
         whole = sum(one.epochs for one in of)
         words.append(less.format(missing=number(missing, 0), all=number(whole, 0)))
     return " ".join(words)
@@ -242,9 +245,7 @@ def before_epoch_0(bundle: Bundle) -> str:
 
 def first_stop(bundle: Bundle) -> str:
     """That the timeline of epochs begins late, where an earlier run came before."""
-    return _(
-        "The pictures begin at epoch {epochs}, where the last run began: look for small changes."
-    ).format(epochs=number(epochs_before(bundle), 0))
+    return _(BEGIN_LATE).format(epochs=number(epochs_before(bundle), 0))
 
 
 def went_on(bundle: Bundle) -> None:

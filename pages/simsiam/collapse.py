@@ -27,8 +27,22 @@ from pages.shared.text import (
 )
 from pages.simsiam.parts import dim_and_batch, run_charts, runs, verdicts
 from pages.simsiam.parts.evidence import over_pictures
-from pages.simsiam.parts.findings import final_epoch, named, names
+from pages.simsiam.parts.findings import NOT_HERE, final_epoch, named, names
 from pages.simsiam.parts.run_charts import SMALL, Reference
+
+OTHER_LOSSES = N_("Another loss, on another scale, so not drawn here: {runs}.")
+OTHER_DIMS = N_("These runs have different d, so std is shown times √d: 1 is isotropic for all.")
+A_POINT = N_(
+    "A point of the map is a test picture, its normalised {layer} on two principal components, "
+    "which each run has of its own; all runs and epochs are drawn at one scale."
+)
+KNN_OVER = N_("kNN accuracy: {over}.")
+FEWER_EPOCHS = N_("These runs: {count} epochs; the assignment asks for {asked}.")
+UNEQUAL_UPDATES = N_(
+    "**Equal epochs are not equal updates here.** After epoch {epoch} the weights were "
+    "updated {counts} times ({runs})."
+)
+CHOOSE_A_RUN = N_("Choose at least one run.")
 
 EPOCH, RUNS, SET = "collapse_epoch", "collapse_runs", "collapse_set"
 """The keys of the timeline, of the runs to draw, and of the set that they are of."""
@@ -91,7 +105,7 @@ def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
     with shown:
         presets(found, chosen)
     if absent:
-        st.info(_("Not in this set of runs: {runs}.").format(runs=named(absent)))
+        st.info(_(NOT_HERE).format(runs=named(absent)))
     return found, [found[recipe] for recipe in chosen], layer
 
 
@@ -140,11 +154,7 @@ def losses(records: Sequence[RunRecord], epoch: int) -> None:
             height=SMALL,
         )
     if others:
-        st.caption(
-            _("Another loss, on another scale, so not drawn here: {runs}.").format(
-                runs=names(others)
-            )
-        )
+        st.caption(_(OTHER_LOSSES).format(runs=names(others)))
 
 
 def accuracies(records: Sequence[RunRecord], epoch: int) -> None:
@@ -176,9 +186,7 @@ def spreads(records: Sequence[RunRecord], epoch: int) -> None:
     else:
         isotropic = Reference(1.0, _("1: isotropic"))
         title, factor = _("std of z / ‖z‖, times √d"), _root_of_dim
-        st.caption(
-            _("These runs have different d, so std is shown times √d: 1 is isotropic for all.")
-        )
+        st.caption(_(OTHER_DIMS))
     run_charts.follow_by_epoch(
         records,
         "test_std_z",
@@ -302,19 +310,12 @@ def desk(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     with right:
         run_charts.clouds(records, layer, "collapse_clouds", EPOCH, epoch)
     st.caption(
-        _(
-            "A point of the map is a test picture, its normalised {layer} on two principal components, "
-            "which each run has of its own; all runs and epochs are drawn at one scale."
-        ).format(layer=layer)
+        _(A_POINT).format(layer=layer)
         + " "
-        + _("kNN accuracy: {over}.").format(over=over_pictures(records[0], "knn_by_epoch"))
+        + _(KNN_OVER).format(over=over_pictures(records[0], "knn_by_epoch"))
     )
     if (count := final_epoch(records[0])) != EPOCHS_ASKED:
-        st.caption(
-            _("These runs: {count} epochs; the assignment asks for {asked}.").format(
-                count=count, asked=EPOCHS_ASKED
-            )
-        )
+        st.caption(_(FEWER_EPOCHS).format(count=count, asked=EPOCHS_ASKED))
     if told := updates_in_words(records, epoch):
         st.markdown(told)
 
@@ -324,10 +325,7 @@ def updates_in_words(records: Sequence[RunRecord], epoch: int) -> str:
     counts = [number(record.updates[epoch], 0) for record in records]
     if len(set(counts)) < 2:
         return ""
-    return _(
-        "**Equal epochs are not equal updates here.** After epoch {epoch} the weights were "
-        "updated {counts} times ({runs})."
-    ).format(epoch=epoch, counts=" / ".join(counts), runs=names(records))
+    return _(UNEQUAL_UPDATES).format(epoch=epoch, counts=" / ".join(counts), runs=names(records))
 
 
 def epochs(found: Mapping[str, RunRecord], records: Sequence[RunRecord], layer: Layer) -> None:
@@ -474,5 +472,5 @@ def main() -> None:
             shape.fragment(epochs)(found, records, layer)
             runs.what_they_are(records)
         else:
-            st.info(_("Choose at least one run."))
+            st.info(_(CHOOSE_A_RUN))
         explained(found)

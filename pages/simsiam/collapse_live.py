@@ -66,6 +66,8 @@ from pages.simsiam.parts.toy_settings import (
 from pages.simsiam.parts.toy_training import REACH, Holders, runs_of, trained
 from pages.simsiam.parts.toy_verdicts import strip
 
+NO_REAL_RUN = N_("No real run here has the stop-gradient and the predictor of the right side.")
+
 SHOWN: dict[str, str] = {"train": N_("Training"), "step": N_("Slow motion")}
 SUFFIXES = ("", "_own")
 PAIRS_SHOWN = 30
@@ -177,9 +179,7 @@ def real_runs(own: ToyConfig) -> None:
         recipe = REAL_RUNS.get((own.stop_gradient, own.predictor))
         shown = [found[r] for r in dict.fromkeys(("baseline", recipe)) if r in found]
         if recipe not in found:
-            st.info(
-                _("No real run here has the stop-gradient and the predictor of the right side.")
-            )
+            st.info(_(NO_REAL_RUN))
         rows = [
             {
                 _("run"): runs.name(record),

@@ -29,6 +29,30 @@ from pages.shared.text import (
 from pages.simsiam.parts import chosen, nearest, networks, runs
 from pages.simsiam.parts.nearest import Voter
 
+HOW_NEAR = N_(
+    "- **{name}**: nearest {first}, last of the k {last}, median of the whole bank **{middle}**"
+)
+OTHER_TRAINING_SET = N_(
+    "The training set available here is not the one that this network was trained on."
+)
+VOTED = N_("With {share} of the vote. Second: {name}, {other}.")
+RIGHT = N_("That is **right**.")
+WRONG = N_("That is **wrong**: the data set says {name}.")
+OVER_THE_TEST_SET = N_(
+    "One picture proves nothing. Over {pictures} test pictures, with k = {k}, τ = {temperature} and "
+    "a bank of {bank}, the vote is right for: {said}."
+)
+NO_PICTURES_NOR_BEFORE = N_(
+    "A frame has the colour of its class. The model stores features and classes, and no picture: with "
+    "the training pictures this page also shows the pictures themselves, and the same network before "
+    "training."
+)
+NO_PICTURES = N_(
+    "A frame has the colour of its class. The model stores features and classes, and no picture: with "
+    "the training pictures this page also shows the pictures themselves."
+)
+RIGHT_FOR = N_("{name}: **{share}**")
+
 KS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 K_WORDS = N_("k, how many neighbours vote")
 DEFAULT_K = 200
@@ -96,7 +120,7 @@ def answer(found: Vote, names: list[str], picked: Picked) -> None:
     order = np.argsort(-found.scores, kind="stable")
     runner_up = next(int(c) for c in order if c != found.predicted)
     st.metric(_("The vote"), names[found.predicted])
-    said = _("With {share} of the vote. Second: {name}, {other}.").format(
+    said = _(VOTED).format(
         share=percent(float(found.scores[found.predicted])),
         name=names[runner_up],
         other=percent(float(found.scores[runner_up])),
@@ -104,9 +128,7 @@ def answer(found: Vote, names: list[str], picked: Picked) -> None:
     if picked.label is not None:
         right_one = names[picked.label]
         said += " " + (
-            _("That is **right**.")
-            if picked.label == found.predicted
-            else _("That is **wrong**: the data set says {name}.").format(name=right_one)
+            _(RIGHT) if picked.label == found.predicted else _(WRONG).format(name=right_one)
         )
     st.markdown(said)
 
@@ -241,9 +263,7 @@ def spread_said(voter: Voter, picked: Picked, found: Vote) -> str:
 
     medians = library.kept("near_median", ANSWERS_KEPT)
     middle = medians.ask((voter.identity, picked.picture.tobytes()), ask)
-    return _(
-        "- **{name}**: nearest {first}, last of the k {last}, median of the whole bank **{middle}**"
-    ).format(
+    return _(HOW_NEAR).format(
         name=voter.title,
         first=number(float(found.similarity[0]), 3),
         last=number(float(found.similarity[-1]), 3),
@@ -297,22 +317,13 @@ def pictures_said(pair: networks.Pair, voters: Sequence[Voter]) -> None:
         return
     if networks.training_set_at_hand(pair.chosen):
         if networks.are_other_pictures(pair.chosen):
-            words = _(
-                "The training set available here is not the one that this network was trained on."
-            )
+            words = _(OTHER_TRAINING_SET)
             st.caption(words)
         return  # or an error has been said
     settings = pair.chosen.bundle.config["data"]
-    words = _(
-        "A frame has the colour of its class. The model stores features and classes, and no picture: with "
-        "the training pictures this page also shows the pictures themselves, and the same network before "
-        "training."
-    )
+    words = _(NO_PICTURES_NOR_BEFORE)
     if not networks.has_untrained(pair.chosen):
-        words = _(
-            "A frame has the colour of its class. The model stores features and classes, and no picture: with "
-            "the training pictures this page also shows the pictures themselves."
-        )
+        words = _(NO_PICTURES)
     st.caption(words)
     words = _("Download the training pictures to see them ({megabytes} MB)")
     data_sets.offer(settings["name"], settings["split"], words, "near_training_download")
@@ -327,16 +338,11 @@ def over_the_test_set(pair: networks.Pair) -> None:
     if networks.has_untrained(pair.chosen):
         before = float(pair.chosen.figures["test_knn_accuracy"][0])
         lines.append((nearest.before(), before))
-    said = "; ".join(
-        _("{name}: **{share}**").format(name=name, share=percent(share)) for name, share in lines
-    )
+    said = "; ".join(_(RIGHT_FOR).format(name=name, share=percent(share)) for name, share in lines)
     config = pair.chosen.bundle.config
     protocol = config["training"]["protocol"]
     st.markdown(
-        _(
-            "One picture proves nothing. Over {pictures} test pictures, with k = {k}, τ = {temperature} and "
-            "a bank of {bank}, the vote is right for: {said}."
-        ).format(
+        _(OVER_THE_TEST_SET).format(
             pictures=number(pair.chosen.queries, 0),
             k=number(protocol["k"], 0),
             temperature=number(protocol["temperature"], 2),

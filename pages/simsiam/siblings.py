@@ -27,6 +27,7 @@ from pages.shared.text import (
 from pages.simsiam.parts import diagrams, run_charts, runs
 from pages.simsiam.parts.evidence import Chance, Runs, at_the_end, chance_in_words, over_pictures
 from pages.simsiam.parts.findings import (
+    NOT_HERE,
     SHARE,
     final_epoch,
     separator,
@@ -36,6 +37,16 @@ from pages.simsiam.parts.findings import (
 )
 from pages.simsiam.parts.questions import QUESTIONS, Question, missing
 from pages.simsiam.parts.run_charts import STATES, Reference, spread_of, state
+
+DIFFERENT_LOSSES = N_(
+    "These runs have different losses, on different scales: each has a figure of its "
+    "own, and no value of one says anything about another."
+)
+KNN_AT_THE_END = N_("kNN at the end")
+THESE_RUNS_SAY = N_("**What these runs say**")
+NONE_HERE = N_("None of the runs of this question is here.")
+IN_OTHER_SETS = N_("None of the runs of this question is in this set. They are in: {sets}.")
+TOLD_LATER = N_("Whether a run has collapsed stands here once you have answered.")
 
 Z, Z1, Z2 = coloured("z"), coloured("z", "z_1"), coloured("z", "z_2")
 TARGET1, TARGET2 = coloured("z", r"z^\xi_1"), coloured("z", r"z^\xi_2")
@@ -307,7 +318,7 @@ def questions(found: Runs, *, first: bool) -> None:
     st.markdown(_(question.words))
     records = [found[recipe] for recipe in question.recipes if recipe in found]
     if absent := missing(found, question):
-        st.caption(_("Not in this set of runs: {runs}.").format(runs=absent))
+        st.caption(_(NOT_HERE).format(runs=absent))
     if not records:
         st.info(none_here(question))
         return
@@ -331,15 +342,15 @@ def none_here(question: Question) -> str:
     """That a set has none of a question's runs, and which sets have some."""
     having = [one for one in runs.sets() if set(question.recipes) & one.keys()]
     if not having:
-        return _("None of the runs of this question is here.")
-    return _("None of the runs of this question is in this set. They are in: {sets}.").format(
+        return _(NONE_HERE)
+    return _(IN_OTHER_SETS).format(
         sets=separator().join(dict.fromkeys(runs.size(next(iter(one.values()))) for one in having))
     )
 
 
 def answer(question: Question, found: Runs, records: Sequence[RunRecord]) -> None:
     """What the runs of a question say, what chance is, and why."""
-    st.markdown(_("**What these runs say**"))
+    st.markdown(_(THESE_RUNS_SAY))
     lines = [*question.answer(found), *states_said(records)]
     st.markdown("\n".join(f"- {line}" for line in lines))
     st.caption(chance_in_words(records[0], Chance.of(found), question.knn))
@@ -395,12 +406,7 @@ def losses(records: Sequence[RunRecord], key: str) -> None:
     for record in records:
         groups.setdefault(scale(record), []).append(record)
     if len(groups) > 1:
-        st.caption(
-            _(
-                "These runs have different losses, on different scales: each has a figure of its "
-                "own, and no value of one says anything about another."
-            )
-        )
+        st.caption(_(DIFFERENT_LOSSES))
     for start in range(0, len(groups), 2):
         columns = st.columns(2, gap="large")
         some = list(groups.values())[start : start + 2]
@@ -458,7 +464,7 @@ def table(records: Sequence[RunRecord], *, told: bool) -> None:
             Column("name", _("run")),
             *([Column("state", _("state"), lambda code: _(STATES[code]))] if told else []),
             *([Column("updates", _("updates"), figures.digits(0))] if counted else []),
-            Column("knn", _("kNN at the end"), _share),
+            Column("knn", _(KNN_AT_THE_END), _share),
             Column("linear_probe", _("linear probe"), _share),
             Column("rank_z_both", _("rank of z")),
             Column("std_root_d", _("std(z) √d"), figures.digits(2)),
@@ -476,7 +482,7 @@ def table(records: Sequence[RunRecord], *, told: bool) -> None:
             "before the run's own training; partly collapsed: one of them is."
         ).format(share=percent(SHARE))
         if told
-        else _("Whether a run has collapsed stands here once you have answered.")
+        else _(TOLD_LATER)
     )
     st.caption(
         f"{rule} "

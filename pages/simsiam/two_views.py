@@ -36,6 +36,8 @@ from pages.shared.text import (
 from pages.simsiam.parts import alike, chosen, networks, runs
 from pages.simsiam.parts.networks import Pair
 
+BOTH_FRAMED = N_("The picture, with the parts that the two views show framed in it")
+
 OTHERS = 8
 # Standard views, made harder as in training with heavy augmentation.
 HEAVY = replace(
@@ -169,7 +171,7 @@ def row_of_three(picked: Picked, recipe: Views, seed: int) -> None:
     originals, both = made.ask(request, lambda: frames(picked.picture, recipe, seed))
     original = film.levels(originals)
     first, second = film.several(both)
-    alt = _("The picture, with the parts that the two views show framed in it")
+    alt = _(BOTH_FRAMED)
     one, two = (_("View {index}").format(index=index) for index in (1, 2))
     cells = [
         film.Cell(original, _("the picture and both crops"), alt),

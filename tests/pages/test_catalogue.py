@@ -99,8 +99,9 @@ def test_no_sentence_goes_to_the_page_unmarked():
 
 
 QUOTED = 4
+FOLDERS = ("", "browser", "ddpm", "simsiam", "teach", "vae")
 TESTS = [
-    *(file for folder in ("", "browser", "teach", "vae") for file in (PAGES / folder).glob("*.py")),
+    *(file for folder in FOLDERS for file in (PAGES / folder).glob("*.py")),
     *PAGES.parent.joinpath("browser").glob("*.py"),
 ]
 

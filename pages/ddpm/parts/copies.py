@@ -10,7 +10,32 @@ from pages.ddpm.parts.final_figures import Stored, stored_figures
 from pages.ddpm.parts.samples import ModelSamples
 from pages.shared import data_sets, figures, loaders, shape
 from pages.shared.figures import Column, Provenance, digits
-from pages.shared.text import _, number, percent, plain_errors
+from pages.shared.text import N_, _, number, percent, plain_errors
+
+AFTER_DOWNLOAD = N_("The nearest training pictures are shown once the training set is downloaded.")
+NEAREST = N_("The nearest training picture of each")
+DISTANCES = N_(
+    "Each picture's distance to the nearest training picture: root mean square difference "
+    "of all values, in grey levels of 255. **A copy would be at 0**; the median test digit, "
+    "which no model has seen, is at {test}."
+)
+SHARE_OF_REAL = N_("share of the test digits'")
+DISTANT = {
+    "may be": N_(
+        "**{model}**: {sample}, only {share} of the test digits' distance. **Many of these samples may "
+        "be copies.**"
+    ),
+    "no sign": N_("**{model}**: {sample}, at least as far as test digits are: no sign of copies."),
+    "as a rule not": N_(
+        "**{model}**: {sample}, {share} of the test digits' distance and far from 0: as a rule these are not "
+        "copies."
+    ),
+}
+"""What the median distance of samples to the training set tells of copies."""
+NEAR_AS_BLURRED = N_(
+    "Being closer than real digits does not mean that they are copies: these samples are blurred, "
+    "and a blurred picture, without the details in which pictures differ, is near to all of them."
+)
 
 FEW = 4
 """Samples of each model that are shown with their nearest training picture."""
@@ -32,9 +57,7 @@ def show(both: list[ModelSamples], models: list[tuple[str, str, Bundle]], limit:
             (s for s in (about["split"], "train") if data_sets.at_hand(about["name"], s)), None
         )
         if split is None:
-            st.caption(
-                _("The nearest training pictures are shown once the training set is downloaded.")
-            )
+            st.caption(_(AFTER_DOWNLOAD))
             words = _("Download the training digits ({megabytes} MB)")
             data_sets.offer(about["name"], "train", words, "against_download")
         else:
@@ -74,18 +97,14 @@ def distances(models: list[tuple[str, str, Bundle]], limit: float) -> None:
             Column("pictures_of", _("pictures of")),
             Column("pictures", _("pictures"), digits(0)),
             Column("nearest_training", _("median distance to the nearest"), digits(1)),
-            Column("of_real", _("share of the test digits'"), percent),
+            Column("of_real", _(SHARE_OF_REAL), percent),
         ],
         "distances_to_training",
     )
     st.markdown(
         "\n\n".join(
             [
-                _(
-                    "Each picture's distance to the nearest training picture: root mean square difference "
-                    "of all values, in grey levels of 255. **A copy would be at 0**; the median test digit, "
-                    "which no model has seen, is at {test}."
-                ).format(test=number(real, 1)),
+                _(DISTANCES).format(test=number(real, 1)),
                 *(in_words(title, stored, limit) for title, stored, _of in told),
                 _(
                     "A median says nothing of the single sample: the pairs with the smallest distances do."
@@ -110,23 +129,12 @@ def in_words(title: str, stored: Stored, limit: float) -> str:
         "share": percent(share),
     }
     if share < SUSPECT:
-        return _(
-            "**{model}**: {sample}, only {share} of the test digits' distance. **Many of these samples may "
-            "be copies.**"
-        ).format(**values)
+        return _(DISTANT["may be"]).format(**values)
     if share >= 1:
-        return _(
-            "**{model}**: {sample}, at least as far as test digits are: no sign of copies."
-        ).format(**values)
-    words = _(
-        "**{model}**: {sample}, {share} of the test digits' distance and far from 0: as a rule these are not "
-        "copies."
-    ).format(**values)
+        return _(DISTANT["no sign"]).format(**values)
+    words = _(DISTANT["as a rule not"]).format(**values)
     if stored["sharpness"] < limit * stored["sharpness_of_test"]:
-        words += " " + _(
-            "Being closer than real digits does not mean that they are copies: these samples are blurred, "
-            "and a blurred picture, without the details in which pictures differ, is near to all of them."
-        )
+        words += " " + _(NEAR_AS_BLURRED)
     return words
 
 
@@ -158,7 +166,7 @@ def nearest_pairs(both: list[ModelSamples], name: str, split: str) -> None:
                 [number(distance, 1) for distance in found.distance[first]],
                 "nearest_training",
                 columns=FEW,
-                alt=_("The nearest training picture of each"),
+                alt=_(NEAREST),
             )
         pictures += [ours, theirs]
         rows += [

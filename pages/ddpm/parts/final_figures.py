@@ -16,6 +16,39 @@ from pages.shared import figures
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import N_, _, number, percent
 
+TO_THE_NEAREST = N_("distance to the nearest training picture")
+AHEAD = N_("**{model} is ahead** in: {measures}.")
+NEITHER_AHEAD = N_("**Neither is ahead** in: {measures}.")
+OVER_SAMPLES = N_("Over {count} samples of each:")
+AGAINST = N_("{measure} ({a} against {b})")
+NAMES = {
+    "sure": N_("digits that the classifier is sure of"),
+    "sharpness": N_("sharpness nearest to that of test digits"),
+}
+"""Measures as the result names them; the others have one name everywhere."""
+SECONDS = N_(
+    "Seconds per sample: of the VAE as just measured here with {count} samples; of the others by DDIM "
+    "with 50 steps, the median of what the bundles of one network store ({devices}), as it takes the same "
+    "time whatever T."
+)
+FRECHET = N_(
+    "Frechet distance: to the test digits, in the classifier's features, so it is not an FID. That of "
+    "the test digits is one half of them against the other, {half} against {rest}; larger sets score "
+    "lower, so this is not a lower bound. A digit counts as seen if it is at least {share} of those that "
+    "the classifier is sure of."
+)
+FAR = {
+    "as often": N_(
+        "The classifier is sure of {real} of real test digits: no more often than of the samples of "
+        "{model} ({sure})."
+    ),
+    "behind": N_(
+        "Both are behind real test digits, of which the classifier is sure in {real} of cases; at best it "
+        "is sure of {sure} of the samples ({model})."
+    ),
+}
+"""How far the more readable of two models is from real digits."""
+
 # Share of the sure samples from which a digit counts as seen.
 SEEN = 0.02
 # By so much two models differ at least where one is said to be ahead in a final figure.
@@ -55,20 +88,11 @@ def show(
     across(rows, columns(), "final_figures")
     real = judge.bundle.metrics
     half = real["test"]["pictures"] // 2
-    words = _(
-        "Frechet distance: to the test digits, in the classifier's features, so it is not an FID. That of "
-        "the test digits is one half of them against the other, {half} against {rest}; larger sets score "
-        "lower, so this is not a lower bound. A digit counts as seen if it is at least {share} of those that "
-        "the classifier is sure of."
-    ).format(
+    words = _(FRECHET).format(
         half=number(half, 0), rest=number(real["test"]["pictures"] - half, 0), share=percent(SEEN)
     )
     devices = {device_of(of) for _title, of in judged if "timing" in of.metrics}
-    words += " " + _(
-        "Seconds per sample: of the VAE as just measured here with {count} samples; of the others by DDIM "
-        "with 50 steps, the median of what the bundles of one network store ({devices}), as it takes the same "
-        "time whatever T."
-    ).format(count=len(vae.pictures), devices="; ".join(sorted(devices)))
+    words += " " + _(SECONDS).format(count=len(vae.pictures), devices="; ".join(sorted(devices)))
     st.caption(words)
     (_title, first), *others = judged
     figures.about(
@@ -146,7 +170,7 @@ def columns() -> list[Column]:
         Column("digits_seen", _("digits seen"), digits(0)),
         Column("diversity", _("diversity"), digits(3)),
         Column("frechet", _("Frechet distance"), digits(2)),
-        Column("nearest_training", _("distance to the nearest training picture"), digits(1)),
+        Column("nearest_training", _(TO_THE_NEAREST), digits(1)),
         Column("seconds_a_sample", _("seconds per sample"), digits(4)),
     ]
 
@@ -177,11 +201,11 @@ def result(first: tuple[str, Stored], second: tuple[str, Stored]) -> None:
     """Which of the two chosen models is ahead in what, said from their final figures."""
     titles, stored = zip(first, second, strict=True)
     measures = {
-        "sure": (_("digits that the classifier is sure of"), lambda value: percent(value, 1)),
+        "sure": (_(NAMES["sure"]), lambda value: percent(value, 1)),
         "diversity": (_("diversity"), lambda value: number(value, 2)),
         "frechet": (_("Frechet distance"), lambda value: number(value, 2)),
         "sharpness": (
-            _("sharpness nearest to that of test digits"),
+            _(NAMES["sharpness"]),
             lambda value: number(value, 1),
         ),
     }
@@ -190,20 +214,16 @@ def result(first: tuple[str, Stored], second: tuple[str, Stored]) -> None:
     for name, lead in ahead.items():
         words, show = measures[name]
         a, b = (show(m[name]) for m in (stored if lead >= 0 else stored[::-1]))
-        said[lead].append(_("{measure} ({a} against {b})").format(measure=words, a=a, b=b))
+        said[lead].append(_(AGAINST).format(measure=words, a=a, b=b))
     sentences = [
-        _("**{model} is ahead** in: {measures}.").format(
-            model=title, measures=", ".join(said[lead])
-        )
+        _(AHEAD).format(model=title, measures=", ".join(said[lead]))
         for title, lead in zip(titles, (1, -1), strict=True)
         if said[lead]
     ]
     if said[0]:
-        sentences.append(
-            _("**Neither is ahead** in: {measures}.").format(measures=", ".join(said[0]))
-        )
+        sentences.append(_(NEITHER_AHEAD).format(measures=", ".join(said[0])))
     count = number(min(m["samples"] for m in stored), 0)
-    st.markdown(_("Over {count} samples of each:").format(count=count) + " " + " ".join(sentences))
+    st.markdown(_(OVER_SAMPLES).format(count=count) + " " + " ".join(sentences))
     st.markdown(conclusion(titles, ahead) + " " + far_from_real(titles, stored))
     st.caption(
         _(
@@ -264,11 +284,5 @@ def far_from_real(titles: tuple[str, str], stored: tuple[Stored, Stored]) -> str
         "real": percent(real),
     }
     if low <= real <= high or stored[best]["sure"] > real:
-        return _(
-            "The classifier is sure of {real} of real test digits: no more often than of the samples of "
-            "{model} ({sure})."
-        ).format(**values)
-    return _(
-        "Both are behind real test digits, of which the classifier is sure in {real} of cases; at best it "
-        "is sure of {sure} of the samples ({model})."
-    ).format(**values)
+        return _(FAR["as often"]).format(**values)
+    return _(FAR["behind"]).format(**values)

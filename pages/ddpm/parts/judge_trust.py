@@ -11,7 +11,19 @@ from core.judge.model import SURE
 from pages.shared import figures, loaders
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
-from pages.shared.text import _, number, percent
+from pages.shared.text import N_, _, number, percent
+
+WITHOUT_A_DIGIT = N_(
+    "**Without a digit**: of test pictures that have lost theirs, left as smooth "
+    "colour, it is sure in {wiped} of cases, of test pictures cut into patches and "
+    "scrambled in {scrambled}, and of clouds of random colours in {clouds}. So "
+    "shares of up to {most} are no evidence of digits by themselves: look at the "
+    "samples."
+)
+FLAT = N_(
+    "**Flat pictures**, one colour and no digit: of {count} it reads {share} as {digit}, "
+    "and it is sure of {sure} of them."
+)
 
 
 def show(judge: JudgeExplorer) -> None:
@@ -49,22 +61,11 @@ def without_digits(judge: JudgeExplorer) -> None:
     if empty := judge.bundle.metrics.get("digitless"):
         shares = {kind: percent(found["sure"], 1) for kind, found in empty.items()}
         most = max(found["sure"] for found in empty.values())
-        st.markdown(
-            _(
-                "**Without a digit**: of test pictures that have lost theirs, left as smooth "
-                "colour, it is sure in {wiped} of cases, of test pictures cut into patches and "
-                "scrambled in {scrambled}, and of clouds of random colours in {clouds}. So "
-                "shares of up to {most} are no evidence of digits by themselves: look at the "
-                "samples."
-            ).format(**shares, most=percent(most))
-        )
+        st.markdown(_(WITHOUT_A_DIGIT).format(**shares, most=percent(most)))
     flat = loaders.flat()
     blank = int(np.bincount(flat.digit).argmax())
     st.markdown(
-        _(
-            "**Flat pictures**, one colour and no digit: of {count} it reads {share} as {digit}, "
-            "and it is sure of {sure} of them."
-        ).format(
+        _(FLAT).format(
             count=len(flat.digit),
             share=percent((flat.digit == blank).mean()),
             digit=blank,

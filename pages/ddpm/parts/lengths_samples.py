@@ -20,6 +20,21 @@ from pages.shared.colours import GREY
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number, percent
 
+BRIGHTNESS = {
+    "narrow": N_("**T = {T} makes pictures that are too much alike in brightness.**"),
+    "wide": N_("**Some of these pictures differ too much in brightness.**"),
+    "alike": N_(
+        "**Beyond chance, the brightness of these samples varies no less and no more than that of real "
+        "digits.**"
+    ),
+}
+"""Whether the brightness of samples varies as that of real digits does."""
+TOO_LITTLE = N_("Too little in all of: {models}.")
+SPREAD_WITH = N_("{spread} with T = {T} ({share}, [{low}, {high}])")
+REAL_DIGITS = N_("Real digits of the test set")
+SAMPLES_OF = N_("Samples of the model with {title}")
+BRIGHTNESS_OF_ONE = N_("brightness of a picture")
+
 SHEETS = {"final": N_("DDIM, 50 steps"), "ancestral": N_("DDPM, all T steps")}
 """Stored sheets of samples, by the sampler that made them, picture i from seed i."""
 STORED = 24
@@ -115,9 +130,9 @@ def columns_of(
                         pictures,
                         "samples_of_lengths",
                         columns=COLUMNS,
-                        alt=_("Real digits of the test set")
+                        alt=_(REAL_DIGITS)
                         if pictures is real
-                        else _("Samples of the model with {title}").format(title=title),
+                        else _(SAMPLES_OF).format(title=title),
                         width=WIDEST,
                     )
                 if light is not None:
@@ -200,7 +215,7 @@ def chart(
             line_dash="dot",
         )
     figure.update_xaxes(tickvals=list(range(len(names))), ticktext=names)
-    figure.update_yaxes(title=_("brightness of a picture"), range=[0, 255])
+    figure.update_yaxes(title=_(BRIGHTNESS_OF_ONE), range=[0, 255])
     figures.chart(
         figure,
         "lengths_brightness",
@@ -214,7 +229,7 @@ def chart(
 def in_words(lights: Mapping[int, Light], goal: Light) -> str:
     """How much brightness varies among the samples of each model, as a share of the training digits'."""
     told = [
-        _("{spread} with T = {T} ({share}, [{low}, {high}])").format(
+        _(SPREAD_WITH).format(
             spread=number(light.spread, 0),
             T=T,
             share=percent(light.spread / goal.spread),
@@ -227,24 +242,17 @@ def in_words(lights: Mapping[int, Light], goal: Light) -> str:
     wide = [T for T, light in lights.items() if light.spread_interval[0] > goal.spread]
     least = min(lights, key=lambda T: lights[T].spread)
     if narrow:
-        words = _("**T = {T} makes pictures that are too much alike in brightness.**").format(
-            T=least
-        )
+        words = _(BRIGHTNESS["narrow"]).format(T=least)
     elif wide:
-        words = _("**Some of these pictures differ too much in brightness.**")
+        words = _(BRIGHTNESS["wide"])
     else:
-        words = _(
-            "**Beyond chance, the brightness of these samples varies no less and no more than that of real "
-            "digits.**"
-        )
+        words = _(BRIGHTNESS["alike"])
     words += " " + _(
         "From picture to picture it varies by {goal} grey levels among training digits (standard "
         "deviation, the grey band), and among samples by {found}."
     ).format(goal=number(goal.spread, 0), found="; ".join(told))
     if len(narrow) > 1:
-        words += " " + _("Too little in all of: {models}.").format(
-            models=", ".join(f"T = {T}" for T in narrow)
-        )
+        words += " " + _(TOO_LITTLE).format(models=", ".join(f"T = {T}" for T in narrow))
     return (
         words
         + " "

@@ -24,6 +24,27 @@ from pages.shared.colours import GREY
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import N_, _, number, percent, scientific
 
+ALWAYS = {
+    "yes": N_("**Yes, as far as these models go.**"),
+    "not always": N_("**No, not always.**"),
+    "no": N_("**No.**"),
+}
+"""Whether a larger T is always better."""
+FROM_TO = {
+    1: N_(
+        "From T = {a} to T = {b} the samples become better (Frechet distance {before} → {after})."
+    ),
+    0: N_("From T = {a} to T = {b} they do not get better ({before} → {after})."),
+    -1: N_("From T = {a} to T = {b} they become worse ({before} → {after})."),
+}
+"""What a larger T brings, as ``better`` says it."""
+ENOUGH = N_("**T = {T} is enough here.**")
+COST = N_(
+    "Sampling by all steps takes T calls of the network: {longest} s per picture with T = {T}, {times} "
+    "times as long as with T = {first}. With {steps} steps all models take the same time. Training costs "
+    "the same too: an update visits one level per picture, whatever T."
+)
+
 MEASURES = {
     "sure": N_("The classifier is sure"),
     "frechet": N_("Frechet distance"),
@@ -245,20 +266,13 @@ def verdict(stored: dict[int, Stored]) -> str:
     pairs = list(pairwise(lengths))
     steps = {(a, b): better(stored[b], stored[a]) for a, b in pairs}
     if all(found == 1 for found in steps.values()):
-        words = _("**Yes, as far as these models go.**")
+        words = _(ALWAYS["yes"])
     elif any(found == 1 for found in steps.values()):
-        words = _("**No, not always.**")
+        words = _(ALWAYS["not always"])
     else:
-        words = _("**No.**")
-    sentences = {
-        1: _(
-            "From T = {a} to T = {b} the samples become better (Frechet distance {before} → {after})."
-        ),
-        0: _("From T = {a} to T = {b} they do not get better ({before} → {after})."),
-        -1: _("From T = {a} to T = {b} they become worse ({before} → {after})."),
-    }
+        words = _(ALWAYS["no"])
     for (a, b), found in steps.items():
-        words += " " + sentences[found].format(
+        words += " " + _(FROM_TO[found]).format(
             a=a,
             b=b,
             before=number(stored[a]["frechet"], 2),
@@ -267,17 +281,13 @@ def verdict(stored: dict[int, Stored]) -> str:
     enough = next(
         T for T in lengths if all(better(stored[b], stored[T]) < 1 for b in lengths if b > T)
     )
-    return words + " " + _("**T = {T} is enough here.**").format(T=enough)
+    return words + " " + _(ENOUGH).format(T=enough)
 
 
 def cost(lengths: Sequence[int], step: Sequence[float]) -> str:
     """What the longest T costs, against the shortest."""
     shortest, longest = lengths[0] * step[0], lengths[-1] * step[-1]
-    return _(
-        "Sampling by all steps takes T calls of the network: {longest} s per picture with T = {T}, {times} "
-        "times as long as with T = {first}. With {steps} steps all models take the same time. Training costs "
-        "the same too: an update visits one level per picture, whatever T."
-    ).format(
+    return _(COST).format(
         longest=number(longest, 1),
         T=lengths[-1],
         times=number(longest / shortest, 1),

@@ -9,7 +9,16 @@ import streamlit as st
 
 from core.ddpm.restoration import TStar
 from pages.shared import controls, links
-from pages.shared.text import _, number
+from pages.shared.text import N_, _, number
+
+PREDICTED = {
+    "below": N_(
+        "You predicted {guess}: below it. The picture survives more noise than you thought."
+    ),
+    "above": N_("You predicted {guess}: above it. The picture is lost sooner than you thought."),
+    "right": N_("You predicted {guess}: right, as far as these draws can tell."),
+}
+"""How a prediction stands to t*."""
 
 GUESS, OF = "tstar_guess", "tstar_guess_of"
 NONE, WITHOUT = 0, -1
@@ -58,11 +67,9 @@ def compared(guess: int, found: TStar, levels: np.ndarray) -> str:
         low = below.max() if len(below) else found.t
         high = above.min() if len(above) else found.t
     if guess < low:
-        words = _(
-            "You predicted {guess}: below it. The picture survives more noise than you thought."
-        )
+        words = _(PREDICTED["below"])
     elif guess > high:
-        words = _("You predicted {guess}: above it. The picture is lost sooner than you thought.")
+        words = _(PREDICTED["above"])
     else:
-        words = _("You predicted {guess}: right, as far as these draws can tell.")
+        words = _(PREDICTED["right"])
     return words.format(guess=number(guess, 0))

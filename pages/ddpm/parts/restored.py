@@ -21,6 +21,26 @@ from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
 from pages.shared.text import N_, _, number, percent, plain_errors
 
+TOO_EASY = N_(
+    "**With this measure and threshold even an unrelated sample of this model would pass as "
+    "restored** ({floor} on average): t\\* says nothing here. Move the threshold, or take another "
+    "measure."
+)
+GRID = N_("The picture, noised to rising levels t′ and restored; a line marks t*")
+TOGETHER = N_("The pictures with their t*")
+T_STAR = N_("**t\\* is {t}** of {T}.")
+LIES_BETWEEN = N_("**t\\* lies between {low} and {high}** of {T}.")
+WITH_INTERVAL = N_("**t\\* is {t}** of {T}; interval (bootstrap over {draws} draws): {interval}.")
+AROUND = {
+    "above": N_("above t*"),
+    "below": N_("below t*"),
+    "just below": N_("just below t*"),
+    "nearest": N_("the level nearest to t*"),
+    "just above": N_("just above t*"),
+}
+"""Where a level lies next to t*."""
+IN_THE_ORIGINAL = N_("In the original a digit classifier reads {digit} (p = {p}).")
+
 CRITERIA: dict[Criterion, str] = {
     "digit": N_("The digit stays the same"),
     "psnr": "PSNR",
@@ -145,13 +165,13 @@ def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
     if np.isnan(found.low):
         few = _("Take at least {few} draws for an interval.").format(few=FEWEST_DRAWS)
         if not np.isfinite(found.t):
-            return _("**t\\* is {t}** of {T}.").format(t=where, T=T) + " " + few
+            return _(T_STAR).format(t=where, T=T) + " " + few
         low, high = levels[levels <= found.t].max(), levels[levels >= found.t].min()
         if low == high:  # half of the draws at this very level
-            return _("**t\\* is {t}** of {T}.").format(t=where, T=T) + " " + few
-        words = _("**t\\* lies between {low} and {high}** of {T}.")
+            return _(T_STAR).format(t=where, T=T) + " " + few
+        words = _(LIES_BETWEEN)
         return words.format(low=number(low, 0), high=number(high, 0), T=T) + " " + few
-    return _("**t\\* is {t}** of {T}; interval (bootstrap over {draws} draws): {interval}.").format(
+    return _(WITH_INTERVAL).format(
         t=where, T=T, draws=draws, interval=interval_words(found, levels)
     )
 
@@ -274,7 +294,7 @@ def result(found: SweepResult, index: int, guess: int) -> None:
 def meaning(found: SweepResult, index: int, t_star: TStar) -> None:
     """What is left of the picture at t*."""
     before = found.compared.before
-    words = _("In the original a digit classifier reads {digit} (p = {p}).").format(
+    words = _(IN_THE_ORIGINAL).format(
         digit=found.judge.class_names[before.digit[index]],
         p=number(float(before.confidence[index]), 2),
     )
@@ -291,13 +311,7 @@ def too_easy(found: SweepResult, index: int, criterion: Criterion, rule: Rule) -
     """Says so where even an unrelated sample counts as the picture, restored."""
     floor = found.unrelated(index).get(criterion)
     if floor is not None and (floor >= rule.threshold) == rule.higher:
-        st.warning(
-            _(
-                "**With this measure and threshold even an unrelated sample of this model would pass as "
-                "restored** ({floor} on average): t\\* says nothing here. Move the threshold, or take another "
-                "measure."
-            ).format(floor=number(floor, 2))
-        )
+        st.warning(_(TOO_EASY).format(floor=number(floor, 2)))
 
 
 def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) -> None:
@@ -317,7 +331,7 @@ def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) ->
         labels,
         [str(t) for t in found.t],
         "t_star",
-        alt=_("The picture, noised to rising levels t′ and restored; a line marks t*"),
+        alt=_(GRID),
         factor=4,
         divided=divided,
     )
@@ -445,14 +459,14 @@ def around(t: float, levels: np.ndarray) -> list[tuple[int, str]]:
     """Places of the levels (L,) next to t*, each with where it lies."""
     last = len(levels) - 1
     if np.isneginf(t):
-        return [(place, _("above t*")) for place in (0, 1)]
+        return [(place, _(AROUND["above"])) for place in (0, 1)]
     if np.isposinf(t):
-        return [(place, _("below t*")) for place in (last - 1, last)]
+        return [(place, _(AROUND["below"])) for place in (last - 1, last)]
     nearest = int(np.abs(levels - t).argmin())
     places = [
-        (nearest - 1, _("just below t*")),
-        (nearest, _("the level nearest to t*")),
-        (nearest + 1, _("just above t*")),
+        (nearest - 1, _(AROUND["just below"])),
+        (nearest, _(AROUND["nearest"])),
+        (nearest + 1, _(AROUND["just above"])),
     ]
     return [(place, words) for place, words in places if 0 <= place <= last]
 
@@ -529,7 +543,7 @@ def together(found: SweepResult, criterion: Criterion, rule: Rule) -> None:
         [f"t* {place_words(one.t, found.t)}" for one in all_found],
         "t_star_pictures",
         columns=4,
-        alt=_("The pictures with their t*"),
+        alt=_(TOGETHER),
     )
     rows = [
         {

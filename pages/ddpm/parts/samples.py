@@ -14,7 +14,9 @@ from core.pictures.images import Pictures
 from pages.ddpm.parts.step_times import seconds_by_50_steps
 from pages.shared import controls, figures, library, links, live, loaders
 from pages.shared.figures import Provenance
-from pages.shared.text import _, number, percent
+from pages.shared.text import N_, _, number, percent
+
+IN_ORDER = N_("Seeds {first} to {last} in order: no picture was selected.")
 
 COLUMNS = 4
 STORED_WAY = SamplerSettings("ddim", 50)
@@ -138,9 +140,7 @@ def newest(path: Trajectory) -> int:
 
 def in_order(seed: int, count: int) -> str:
     """That pictures were not selected."""
-    return _("Seeds {first} to {last} in order: no picture was selected.").format(
-        first=seed, last=seed + count - 1
-    )
+    return _(IN_ORDER).format(first=seed, last=seed + count - 1)
 
 
 def shown(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:

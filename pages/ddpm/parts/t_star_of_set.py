@@ -19,6 +19,35 @@ from pages.shared.colours import GREY
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number, percent, plain_errors
 
+OVER_SOME = N_("t* over {count} of {every} test digits")
+OVER_ALL = N_("t* over the whole test set")
+KEPT_BY_CHANCE = N_(
+    "**Kept by chance**: at t′ = {last} nothing is left of the picture (ᾱ is below {limit}), and yet "
+    "the classifier gives {share} of the draws the answer that it gave to the original, and of "
+    "the draws of digit {digit} even {most}; guessing would be {guessed}. That raises the t\\* "
+    "of that digit by this measure."
+)
+MEDIAN = N_(
+    "The median t\\* of the test digits is **{median}**, the quartiles are {low} and "
+    "{high}. {never} of all test digits are restored at every level that was tried, up "
+    "to {last}."
+)
+NEVER_LOST = N_(
+    "By this measure more than half of the pictures are never lost. That does not mean that they "
+    "come back: its threshold may be one that other samples of this model meet as well. See "
+    "what an unrelated sample scores in the chart of one picture above."
+)
+SOME_IS_LEFT = N_("And at {last} some of the picture is left in x_t: ᾱ is {signal} there.")
+NOT_ON_CONTRAST = N_(
+    "On the contrast of the **picture**, by this measure and threshold, it does not: {t} is "
+    "the median t\\* of the faintest quarter of the test digits and of the boldest."
+)
+ON_CONTRAST = N_(
+    "On the **picture**: the quarter of the test digits with the least contrast has a median "
+    "t\\* of {faint}, the quarter with the most {bold}."
+)
+LOG_SNR = N_("log SNR at t*")
+
 QUARTERS = 4
 """Into so many parts of rising contrast the test digits are divided."""
 CLASS_WIDTH = 0.6
@@ -46,10 +75,8 @@ def headline(bundle: Bundle) -> str:
     count = bundle.metrics["judged"]["t_star"]["pictures"] if has_curves(bundle) else 0
     every = bundle.config["data"]["test_pictures"]
     if 0 < count < every:
-        return _("t* over {count} of {every} test digits").format(
-            count=number(count, 0), every=number(every, 0)
-        )
-    return _("t* over the whole test set")
+        return _(OVER_SOME).format(count=number(count, 0), every=number(every, 0))
+    return _(OVER_ALL)
 
 
 def stored_t_star(bundle: Bundle, criterion: Criterion, rule: Rule) -> np.ndarray:
@@ -233,12 +260,7 @@ def kept_by_chance(explorer: DDPMExplorer) -> None:
     if low[0] <= GUESSED:
         return
     st.markdown(
-        _(
-            "**Kept by chance**: at t′ = {last} nothing is left of the picture (ᾱ is below {limit}), and yet "
-            "the classifier gives {share} of the draws the answer that it gave to the original, and of "
-            "the draws of digit {digit} even {most}; guessing would be {guessed}. That raises the t\\* "
-            "of that digit by this measure."
-        ).format(
+        _(KEPT_BY_CHANCE).format(
             last=number(last + 1, 0),
             limit=number(LEFT, 3),
             share=percent(float(kept.mean())),
@@ -276,24 +298,14 @@ def summary(explorer: DDPMExplorer, t_star: np.ndarray) -> None:
     never = float(np.isposinf(t_star).mean())
     last = number(levels[-1] + 1, 0)
     st.markdown(
-        _(
-            "The median t\\* of the test digits is **{median}**, the quartiles are {low} and "
-            "{high}. {never} of all test digits are restored at every level that was tried, up "
-            "to {last}."
-        ).format(low=low, high=high, median=median, never=percent(never), last=last)
+        _(MEDIAN).format(low=low, high=high, median=median, never=percent(never), last=last)
     )
     if never <= MOST:
         return
-    words = _(
-        "By this measure more than half of the pictures are never lost. That does not mean that they "
-        "come back: its threshold may be one that other samples of this model meet as well. See "
-        "what an unrelated sample scores in the chart of one picture above."
-    )
+    words = _(NEVER_LOST)
     signal = float(explorer.schedule.alphas_cumprod[int(levels[-1])])
     if signal > LEFT:
-        words += " " + _(
-            "And at {last} some of the picture is left in x_t: ᾱ is {signal} there."
-        ).format(last=last, signal=number(signal, 4))
+        words += " " + _(SOME_IS_LEFT).format(last=last, signal=number(signal, 4))
     st.warning(words)
 
 
@@ -310,15 +322,9 @@ def depends(bundle: Bundle, t_star: np.ndarray, criterion: Criterion, rule: Rule
     )
     st.markdown(_("**What does it depend on?**"))
     if faint == bold:
-        words = _(
-            "On the contrast of the **picture**, by this measure and threshold, it does not: {t} is "
-            "the median t\\* of the faintest quarter of the test digits and of the boldest."
-        ).format(t=faint)
+        words = _(NOT_ON_CONTRAST).format(t=faint)
     else:
-        words = _(
-            "On the **picture**: the quarter of the test digits with the least contrast has a median "
-            "t\\* of {faint}, the quarter with the most {bold}."
-        ).format(faint=faint, bold=bold)
+        words = _(ON_CONTRAST).format(faint=faint, bold=bold)
     judge = bundle.metrics["judged"]["t_star"]["judge"]
     rows = [row_of_model(entry.name, criterion, rule, judge) for entry in library.available("ddpm")]
     rows = sorted((row for row in rows if row), key=lambda row: (row["T"], row[_("bundle")]))
@@ -360,5 +366,5 @@ def row_of_model(
         _("epochs"): training.epochs_in_words(bundle),
         _("test digits"): number(len(t_star), 0),
         _("t*, median"): shown(median, levels),
-        _("log SNR at t*"): "–" if log_snr is None else number(log_snr, 1),
+        _(LOG_SNR): "–" if log_snr is None else number(log_snr, 1),
     }

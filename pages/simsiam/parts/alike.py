@@ -26,6 +26,29 @@ from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts import networks, runs
 from pages.simsiam.parts.networks import STRENGTHS, Pair
 
+NEARER = {
+    "all ties": N_(
+        "At {strength}: **it cannot tell them apart.** In all {count} draws both similarities are equal "
+        "to rounding."
+    ),
+    "some ties": N_(
+        "At {strength}: in **{ties} of {count}** draws **it cannot tell them apart**, both similarities "
+        "are equal to rounding. In {hits} of the other {decided} view 2 is closer ({low} to {high}; "
+        "chance {chance})."
+    ),
+    "decided": N_(
+        "At {strength}: in **{hits} of {decided}** draws view 2 is closer to view 1 than a view of "
+        "another picture ({low} to {high}; chance {chance})."
+    ),
+}
+"""In how many draws a view is nearer, by whether rounding decides all of them, some or none."""
+JUDGED = {
+    "more": N_("That is more than chance."),
+    "less": N_("That is less than chance."),
+    "may be": N_("That may be chance."),
+}
+"""Whether that is chance."""
+
 LAYERS = {"z": N_("z, after the projector"), "h": N_("h, the backbone's features")}
 SAME, OTHER = BLUE, AMBER
 CHANCE = 0.5
@@ -146,10 +169,7 @@ def verdict(found: dict[str, np.ndarray], strength: float) -> str:
 def said(counted: Nearer, strength: str) -> str:
     """A count of draws in words, with its interval; draws that rounding decides are told apart from it."""
     if not counted.decided:
-        return _(
-            "At {strength}: **it cannot tell them apart.** In all {count} draws both similarities are equal "
-            "to rounding."
-        ).format(strength=strength, count=counted.count)
+        return _(NEARER["all ties"]).format(strength=strength, count=counted.count)
     low, high = (float(edge) for edge in interval(counted))
     words = {
         "strength": strength,
@@ -161,17 +181,7 @@ def said(counted: Nearer, strength: str) -> str:
         "ties": counted.ties,
         "count": counted.count,
     }
-    if counted.ties:
-        line = _(
-            "At {strength}: in **{ties} of {count}** draws **it cannot tell them apart**, both similarities "
-            "are equal to rounding. In {hits} of the other {decided} view 2 is closer ({low} to {high}; "
-            "chance {chance})."
-        )
-    else:
-        line = _(
-            "At {strength}: in **{hits} of {decided}** draws view 2 is closer to view 1 than a view of "
-            "another picture ({low} to {high}; chance {chance})."
-        )
+    line = _(NEARER["some ties" if counted.ties else "decided"])
     return line.format(**words) + " " + judged(low, high)
 
 
@@ -183,10 +193,10 @@ def interval(counted: Nearer) -> tuple[np.ndarray, np.ndarray]:
 def judged(low: float, high: float) -> str:
     """Whether an interval leaves room for chance."""
     if low > CHANCE:
-        return _("That is more than chance.")
+        return _(JUDGED["more"])
     if high < CHANCE:
-        return _("That is less than chance.")
-    return _("That may be chance.")
+        return _(JUDGED["less"])
+    return _(JUDGED["may be"])
 
 
 # ---------------------------------------------------------------- against the strength

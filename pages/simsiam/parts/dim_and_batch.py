@@ -10,7 +10,7 @@ import streamlit as st
 from core.simsiam.run_record import RunRecord
 from pages.shared import figures
 from pages.shared.figures import Column
-from pages.shared.text import _, number, percent
+from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts import run_charts, runs
 from pages.simsiam.parts.evidence import (
     Chance,
@@ -25,6 +25,28 @@ from pages.simsiam.parts.evidence import (
     sign,
 )
 from pages.simsiam.parts.findings import final_epoch, named, value_at
+
+AT_EQUAL_EPOCHS = N_("At equal epochs, {few} / {many} updates: {words}")
+AT_EQUAL_UPDATES = N_("At equal updates, {few} / {many}: {words}")
+LACKING = N_("This set lacks the run that would tell: **{run}**.")
+CUT = {
+    1: N_(
+        "At equal updates, {few} / {many}: {a} has the higher kNN accuracy, {x} against {y} of "
+        "{b} after epoch {epoch}."
+    ),
+    -1: N_(
+        "At equal updates, {few} / {many}: {a} has the lower kNN accuracy, {x} against {y} of "
+        "{b} after epoch {epoch}."
+    ),
+    0: N_(
+        "At equal updates, {few} / {many}: {a}, {x}, and {b} after epoch {epoch}, {y}, "
+        "differ by no more than chance."
+    ),
+}
+"""What a whole run is next to one that is cut, by the sign of what they differ by."""
+RATE_STILL_HIGH = N_(
+    "The learning rate of the shortened run was still high, as it was planned for more updates."
+)
 
 KNN: Knn = "knn_by_epoch"
 """Of which kNN accuracy all of this speaks: runs that are cut short have no other."""
@@ -149,26 +171,15 @@ def of_the_batch(found: Runs, pair: tuple[str, str, str], chance: Chance) -> lis
     if usual is None or large is None:
         return []
     counts = {"few": number(large.updates[-1], 0), "many": number(usual.updates[-1], 0)}
-    told = [
-        _("At equal epochs, {few} / {many} updates: {words}").format(
-            words=compared(large, usual, chance, KNN), **counts
-        )
-    ]
+    told = [_(AT_EQUAL_EPOCHS).format(words=compared(large, usual, chance, KNN), **counts)]
     if few is not None:
         counts = {"few": number(large.updates[-1], 0), "many": number(few.updates[-1], 0)}
-        told.append(
-            _("At equal updates, {few} / {many}: {words}").format(
-                words=compared(large, few, chance, KNN), **counts
-            )
-        )
+        told.append(_(AT_EQUAL_UPDATES).format(words=compared(large, few, chance, KNN), **counts))
         return told
     shortened, whole = at_equal_updates(usual, large)
     if not shortened.whole and shortened.epoch > 0:
         told.append(of_a_cut(shortened, whole, chance))
-    return [
-        *told,
-        _("This set lacks the run that would tell: **{run}**.").format(run=named([pair[2]])),
-    ]
+    return [*told, _(LACKING).format(run=named([pair[2]]))]
 
 
 def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
@@ -177,21 +188,7 @@ def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
     between = chance.between_seeds_after(shortened.epoch)
     paired = by_picture(KNN, [whole.record, shortened.record], [whole.epoch, shortened.epoch])
     found = sign(difference, margin([whole.share, shortened.share], between, paired))
-    words = {
-        1: _(
-            "At equal updates, {few} / {many}: {a} has the higher kNN accuracy, {x} against {y} of "
-            "{b} after epoch {epoch}."
-        ),
-        -1: _(
-            "At equal updates, {few} / {many}: {a} has the lower kNN accuracy, {x} against {y} of "
-            "{b} after epoch {epoch}."
-        ),
-        0: _(
-            "At equal updates, {few} / {many}: {a}, {x}, and {b} after epoch {epoch}, {y}, "
-            "differ by no more than chance."
-        ),
-    }[found]
-    said_of_both = words.format(
+    said_of_both = _(CUT[found]).format(
         a=runs.subject(whole.record),
         b=runs.subject(shortened.record),
         x=percent(whole.share[0], 1),
@@ -200,9 +197,7 @@ def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
         many=number(shortened.updates, 0),
         epoch=shortened.epoch,
     )
-    return f"{said_of_both} " + _(
-        "The learning rate of the shortened run was still high, as it was planned for more updates."
-    )
+    return f"{said_of_both} " + _(RATE_STILL_HIGH)
 
 
 def answer(found: Runs) -> None:

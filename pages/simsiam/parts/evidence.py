@@ -14,6 +14,14 @@ from core.simsiam.run_record import RunRecord
 from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts import runs
 
+OVER_PICTURES = N_("{pictures} test pictures, bank of {bank}")
+
+CHANCE_OF_PICTURES = N_(
+    "**Chance** is that of these test pictures alone, two standard errors: this set has {count} of "
+    "the three seeds of the baseline that would tell how far two trainings lie apart. A small "
+    "difference may still be one of the seed."
+)
+
 Knn = Literal["knn_accuracy", "knn_by_epoch"]
 """The kNN accuracy of a finished run: over all test pictures with the whole training set as bank, or, as after
 every epoch, over fewer pictures with a smaller bank. A larger bank alone raises it, so that one answer speaks
@@ -220,7 +228,7 @@ def compared_pairs(found: Runs, chance: Chance, *wanted: tuple[str, str]) -> lis
 
 def over_pictures(record: RunRecord, knn: Knn) -> str:
     """What a kNN accuracy is over: ``1,000 test pictures, bank of 3,000``."""
-    return _("{pictures} test pictures, bank of {bank}").format(
+    return _(OVER_PICTURES).format(
         pictures=number(at_the_end(record, knn)[1], 0), bank=number(bank_of(record, knn), 0)
     )
 
@@ -244,11 +252,7 @@ def chance_in_words(record: RunRecord, chance: Chance, knn: Knn = "knn_accuracy"
     )
     between = chance.between_seeds(knn)
     if between is None:
-        words = _(
-            "**Chance** is that of these test pictures alone, two standard errors: this set has {count} of "
-            "the three seeds of the baseline that would tell how far two trainings lie apart. A small "
-            "difference may still be one of the seed."
-        ).format(count=len(chance.seeds))
+        words = _(CHANCE_OF_PICTURES).format(count=len(chance.seeds))
     else:
         values = [at_the_end(one, knn)[0] for one in chance.seeds]
         words = _(CHANCE_OF_SEEDS).format(

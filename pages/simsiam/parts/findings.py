@@ -12,6 +12,40 @@ from pages.simsiam.parts import runs
 from pages.simsiam.parts.evidence import Runs
 from pages.simsiam.parts.run_charts import STATES, above_random, spread_of, state
 
+NOT_HERE = N_("Not in this set of runs: {runs}.")
+SHOWS = {
+    "needed": N_("It collapses: the part is needed in this run."),
+    "learns in part": N_("It collapses in part, and still learns."),
+    "not needed": N_("It does not collapse: **this run does not show that the part is needed.**"),
+}
+"""What a run without a part shows of it."""
+FATES = {
+    "partly": N_("It collapses in part."),
+    "spread": N_("It does not collapse."),
+}
+"""Of a run that has not learnt, by its state."""
+ENDS = {
+    "chance": N_("Its kNN accuracy ends above that of random weights by no more than chance."),
+    "not above": N_("Its kNN accuracy does not end above that of random weights."),
+}
+"""Its kNN accuracy, by how it ends next to that of random weights."""
+NONE_WITHOUT = N_("**No run here is without {part}**, so these runs do not show what it is for.")
+WITHOUT = N_("**Without {part}**: {figures}.")
+WITH_IT = N_("With it ({run}): {figures}.")
+FIGURES_OF = N_("{state}; kNN accuracy by epoch {knn}, effective rank of z {rank}, std·√d {spread}")
+
+WHO_COLLAPSED = {
+    "collapsed": N_("**Collapsed:** {runs}."),
+    "partly": N_("**Partly collapsed** (spread or rank is low, not both): {runs}."),
+    "spread": N_("**Not collapsed:** {runs}."),
+}
+WHO_HAS_NOT_LEARNT = {
+    "chance": N_(
+        "**Above random weights by no more than chance**, in the kNN accuracy by epoch: {runs}."
+    ),
+    "not above": N_("**Not above random weights**, in the kNN accuracy by epoch: {runs}."),
+}
+
 SHARE = 0.2
 """Collapsed: below this share of what it was at epoch 0, unless a visitor moves it."""
 
@@ -28,23 +62,12 @@ def value_at(record: RunRecord, column: str, epoch: int = -1) -> float:
 
 def states_said(records: Sequence[RunRecord]) -> list[str]:
     """Who collapsed, and who is not above random weights by more than chance, by name."""
-    templates = {
-        "collapsed": N_("**Collapsed:** {runs}."),
-        "partly": N_("**Partly collapsed** (spread or rank is low, not both): {runs}."),
-        "spread": N_("**Not collapsed:** {runs}."),
-    }
     lines = []
-    for code, template in templates.items():
+    for code, template in WHO_COLLAPSED.items():
         mine = [r for r in records if state(r, final_epoch(r), SHARE) == code]
         if mine:
             lines.append(_(template).format(runs=names(mine)))
-    accuracies = {
-        "chance": N_(
-            "**Above random weights by no more than chance**, in the kNN accuracy by epoch: {runs}."
-        ),
-        "not above": N_("**Not above random weights**, in the kNN accuracy by epoch: {runs}."),
-    }
-    for code, template in accuracies.items():
+    for code, template in WHO_HAS_NOT_LEARNT.items():
         mine = [r for r in records if above_random(r, final_epoch(r)) == code]
         if mine:
             lines.append(_(template).format(runs=names(mine)))
@@ -76,16 +99,10 @@ def without(found: Runs, recipe: str, part: str, of: str) -> list[str]:
     """What became of the run without a part, next to the one with it; or that no run is without it."""
     record, whole = found.get(recipe), found.get(of)
     if record is None:
-        return [
-            _(
-                "**No run here is without {part}**, so these runs do not show what it is for."
-            ).format(part=part)
-        ]
-    words = _("**Without {part}**: {figures}.").format(part=part, figures=figures_of(record))
+        return [_(NONE_WITHOUT).format(part=part)]
+    words = _(WITHOUT).format(part=part, figures=figures_of(record))
     if whole is not None:
-        words += " " + _("With it ({run}): {figures}.").format(
-            run=runs.name(whole), figures=figures_of(whole)
-        )
+        words += " " + _(WITH_IT).format(run=runs.name(whole), figures=figures_of(whole))
     return [f"{words} {what_it_shows(record)}"]
 
 
@@ -94,24 +111,17 @@ def what_it_shows(record: RunRecord) -> str:
     end = final_epoch(record)
     found, learnt = state(record, end, SHARE), above_random(record, end)
     if found == "collapsed":
-        return _("It collapses: the part is needed in this run.")
+        return _(SHOWS["needed"])
     if found == "partly" and learnt == "above":
-        return _("It collapses in part, and still learns.")
+        return _(SHOWS["learns in part"])
     if learnt == "above":
-        return _("It does not collapse: **this run does not show that the part is needed.**")
-    fate = _("It collapses in part.") if found == "partly" else _("It does not collapse.")
-    accuracy = {
-        "chance": _("Its kNN accuracy ends above that of random weights by no more than chance."),
-        "not above": _("Its kNN accuracy does not end above that of random weights."),
-    }[learnt]
-    return f"{fate} {accuracy}"
+        return _(SHOWS["not needed"])
+    return f"{_(FATES[found])} {_(ENDS[learnt])}"
 
 
 def figures_of(record: RunRecord) -> str:
     """State, accuracy, rank and spread of a run, each with what it was before training."""
-    return _(
-        "{state}; kNN accuracy by epoch {knn}, effective rank of z {rank}, std·√d {spread}"
-    ).format(
+    return _(FIGURES_OF).format(
         state=_(STATES[state(record, final_epoch(record), SHARE)]),
         knn=" → ".join(percent(value_at(record, "test_knn_accuracy", at), 1) for at in (0, -1)),
         rank=" → ".join(number(value_at(record, "test_rank_z", at)) for at in (0, -1)),

@@ -16,8 +16,12 @@ from core.simsiam.run_record import RunRecord
 from pages.shared import library
 from pages.shared.colours import CLASSES
 from pages.shared.picking import Picked
-from pages.shared.text import _, number
+from pages.shared.text import N_, _, number
 from pages.simsiam.parts import networks, runs
+
+BEFORE_TRAINING = N_("Before training")
+CLASSES_AMONG = N_("{count} classes among the {shown}")
+OF_ITS_CLASS = N_("{count} of {shown} are of its class: {name}")
 
 SHOWN, TEMPERATURE = 12, 0.1
 VOTES_KEPT, FEATURES_KEPT = 128, 1024
@@ -48,7 +52,7 @@ STYLE = """<style>
 
 def before() -> str:
     """The name of the network before training: its column stands next to that of the same one after it."""
-    return _("Before training")
+    return _(BEFORE_TRAINING)
 
 
 @dataclass(frozen=True)
@@ -143,10 +147,8 @@ def of_its_class(picked: Picked, found: Vote, names: Sequence[str]) -> str:
     """How many of the nearest are of the picture's class; of a picture without one, which classes they are."""
     labels = found.labels[:SHOWN]
     if picked.label is None:
-        return _("{count} classes among the {shown}").format(
-            count=len(set(labels.tolist())), shown=len(labels)
-        )
-    return _("{count} of {shown} are of its class: {name}").format(
+        return _(CLASSES_AMONG).format(count=len(set(labels.tolist())), shown=len(labels))
+    return _(OF_ITS_CLASS).format(
         count=int((labels == picked.label).sum()), shown=len(labels), name=names[picked.label]
     )
 

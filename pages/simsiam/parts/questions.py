@@ -36,6 +36,60 @@ from pages.simsiam.parts.findings import (
 )
 from pages.simsiam.parts.run_charts import spread_of
 
+REACTION = N_("**{change}** ({updates} updates): SimSiam {a}, Barlow Twins {b}.")
+OTHER_RATE = N_(
+    "But Barlow Twins had another learning rate as well, {new} in place of {old} (a batch of 256): "
+    "**these runs cannot answer.**"
+)
+REACTIONS = {
+    "alike": N_("That is **no difference** beyond chance."),
+    "unclear": N_("Only one of the two measures tells them apart, or they disagree."),
+    "differ": N_("They react **differently**, by more than chance."),
+}
+"""Whether both methods react alike to another d or batch."""
+MOVES = N_("kNN {knn} points, linear probe {probe}")
+DSSL_PASSES = N_(
+    "An update of DSSL takes {dssl} forward passes through the encoder, one of SimSiam {simsiam}: "
+    "at equal epochs the DSSL run has seen more views of every picture."
+)
+UNSTABLE = N_("**The heavy run is unstable**: its kNN accuracy falls by more than the baseline's.")
+NO_INSTABILITY = N_(
+    "**No instability shows in this run**: from one epoch to the next its kNN accuracy falls further "
+    "than the baseline's by no more than chance allows."
+)
+LARGEST_FALL = N_("Largest fall of the kNN accuracy from one epoch to the next, in points: {runs}.")
+VIEWS = N_(
+    "**Where SimSiam augments:** only in making its views, twice for each picture of every "
+    "batch: a crop of at least {crop} of the area, mirrored in {flip} of the cases, colours "
+    "changed in {jitter}, grey in {grey}. The network is tested on pictures as they are."
+)
+HARDER_VIEWS = N_(
+    "Harder views are further turned by up to {rotation}°, inverted where they are light in "
+    "{solarize} of the cases, their quarters shuffled in {jigsaw}, and lose a square as wide "
+    "as {cutout} of the picture."
+)
+VARIANCE_AT_BOTH_ENDS = N_("Total variance of z, before training and at the end: {runs}.")
+SPREAD_AT_BOTH_ENDS = N_("std·√d of the normalised z, before training and at the end: {runs}.")
+TARGET_COSTS = N_(
+    "**What the target costs:** an update of SimSiam takes {simsiam} forward passes through an "
+    "encoder, one a view; BYOL's takes {byol}, of which {follows} go through the target and need "
+    "no backward pass. BYOL also keeps a second set of weights."
+)
+SAME_STEPS = N_(
+    "The kNN accuracies of BYOL with momentum 0 and of SimSiam lie {points} points "
+    "apart at most, over all epochs. Their learning rates: {byol} and {simsiam}."
+)
+MEMORY = N_(
+    "With m = {m} the target is an average over about 1/(1 − m) = {memory} updates, of "
+    "{all} in the whole run. With m = 0 it is the network itself as the last update "
+    "left it: **SimSiam's stop-gradient, only with a copy of the weights**."
+)
+KEEPS_ITS_RATE = N_(
+    "The predictor keeps its learning rate of {rate} to the end, while that of encoder "
+    "and projector falls from {rate} to 0 by a cosine: it has to keep up with a "
+    "representation that still moves."
+)
+
 MEASURES: tuple[Measure, ...] = ("knn_accuracy", "linear_accuracy")
 """By which the ends of runs are compared."""
 
@@ -64,7 +118,7 @@ def reaction(
 
     No verdict where one of the methods changed its learning rate, too.
     """
-    words = _("**{change}** ({updates} updates): SimSiam {a}, Barlow Twins {b}.").format(
+    words = _(REACTION).format(
         change=settings_changed(first, second),
         updates=updates_of(first, second),
         a=moves(first, second),
@@ -72,10 +126,7 @@ def reaction(
     )
     rates = [record.bundle.config["training"]["learning_rate"] for record in (third, fourth)]
     if rates[0] != rates[1]:
-        return f"{words} " + _(
-            "But Barlow Twins had another learning rate as well, {new} in place of {old} (a batch of 256): "
-            "**these runs cannot answer.**"
-        ).format(new=rate(rates[1]), old=rate(rates[0]))
+        return f"{words} " + _(OTHER_RATE).format(new=rate(rates[1]), old=rate(rates[0]))
     signs = [
         sign(
             (end(second, measure) - end(first, measure))
@@ -85,10 +136,10 @@ def reaction(
         for measure in MEASURES
     ]
     if not any(signs):
-        return f"{words} " + _("That is **no difference** beyond chance.")
+        return f"{words} " + _(REACTIONS["alike"])
     if 0 in signs or signs[0] != signs[1]:
-        return f"{words} " + _("Only one of the two measures tells them apart, or they disagree.")
-    return f"{words} " + _("They react **differently**, by more than chance.")
+        return f"{words} " + _(REACTIONS["unclear"])
+    return f"{words} " + _(REACTIONS["differ"])
 
 
 def end(record: RunRecord, measure: Measure) -> float:
@@ -98,7 +149,7 @@ def end(record: RunRecord, measure: Measure) -> float:
 def moves(before: RunRecord, after: RunRecord) -> str:
     """By how many points kNN accuracy and linear probe change from one run to another."""
     knn, probe = (points(end(after, measure) - end(before, measure)) for measure in MEASURES)
-    return _("kNN {knn} points, linear probe {probe}").format(knn=knn, probe=probe)
+    return _(MOVES).format(knn=knn, probe=probe)
 
 
 def rate(value: float) -> str:
@@ -119,10 +170,7 @@ def heavy_views(found: Runs) -> list[str]:
     lines += compared_pairs(found, Chance.of(found), *pairs)
     if {"heavy", "heavy-dssl"} <= found.keys():
         lines.append(
-            _(
-                "An update of DSSL takes {dssl} forward passes through the encoder, one of SimSiam {simsiam}: "
-                "at equal epochs the DSSL run has seen more views of every picture."
-            ).format(dssl=sum(PASSES["dssl"]), simsiam=sum(PASSES["simsiam"]))
+            _(DSSL_PASSES).format(dssl=sum(PASSES["dssl"]), simsiam=sum(PASSES["simsiam"]))
         )
     return lines
 
@@ -141,38 +189,25 @@ def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> st
     ]
     paired = by_picture("knn_by_epoch", [heavy, heavy, baseline, baseline], epochs)
     by_chance = margin(shares, None, paired)
-    words = (
-        _("**The heavy run is unstable**: its kNN accuracy falls by more than the baseline's.")
-        if falls[1] - falls[0] > by_chance
-        else _(
-            "**No instability shows in this run**: from one epoch to the next its kNN accuracy falls further "
-            "than the baseline's by no more than chance allows."
-        )
-    )
+    words = _(UNSTABLE) if falls[1] - falls[0] > by_chance else _(NO_INSTABILITY)
     many = _(
         "The largest of {epochs} changes is large by chance alone, so a single large fall is no proof."
     ).format(epochs=len(heavy.epochs) - 1)
-    return f"{words} {many} " + _(
-        "Largest fall of the kNN accuracy from one epoch to the next, in points: {runs}."
-    ).format(runs=listed(here, lambda record: number(100 * largest_fall(record), 1)))
+    return f"{words} {many} " + _(LARGEST_FALL).format(
+        runs=listed(here, lambda record: number(100 * largest_fall(record), 1))
+    )
 
 
 def views_in_words(record: RunRecord) -> str:
     """The augmentation of a run, from its configuration."""
     training = record.bundle.config["training"]
     standard, harder = training["views"], training["harder"]
-    words = _(
-        "**Where SimSiam augments:** only in making its views, twice for each picture of every "
-        "batch: a crop of at least {crop} of the area, mirrored in {flip} of the cases, colours "
-        "changed in {jitter}, grey in {grey}. The network is tested on pictures as they are."
-    ).format(**{name: percent(standard[name]) for name in ("crop", "flip", "jitter", "grey")})
+    words = _(VIEWS).format(
+        **{name: percent(standard[name]) for name in ("crop", "flip", "jitter", "grey")}
+    )
     if not training["heavy"]:
         return words
-    return f"{words} " + _(
-        "Harder views are further turned by up to {rotation}°, inverted where they are light in "
-        "{solarize} of the cases, their quarters shuffled in {jigsaw}, and lose a square as wide "
-        "as {cutout} of the picture."
-    ).format(
+    return f"{words} " + _(HARDER_VIEWS).format(
         rotation=number(harder["rotation"], 0),
         **{name: percent(harder[name]) for name in ("solarize", "jigsaw", "cutout")},
     )
@@ -192,12 +227,12 @@ def kept_from_collapse(found: Runs) -> list[str]:
     here = [found[r] for r in names_of if r in found]
     if here:
         lines.append(
-            _("Total variance of z, before training and at the end: {runs}.").format(
+            _(VARIANCE_AT_BOTH_ENDS).format(
                 runs=listed(here, lambda r: from_to(r, lambda e: value_at(r, "test_variance_z", e)))
             )
         )
         lines.append(
-            _("std·√d of the normalised z, before training and at the end: {runs}.").format(
+            _(SPREAD_AT_BOTH_ENDS).format(
                 runs=listed(here, lambda r: from_to(r, lambda e: spread_of(r, e)))
             )
         )
@@ -232,11 +267,9 @@ def byol_or_simsiam(found: Runs) -> list[str]:
         lines.append(memory(found["byol"]))
     learns, follows = PASSES["byol"]
     lines.append(
-        _(
-            "**What the target costs:** an update of SimSiam takes {simsiam} forward passes through an "
-            "encoder, one a view; BYOL's takes {byol}, of which {follows} go through the target and need "
-            "no backward pass. BYOL also keeps a second set of weights."
-        ).format(simsiam=sum(PASSES["simsiam"]), byol=learns + follows, follows=follows)
+        _(TARGET_COSTS).format(
+            simsiam=sum(PASSES["simsiam"]), byol=learns + follows, follows=follows
+        )
     )
     return lines + without(found, "byol-no-predictor", _("BYOL's predictor"), "byol")
 
@@ -244,10 +277,7 @@ def byol_or_simsiam(found: Runs) -> list[str]:
 def the_same_steps(byol: RunRecord, simsiam: RunRecord) -> str:
     """How far BYOL with momentum 0 strays from SimSiam."""
     first, second = (record.figures["test_knn_accuracy"] for record in (byol, simsiam))
-    return _(
-        "The kNN accuracies of BYOL with momentum 0 and of SimSiam lie {points} points "
-        "apart at most, over all epochs. Their learning rates: {byol} and {simsiam}."
-    ).format(
+    return _(SAME_STEPS).format(
         points=number(100 * float(np.abs(first - second).max()), 1),
         byol=rate(peak_rate(byol)),
         simsiam=rate(peak_rate(simsiam)),
@@ -257,11 +287,7 @@ def the_same_steps(byol: RunRecord, simsiam: RunRecord) -> str:
 def memory(byol: RunRecord) -> str:
     """Over how many updates the target is an average."""
     momentum = byol.bundle.config["architecture"]["momentum"]
-    return _(
-        "With m = {m} the target is an average over about 1/(1 − m) = {memory} updates, of "
-        "{all} in the whole run. With m = 0 it is the network itself as the last update "
-        "left it: **SimSiam's stop-gradient, only with a copy of the weights**."
-    ).format(
+    return _(MEMORY).format(
         m=number(momentum, 2),
         memory=number(1 / (1 - momentum), 0),
         all=number(byol.updates[-1], 0),
@@ -283,13 +309,7 @@ def asymmetry(found: Runs) -> list[str]:
     for recipe, part in parts.items():
         lines += without(found, recipe, part, "baseline" if recipe == "no-predictor" else "")
     if "baseline" in found:
-        lines.append(
-            _(
-                "The predictor keeps its learning rate of {rate} to the end, while that of encoder "
-                "and projector falls from {rate} to 0 by a cosine: it has to keep up with a "
-                "representation that still moves."
-            ).format(rate=rate(peak_rate(found["baseline"])))
-        )
+        lines.append(_(KEEPS_ITS_RATE).format(rate=rate(peak_rate(found["baseline"]))))
     return lines
 
 

@@ -19,6 +19,18 @@ from pages.simsiam.parts.toy_settings import PRESETS, baseline, take
 from pages.simsiam.parts.toy_training import runs_of, to_the_end
 from pages.simsiam.parts.toy_verdicts import POINT, said, verdict
 
+BOTH_THE_SAME = N_("Both sides are the same now: flip a switch, or take a preset.")
+LOWER_AND_WORSE = N_(
+    "The loss is **lower on the right, and the representation worse**: the loss alone "
+    "cannot tell learning from collapse. Look at the spread and the rank."
+)
+TRAINED_WITH = N_("Both with seed {seed}, d = {d}, {steps} steps, whatever the switches say.")
+SIDES_NAMED = {
+    "left": N_("the left one"),
+    "right": N_("the right one"),
+    "alike": N_("both as much"),
+}
+
 BASE = ToyConfig()
 """What the questions are answered with: SimSiam as it stands."""
 
@@ -94,29 +106,20 @@ def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
     """Which run has learnt more: asked first, then read from the figures."""
     first, second = (run.states[-1] for run in runs)
     if runs[0].config == own:
-        st.info(_("Both sides are the same now: flip a switch, or take a preset."))
+        st.info(_(BOTH_THE_SAME))
         return
 
     def of_the_figures() -> None:
         for side, last in zip(SIDES, (first, second), strict=True):
             st.markdown("- " + said(_(side), last, own.dim))
         if second.loss < first.loss and better(first, second) == "left":
-            st.markdown(
-                _(
-                    "The loss is **lower on the right, and the representation worse**: the loss alone "
-                    "cannot tell learning from collapse. Look at the spread and the rank."
-                )
-            )
+            st.markdown(_(LOWER_AND_WORSE))
 
     question(
         _("Which of the two has learnt more? Is it the one with the lower loss?"),
         "toy_learnt",
         of_the_figures,
-        options={
-            "left": N_("the left one"),
-            "right": N_("the right one"),
-            "alike": N_("both as much"),
-        },
+        options=SIDES_NAMED,
         right=lambda: learnt_more(first, second, own.dim),
         of=own,
     )
@@ -189,11 +192,7 @@ def trained_answer(code: str) -> None:
     runs = trained(code)
     for name, run in zip((SIDES[0], title), runs, strict=True):
         st.markdown("- " + said(_(name), run.states[-1], BASE.dim))
-    st.caption(
-        _("Both with seed {seed}, d = {d}, {steps} steps, whatever the switches say.").format(
-            seed=BASE.seed, d=BASE.dim, steps=number(BASE.steps, 0)
-        )
-    )
+    st.caption(_(TRAINED_WITH).format(seed=BASE.seed, d=BASE.dim, steps=number(BASE.steps, 0)))
     st.markdown(_(QUESTIONS[code][1]))
     controls.act(
         _("Show it on the right"),

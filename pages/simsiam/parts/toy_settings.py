@@ -11,6 +11,8 @@ from core.simsiam.toy import MOST_DIM, BatchNorm, Predictor, Run, ToyConfig, par
 from pages.shared import controls
 from pages.shared.text import N_, _, number
 
+ON_THE_RIGHT = N_("on the right {changed}")
+
 PREDICTORS: dict[Predictor, str] = {
     "mlp": N_("Learns (MLP)"),
     "linear": N_("Learns (linear)"),
@@ -174,7 +176,7 @@ def provenance(runs: Sequence[Run], own: ToyConfig) -> str:
             _("seed: {seed}").format(seed=own.seed),
             _("steps: {steps}").format(steps=number(own.steps, 0)),
             f"d = {own.dim}",
-            _("on the right {changed}").format(changed=changed),
+            _(ON_THE_RIGHT).format(changed=changed),
             _("computed live") + f" · {number(seconds, 2)} s",
         )
     )

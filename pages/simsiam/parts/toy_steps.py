@@ -21,6 +21,29 @@ from pages.shared.colours import BLUE, GREEN, PINK, VERMILION
 from pages.shared.questions import question, unanswered
 from pages.shared.text import N_, _, coloured, formula, mechanism, number, percent, plain_errors
 
+FATES = {
+    "stays": N_("the cloud stays: {names}"),
+    "returns": N_("it shrinks and comes back: {names}"),
+    "shrinks": N_("it shrinks to one place: {names}"),
+    "between": N_("it ends smaller than it was: {names}"),
+}
+"""What has become of clouds, by ``fate``."""
+TWO_PARTS = N_(
+    "**It takes two parts.** With stop-gradient **no arrow leads the target** to the prediction: "
+    "the loss turns only the side that predicts, in either half. That is not enough: without a "
+    "predictor the arrow of the target is taken away, too, and the one that is left points "
+    "straight at the other view. **A predictor bends that arrow**, so that the two views are no "
+    "longer pulled straight together. One shared place for all is still a perfect answer; the "
+    "arrows that are left do not lead there."
+)
+SPREAD_AFTER = N_("Spread after {step} steps: {spreads}.")
+NO_PREDICTOR = N_(
+    "**Without a predictor, the stop-gradient takes away one of two equal arrows:** z₁ is its own "
+    "prediction, and both arrows turn a view towards the other one (press *Both halves of the "
+    "loss*). **A predictor bends the arrow that is left.** Views that it turns towards the other "
+    "one, after {step} steps: {share}; without a predictor: {all}."
+)
+
 STEPS, RATE = 60, 0.02
 """So low a learning rate that a collapse takes some twenty steps."""
 KEPT = 32
@@ -189,12 +212,9 @@ def told(
             "towards each other."
         )
     elif compared == "predictor":
-        words = _(
-            "**Without a predictor, the stop-gradient takes away one of two equal arrows:** z₁ is its own "
-            "prediction, and both arrows turn a view towards the other one (press *Both halves of the "
-            "loss*). **A predictor bends the arrow that is left.** Views that it turns towards the other "
-            "one, after {step} steps: {share}; without a predictor: {all}."
-        ).format(step=number(now["plain"].step, 0), share=share["plain"], all=share["no-predictor"])
+        words = _(NO_PREDICTOR).format(
+            step=number(now["plain"].step, 0), share=share["plain"], all=share["no-predictor"]
+        )
     else:
         words = ""
     fate_of_each = f"{fates(found)} " if ends else ""
@@ -215,15 +235,9 @@ def fates(found: Mapping[str, Sequence[Moment]]) -> str:
     seen = {code: fate(run) for code, run in found.items()}
     if all(one == ("stays" if code == "plain" else "shrinks") for code, one in seen.items()):
         return _(RULES[tuple(found)])
-    told = {
-        "stays": N_("the cloud stays: {names}"),
-        "returns": N_("it shrinks and comes back: {names}"),
-        "shrinks": N_("it shrinks to one place: {names}"),
-        "between": N_("it ends smaller than it was: {names}"),
-    }
     parts = [
         _(words).format(names=", ".join(_(NETWORKS[c][0]) for c in found if seen[c] == one))
-        for one, words in told.items()
+        for one, words in FATES.items()
         if one in seen.values()
     ]
     return _("**With this seed:** {parts}.").format(parts="; ".join(parts))
@@ -238,7 +252,7 @@ def spreads_said(found: Mapping[str, Sequence[Moment]], step: int) -> str:
             for code, run in found.items()
         )
 
-    first = _("Spread after {step} steps: {spreads}.")
+    first = _(SPREAD_AFTER)
     said = [first.format(step=number(found["plain"][step].step, 0), spreads=at(step))]
     if step != STEPS:
         said.append(first.format(step=number(STEPS, 0), spreads=at(-1)))
@@ -297,16 +311,7 @@ def asked() -> None:
 
     def answer() -> None:
         found = {code: moments(code, ANSWERED_WITH) for code in NETWORKS}
-        st.markdown(
-            _(
-                "**It takes two parts.** With stop-gradient **no arrow leads the target** to the prediction: "
-                "the loss turns only the side that predicts, in either half. That is not enough: without a "
-                "predictor the arrow of the target is taken away, too, and the one that is left points "
-                "straight at the other view. **A predictor bends that arrow**, so that the two views are no "
-                "longer pulled straight together. One shared place for all is still a perfect answer; the "
-                "arrows that are left do not lead there."
-            )
-        )
+        st.markdown(_(TWO_PARTS))
         st.markdown(
             _("Seed {seed}:").format(seed=ANSWERED_WITH)
             + f" {fates(found)} {spreads_said(found, STEPS)}"

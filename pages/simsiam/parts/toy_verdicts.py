@@ -17,6 +17,11 @@ from pages.simsiam.parts.toy_charts import SIDES, class_traces
 from pages.simsiam.parts.toy_settings import baseline, said_of
 from pages.simsiam.parts.toy_training import AT_ONCE, REACH
 
+SAID = N_(
+    "{run}: loss {loss}, std {std} of 1/√d, effective rank {rank} of {d}, kNN accuracy {share}. "
+    "**Verdict: {verdict}.**"
+)
+
 # Below so much of 1/sqrt(d), or of d, or above this loss, a run is said to have collapsed to a point, to a
 # few directions, or not to have converged.
 POINT, FEW_DIRECTIONS, UNCONVERGED, TOLD = 0.2, 0.55, -0.8, 0.9
@@ -51,10 +56,7 @@ def verdict(last: State, d: int) -> str:
 
 
 def said(name: str, last: State, d: int) -> str:
-    return _(
-        "{run}: loss {loss}, std {std} of 1/√d, effective rank {rank} of {d}, kNN accuracy {share}. "
-        "**Verdict: {verdict}.**"
-    ).format(
+    return _(SAID).format(
         run=name,
         loss=number(last.loss, 2),
         std=number(last.std * sqrt(d), 2),

@@ -23,6 +23,36 @@ from pages.simsiam.parts.run_charts import (
     tests,
 )
 
+PAIR_ENDS = {
+    "shown": N_(
+        "Two of the runs above end with losses of {low} and {high}. Which network would you keep?"
+    ),
+    "of the set": N_(
+        "Two runs of this set end with losses of {low} and {high}. Which network would you keep?"
+    ),
+    "elsewhere": N_(
+        "Two runs of another set ({set}) end with losses of {low} and {high}. Which network would you "
+        "keep?"
+    ),
+}
+"""What is asked of two runs, by where they are."""
+THAT_WITH = N_("that with {loss}")
+LOSS_DOES_NOT_TELL = N_("the loss does not tell")
+NOT_THE_BETTER = N_("**The lower loss is not the better network** ({words}).")
+AGREEMENT = N_(
+    "A network that gives the same answer to every picture has a loss of exactly −1: "
+    "two views of a picture always agree when everything agrees. The loss measures "
+    "agreement and never asks whether there is anything to agree about."
+)
+OF_THE_PAIR = N_(
+    "**{run}**: loss {loss}, kNN accuracy {knn} (random weights: {before}), std·√d {spread}, "
+    "effective rank {rank}."
+)
+RULE = N_(
+    "✓: below {share} of what it was at the run's own epoch 0. Collapsed: spread and effective rank "
+    "both are; partly collapsed: one of them is."
+)
+
 # Methods whose loss is a mean of negative cosines, from -1 to 1; others have other losses.
 NEGATIVE_COSINE = ("simsiam", "dssl")
 STATE_WORDS = {
@@ -105,10 +135,7 @@ def _row(record: RunRecord, epoch: int, share: float) -> dict[str, object]:
 
 
 def _rule(share: float) -> str:
-    return _(
-        "✓: below {share} of what it was at the run's own epoch 0. Collapsed: spread and effective rank "
-        "both are; partly collapsed: one of them is."
-    ).format(share=percent(share))
+    return _(RULE).format(share=percent(share))
 
 
 def in_words(record: RunRecord, epoch: int, share: float) -> str:
@@ -191,28 +218,16 @@ def loss_question(
         return _("Would you keep the network with the lower loss?"), {
             "lower": N_("yes"),
             "higher": N_("no"),
-            "either": N_("the loss does not tell"),
+            "either": LOSS_DOES_NOT_TELL,
         }
     high, low = (number(value_at(record, "train_loss"), 2) for record in pair)
     seen = {record.recipe for record in shown}
-    words = (
-        _(
-            "Two of the runs above end with losses of {low} and {high}. Which network would you keep?"
-        )
-        if not elsewhere and {record.recipe for record in pair} <= seen
-        else _(
-            "Two runs of another set ({set}) end with losses of {low} and {high}. Which network would you "
-            "keep?"
-        )
-        if elsewhere
-        else _(
-            "Two runs of this set end with losses of {low} and {high}. Which network would you keep?"
-        )
-    )
+    place = "shown" if {record.recipe for record in pair} <= seen else "of the set"
+    words = _(PAIR_ENDS["elsewhere" if elsewhere else place])
     return words.format(low=low, high=high, set=runs.words(pair[0])), {
-        "lower": _("that with {loss}").format(loss=low),
-        "higher": _("that with {loss}").format(loss=high),
-        "either": N_("the loss does not tell"),
+        "lower": _(THAT_WITH).format(loss=low),
+        "higher": _(THAT_WITH).format(loss=high),
+        "either": LOSS_DOES_NOT_TELL,
     }
 
 
@@ -228,24 +243,13 @@ def low_loss(pair: tuple[RunRecord, RunRecord] | None) -> None:
         good, bad = pair
         st.markdown(
             f"- {_of_the_pair(good)}\n- {_of_the_pair(bad)}\n\n"
-            + _("**The lower loss is not the better network** ({words}).").format(
-                words=runs.words(good)
-            )
+            + _(NOT_THE_BETTER).format(words=runs.words(good))
         )
-    st.markdown(
-        _(
-            "A network that gives the same answer to every picture has a loss of exactly −1: "
-            "two views of a picture always agree when everything agrees. The loss measures "
-            "agreement and never asks whether there is anything to agree about."
-        )
-    )
+    st.markdown(_(AGREEMENT))
 
 
 def _of_the_pair(record: RunRecord) -> str:
-    return _(
-        "**{run}**: loss {loss}, kNN accuracy {knn} (random weights: {before}), std·√d {spread}, "
-        "effective rank {rank}."
-    ).format(
+    return _(OF_THE_PAIR).format(
         run=runs.name(record),
         loss=number(value_at(record, "train_loss"), 2),
         knn=percent(value_at(record, "test_knn_accuracy"), 1),

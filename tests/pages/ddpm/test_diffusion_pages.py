@@ -22,7 +22,7 @@ from pages.ddpm import adding_noise, ddpm_lengths, denoising
 from pages.ddpm.parts import compared, denoise_settings, example, way_back
 from pages.ddpm.parts.denoise_settings import CHOSEN_WITH, endings
 from pages.ddpm.parts.way_back import ALTS, STEP_ALTS
-from pages.shared import library, live, loaders, shape
+from pages.shared import library, live, loaders, shape, training
 from tests.pages.drawn import charts
 from tests.pages.opening import bytes_at, components, frames, moved, source_of
 from tests.pages.sentences import like
@@ -659,12 +659,12 @@ def test_the_curves_and_the_clock_go_through_all_runs(open_page, monkeypatch):
     assert y[-1] == pytest.approx(5 + 2 * took, rel=1e-6)
     assert untold["dash"] == "dot"
     np.testing.assert_allclose(line, [[count, before], [took, took + 5]], rtol=1e-6)
-    assert said(at, f"For 30 of the {before + count} epochs the bundle holds no curves")
+    assert said(at, training.NO_CURVES_BUT_TIME.format(missing=30, all=before + count))
     words = components(at)["ddpm_epoch_hand"]["words"]["stops"]
     assert words[-1] == str(before + count)
     cell = components(at)["ddpm_epoch_film"]["rows"][0]["cells"][0]
     assert cell["label"][0].startswith(f"Samples after epoch {before},")
-    assert said(at, f"begin at epoch {before}, where the last run began")
+    assert said(at, training.BEGIN_LATE.format(epochs=before))
 
 
 def test_where_a_run_does_not_tell_its_minutes_the_clock_is_that_of_the_last(
@@ -674,12 +674,12 @@ def test_where_a_run_does_not_tell_its_minutes_the_clock_is_that_of_the_last(
     monkeypatch.setitem(bundle.config["training"], "ancestors", [{"name": "first", "epochs": 30}])
     at = open_page("ddpm_training")
     clock = charts(at)["ddpm_clock"]
-    assert clock.spec["y"]["title"] == "minutes since the last run began"
+    assert clock.spec["y"]["title"] == training.SINCE_THE_LAST_RUN
     ((_one, x, y),) = clock.series()
     assert x[0] == 31
     np.testing.assert_allclose(y, [row["seconds_total"] / 60 for row in bundle.history], rtol=1e-6)
-    words = said(at, "For 30 of the")
-    assert words.endswith("the bundle holds no curves.")
+    words = training.NO_CURVES.format(missing=30, all=30 + len(bundle.history))
+    assert said(at, words).endswith(words)
 
 
 def test_the_gallery_holds_pictures_of_the_diffusion_model():

@@ -14,8 +14,9 @@ from core.families import open_bundle, read_manifest
 from core.pictures.images import to_tensor
 from core.vae import ppca
 from pages.ddpm import ddpm_lengths
-from pages.ddpm.parts import brightness, lengths_samples, lengths_trade
-from pages.shared import library, loaders
+from pages.ddpm.parts import brightness, lengths_samples, lengths_trade, samples
+from pages.shared import figures, library, loaders
+from tests.pages.sentences import like
 
 PAGE = "ddpm_lengths"
 NAMES = [f"ddpm-svhn-{T}" for T in (500, 1000, 1500)]
@@ -89,29 +90,24 @@ def lights(**spreads):
 
 
 @pytest.mark.parametrize(
-    ("spreads", "words"),
+    ("spreads", "varies", "least"),
     [
-        (
-            {"T500": 15, "T1000": 42, "T1500": 45},
-            "**T = 500 makes pictures that are too much alike",
-        ),
-        (
-            {"T500": 20, "T1000": 30, "T1500": 18},
-            "**T = 1500 makes pictures that are too much alike",
-        ),
-        ({"T500": 40, "T1000": 42, "T1500": 45}, "no less and no more than that of real digits"),
-        ({"T500": 40, "T1000": 42, "T1500": 90}, "differ too much"),
+        ({"T500": 15, "T1000": 42, "T1500": 45}, "narrow", 500),
+        ({"T500": 20, "T1000": 30, "T1500": 18}, "narrow", 1500),
+        ({"T500": 40, "T1000": 42, "T1500": 45}, "alike", None),
+        ({"T500": 40, "T1000": 42, "T1500": 90}, "wide", None),
     ],
 )
-def test_brightness_in_words(spreads, words):
+def test_brightness_in_words(spreads, varies, least):
     goal = brightness.Light(np.full(3, 110.0), 43.0, np.empty(0))
     found = lengths_samples.in_words(lights(**spreads), goal)
-    assert words in found
+    assert found.startswith(lengths_samples.BRIGHTNESS[varies].format(T=least))
     factor = np.sqrt(23 / stats.chi2.ppf((1 - COVERAGE) / 2, 23))
     few = sum(spread * factor < 43 for spread in spreads.values())
-    assert ("Too little in all of" in found) == (few > 1)
+    assert bool(like(lengths_samples.TOO_LITTLE).search(found)) == (few > 1)
     for T, spread in spreads.items():
-        assert f"{spread} with T = {T[1:]} ({100 * spread / 43:.0f}%" in found
+        values = {"spread": spread, "T": T[1:], "share": f"{100 * spread / 43:.0f}%"}
+        assert like(lengths_samples.SPREAD_WITH, **values).search(found)
 
 
 # ---------------------------------------------------------------- the verdict
@@ -123,21 +119,22 @@ def told(*changes):
 
 
 def test_the_verdict_follows_the_figures():
+    always, enough = lengths_trade.ALWAYS, lengths_trade.ENOUGH
+    gain, none, loss = (lengths_trade.FROM_TO[better] for better in (1, 0, -1))
     half = told({"frechet": 0.63, "sure": 0.41}, {}, {"sure": 0.438})
-    assert half.startswith("**No, not always.**")
-    assert "From T = 500 to T = 1000 the samples become better" in half
-    assert "0.63 → 0.52" in half
-    assert "From T = 1000 to T = 1500 they do not get better" in half
-    assert "**T = 1000 is enough here.**" in half
-    always = told({"frechet": 0.9}, {"frechet": 0.7}, {"frechet": 0.5})
-    assert always.startswith("**Yes, as far as these models go.**")
-    assert "**T = 1500 is enough here.**" in always
+    assert half.startswith(always["not always"])
+    assert gain.format(a=500, b=1000, before="0.63", after="0.52") in half
+    assert like(none, a=1000, b=1500).search(half)
+    assert half.endswith(enough.format(T=1000))
+    rising = told({"frechet": 0.9}, {"frechet": 0.7}, {"frechet": 0.5})
+    assert rising.startswith(always["yes"])
+    assert rising.endswith(enough.format(T=1500))
     never = told({}, {}, {})
-    assert never.startswith("**No.**")
-    assert "**T = 500 is enough here.**" in never
+    assert never.startswith(always["no"])
+    assert never.endswith(enough.format(T=500))
     worse = told({}, {"frechet": 0.9}, {"frechet": 0.9})
-    assert "to T = 1000 they become worse" in worse
-    assert "**T = 500 is enough here.**" in worse
+    assert like(loss, a=500, b=1000).search(worse)
+    assert worse.endswith(enough.format(T=500))
 
 
 def test_better_in_one_thing_and_worse_in_another_is_not_better():
@@ -154,7 +151,7 @@ def test_a_step_of_one_network_takes_one_time():
     assert common
     assert set(step) == {np.median([of.metrics["timing"]["seconds_a_step"] for of in bundles])}
     words = lengths_trade.cost([500, 1000, 1500], step)
-    assert "3.0 times as long as with T = 500" in words
+    assert like(lengths_trade.COST, times="3.0", first=500).fullmatch(words)
 
 
 def test_other_networks_keep_their_own_times(monkeypatch):
@@ -188,15 +185,16 @@ def test_time_and_quality_are_of_the_same_sampling():
 
 def test_the_page_begins_with_samples_of_each_model_from_the_same_seeds(open_page):
     at = open_page(PAGE)
-    urls = [shown(at, f"Samples of the model with T = {T}") for T in (500, 1000, 1500)]
+    alts = [lengths_samples.SAMPLES_OF.format(title=f"T = {T}") for T in (500, 1000, 1500)]
+    urls = [shown(at, alt) for alt in alts]
     assert [len(one) for one in urls] == [1, 1, 1]
-    assert at.main.image[0].proto.imgs[0].alt == "Samples of the model with T = 500"
+    assert at.main.image[0].proto.imgs[0].alt == alts[0]
     other = open_page(PAGE, lengths_sampler="ancestral")
-    assert shown(other, "Samples of the model with T = 500") != urls[0]
+    assert shown(other, alts[0]) != urls[0]
 
 
 def test_brightness_is_that_of_the_pictures_above(open_page):
-    series = chart(open_page(PAGE), "brightness of a picture")
+    series = chart(open_page(PAGE), lengths_samples.BRIGHTNESS_OF_ONE)
     for trace, name in zip(series, NAMES, strict=False):
         sheet = lengths_samples.sheet_of(library.bundle(name), "final")
         found = trace["y"]
@@ -208,7 +206,7 @@ def test_brightness_is_that_of_the_pictures_above(open_page):
 def test_real_digits_stand_next_to_the_samples_where_they_are_at_hand(
     open_page, monkeypatch, tmp_path, tiny_library, svhn_folder
 ):
-    alt = "Real digits of the test set"
+    alt = lengths_samples.REAL_DIGITS
     assert not shown(open_page(PAGE), alt)
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
     assert not shown(open_page(PAGE), alt)  # not those that the models were measured on
@@ -225,7 +223,7 @@ def test_real_digits_stand_next_to_the_samples_where_they_are_at_hand(
 
 def test_every_figure_names_all_three_models(open_page):
     at = open_page(PAGE)
-    sources = [str(c.value) for c in at.caption if "stored with the bundle" in str(c.value)]
+    sources = [str(c.value) for c in at.caption if figures.WITH_THE_BUNDLE in str(c.value)]
     joint = [one for one in sources if NAMES[0] in one]
     assert joint
     assert all(name in one for one in joint for name in NAMES)
@@ -234,16 +232,16 @@ def test_every_figure_names_all_three_models(open_page):
 def test_the_epochs_that_the_models_share_are_said_at_the_top(open_page):
     bundle = library.bundle(NAMES[0])
     words = ddpm_lengths.what_differs([library.bundle(name) for name in NAMES])
-    assert words in said(open_page(PAGE), "What differs is T")
-    assert words == "What differs is T, the number of noise levels." or bundle.ancestors
+    assert said(open_page(PAGE), words)
+    assert words == ddpm_lengths.T_ALONE or bundle.ancestors
 
 
 @pytest.mark.parametrize(
     ("titles", "own", "words"),
     [
-        (["DDPM, T = 1000, U-Net"] * 2, 20, "**last 20 epochs**: the **232 epochs before** "),
-        (["DDPM, T = 1000", "DDPM, T = 500"], 20, "are the same run for all."),
-        ([None, None], 7, "**last 7 epochs**"),
+        (["DDPM, T = 1000, U-Net"] * 2, 20, ddpm_lengths.SHARED_WITH_T),
+        (["DDPM, T = 1000", "DDPM, T = 500"], 20, ddpm_lengths.SHARED),
+        ([None, None], 7, ddpm_lengths.SHARED),
     ],
 )
 def test_shared_epochs_are_those_of_the_ancestors(monkeypatch, titles, own, words):
@@ -255,16 +253,15 @@ def test_shared_epochs_are_those_of_the_ancestors(monkeypatch, titles, own, word
     for one in bundles:
         monkeypatch.setitem(one.config["training"], "ancestors", ancestors)
         monkeypatch.setitem(one.config["training"], "epochs_done", own)
-    told = ddpm_lengths.what_differs(bundles)
-    assert words in told
-    assert ("with T = 1000" in told) == (titles == ["DDPM, T = 1000, U-Net"] * 2)
+    wanted = words.format(last=own, before=232, T=1000)
+    assert ddpm_lengths.what_differs(bundles) == wanted
     monkeypatch.setitem(bundles[1].config["training"], "ancestors", ancestors[:1])
-    assert ddpm_lengths.what_differs(bundles) == "What differs is T, the number of noise levels."
+    assert ddpm_lengths.what_differs(bundles) == ddpm_lengths.T_ALONE
 
 
 def test_the_page_answers_in_one_verdict(open_page):
     at = open_page(PAGE)
-    assert said(at, "Seeds 0 to 23 in order: no picture was selected.")
+    assert said(at, samples.IN_ORDER.format(first=0, last=23))
     stored = {
         T: library.bundle(name).metrics["judged"]["samples"]
         for T, name in zip((500, 1000, 1500), NAMES, strict=True)

@@ -16,20 +16,22 @@ from core.ddpm.restoration import TStar, crossing, find_t_star
 from core.families import open_bundle
 from core.pictures.house_number import HouseNumber, draw
 from core.resumable import Resumable
-from pages.ddpm.parts import prediction, quick_look
+from pages.ddpm import t_star as page
+from pages.ddpm.parts import copies, prediction, quick_look, restored
 from pages.ddpm.parts import t_star_of_set as of_set
 from pages.ddpm.parts.restored import UNRELATED, SweepResult, around, interval_words
-from pages.shared import library, live, loaders, training
+from pages.shared import figures, library, live, loaders, training
 from pages.shared.picking import Picked
 from tests.pages.opening import answered, components, frames, moved
+from tests.pages.sentences import like
 
-NAME = "ddpm-svhn-1000"
+NAME, SHORT = "ddpm-svhn-1000", "ddpm-svhn-500"
 PICTURE = draw(HouseNumber())
 ORDER = ("tstar_t_hand", "tstar_predict", "tstar_film")
 FEW = {"tstar_levels": "5", "tstar_draws": "2", "tstar_way": "DDIM 20"}
 QUICK = np.linspace(40, 800, 12).round().astype(int)
 """Levels of the page before anything is chosen."""
-GRID = "The picture, noised to rising levels t′ and restored; a line marks t*"
+GRID = restored.GRID
 
 
 def opened(open_page, **query):
@@ -47,20 +49,28 @@ def shown(at, alt):
     return [img.url for image in at.image for img in image.proto.imgs if img.alt.startswith(alt)]
 
 
-def said(at, words):
+def said(at, *sentences, **values):
+    """The text with one of those sentences in it."""
     texts = [*at.markdown, *at.info, *at.caption, *at.error, *at.warning]
-    return next((str(e.value) for e in texts if words in str(e.value)), "")
+    wanted = like(*sentences, **values)
+    return next((str(e.value) for e in texts if wanted.search(str(e.value))), "")
+
+
+def t_star_said(at):
+    return said(at, restored.T_STAR, restored.LIES_BETWEEN, restored.WITH_INTERVAL)
+
+
+def predicted(at, *guess):
+    """Whether a prediction, of that level, is held against the answer."""
+    values = {"guess": guess[0]} if guess else {}
+    return said(at, *prediction.PREDICTED.values(), **values)
 
 
 def headline(at):
     """Between which levels t* lies, as the page says it."""
-    return next(
-        tuple(int(end.replace(",", "")) for end in found.groups())
-        for text in at.markdown
-        if (
-            found := re.search(r"\*\*t\\\* lies between ([\d,]+) and ([\d,]+)\*\*", str(text.value))
-        )
-    )
+    (words,) = re.findall(r"\*\*.*\*\*", said(at, restored.LIES_BETWEEN))
+    low, high = re.findall(r"\d[\d,]*", words)
+    return int(low.replace(",", "")), int(high.replace(",", ""))
 
 
 def in_table(at):
@@ -86,17 +96,16 @@ def sweep(way, levels, draws, seed=0, pictures=PICTURE[None]):
 
 def test_a_quick_look_is_there_at_once(open_page):
     at = opened(open_page)
-    assert said(
-        at, "A quick look: DDIM 10, 8 levels, draws: 4. Press the button for DDIM 50, draws: 4."
-    )
+    few = {"quick": "DDIM 10", "levels": 8, "few": 4}
+    assert said(at, page.QUICK_LOOK, **few, way="DDIM 50", draws=4)
     whole, compared = sweep(SamplerSettings("ddim", 10), QUICK, 4)
     threshold = crossed(whole, compared)
     at = opened(open_page, tstar_by="PSNR", tstar_rule_psnr=str(threshold))
     rule = replace(loaders.judge().rules()["psnr"], threshold=threshold)
     found = find_t_star(whole.t + 1, compared.scores["psnr"][0], rule)
-    words = said(at, "**t\\* is")
-    assert f"**t\\* is {found.t:.0f}** of 1000; interval (bootstrap over 4 draws): " in words
-    assert words.endswith(f"{interval_words(found, whole.t + 1)}.")
+    interval = interval_words(found, whole.t + 1)
+    words = restored.WITH_INTERVAL.format(t=f"{found.t:.0f}", T=1000, draws=4, interval=interval)
+    assert said(at, words).endswith(words)
     assert np.isfinite([found.low, found.high]).all()
 
 
@@ -105,9 +114,9 @@ def test_the_first_sweep_is_there_before_the_first_visitor(open_page, monkeypatc
     asked = []
     restore = DDPMExplorer.restore
     monkeypatch.setattr(DDPMExplorer, "restore", lambda *args: asked.append(args) or restore(*args))
-    assert said(open_page("t_star"), "A quick look: DDIM 10")
+    assert said(open_page("t_star"), page.QUICK_LOOK, quick="DDIM 10")
     assert not asked
-    assert said(open_page("t_star", tstar_seed="5"), "A quick look: DDIM 10")
+    assert said(open_page("t_star", tstar_seed="5"), page.QUICK_LOOK, quick="DDIM 10")
     assert len(asked) == 1
 
 
@@ -119,7 +128,7 @@ def test_a_click_sweeps_with_the_way_and_the_draws_that_were_chosen(open_page):
     quick = source(at, GRID)
     at.button(key="tstar_go").click().run()
     assert not at.exception
-    assert not said(at, "A quick look")
+    assert not said(at, page.QUICK_LOOK)
     assert said(at, "sampler: DDIM 20")
     assert source(at, GRID) != quick
     rule = replace(loaders.judge().rules()["psnr"], threshold=threshold)
@@ -206,14 +215,14 @@ def test_a_moved_threshold_is_that_of_the_table_too(open_page):
     assert table["threshold"].tolist()[:2] == ["≥ 0.90", f"≥ {threshold:.2f}"]
     at.button_group(key="tstar_by").set_value("psnr").run()
     assert at.slider(key="tstar_rule_digit").value == 0.9
-    assert said(at, f"**t\\* is {in_table(at)}** of ")
+    assert said(at, restored.T_STAR, t=in_table(at))
 
 
 def test_a_threshold_that_unrelated_samples_meet_is_called_too_easy(open_page):
     strict = opened(open_page, tstar_by="PSNR", tstar_rule_psnr="40")
-    assert not said(strict, "unrelated sample")
+    assert not said(strict, restored.TOO_EASY)
     at = opened(open_page, tstar_by="PSNR", tstar_rule_psnr="5")
-    assert said(at, "even an unrelated sample of this model would pass as restored")
+    assert said(at, restored.TOO_EASY)
 
 
 def test_every_picture_has_its_own_unrelated_samples_and_they_are_judged_once(monkeypatch):
@@ -254,8 +263,7 @@ def test_every_picture_has_its_own_unrelated_samples_and_they_are_judged_once(mo
 )
 def test_strips_are_next_to_t_star(t, expected):
     found = around(t, np.array([90, 160, 200, 300]))
-    assert [place for place, _words in found] == [place for place, _part in expected]
-    assert all(part in words for (_p, words), (_q, part) in zip(found, expected, strict=True))
+    assert found == [(place, restored.AROUND[part]) for place, part in expected]
 
 
 def test_a_stricter_threshold_gives_an_earlier_t_star(open_page):
@@ -280,9 +288,8 @@ def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
     next(works.get(request).advance())
     at.run()
     assert said(at, "steps are done").startswith("0 of ")
-    assert said(at, "There is no t\\* before the last step")
-    assert not said(at, "t\\* is")
-    assert not said(at, "t\\* lies")
+    assert said(at, page.STILL_ON_THEIR_WAY)
+    assert not t_star_said(at)
     assert not shown(at, GRID)
     at.button(key="tstar_on").click().run()
     assert not at.exception
@@ -292,7 +299,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
 
 def test_several_pictures_have_their_own_t_star(open_page):
     at = opened(open_page, tstar_count="3")
-    assert shown(at, "The pictures with their t*")
+    assert shown(at, restored.TOGETHER)
     draws, pictures = 4, 3
     assert said(at, f"seeds: 0 – {draws * pictures - 1}")
     assert said(at, f"vae-svhn · {library.bundle('vae-svhn').digest}")  # beside the DDPM's
@@ -305,7 +312,7 @@ def test_several_pictures_have_their_own_t_star(open_page):
 def test_one_level_is_too_few(open_page):
     at = opened(open_page, tstar_span_1000=["500", "520"])
     assert at.slider(key="tstar_span_1000").value == (500, 520)
-    assert said(at, "Fewer than two levels")
+    assert said(at, page.TOO_FEW_LEVELS)
 
 
 def test_every_stored_t_star_falls_into_one_bin():
@@ -380,7 +387,7 @@ def test_the_histogram_is_the_stored_one(open_page):
     median = median_of_set(NAME, "psnr", threshold)
     assert np.isfinite(median)
     at = opened(open_page, tstar_set_by="PSNR", tstar_set_rule_psnr=str(threshold))
-    assert said(at, f"The median t\\* of the test digits is **{median:,.0f}**")
+    assert said(at, of_set.MEDIAN, median=f"{median:,.0f}")
 
 
 def test_a_digit_that_is_often_kept_by_chance_is_named(open_page, with_curves_on_disk):
@@ -391,63 +398,60 @@ def test_a_digit_that_is_often_kept_by_chance_is_named(open_page, with_curves_on
     with_curves_on_disk(t_star_curves_digit=curves.astype(np.float16))
     at = opened(open_page)
     share = (labels == 3).mean()
-    words = f"gives {share:.0%} of the draws the answer that it gave to the original, and of "
-    words += "the draws of digit 3 even 100%"
-    assert words in said(at, "**Kept by chance**: at t′ = 1,000")
+    kept = {"last": "1,000", "share": f"{share:.0%}", "digit": 3, "most": "100%"}
+    assert said(at, of_set.KEPT_BY_CHANCE, **kept)
     at.button_group(key="tstar_set_by").set_value("psnr").run()
-    assert not said(at, "Kept by chance")
+    assert not said(at, of_set.KEPT_BY_CHANCE)
 
 
 def test_the_headline_says_over_how_much_of_the_test_set():
     whole = library.bundle(NAME)
-    assert of_set.headline(whole) == "t* over the whole test set"
+    assert of_set.headline(whole) == of_set.OVER_ALL
     t_star = whole.metrics["judged"]["t_star"] | {"pictures": 10}
     part = replace(whole, metrics=whole.metrics | {"judged": {"t_star": t_star}})
     tested = whole.config["data"]["test_pictures"]
-    assert of_set.headline(part) == f"t* over 10 of {tested:,} test digits"
+    assert of_set.headline(part) == of_set.OVER_SOME.format(count=10, every=f"{tested:,}")
 
 
 def test_a_stricter_threshold_of_the_test_set_is_crossed_at_lower_levels(open_page):
     medians = [median_of_set(NAME, "digit", threshold) for threshold in (0.3, 0.5, 0.9)]
     assert medians[0] > medians[1] > medians[2]
     at = opened(open_page, tstar_set_rule_digit="0.9")
-    assert said(at, f"The median t\\* of the test digits is **{medians[2]:,.0f}**")
+    assert said(at, of_set.MEDIAN, median=f"{medians[2]:,.0f}")
 
 
 def test_where_something_of_the_picture_is_left_no_digit_is_kept_by_chance(open_page):
     """T = 500 ends with a little of the picture in x_t."""
-    at = opened(open_page, tstar_bundle="DDPM on SVHN, T = 500")
-    assert said(at, "The median t")
-    assert not said(at, "Kept by chance")
+    at = opened(open_page, tstar_bundle=library.own_manifest().entry(SHORT).title)
+    assert said(at, of_set.MEDIAN)
+    assert not said(at, of_set.KEPT_BY_CHANCE)
 
 
 def test_where_the_measure_loses_less_than_half_of_the_pictures_the_page_says_so(open_page):
-    warned = "more than half of the pictures are never lost"
     curves = library.bundle(NAME).profiles["t_star_curves_psnr"]
     lowest = curves.min(axis=1).astype(float)  # below it a picture is never lost
     few, most = (float(2 * bound) / 2 for bound in (np.ceil(lowest.max()), 5.0))
     never = (curves >= most).all(axis=1).mean()
     assert never > 0.5
     at = opened(open_page, tstar_set_by="PSNR", tstar_set_rule_psnr=str(most))
-    assert said(at, warned)
-    assert not said(at, "some of the picture is left")
-    assert said(at, f"{never:.0%} of all test digits are restored at every level")
+    assert said(at, of_set.NEVER_LOST)
+    assert not said(at, of_set.SOME_IS_LEFT)
+    assert said(at, of_set.MEDIAN, never=f"{never:.0%}")
     at = opened(open_page, tstar_set_by="PSNR", tstar_set_rule_psnr=str(few))
-    assert not said(at, warned)
-    short = {"tstar_bundle": "DDPM on SVHN, T = 500", "tstar_set_by": "PSNR"}
+    assert not said(at, of_set.NEVER_LOST)
+    short = {"tstar_bundle": library.own_manifest().entry(SHORT).title, "tstar_set_by": "PSNR"}
     at = opened(open_page, **short, tstar_set_rule_psnr=str(most))
-    assert "at 500 some of the picture is left in x_t: ᾱ is 0.0064" in said(at, warned)
+    assert said(at, f"{of_set.NEVER_LOST} {of_set.SOME_IS_LEFT}", last=500, signal="0.0064")
 
 
 def of_models(at):
     frames = [frame.value for frame in at.dataframe]
-    return next(frame for frame in frames if "log SNR at t*" in frame.columns)
+    return next(frame for frame in frames if of_set.LOG_SNR in frame.columns)
 
 
 @pytest.mark.parametrize(("measure", "threshold"), [("digit", 0.5), ("psnr", 15.0)])
 def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page, measure, threshold):
-    title = {"digit": "The digit stays the same", "psnr": "PSNR"}[measure]
-    at = opened(open_page, tstar_set_by=title)
+    at = opened(open_page, tstar_set_by=restored.CRITERIA[measure])
     arrays = library.bundle(NAME).profiles
     order = arrays["t_star_contrast"].argsort(kind="stable")
     ends = order[: len(order) // 4], order[-(len(order) // 4) :]
@@ -455,9 +459,10 @@ def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page, measure
     middle = (len(ends[0]) - 1) // 2
     faint, bold = (np.sort(arrays[f"t_star_{measure}"][end])[middle] + 1 for end in ends)
     if faint == bold:
-        assert said(at, f"it does not: {faint:,.0f} is the median")
+        assert said(at, of_set.NOT_ON_CONTRAST, t=f"{faint:,.0f}")
     elif 0 < min(faint, bold) <= max(faint, bold) <= 1000:
-        assert said(at, f"a median t\\* of {faint:,.0f}, the quarter with the most {bold:,.0f}.")
+        both = {"faint": f"{faint:,.0f}", "bold": f"{bold:,.0f}"}
+        assert said(at, of_set.ON_CONTRAST, **both)
     told = of_models(at)
     assert told["T"].tolist() == [500, 1000, 1500]
     for place, T in enumerate((500, 1000, 1500)):
@@ -469,17 +474,17 @@ def test_what_t_star_depends_on_is_told_by_the_stored_figures(open_page, measure
         if np.isinf(expected):
             lowest = library.bundle(bundle.name).profiles["t_star_levels"][0] + 1
             beyond = f"> {T:,}" if expected > 0 else f"< {lowest}"
-            assert (row["t*, median"], row["log SNR at t*"]) == (beyond, "–")
+            assert (row["t*, median"], row[of_set.LOG_SNR]) == (beyond, "–")
             continue
         assert row["t*, median"] == f"{expected:,.0f}"
         kept = float(loaders.ddpm(bundle.name).schedule.alphas_cumprod[round(expected - 1)])
-        log_snr = float(row["log SNR at t*"].replace("−", "-"))
+        log_snr = float(row[of_set.LOG_SNR].replace("−", "-"))
         assert log_snr == pytest.approx(np.log(kept / (1 - kept)), abs=0.051)
 
 
 def test_a_measure_that_loses_nothing_depends_on_nothing(open_page):
     at = opened(open_page, tstar_set_by="PSNR", tstar_set_rule_psnr="5")
-    assert said(at, "by this measure and threshold, it does not: > 1,000 is the median")
+    assert said(at, of_set.NOT_ON_CONTRAST, t="> 1,000")
     assert of_models(at)["t*, median"].tolist() == ["> 500", "> 1,000", "> 1,500"]
 
 
@@ -495,16 +500,15 @@ def test_models_that_another_judge_measured_are_not_compared(open_page, monkeypa
 def test_nothing_of_the_answer_is_sent_before_a_prediction(open_page):
     at = open_page("t_star")
     assert not shown(at, GRID)
-    assert not said(at, "t\\* is")
-    assert not said(at, "t\\* lies")
-    assert "In the original" not in " ".join(str(text.value) for text in at.markdown)
+    assert not t_star_said(at)
+    assert not said(at, restored.IN_THE_ORIGINAL)
     labels = [cell["label"] for cell in components(at)["tstar_film"]["rows"][0]["cells"]]
     assert labels[3:] == ["draw 1", "draw 2"]
     assert not any("read as" in table.value.columns for table in at.dataframe)
     at.button(key="tstar_reveal").click().run()
     assert not at.exception
     assert shown(at, GRID)
-    assert not said(at, "You predicted")
+    assert not predicted(at)
     assert at.query_params["tstar_guess"] == "-1"
 
 
@@ -521,29 +525,29 @@ def test_a_prediction_is_the_level_under_the_hand_and_travels_in_the_link(open_p
     moved(at, "tstar_t", 300)
     at.button(key="tstar_predict").click().run()
     assert not at.exception
-    assert said(at, "You predicted 300")
+    assert predicted(at, 300)
     assert at.query_params["tstar_guess"] == "300"
-    assert said(open_page("t_star", tstar_guess="300"), "You predicted 300")
+    assert predicted(open_page("t_star", tstar_guess="300"), 300)
 
 
 def test_a_prediction_is_of_its_picture(open_page):
     at = open_page("t_star", tstar_guess="300")
-    assert said(at, "You predicted 300")
+    assert predicted(at, 300)
     at.text_input(key="tstar_text").set_value("42").run()
     assert not at.exception
-    assert not said(at, "You predicted")
+    assert not predicted(at)
     assert not shown(at, GRID)
 
 
 def test_a_prediction_is_of_its_model_and_of_one_picture(open_page):
     at = open_page("t_star", tstar_guess="300", tstar_count="2")
-    assert said(at, "You predicted 300")
+    assert predicted(at, 300)
     at.slider(key="tstar_which").set_value(2).run()
-    assert not said(at, "You predicted")
+    assert not predicted(at)
     assert not shown(at, GRID)
     at = open_page("t_star", tstar_guess="300")
     at.selectbox(key="tstar_bundle").set_value("ddpm-svhn-500").run()
-    assert not said(at, "You predicted")
+    assert not predicted(at)
 
 
 @pytest.mark.parametrize(
@@ -562,14 +566,15 @@ def test_a_prediction_is_held_against_the_interval(guess, expected):
     curve = np.zeros(4)
     found = TStar(300.0, 200.0, 400.0, curve, curve, curve)
     words = prediction.compared(guess, found, np.array([100, 250, 350, 500]))
-    assert (expected in words) if expected else words == ""
+    assert words == (prediction.PREDICTED[expected].format(guess=guess) if expected else "")
 
 
 @pytest.mark.parametrize(("guess", "expected"), [(249, "below"), (250, "right"), (351, "above")])
 def test_without_an_interval_it_is_held_against_the_levels_around(guess, expected):
     curve = np.zeros(4)
     found = TStar(300.0, np.nan, np.nan, curve, curve, curve)
-    assert expected in prediction.compared(guess, found, np.array([100, 250, 350, 500]))
+    words = prediction.compared(guess, found, np.array([100, 250, 350, 500]))
+    assert words == prediction.PREDICTED[expected].format(guess=guess)
 
 
 def test_old_links_to_the_attack_open_its_page(open_page, monkeypatch):
@@ -603,7 +608,7 @@ def test_old_links_to_the_attack_open_its_page(open_page, monkeypatch):
 
 def test_the_first_samples_are_stored_and_others_are_drawn(open_page):
     at = open_page("vae_and_ddpm")
-    assert said(at, "seeds: 0 – 15 · stored with the bundle")
+    assert said(at, f"seeds: 0 – 15 · {figures.WITH_THE_BUNDLE}")
     first = source(at, "Samples of DDPM"), source(at, "Samples of VAE")
     at.number_input(key="against_seed").set_value(7).run()
     assert not at.exception
@@ -645,10 +650,10 @@ def test_the_final_figures_are_the_stored_ones(open_page):
 def test_the_nearest_training_picture_is_shown_where_the_data_is(
     open_page, monkeypatch, svhn_folder
 ):
-    assert said(open_page("vae_and_ddpm"), "once the training set is downloaded")
+    assert said(open_page("vae_and_ddpm"), copies.AFTER_DOWNLOAD)
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
     at = open_page("vae_and_ddpm")
-    assert len(shown(at, "The nearest training picture of each")) == 2
+    assert len(shown(at, copies.NEAREST)) == 2
     assert said(at, "among: 64 training pictures")
 
 

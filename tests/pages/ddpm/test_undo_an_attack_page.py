@@ -5,7 +5,14 @@ import pytest
 
 from core.ddpm.explorer import SamplerSettings
 from core.pictures.house_number import HouseNumber, draw
-from pages.ddpm.undo_an_attack import DRAWS, PURIFIED, SHARES, STILL_READ
+from pages.ddpm.undo_an_attack import (
+    DRAWS,
+    OF_THE_TEST_SET,
+    ONE_EXAMPLE,
+    PURIFIED,
+    SHARES,
+    STILL_READ,
+)
 from pages.shared import library, loaders
 from tests.pages.opening import components, frames
 from tests.pages.sentences import like
@@ -48,12 +55,12 @@ def test_purified_accuracies_are_the_stored_ones(open_page):
 
 
 def test_the_picture_is_said_to_be_one_example_of_many(open_page):
-    words = said(open_page("undo_an_attack", purify_seed="3"), "One example")
-    assert f"seeds 3 to {3 + DRAWS - 1} in order, none selected" in words
+    at = open_page("undo_an_attack", purify_seed="3")
+    assert said(at, ONE_EXAMPLE, first=3, last=3 + DRAWS - 1)
     bundle = library.bundle(NAME)
     best = float(bundle.profiles["purified_pgd"].max())
     count = bundle.metrics["judged"]["purification"]["pictures"]
-    assert f"Of {count} attacked test digits the classifier reads {best:.0%} correctly" in words
+    assert said(at, f"{ONE_EXAMPLE} {OF_THE_TEST_SET}", count=count, back=f"{best:.0%}")
 
 
 def test_the_levels_reach_to_where_a_picture_is_lost(open_page):

@@ -1,6 +1,7 @@
 """VAE against DDPM: what the page concludes is what its figures say, whatever they are."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -14,9 +15,10 @@ from core.families import open_bundle, read_manifest
 from core.pictures import data
 from core.resumable import Resumable
 from pages.ddpm import vae_and_ddpm
-from pages.ddpm.parts import copies, final_figures
+from pages.ddpm.parts import copies, final_figures, judge_trust, samples
 from pages.shared import library, live, loaders
 from tests.pages.opening import answered
+from tests.pages.sentences import like
 
 PAGE = "vae_and_ddpm"
 VAE, DDPM = "vae-svhn", "ddpm-svhn-1000"
@@ -32,9 +34,22 @@ MANY = {"against_count": "32", "against_way": "DDIM 20", "against_seed": "50"}
 """Samples that are not drawn before a click."""
 
 
-def said(at, words):
+def said(at, sentence, **values):
+    """The text with that sentence in it."""
     texts = [*at.markdown, *at.info, *at.caption, *at.error, *at.warning]
-    return next((str(e.value) for e in texts if words in str(e.value)), "")
+    wanted = like(sentence, **values)
+    return next((str(e.value) for e in texts if wanted.search(str(e.value))), "")
+
+
+def in_the_lead(at):
+    """Which of two models is ahead in what."""
+    return said(at, final_figures.OVER_SAMPLES)
+
+
+def vae_answered(at):
+    """What the page says of the digits of the VAE and of their sharpness."""
+    found = (said(at, words, model="VAE") for words in vae_and_ddpm.DIGITS.values())
+    return next(filter(None, found), "")
 
 
 def shown(at, alt):
@@ -43,7 +58,7 @@ def shown(at, alt):
 
 def final_table(at):
     """A line a set of pictures, as measures are lines on the page."""
-    nearest = "distance to the nearest training picture"
+    nearest = final_figures.TO_THE_NEAREST
     tables = (t.value for t in at.dataframe if "measure" in t.value.columns)
     return next(t for t in tables if nearest in list(t["measure"])).set_index("measure").T
 
@@ -86,26 +101,32 @@ def test_the_result_is_that_of_the_final_figures(open_page, with_figures):
     with_figures(VAE, **BLURRED_BUT_SURE)
     others = {"sure": 0.1, "diversity": 0.6, "frechet": 1.9, "sharpness": 7.1}
     with_figures(DDPM, **BLURRED_BUT_SURE | others)
-    words = said(open_page(PAGE), "is ahead** in")
-    vae, ddpm = words.split("**DDPM, T = 1000 is ahead**")
-    assert vae.startswith(f"Over {stored(VAE)['samples']} samples of each: **VAE is ahead**")
+    words = in_the_lead(open_page(PAGE))
+    ahead = final_figures.AHEAD.split("{measures}")[0]
+    vae, ddpm = words.split(ahead.format(model="DDPM, T = 1000"))
+    over = final_figures.OVER_SAMPLES.format(count=stored(VAE)["samples"])
+    assert vae.startswith(f"{over} {ahead.format(model='VAE')}")
     better = stored(VAE)
-    assert f"({100 * better['sure']:.1f}% against 10.0%)" in vae
-    assert f"({better['diversity']:.2f} against 0.60)" in vae
-    assert f"({better['frechet']:.2f} against 1.90)" in vae
-    assert f"(7.1 against {better['sharpness']:.1f})" in ddpm
+
+    def against(a, b, words):
+        return like(final_figures.AGAINST, a=a, b=b).search(words)
+
+    assert against(f"{100 * better['sure']:.1f}%", "10.0%", vae)
+    assert against(f"{better['diversity']:.2f}", "0.60", vae)
+    assert against(f"{better['frechet']:.2f}", "1.90", vae)
+    assert against("7.1", f"{better['sharpness']:.1f}", ddpm)
 
 
 def test_a_better_diffusion_model_is_said_to_be_better(open_page, with_figures):
     with_figures(VAE, **BLURRED_BUT_SURE)
     others = {"sure": 0.7, "diversity": 0.97, "frechet": 0.4, "sharpness": 7.0}
     with_figures(DDPM, **BLURRED_BUT_SURE | others)
-    words = said(open_page(PAGE), "is ahead** in")
-    assert "**VAE is ahead**" not in words
-    assert "**Neither is ahead**" not in words
-    assert (
-        "**DDPM, T = 1000 is ahead** in: digits that the classifier is sure of (70.0% ag" in words
-    )
+    words = in_the_lead(open_page(PAGE))
+    assert not like(final_figures.AHEAD, model="VAE").search(words)
+    assert not like(final_figures.NEITHER_AHEAD).search(words)
+    sure = like(final_figures.AGAINST, measure=final_figures.NAMES["sure"], a="70.0%").pattern
+    ahead = final_figures.AHEAD.split("{measures}")[0].format(model="DDPM, T = 1000")
+    assert re.search(re.escape(ahead) + sure, words)
 
 
 def test_figures_that_hardly_differ_put_neither_ahead(open_page, with_figures):
@@ -115,10 +136,10 @@ def test_figures_that_hardly_differ_put_neither_ahead(open_page, with_figures):
     with_figures(
         DDPM, **{name: of_vae[name] for name in ("sure", "diversity", "frechet", "sharpness")}
     )
-    words = said(open_page(PAGE), "ahead** in")
-    assert "**VAE is ahead**" not in words
+    words = in_the_lead(open_page(PAGE))
+    assert not like(final_figures.AHEAD, model="VAE").search(words)
     assert "**DDPM" not in words
-    assert words.count(" against ") == 4
+    assert len(like(final_figures.AGAINST).findall(words)) == 4
 
 
 @pytest.mark.parametrize("sure_from", ["0.3", "0.9", "1.0"])
@@ -127,49 +148,46 @@ def test_the_share_of_digits_is_put_in_words_with_its_interval(open_page, sure_f
     drawn = loaders.vae_samples(VAE, 0, 16).value
     found = loaders.judge().quality(drawn, sure_from=float(sure_from))
     word = "yes" if found.sure >= 0.5 else "some" if found.sure >= 0.2 else "hardly"
-    words = said(at, f"**VAE, digits: {word}.**")
+    words = said(at, vae_and_ddpm.DIGITS[word], model="VAE")
     low, high = wilson(np.float64(found.sure), 16)
-    assert f"sure (p ≥ {float(sure_from):.2f}) of {round(16 * found.sure)} of 16 samples" in words
-    assert f"[{100 * low:.0f}%, {100 * high:.0f}%]" in words
-    assert said(
-        at, "Yes: the classifier is sure of at least 50% of the samples; hardly: of fewer than 20%"
-    )
+    counts = {"p": f"{float(sure_from):.2f}", "sure": round(16 * found.sure), "count": 16}
+    ends = {"low": f"{100 * low:.0f}%", "high": f"{100 * high:.0f}%"}
+    assert like(vae_and_ddpm.SURE_OF, **counts, **ends).search(words)
+    assert said(at, vae_and_ddpm.SCALE, much="50%", little="20%")
 
 
 def test_what_counts_as_blurred_is_moved_by_a_slider(open_page, with_figures):
     sharpness = loaders.judge().quality(loaders.vae_samples(VAE, 0, 16).value).sharpness
     with_figures(VAE, sharpness_of_test=sharpness / 0.6)
     at = open_page(PAGE)
-    assert not said(at, "**VAE, digits")  # asked first
+    assert not vae_answered(at)  # asked first
     answered(at, "against_digits")
-    assert "**Blurred: yes**, 60% of" in said(at, "**VAE, digits")
-    assert "blurred is below 85%" in said(at, "**VAE, digits")
+    blurred = f"{vae_and_ddpm.BLUR['yes']} {vae_and_ddpm.PIXELS_DIFFER}"
+    assert like(blurred, share="60%", limit="85%").search(vae_answered(at))
     at.slider(key="against_blurred").set_value(0.3).run()
-    assert "**Blurred: no**" in said(at, "**VAE, digits")
+    sharp = [vae_and_ddpm.BLUR[code] for code in ("no", "noise")]
+    assert like(*sharp).search(vae_answered(at))
     link = answered(open_page(PAGE, against_blurred="0.3"), "against_digits")
-    assert said(link, "**VAE, digits") == said(at, "**VAE, digits")
+    assert vae_answered(link) == vae_answered(at)
 
 
 @pytest.mark.parametrize(
-    ("sharpness", "words"),
-    [
-        (8.4, "**Blurred: yes**, 84% of"),
-        (8.6, "**Blurred: no**, about as sharp as real pictures: 86%"),
-        (11.7, "about as sharp as real pictures: 117%"),
-        (11.9, "**Blurred: no**, 119% of the sharpness of real pictures, perhaps by noise"),
-    ],
+    ("sharpness", "found", "share"),
+    [(8.4, "yes", "84%"), (8.6, "no", "86%"), (11.7, "no", "117%"), (11.9, "noise", "119%")],
 )
-def test_sharpness_in_words(sharpness, words):
-    assert words in vae_and_ddpm.blur_answer(sharpness, 10.0, 0.85)
+def test_sharpness_in_words(sharpness, found, share):
+    words = vae_and_ddpm.BLUR[found].format(share=share)
+    assert vae_and_ddpm.blur_answer(sharpness, 10.0, 0.85).startswith(words)
 
 
 # ---------------------------------------------------------------- the Frechet distance
 
 
 def test_few_samples_are_not_compared_by_their_frechet_distance(open_page):
-    words = said(open_page(PAGE), "number is inflated")
     chance = loaders.judge().test_digits().distance_of_draws(16)
-    assert f"would also score about {chance:.1f}, not 0" in words
+    few = {"count": 16, "chance": f"{chance:.1f}"}
+    words = said(open_page(PAGE), vae_and_ddpm.FEW_INFLATE, **few)
+    assert words
     assert "compare these two" not in words
 
 
@@ -180,7 +198,7 @@ def test_the_distance_of_real_pictures_is_no_limit_and_says_what_it_is(open_page
     assert row["Frechet distance"] == f"{real['frechet_training_against_test']:.2f}"
     assert row["pictures"] == f"{real['frechet_training_pictures']:,}"
     half = library.bundle(VAE).config["data"]["test_pictures"] // 2
-    assert said(at, f"{half} against {half}")
+    assert said(at, final_figures.FRECHET, half=half, rest=half)
     assert not said(at, "no set of samples can be expected")
 
 
@@ -224,13 +242,15 @@ def test_an_answer_that_the_judge_gives_to_emptiness_is_warned_of(
 ):
     def warned():
         said_so = [str(element.value) for element in open_page(PAGE).warning]
-        return next((words for words in said_so if words.startswith("**DDPM**")), "")
+        of_ddpm = like(vae_and_ddpm.READ_AS_A_BLANK, model="DDPM")
+        return next((words for words in said_so if of_ddpm.match(words)), "")
 
     with_figures(DDPM, digits=[20, 20, 180, *[20] * 7])
     without_digits(sure=0.3, most_read=2)
-    words = warned()
-    assert words.startswith("**DDPM**: 50% of the samples that the classifier is sure of are read")
-    assert "answer to clouds of random colours, of which it is sure in 30% of cases" in words
+    wanted = vae_and_ddpm.READ_AS_A_BLANK.format(
+        model="DDPM", share="50%", digit=2, kind=vae_and_ddpm.EMPTY["clouds"], sure="30%"
+    )
+    assert warned().startswith(wanted)
     without_digits(sure=0.3, most_read=1)
     assert not warned()
     without_digits(sure=0.04, most_read=2)
@@ -243,17 +263,14 @@ def test_an_answer_that_the_judge_gives_to_emptiness_is_warned_of(
 def test_what_the_judge_reads_in_flat_pictures_is_said(open_page):
     flat = loaders.flat()
     counts = np.bincount(flat.digit)
-    words = said(open_page(PAGE), "**Flat pictures**")
-    assert f"of 64 it reads {100 * counts.max() / 64:.0f}% as {counts.argmax()}" in words
-    assert f"sure of {100 * flat.sure.mean():.0f}% of them" in words
+    shares = {"share": f"{100 * counts.max() / 64:.0f}%", "sure": f"{100 * flat.sure.mean():.0f}%"}
+    assert said(open_page(PAGE), judge_trust.FLAT, count=64, digit=counts.argmax(), **shares)
 
 
 def test_how_sure_the_judge_is_without_a_digit_is_said(open_page):
     empty = loaders.judge().bundle.metrics["digitless"]
-    words = said(open_page(PAGE), "**Without a digit**")
-    assert f"it is sure in {empty['wiped']['sure']:.1%} of cases" in words
-    assert f"scrambled in {empty['scrambled']['sure']:.1%}" in words
-    assert f"in {empty['clouds']['sure']:.1%}. So shares of up to" in words
+    shares = {kind: f"{empty[kind]['sure']:.1%}" for kind in ("wiped", "scrambled", "clouds")}
+    assert said(open_page(PAGE), judge_trust.WITHOUT_A_DIGIT, **shares)
 
 
 # ---------------------------------------------------------------- the final table
@@ -269,7 +286,7 @@ def test_the_table_has_digits_seen_and_seconds(open_page, with_figures):
     for T in (500, 1000, 1500):  # one network: one time, as on the page of these three
         assert table["seconds per sample"].loc[f"DDPM, T = {T}"] == f"{seconds:.4f}"
     assert 0 < float(table["seconds per sample"].loc["VAE"]) < seconds
-    assert said(at, "of the VAE as just measured here with 16 samples; of the others by DDIM")
+    assert said(at, final_figures.SECONDS, count=16)
 
 
 def test_models_stand_in_the_order_of_t(open_page):
@@ -293,42 +310,40 @@ def test_distances_to_training_pictures_are_each_models_own(open_page, with_figu
     with_figures(VAE, **BLURRED_BUT_SURE, nearest_training=18.4, nearest_training_of_test=24.2)
     with_figures(DDPM, **BLURRED_BUT_SURE | {"sharpness": 7.1})
     at = open_page(PAGE, **MANY)
-    words = said(at, "root mean square difference")
+    words = said(at, copies.DISTANCES)
     for title, name in (("VAE", VAE), ("DDPM", DDPM)):
         assert f"**{title}**: {stored(name)['nearest_training']:.1f}," in words
-    assert words.count("does not mean that they are copies") == 1
+    assert words.count(copies.NEAR_AS_BLURRED) == 1
     vae = words.split("**DDPM**")[0]
-    assert "does not mean that they are copies" in vae
-    share = "share of the test digits'"
+    assert copies.NEAR_AS_BLURRED in vae
+    share = copies.SHARE_OF_REAL
     table = next(t.value for t in at.dataframe if share in t.value.columns)
     assert table.set_index("pictures of")[share].loc["VAE"] == f"{100 * 18.4 / 24.2:.0f}%"
 
 
 @pytest.mark.parametrize(
-    ("distance", "words"),
-    [(4.0, "may be copies"), (15.0, "as a rule these are not copies"), (25.0, "no sign of copies")],
+    ("distance", "found"), [(4.0, "may be"), (15.0, "as a rule not"), (25.0, "no sign")]
 )
-def test_what_a_distance_tells_of_copies(distance, words):
+def test_what_a_distance_tells_of_copies(distance, found):
     figures = {"sharpness": 7.0, "sharpness_of_test": 7.1}
     figures |= {"nearest_training": distance, "nearest_training_of_test": 24.0}
     said_of_it = copies.in_words("It", figures, 0.85)
-    assert words in said_of_it
-    assert ("blurred" in copies.in_words("It", figures | {"sharpness": 3.0}, 0.85)) == (
-        12.0 < distance < 24.0
-    )
+    assert like(copies.DISTANT[found], model="It").fullmatch(said_of_it)
+    blurred = copies.in_words("It", figures | {"sharpness": 3.0}, 0.85)
+    assert (copies.NEAR_AS_BLURRED in blurred) == (12.0 < distance < 24.0)
 
 
 def test_the_pairs_are_those_nearest_to_the_training_set(open_page, monkeypatch, svhn_folder):
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
     at = open_page(PAGE)
-    assert len(shown(at, "The nearest training picture of each")) == 2
+    assert len(shown(at, copies.NEAREST)) == 2
     bank = data.load_split("svhn", "train").pictures.astype(float)
     drawn = loaders.vae_samples(VAE, 0, 16).value.astype(float)
     apart = np.sqrt(((drawn[:, None] - bank[None]) ** 2).mean(axis=(2, 3, 4)))  # (16, 64)
     found = loaders.nearest_pictures("svhn", "train", loaders.vae_samples(VAE, 0, 16).value)
     np.testing.assert_allclose(found.distance, apart.min(axis=1))
     at = open_page(PAGE, **MANY)
-    assert len(shown(at, "The nearest training picture of each")) == 1
+    assert len(shown(at, copies.NEAREST)) == 1
     saved = {button.key for button in at.get("download_button")}
     assert {"nearest_training_png", "nearest_training_csv"} <= saved
 
@@ -352,21 +367,20 @@ def test_what_leads_come_to():
 
 
 @pytest.mark.parametrize(
-    ("sure", "words"), [((0.45, 0.44), "at best it is sure of 45%"), ((0.2, 0.92), "no more often")]
+    ("sure", "found", "best"), [((0.45, 0.44), "behind", "45%"), ((0.2, 0.92), "as often", "92%")]
 )
-def test_how_far_real_digits_are(sure, words):
+def test_how_far_real_digits_are(sure, found, best):
     stored_of = [{"sure": one, "sure_of_test": 0.913, "samples": 2000} for one in sure]
     said_of_it = final_figures.far_from_real(("A", "B"), stored_of)
-    assert words in said_of_it
-    assert ("A" if sure[0] > sure[1] else "B") in said_of_it
+    model = "A" if sure[0] > sure[1] else "B"
+    assert like(final_figures.FAR[found], sure=best, model=model).fullmatch(said_of_it)
 
 
 def test_the_first_line_says_how_many_samples_can_be_read(open_page, with_figures):
     with_figures(VAE, sure=0.448, sure_of_test=0.9134)
     with_figures(DDPM, sure=0.4425)
-    words = said(open_page(PAGE), "A digit classifier is sure of")
-    assert words.endswith("Seeds 0 to 15 in order: no picture was selected.")
-    assert "45% of the VAE's samples, 44% of the DDPM's and 91% of real" in words
+    shares = vae_and_ddpm.HONEST.format(vae="45%", ddpm="44%", real="91%")
+    assert said(open_page(PAGE), f"{shares} {samples.IN_ORDER}", first=0, last=15)
 
 
 # ---------------------------------------------------------------- many samples

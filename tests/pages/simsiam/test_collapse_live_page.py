@@ -13,7 +13,9 @@ from core.resumable import Resumable
 from core.simsiam.slow_motion import slow_motion
 from core.simsiam.toy import Run, ToyConfig, parameters, sample, side_by_side, stops, train
 from pages.shared import library, live
+from pages.simsiam import collapse_live
 from pages.simsiam.parts import (
+    runs,
     toy_questions,
     toy_settings,
     toy_steps,
@@ -23,6 +25,7 @@ from pages.simsiam.parts import (
 from pages.simsiam.parts.toy_charts import SIDES, drawn_cloud
 from tests.pages.drawn import charts
 from tests.pages.opening import answered, bytes_at, components, moved
+from tests.pages.sentences import like, refusal
 
 PAGE = "collapse_live"
 SHORT = {"toy_steps": "100"}
@@ -49,9 +52,16 @@ def end_of(config):
     return states_of(config)[-1]
 
 
-def said(at, words):
+def said(at, sentence, **values):
+    """The text with that sentence in it."""
     texts = [*at.markdown, *at.info, *at.caption, *at.error, *at.warning]
-    return next((str(e.value) for e in texts if words in str(e.value)), "")
+    wanted = like(sentence, **values)
+    return next((str(e.value) for e in texts if wanted.search(str(e.value))), "")
+
+
+def verdict_said(at, side, verdict):
+    words = toy_verdicts.VERDICTS[verdict]
+    return said(at, toy_verdicts.SAID, run=SIDES[side], verdict=words)
 
 
 def metrics(at):
@@ -94,21 +104,21 @@ def test_it_opens_with_the_stop_gradient_taken_away(open_page):
     left, right = metrics(at)
     assert left == expected(end_of(ToyConfig()))
     assert right == expected(end_of(ToyConfig(stop_gradient=False)))
-    assert not said(at, "lower on the right")  # asked first
+    assert not said(at, toy_questions.LOWER_AND_WORSE)  # asked first
     answered(at, "toy_learnt")
-    assert not said(at, "lower on the right")
+    assert not said(at, toy_questions.LOWER_AND_WORSE)
     answered(at, "toy_learnt", "right")
-    assert said(at, "lower on the right, and the representation worse")
-    assert "Verdict: learnt" in said(at, "SimSiam: loss")
-    assert "Verdict: collapse to a point" in said(at, "Your switches: loss")
+    assert said(at, toy_questions.LOWER_AND_WORSE)
+    assert verdict_said(at, 0, "learnt")
+    assert verdict_said(at, 1, "point")
 
 
 def test_a_link_restores_every_switch(open_page):
     at = open_page(
         PAGE,
         toy_stopgrad="true",
-        toy_predictor="Learns (linear)",
-        toy_norm="Hidden layers and z",
+        toy_predictor=toy_settings.PREDICTORS["linear"],
+        toy_norm=toy_settings.NORMS["all"],
         toy_augmentation="0.5",
         toy_rate="0.05",
         toy_predictor_rate="10.0",
@@ -134,12 +144,14 @@ def test_a_link_restores_every_switch(open_page):
     gains = charts(at)["toy_gains"].y.values()
     np.testing.assert_allclose([y[-1] for y in gains], end_of(wanted).gains, rtol=1e-6)
     words = said(at, "toy SimSiam")
+    predictor = f"predictor: {toy_settings.PREDICTORS['linear']}"
+    norm = f"batch normalisation: {toy_settings.NORMS['all']}"
     for part in (
         f"{parameters(wanted)} parameters",
         "seed: 3",
         "steps: 100",
         "d = 6",
-        "on the right predictor: Learns (linear), batch normalisation: Hidden layers and z",
+        toy_settings.ON_THE_RIGHT.format(changed=f"{predictor}, {norm}"),
         "augmentation: 0.5",
         "learning rate: 0.05",
         "predictor's rate: × 10.0",
@@ -183,7 +195,7 @@ def test_a_preset_sets_every_switch(open_page):
         assert marked(at) == [f"toy_preset_{code}"]
         left, right = metrics(at)
         assert (left == right) is (not changes)
-        assert bool(said(at, "Both sides are the same now")) is (not changes)
+        assert bool(said(at, toy_questions.BOTH_THE_SAME)) is (not changes)
         assert ("toy_gains" in charts(at)) is (code == "linear")
 
 
@@ -239,13 +251,13 @@ def values(stored):
 
 def test_an_answer_is_about_the_runs_on_the_screen(open_page):
     at = answered(open_page(PAGE, **SHORT), "toy_learnt", "right")
-    assert said(at, "Your switches: loss")
+    assert said(at, toy_verdicts.SAID, run=SIDES[1])
     at.button(key="toy_preset_no-predictor").click().run()
     assert not at.exception
     assert at.button_group(key="toy_learnt_own").value is None
-    assert not said(at, "Your switches: loss")
+    assert not said(at, toy_verdicts.SAID, run=SIDES[1])
     moved(answered(at, "toy_learnt", "left"), "toy_step", 0)
-    assert said(at, "Your switches: loss")  # the same runs at another step
+    assert said(at, toy_verdicts.SAID, run=SIDES[1])  # the same runs at another step
 
 
 def test_what_stands_above_is_not_asked_below(open_page):
@@ -257,26 +269,27 @@ def test_what_stands_above_is_not_asked_below(open_page):
 
 
 DEFAULTS = {
-    "no-stop": "collapse to a point",
-    "no-predictor": "collapse to a point",
-    "neither": "collapse to a point",
-    "fixed": "no collapse, but no convergence",
+    "no-stop": "point",
+    "no-predictor": "point",
+    "neither": "point",
+    "fixed": "unconverged",
     "linear": "learnt",
-    "norm": "collapse to a few directions",
+    "norm": "few",
 }
 """What the words of every answer say."""
 
 
 def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
     at = open_page(PAGE, toy_stopgrad="true", toy_seed="4", toy_dim="6", **SHORT)
-    for code, words, own_answer in (
-        ("no-predictor", "stopping the gradient only halves it", "point"),
-        ("neither", "the very same run", "learns"),
-        ("fixed", "must be **trained**", "neither"),
-        ("linear", "the spread falls first", "back"),
-        ("norm", "keeps every channel of z at variance 1", "rank"),
-        ("no-stop", "nothing is left to tell points apart", "Unknown"),
+    for code, own_answer in (
+        ("no-predictor", "point"),
+        ("neither", "learns"),
+        ("fixed", "neither"),
+        ("linear", "back"),
+        ("norm", "rank"),
+        ("no-stop", "Unknown"),
     ):
+        _asked, words = toy_questions.QUESTIONS[code]
         answered(at, f"toy_ask_{code}")
         assert not said(at, words)
         answered(at, f"toy_ask_{code}", own_answer)
@@ -284,8 +297,8 @@ def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
         assert told_right(at, own_answer) == (code not in ("neither", "no-stop"))
         end = end_of(ToyConfig(**CHANGES[code]))  # whatever the switches say
         told = said(at, toy_verdicts.said(toy_settings.PRESETS[code][0], end, 4))
-        assert f"Verdict: {DEFAULTS[code]}" in told
-        assert said(at, "Both with seed 0, d = 4, 400 steps")
+        assert toy_verdicts.VERDICTS[DEFAULTS[code]] in told
+        assert said(at, toy_questions.TRAINED_WITH, seed=0, d=4, steps=400)
     at.button(key="toy_show_linear").click().run()
     assert not at.exception
     shared = replace(BASE, seed=4, dim=6)
@@ -303,10 +316,11 @@ def told_right(at, own_answer):
 
 def test_the_side_that_learnt_more_is_named_unless_chance_could_do_it(open_page):
     at = answered(open_page(PAGE, **SHORT), "toy_learnt", "left")
-    assert [one.value for one in at.success] == ["Right: the left one"]
+    right = f"Right: {toy_questions.SIDES_NAMED['left']}"
+    assert [one.value for one in at.success] == [right]
     at.button_group(key="toy_learnt_own").set_value("right").run()
     assert not at.success
-    assert said(at, "Right: the left one")
+    assert said(at, right)
     first = end_of(ToyConfig(steps=1))
     assert toy_questions.better(first, replace(first, accuracy=first.accuracy + 0.05)) == "alike"
     assert toy_questions.better(first, replace(first, accuracy=1.0)) == "right"
@@ -367,6 +381,11 @@ def test_a_cloud_in_training_is_drawn_where_it_will_stand():
 # ---------------------------------------------------------------- several seeds
 
 
+def points_said(count):
+    """That all these seeds of the visitor's switches collapse to a point."""
+    return f"**{SIDES[1]}:** {toy_verdicts.COUNTED['point'].format(count=count, all=count)}."
+
+
 def test_seeds_are_trained_on_a_click_and_once_for_all_visitors(open_page, monkeypatch):
     monkeypatch.setattr(toy_verdicts, "SEEDS", range(2))
     short = {"toy_steps": "100"}
@@ -377,9 +396,9 @@ def test_seeds_are_trained_on_a_click_and_once_for_all_visitors(open_page, monke
     ends = [end_of(replace(BASE, seed=seed, stop_gradient=False)) for seed in range(2)]
     found = [toy_verdicts.verdict(end, 4) for end in ends]
     assert found == ["point", "point"]
-    assert said(at, "**Your switches:** 2 of 2 collapse to a point.")
+    assert said(at, points_said(2))
     again = open_page(PAGE, **short, run="1")
-    assert said(again, "**Your switches:** 2 of 2 collapse to a point.")
+    assert said(again, points_said(2))
 
 
 def test_seeds_that_were_stopped_stay_and_count_their_work_alone(open_page, monkeypatch):
@@ -399,16 +418,18 @@ def test_seeds_that_were_stopped_stay_and_count_their_work_alone(open_page, monk
     assert not at.exception
     counts = toy_verdicts.counted([ends[0], ends[2]], 4)
     assert said(at, f"**SimSiam:** {counts}.")
-    assert said(at, "**Your switches:** 1 of 1 collapse to a point.")
+    assert said(at, points_said(1))
     at.button(key="toy_seeds_on").click().run(timeout=PATIENCE)
-    assert said(at, "**Your switches:** 2 of 2 collapse to a point.")
+    assert said(at, points_said(2))
 
 
 def test_fates_are_counted_the_most_frequent_one_first():
     healthy, fallen = end_of(ToyConfig()), end_of(replace(BASE, stop_gradient=False))
     assert toy_verdicts.verdict(healthy, 4) == "learnt"
     words = toy_verdicts.counted([fallen, healthy, fallen], 4)
-    assert words == "2 of 3 collapse to a point, 1 of 3 learn"
+    counts = (("point", 2), ("learnt", 1))
+    told = (toy_verdicts.COUNTED[code].format(count=count, all=3) for code, count in counts)
+    assert words == ", ".join(told)
 
 
 def test_points_are_drawn_with_pairs_of_views(open_page):
@@ -439,18 +460,18 @@ def test_another_visitor_gets_the_runs_that_are_trained_already(open_page):
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ({}, ["SimSiam (baseline)", "no stop-gradient"]),
-        ({"toy_stopgrad": "true"}, ["SimSiam (baseline)"]),
-        ({"toy_predictor": "None"}, ["SimSiam (baseline)", "no stop-gradient, no predictor"]),
-        ({"toy_stopgrad": "true", "toy_predictor": "None"}, ["SimSiam (baseline)", "no predictor"]),
-        ({"toy_predictor": "Fixed, random"}, ["SimSiam (baseline)"]),
+        ({}, ["baseline", "no-stop-gradient"]),
+        ({"toy_stopgrad": "true"}, ["baseline"]),
+        ({"toy_predictor": "None"}, ["baseline", "neither"]),
+        ({"toy_stopgrad": "true", "toy_predictor": "None"}, ["baseline", "no-predictor"]),
+        ({"toy_predictor": "Fixed, random"}, ["baseline"]),
     ],
 )
 def test_real_runs_with_the_same_switches_stand_below(open_page, query, expected):
     at = open_page(PAGE, **query)
     (table,) = [frame.value for frame in at.dataframe if "kNN before" in frame.value]
-    assert list(table["run"]) == expected
-    missing = any("No real run here" in info.value for info in at.info)
+    assert list(table["run"]) == [runs.LOOKS[recipe].name for recipe in expected]
+    missing = any(info.value == collapse_live.NO_REAL_RUN for info in at.info)
     assert missing == (query.get("toy_predictor") == "Fixed, random")
     states = dict(zip(table["run"], table["state"], strict=True))
     assert states.pop("SimSiam (baseline)") == "spread out"
@@ -460,7 +481,8 @@ def test_real_runs_with_the_same_switches_stand_below(open_page, query, expected
 def test_without_runs_the_toy_still_trains(open_page, monkeypatch, tmp_path):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tmp_path))
     at = open_page(PAGE)
-    assert any("No bundle of the family simsiam" in error.value for error in at.error)
+    missing = refusal("no-bundle", family="simsiam")
+    assert any(missing.search(error.value) for error in at.error)
     assert len(at.metric) == 8
 
 
@@ -507,15 +529,21 @@ def test_slow_motion_says_what_its_networks_do_at_this_step(open_page):
     plain, other = (f"{moments(code)[12].spread:.2f}" for code in ("plain", "no-stop"))
     assert float(other) < 0.5 < float(plain)
     ends = [f"{moments(code)[-1].spread:.2f}" for code in ("plain", "no-stop")]
-    of = "Spread after {} steps: stop-gradient and predictor {}, no stop-gradient {}."
-    words = of.format(12, plain, other)
-    assert said(at, of.format(60, *ends)) == said(at, words)
+
+    def spread(step, *numbers):
+        names = (toy_steps.NETWORKS[code][0] for code in ("plain", "no-stop"))
+        spreads = (" ".join(both) for both in zip(names, numbers, strict=True))
+        return toy_steps.SPREAD_AFTER.format(step=step, spreads=", ".join(spreads))
+
+    words = spread(12, plain, other)
+    assert said(at, spread(60, *ends)) == said(at, words)
     assert said(at, words)
     moved(at, "toy_slow_step", 0)
     assert not said(at, words)
-    assert said(at, "Spread after 0 steps")
+    assert said(at, toy_steps.SPREAD_AFTER, step=0)
     at.button_group(key="toy_compare").set_value("predictor").run()
-    assert said(at, f"{100 * moments('plain')[0].towards:.0f}%; without a predictor: 100%")
+    share = f"{100 * moments('plain')[0].towards:.0f}%"
+    assert said(at, toy_steps.NO_PREDICTOR, step=0, share=share, all="100%")
 
 
 @pytest.mark.parametrize("compared", toy_steps.CODES)
@@ -523,10 +551,10 @@ def test_the_rule_is_told_only_where_the_clouds_obey_it(compared):
     found = {code: moments(code) for code in toy_steps.CODES[compared]}
     rule = toy_steps.RULES[tuple(found)]
     assert rule in toy_steps.told(compared, found, 12)
-    for at, factor, words in (
-        (slice(None), 0.05, "it shrinks to one place: stop-gradient and predictor"),
-        (slice(20, 40), 0.5, "it shrinks and comes back: stop-gradient and predictor"),
-        (slice(40, None), 0.5, "it ends smaller than it was: stop-gradient and predictor"),
+    for at, factor, fate in (
+        (slice(None), 0.05, "shrinks"),
+        (slice(20, 40), 0.5, "returns"),
+        (slice(40, None), 0.5, "between"),
     ):
         spreads = np.array([one.spread for one in found["plain"]])
         spreads[at] *= factor
@@ -536,7 +564,7 @@ def test_the_rule_is_told_only_where_the_clouds_obey_it(compared):
             for one, spread in zip(found["plain"], spreads, strict=True)
         )
         told = toy_steps.told(compared, {**found, "plain": other}, 12)
-        assert words in told
+        assert toy_steps.FATES[fate].format(names=toy_steps.NETWORKS["plain"][0]) in told
         assert rule not in told
 
 
@@ -610,11 +638,9 @@ def test_what_is_compared_is_kept_while_the_training_is_shown(open_page):
 def test_a_question_follows_the_slow_motion(open_page):
     at = open_page(PAGE, toy_slow_seed="5", **SLOW)
     answered(at, "toy_slow_ask")
-    assert not said(at, "It takes two parts")
+    assert not said(at, toy_steps.TWO_PARTS)
     answered(at, "toy_slow_ask", "not-led")
-    words = said(at, "It takes two parts")
-    assert "no arrow leads the target" in words
-    assert "A predictor bends that arrow" in words
+    assert said(at, toy_steps.TWO_PARTS)
     numbers = said(at, "Seed 0:")
     for code in toy_steps.NETWORKS:
         assert f"{moments(code)[-1].spread:.2f}" in numbers
@@ -632,7 +658,7 @@ def test_the_arrows_of_the_cosine_are_restored_and_kept(open_page):
 
 
 def test_what_becomes_of_the_clouds_is_said_after_the_answer(open_page):
-    rule = "With stop-gradient the cloud stays; without it, it shrinks to one place"
+    rule = toy_steps.RULES[toy_steps.CODES["stop"]]
 
     def told(at):
         words = "\n".join(str(one.value) for one in at.markdown)

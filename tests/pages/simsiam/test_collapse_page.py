@@ -13,15 +13,16 @@ from core.bundles.manifest import register
 from core.families import read_manifest
 from core.pictures.data import SOURCES
 from core.simsiam.byol import BYOLConfig
-from core.simsiam.run_record import read_run
+from core.simsiam.run_record import RIGHT, read_run
 from pages.shared import site
 from pages.shared.text import in_language
 from pages.simsiam import collapse
-from pages.simsiam.parts import dim_and_batch, findings, run_charts, runs, verdicts
+from pages.simsiam.parts import dim_and_batch, evidence, findings, run_charts, runs, verdicts
 from tests import library
 from tests.narrow import without_onednn
 from tests.pages.drawn import charts
 from tests.pages.opening import answered, checked, components, moved
+from tests.pages.sentences import like
 from train.release import embed
 from train.simsiam import trainer as training
 from train.simsiam.diagnosis import Protocol
@@ -109,6 +110,7 @@ def derive(
         if key == "map_labels"
         else np.repeat(array * (stretch if "map" in key else 1), repeats, axis=0).astype(np.float16)
         for key, array in of.profiles.items()
+        if key not in RIGHT.values()  # which pictures were right goes with the figures that change
     }
     bundles.write_bundle(
         folder / name,
@@ -153,9 +155,11 @@ def epoch(at):
     return at.session_state["collapse_epoch"]
 
 
-def said(at, words):
+def said(at, sentence, **values):
+    """The text with that sentence in it."""
     shown = [*at.markdown, *at.info, *at.caption, *at.error]
-    return next((str(e.value) for e in shown if words in str(e.value)), "")
+    wanted = like(sentence, **values)
+    return next((str(e.value) for e in shown if wanted.search(str(e.value))), "")
 
 
 def rows(at):
@@ -228,7 +232,7 @@ def test_every_epoch_is_sent_once_and_moves_everything(open_collapse, records):
         assert "".join(at.query_params["collapse_epoch"]) == str(now)
     moved(at, "collapse_epoch", 0)
     assert rows(at)["loss"].tolist() == ["–", "–"]
-    assert not said(at, "above that of random weights")
+    assert not any(said(at, words) for words in verdicts.KNN_WORDS.values())
     assert {key: one.spec for key, one in charts(at).items()} == sent
 
 
@@ -255,11 +259,7 @@ def test_z_or_h(open_collapse, records):
 def test_runs_are_chosen_from_a_list_and_by_one_click(open_collapse, records):
     at = open_collapse()
     preset = at.selectbox(key="collapse_preset")
-    assert preset.options == [
-        "With and without stop-gradient",
-        "With and without predictor",
-        "d = 2048 and 4096",
-    ]
+    assert preset.options == [collapse.PRESETS[code][0] for code in ("stop", "predictor", "dim")]
     assert preset.value == "stop"
     at.multiselect(key="collapse_runs").set_value(["no-predictor", "baseline"]).run()
     assert rows(at)["run"].tolist() == [
@@ -268,11 +268,11 @@ def test_runs_are_chosen_from_a_list_and_by_one_click(open_collapse, records):
     ]
     preset = at.selectbox(key="collapse_preset")
     assert preset.value == "predictor"
-    preset.select("With and without stop-gradient").run()
+    preset.select(collapse.PRESETS["stop"][0]).run()
     assert at.multiselect(key="collapse_runs").value == list(TRAINED)
     assert len(rows(at)) == 2
     at.multiselect(key="collapse_runs").set_value([]).run()
-    assert said(at, "Choose at least one run")
+    assert said(at, collapse.CHOOSE_A_RUN)
     assert not charts(at)
     assert not at.exception
 
@@ -302,9 +302,9 @@ def test_garbage_in_the_link_leaves_the_default(open_collapse):
 
 def test_another_d_is_drawn_times_its_root_and_said(open_collapse, records):
     at = more(open_collapse())
-    assert not said(at, "different d")
-    at.selectbox(key="collapse_preset").select("d = 2048 and 4096").run()
-    assert said(at, "different d")
+    assert not said(at, collapse.OTHER_DIMS)
+    at.selectbox(key="collapse_preset").select(collapse.PRESETS["dim"][0]).run()
+    assert said(at, collapse.OTHER_DIMS)
     shown = curves(at, "collapse_std")
     for recipe, name, root in (("baseline", "SimSiam (baseline)", 4), ("dim-4096", "d = 4096", 8)):
         expected = root * records[recipe].figures["test_std_z"]
@@ -318,7 +318,7 @@ def test_another_loss_is_not_drawn_over_this_one(open_collapse, records):
     name = "BYOL"
     assert name not in curves(at, "collapse_loss")
     assert name in curves(at, "collapse_knn")
-    assert said(at, "Another loss") == "Another loss, on another scale, so not drawn here: BYOL."
+    assert said(at, collapse.OTHER_LOSSES) == collapse.OTHER_LOSSES.format(runs="BYOL")
     at.multiselect(key="collapse_runs").set_value(["byol"]).run()
     assert chart(at, "collapse_loss") is None
     assert at.selectbox(key="collapse_preset").value == "own"
@@ -330,12 +330,12 @@ def test_runs_of_different_length_are_never_mixed(open_collapse):
     offered = at.selectbox(key="collapse_set")
     offered.select(next(one for one in offered.options if "4 epochs" in one)).run()
     assert at.multiselect(key="collapse_runs").value == ["neither"]
-    absent = "Not in this set of runs: SimSiam (baseline); no stop-gradient."
-    assert said(at, "Not in this set") == absent
+    absent = findings.NOT_HERE.format(runs="SimSiam (baseline); no stop-gradient")
+    assert said(at, findings.NOT_HERE) == absent
     assert epoch(at) == 4  # what stood at its end stands at the end
     assert epoch(moved(at, "collapse_epoch", 2)) == 2
-    assert not said(at, "Not in this set")
-    assert said(at, "has **collapsed**")  # no baseline is needed to say so
+    assert not said(at, findings.NOT_HERE)
+    assert said(at, verdicts.STATE_WORDS["collapsed"])  # no baseline is needed to say so
     assert chart(at, "collapse_plane_2") is None
 
 
@@ -369,21 +369,21 @@ def test_the_rule_and_its_threshold(open_collapse, records):
     assert rows(at)["state"].tolist() == ["spread out", "collapsed"]
     assert rows(at)["rank low"].tolist() == ["–", "✓"]
     start = records["no-predictor"].figures["test_rank_z"][0]
-    words = said(at, "has **collapsed**")
+    words = said(at, verdicts.STATE_WORDS["collapsed"])
     assert f"→ 0.04 ✓, effective rank {start:.1f} → 1.5 ✓" in words
-    assert "5.0%, is below that of random weights, 25.0%" in words
+    assert like(verdicts.KNN_WORDS["below"], accuracy="5.0%", before="25.0%").search(words)
     at.slider(key="collapse_share").set_value(0.05).run()
     assert 0.05 * start < 1.5
     assert rows(at)["state"].tolist() == ["spread out", "partly collapsed"]
     assert rows(at)["spread low"].tolist() == ["–", "✓"]
-    assert "below 5%" in said(at, "rule")
+    assert said(at, f"rule: {verdicts.RULE}", share="5%")
 
 
 def test_a_low_loss_is_not_good_news(open_collapse, records):
     at = open_collapse()
-    assert not said(at, "The lower loss is not the better network")
+    assert not said(at, verdicts.NOT_THE_BETTER)
     answered(at, "collapse_low_loss")
-    assert not said(at, "The lower loss is not the better network")
+    assert not said(at, verdicts.NOT_THE_BETTER)
     learnt = altered(records["baseline"], test_knn_accuracy=[0.1, 0.3, 0.6, 0.9])
     collapsed = records["no-predictor"]
 
@@ -400,15 +400,15 @@ def test_a_low_loss_is_not_good_news(open_collapse, records):
     assert good.figures["train_loss"][-1] == -0.9
     words, options = verdicts.loss_question(pair)
     assert "\N{MINUS SIGN}0.99" in words
-    assert options["lower"] == "that with \N{MINUS SIGN}0.99"
-    assert options["higher"] == "that with \N{MINUS SIGN}0.90"
+    assert options["lower"] == verdicts.THAT_WITH.format(loss="\N{MINUS SIGN}0.99")
+    assert options["higher"] == verdicts.THAT_WITH.format(loss="\N{MINUS SIGN}0.90")
 
 
 def test_why_a_low_loss_says_little_follows_the_visitors_answer(open_collapse):
     at = open_collapse()
-    assert not said(at, "has a loss of exactly −1")
+    assert not said(at, verdicts.AGREEMENT)
     at = answered(at, "collapse_low_loss", "either")
-    assert said(at, "has a loss of exactly −1")
+    assert said(at, verdicts.AGREEMENT)
 
 
 EMBEDDED = Path(__file__).parents[3] / "checkpoints"
@@ -417,13 +417,13 @@ EMBEDDED = Path(__file__).parents[3] / "checkpoints"
 def test_another_pair_is_asked_about_anew(open_page, monkeypatch):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(EMBEDDED))
     at = answered(open_page(PAGE), "collapse_low_loss", "lower")
-    assert said(at, "The lower loss is not the better network")
-    assert said(at, "Two of the runs above end with losses of −0.99 and −0.84")
+    assert said(at, verdicts.NOT_THE_BETTER)
+    assert said(at, verdicts.PAIR_ENDS["shown"], low="−0.99", high="−0.84")
     offered = at.selectbox(key="collapse_set")
     at = checked(offered.select(next(one for one in offered.options if "width 8" in one)).run())
-    assert said(at, "Two of the runs above end with losses of −0.99 and −0.5")
+    assert " −0.5" in said(at, verdicts.PAIR_ENDS["shown"], low="−0.99")
     assert at.button_group(key="collapse_low_loss_own").value is None
-    assert not said(at, "The lower loss is not the better network")
+    assert not said(at, verdicts.NOT_THE_BETTER)
 
 
 def test_runs_on_the_screen_are_asked_about_before_others(records):
@@ -435,20 +435,20 @@ def test_runs_on_the_screen_are_asked_about_before_others(records):
     assert verdicts.telling_pair([found], [other])[0] is other
     shown = [good, records["no-predictor"]]
     words, _options = verdicts.loss_question(verdicts.telling_pair([found], shown), shown)
-    assert words.startswith("Two of the runs above end")
+    assert like(verdicts.PAIR_ENDS["shown"]).fullmatch(words)
 
 
 def test_the_page_begins_with_the_best_set_that_holds_its_runs(open_page, monkeypatch):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(EMBEDDED))
     (item,) = [one for items in site.ASSIGNMENT.values() for one in items if one.number == "3.4"]
     at = open_page(item.page.name, **item.query)
-    assert said(at, "These runs: 34 epochs; the assignment asks for 100.")
-    at.selectbox(key="collapse_preset").select("With and without predictor").run()
-    assert said(at, "These runs: 20 epochs; the assignment asks for 100.")
+    assert said(at, collapse.FEWER_EPOCHS, count=34, asked=100)
+    at.selectbox(key="collapse_preset").select(collapse.PRESETS["predictor"][0]).run()
+    assert said(at, collapse.FEWER_EPOCHS, count=20, asked=100)
     assert set(at.multiselect(key="collapse_runs").value) == {"baseline", "no-predictor"}
-    assert not said(at, "Not in this set of runs")
+    assert not said(at, findings.NOT_HERE)
     at = open_page(item.page.name, collapse_runs=["baseline", "dim-4096"])
-    assert said(at, "These runs: 20 epochs")
+    assert said(at, collapse.FEWER_EPOCHS, count=20)
     chart_of = chart(at, "collapse_knn")
     assert chart_of.spec["y"]["digits"] == 1
 
@@ -475,8 +475,9 @@ def test_a_pair_of_another_set_is_said_to_be_one(records):
     pair = (records["baseline"], records["no-predictor"])
     here, _options = verdicts.loss_question(pair)
     there, _options = verdicts.loss_question(pair, elsewhere=True)
-    assert here.startswith("Two runs of this set end")
-    assert there.startswith(f"Two runs of another set ({runs.words(pair[0])}) end")
+    assert like(verdicts.PAIR_ENDS["of the set"]).fullmatch(here)
+    elsewhere = like(verdicts.PAIR_ENDS["elsewhere"], set=runs.words(pair[0]))
+    assert elsewhere.fullmatch(there)
 
 
 @pytest.fixture
@@ -492,10 +493,12 @@ def misleading(tiny_runs, monkeypatch, tmp_path):
 
 def test_the_answer_names_the_pair_whose_losses_mislead(misleading, open_page):
     at = answered(open_page(PAGE), "collapse_low_loss", "lower")
-    assert said(at, "Right: that with −0.70 · the loss does not tell")
-    words = said(at, "The lower loss is not the better network")
-    assert "**SimSiam (baseline)**: loss −0.70, kNN accuracy 90.0%" in words
-    assert "**no predictor**: loss −0.99, kNN accuracy 5.0%" in words
+    right = (verdicts.THAT_WITH.format(loss="−0.70"), verdicts.LOSS_DOES_NOT_TELL)
+    assert said(at, f"Right: {' · '.join(right)}")
+    words = said(at, verdicts.NOT_THE_BETTER)
+    ends = (("SimSiam (baseline)", "−0.70", "90.0%"), ("no predictor", "−0.99", "5.0%"))
+    for run, loss, knn in ends:
+        assert like(verdicts.OF_THE_PAIR, run=run, loss=loss, knn=knn).search(words)
     assert words.index("SimSiam (baseline)") < words.index("no predictor")
 
 
@@ -536,22 +539,24 @@ def test_learnt_is_more_than_two_standard_errors(records):
 @pytest.mark.parametrize(
     ("end", "found", "words"),
     [
-        (0.6, "above", "is above that of random weights, 25.0%, by more than chance"),
-        (0.3, "chance", "is above that of random weights, 25.0%, by no more than the chance of 36"),
-        (0.2, "not above", "is below that of random weights, 25.0%"),
-        (0.25, "not above", "is that of random weights"),
+        (0.6, "above", "above"),
+        (0.3, "chance", "chance"),
+        (0.2, "not above", "below"),
+        (0.25, "not above", "equal"),
     ],
 )
 def test_an_accuracy_that_is_not_beyond_chance_is_not_called_worse(records, end, found, words):
     record = altered(records["baseline"], test_knn_accuracy=[0.25, 0.25, 0.25, end])
     assert run_charts.above_random(record, EPOCHS) == found
-    assert f"{100 * end:.1f}%, {words}" in verdicts.in_words(record, EPOCHS, 0.2)
+    values = {"accuracy": f"{100 * end:.1f}%", "before": "25.0%", "pictures": 36}
+    told = verdicts.in_words(record, EPOCHS, 0.2)
+    assert like(verdicts.KNN_WORDS[words], **values).search(told)
     named = " ".join(findings.states_said([record]))
-    assert ("no more than chance" in named) is (found == "chance")
-    assert ("Not above random weights" in named) is (found == "not above")
+    for code, sentence in findings.WHO_HAS_NOT_LEARNT.items():
+        assert bool(like(sentence).search(named)) is (found == code)
     shows = findings.what_it_shows(record)
-    assert ("does not show that the part is needed" in shows) is (found == "above")
-    assert ("by no more than chance" in shows) is (found == "chance")
+    assert (findings.SHOWS["not needed"] in shows) is (found == "above")
+    assert (findings.ENDS["chance"] in shows) is (found == "chance")
 
 
 # ---------------------------------------------------------------- d and batch
@@ -600,9 +605,17 @@ def test_updates_that_were_not_counted_are_whole_batches(records):
 def test_updates_are_named_where_they_differ(batches):
     usual, large = batches
     told = collapse.updates_in_words([large, usual], 2)
-    assert "24 / 60 times (batch of 4096; SimSiam (baseline))" in told
+    values = {"counts": "24 / 60", "runs": "batch of 4096; SimSiam (baseline)"}
+    assert like(collapse.UNEQUAL_UPDATES, **values).fullmatch(told)
     assert collapse.updates_in_words([usual, usual], 2) == ""
     assert collapse.updates_in_words([large, usual], 0) == ""
+
+
+def below(sentence, few, many):
+    """That the run with the larger batch ends below, at as many epochs or updates."""
+    words = evidence.COMPARED["below"]
+    filled = sentence.format(few=few, many=many, words=words)
+    return like(filled, a="The run with **batch of 4096**")
 
 
 def test_a_batch_is_compared_at_equal_epochs_and_at_equal_updates(batches):
@@ -612,41 +625,33 @@ def test_a_batch_is_compared_at_equal_epochs_and_at_equal_updates(batches):
     at_epochs, at_updates, lacking = dim_and_batch.of_the_batch(
         found, dim_and_batch.PAIRS[0], chance
     )
-    assert lacking.endswith("**SimSiam, as few updates as a batch of 4096**.")
-    assert at_epochs.startswith(
-        "At equal epochs, 36 / 90 updates: The run with **batch of 4096** ends below"
-    )
-    assert at_updates.startswith("At equal updates, 36 / 30: ")
-    assert "differ by no more than chance" in at_updates  # 36 pictures cannot tell 35 from 30 %
+    assert lacking == dim_and_batch.LACKING.format(run=runs.LOOKS["few-updates"].name)
+    assert below(dim_and_batch.AT_EQUAL_EPOCHS, 36, 90).fullmatch(at_epochs)
+    # 36 pictures cannot tell 35 from 30 %.
+    assert like(dim_and_batch.CUT[0], few=36, many=30).match(at_updates)
     few = with_batch(usual, "few-updates", 16, [12, 24, 36], [0.2, 0.3, 0.4, 0.9])
     found["few-updates"] = few
     _at_epochs, at_updates = dim_and_batch.of_the_batch(found, dim_and_batch.PAIRS[0], chance)
-    assert at_updates.startswith(
-        "At equal updates, 36 / 36: The run with **batch of 4096** ends below"
-    )
+    assert below(dim_and_batch.AT_EQUAL_UPDATES, 36, 36).fullmatch(at_updates)
     assert [cut.record.recipe for cut in dim_and_batch.lines(found)] == list(found)
 
 
 @pytest.mark.parametrize(
-    ("knn", "words"),
-    [
-        (0.9, "has the higher kNN accuracy, 90.0% against 30.0% of"),
-        (0.02, "has the lower kNN accuracy, 2.0% against 30.0% of"),
-        (0.35, "differ by no more than chance"),
-    ],
+    ("knn", "sign"),
+    [(0.9, 1), (0.02, -1), (0.35, 0)],
 )
-def test_a_whole_run_next_to_one_that_is_cut(batches, knn, words):
+def test_a_whole_run_next_to_one_that_is_cut(batches, knn, sign):
     usual, large = batches
     large = altered(large, test_knn_accuracy=[0.2, 0.3, 0.3, knn])
     shortened, whole = dim_and_batch.at_equal_updates(usual, large)
     told = dim_and_batch.of_a_cut(shortened, whole, dim_and_batch.Chance())
-    assert told.startswith("At equal updates, 36 / 30: the run with **batch of 4096**")
-    assert words in told
-    assert "after epoch 1" in told
-    assert told.endswith("planned for more updates.")
+    of_both = {"few": 36, "many": 30, "a": "the run with **batch of 4096**", "epoch": 1}
+    words = f"{dim_and_batch.CUT[sign]} {dim_and_batch.RATE_STILL_HIGH}"
+    assert like(words, x=f"{knn:.1%}", y="30.0%", **of_both).fullmatch(told)
     seeds = [altered(usual, test_knn_accuracy=[0.2, share, 0.5, 0.6]) for share in (0, 0.5, 1)]
     by_seeds = dim_and_batch.of_a_cut(shortened, whole, dim_and_batch.Chance(seeds))
-    assert "differ by no more than chance" in by_seeds  # seeds lie further apart than pictures tell
+    # Seeds lie further apart than pictures tell.
+    assert like(dim_and_batch.CUT[0]).match(by_seeds)
 
 
 def test_what_helps_is_told_by_the_runs(records):
@@ -674,12 +679,11 @@ def test_d_and_batch_answer_after_an_answer(open_collapse):
     assert not said(at, "**Chance**")
     answered(at, "collapse_dim_batch", "none")
     assert len(at.dataframe) == tables + 1
-    assert "this set has 1 of the three seeds" in said(at, "**Chance**")
     assert said(at, "The run with **d = 4096** and **SimSiam (baseline)**")
-    over = "36 test pictures, bank of 40"
+    over = evidence.OVER_PICTURES.format(pictures=36, bank=40)
     assert f"kNN, {over}" in at.dataframe[0].value.columns
-    assert f"the kNN accuracy is over {over}" in said(at, "**Chance**")
-    assert f"kNN accuracy: {over}." in said(at, "A point of the map")
+    assert said(at, f"{evidence.FIGURES_OVER} {evidence.CHANCE_OF_PICTURES}", knn=over, count=1)
+    assert said(at, f"{collapse.A_POINT} {collapse.KNN_OVER}", over=over)
 
 
 def test_all_of_the_answer_about_d_and_batch_speaks_of_one_accuracy(batches):

@@ -20,7 +20,10 @@ from core.pictures.data import SOURCES
 from core.simsiam.explorer import SimSiamExplorer
 from pages.shared import library, loaders, picking
 from pages.shared.text import in_language
-from pages.simsiam.parts import networks
+from pages.simsiam import neighbours
+from pages.simsiam.neighbours import VOTED
+from pages.simsiam.parts import nearest, networks
+from tests.pages.sentences import like, refusal
 from tests.pages.simsiam.drawn_networks import (
     NAMES,
     TRAIN,
@@ -63,9 +66,11 @@ def chart(at, place):
     return json.loads(at.get("plotly_chart")[place].proto.spec)
 
 
-def said(at, words):
+def said(at, sentence, **values):
+    """The text with that sentence in it."""
     texts = [*at.markdown, *at.info, *at.caption, *at.error]
-    return next((str(e.value) for e in texts if words in str(e.value)), "")
+    wanted = like(sentence, **values)
+    return next((str(e.value) for e in texts if wanted.search(str(e.value))), "")
 
 
 GROUP = re.compile(
@@ -125,9 +130,9 @@ def test_the_vote_is_that_of_the_bank(open_page, place, name):
     assert [label.split("  ")[0] for label in bars["y"]] == list(CLASSES)
     second = np.argsort(-found.scores, kind="stable")
     second = next(c for c in second if c != found.predicted)
-    words = [str(e.value) for e in at.markdown if " of the vote. Second" in str(e.value)][place]
-    share, other = 100 * found.scores.max(), 100 * found.scores[second]
-    assert words == f"With {share:.0f}% of the vote. Second: {CLASSES[second]}, {other:.0f}%."
+    words = [str(e.value) for e in at.markdown if like(VOTED).match(str(e.value))][place]
+    share, other = (f"{share:.0%}" for share in (found.scores.max(), found.scores[second]))
+    assert words == VOTED.format(share=share, name=CLASSES[second], other=other)
 
 
 def test_similarity_falls_by_rank(open_page):
@@ -154,8 +159,9 @@ def test_one_neighbour_decides_alone(open_page):
     at.select_slider(key="near_k").set_value(1).run()
     found = vote(k=1)
     assert at.metric[0].value == CLASSES[found.labels[0]]
-    assert said(at, "With 100% of the vote.")
-    assert said(at, f"nearest {found.similarity[0]:.3f}, last of the k {found.similarity[0]:.3f}")
+    assert said(at, VOTED, share="100%")
+    alone = f"{found.similarity[0]:.3f}"
+    assert said(at, neighbours.HOW_NEAR, first=alone, last=alone)
 
 
 def test_the_temperature_changes_the_vote_and_not_the_similarities(open_page):
@@ -174,7 +180,7 @@ def test_the_temperature_changes_the_vote_and_not_the_similarities(open_page):
 def test_the_median_is_that_of_the_whole_bank(open_page):
     at = open_page(PAGE, near_k="5")
     middle = np.median(vote().similarity)
-    assert said(at, f"median of the whole bank **{middle:.3f}**")
+    assert said(at, neighbours.HOW_NEAR, middle=f"{middle:.3f}")
 
 
 def test_k_goes_up_to_the_whole_bank(open_page):
@@ -205,7 +211,7 @@ def test_every_object_has_neighbours_of_its_own(open_page):
     at.button_group(key="near_kind").set_value("frog").run()
     assert seen(at) != before
     found = vote(picture=shapes.draw(shapes.Shape(kind="frog")))
-    assert said(at, f"With {100 * found.scores.max():.0f}% of the vote.")
+    assert said(at, VOTED, share=f"{found.scores.max():.0%}")
 
 
 def test_the_next_picture_is_one_click_away(open_page):
@@ -219,7 +225,7 @@ def test_the_next_picture_is_one_click_away(open_page):
 
 def test_nothing_chosen_asks_for_a_picture(open_page):
     at = open_page(PAGE, near_from="upload")
-    assert said(at, "Choose a picture to start from.")
+    assert said(at, picking.WANTED)
     assert not at.metric
     content = images.png_bytes(SHIP)
     at.file_uploader(key="near_upload").set_value(("s.png", content, "image/png")).run()
@@ -244,10 +250,10 @@ def test_without_the_data_set_the_nearest_are_classes_and_can_be_fetched(open_pa
     for title, name in zip(shown, (NAME, OTHER_NAME), strict=True):
         assert shown[title] == tiles(vote(name, k=12))
     assert not sent_pictures(at)
-    assert said(at, "no picture")
+    assert said(at, neighbours.NO_PICTURES_NOR_BEFORE)
     at.button(key="near_training_download").click().run()
     assert not at.exception
-    assert ["could not be reached" in error.value for error in at.error] == [True]
+    assert [bool(refusal("hub-unreachable").search(error.value)) for error in at.error] == [True]
 
 
 @pytest.fixture
@@ -262,7 +268,7 @@ def test_with_the_data_set_the_nearest_pictures_of_all_networks_are_shown(open_p
     wanted = {
         "SimSiam (baseline)": vote(k=12),
         "no stop-gradient": vote(OTHER_NAME, k=12),
-        "Before training": before,
+        nearest.BEFORE_TRAINING: before,
     }
     shown, pictures = groups(at), sent_pictures(at)
     assert list(shown) == list(pictures) == list(wanted)
@@ -279,15 +285,15 @@ def test_the_untrained_network_votes_with_its_own_features(open_page, with_data)
     bank = untrained(with_data).astype(float)
     h = loaders.simsiam(NAME).features(SHIP[None], trained=False)[0].astype(float)
     cosines = bank @ h / np.linalg.norm(bank, axis=1) / np.linalg.norm(h)
-    nearest = np.argsort(-cosines, kind="stable")[:20]
-    weights = np.exp(cosines[nearest] / 0.5)
-    scores = np.bincount(with_data.labels[nearest], weights / weights.sum(), minlength=10)
+    first = np.argsort(-cosines, kind="stable")[:20]
+    weights = np.exp(cosines[first] / 0.5)
+    scores = np.bincount(with_data.labels[first], weights / weights.sum(), minlength=10)
     bars = chart(at, 2)["data"][0]
     np.testing.assert_allclose(numbers(bars["x"]), scores, atol=1e-4)
     assert at.metric[2].value == CLASSES[scores.argmax()]
     line = chart(at, 3)["data"][2]
-    np.testing.assert_allclose(numbers(line["y"]), cosines[nearest], atol=1e-5)
-    cell = at.dataframe[0].value["Before training"][4]  # k = 20
+    np.testing.assert_allclose(numbers(line["y"]), cosines[first], atol=1e-5)
+    cell = at.dataframe[0].value[nearest.BEFORE_TRAINING][4]  # k = 20
     assert cell == f"{CLASSES[scores.argmax()]}, {100 * scores.max():.0f}%"
 
 
@@ -325,11 +331,11 @@ def test_how_many_of_the_nearest_are_of_its_class(open_page, with_data):
     at = open_page(PAGE, near_from="test", near_test="4")
     label = found.labels[4]
     near = vote(picture=found.pictures[4], k=12)
-    words = f"{(near.labels == label).sum()} of 12 are of its class: {CLASSES[label]}"
+    count = (near.labels == label).sum()
+    words = nearest.OF_ITS_CLASS.format(count=count, shown=12, name=CLASSES[label])
     assert words in unescape(grid(at))
-    assert f"{len(set(vote(k=12).labels))} classes among the 12" in grid(
-        open_page(PAGE, near_from="shape")
-    )
+    words = nearest.CLASSES_AMONG.format(count=len(set(vote(k=12).labels)), shown=12)
+    assert words in grid(open_page(PAGE, near_from="shape"))
 
 
 def test_a_test_picture_says_whether_the_vote_is_right(open_page, with_data):
@@ -338,24 +344,24 @@ def test_a_test_picture_says_whether_the_vote_is_right(open_page, with_data):
     hits = np.array(answers) == found.labels
     assert hits.any()
     assert not hits.all()
-    for index, words in ((int(hits.argmax()), "**right**"), (int(hits.argmin()), "**wrong**")):
+    for index in (int(hits.argmax()), int(hits.argmin())):
         at = open_page(PAGE, near_from="test", near_test=str(index))
-        line = next(str(e.value) for e in at.markdown if " of the vote. Second" in str(e.value))
-        assert words in line
-        if not hits[index]:
-            assert f"the data set says {CLASSES[found.labels[index]]}." in line
+        line = next(str(e.value) for e in at.markdown if like(VOTED).match(str(e.value)))
+        wrong = neighbours.WRONG.format(name=CLASSES[found.labels[index]])
+        assert line.endswith(neighbours.RIGHT if hits[index] else wrong)
         column = at.dataframe[0].value["SimSiam (baseline)"]
         assert column.iloc[-1].endswith(" ✓" if hits[index] else " ✗")  # k: the whole bank
 
 
 def test_the_accuracy_over_the_test_set_stands_below(open_page):
-    words = said(open_page(PAGE), "One picture proves nothing.")
+    over = {"pictures": 36, "k": 5, "temperature": "0.10", "bank": 40}
+    words = said(open_page(PAGE), neighbours.OVER_THE_TEST_SET, **over)
     for name in (NAME, OTHER_NAME):
         accuracy = loaders.run(name).figures["test_knn_accuracy"]
         assert f"**{100 * accuracy[-1]:.0f}%**" in words
-    assert "Over 36 test pictures, with k = 5, τ = 0.10 and a bank of 40, " in words
     before = 100 * loaders.run(NAME).figures["test_knn_accuracy"][0]
-    assert f"Before training: **{before:.0f}%**" in words
+    before = {"name": nearest.BEFORE_TRAINING, "share": f"{before:.0f}%"}
+    assert neighbours.RIGHT_FOR.format(**before) in words
 
 
 def test_another_training_set_is_not_taken_for_the_runs_own(
@@ -366,7 +372,7 @@ def test_another_training_set_is_not_taken_for_the_runs_own(
     monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
     at = open_page(PAGE)
     assert not sent_pictures(at)
-    assert said(at, "The training set available here is not the one")
+    assert said(at, neighbours.OTHER_TRAINING_SET)
     assert groups(at)["SimSiam (baseline)"] == tiles(vote(k=12))
 
 
@@ -377,7 +383,7 @@ def test_an_error_is_not_taken_for_another_training_set(open_page, with_data, mo
     monkeypatch.setattr(networks, "_of_bank", broken)
     at = open_page(PAGE)
     assert at.error
-    assert not said(at, "The training set available here is not the one")
+    assert not said(at, neighbours.OTHER_TRAINING_SET)
 
 
 def test_a_run_that_began_with_other_weights_has_no_untrained_network(
@@ -396,8 +402,8 @@ def test_a_run_that_began_with_other_weights_has_no_untrained_network(
     at = open_page(PAGE)
     assert list(groups(at)) == ["SimSiam (baseline)", "no stop-gradient"]
     assert len(sent_pictures(at)) == 2
-    assert not said(at, "Before training")
-    assert not said(at, "The training set available here is not the one")
+    assert not said(at, nearest.BEFORE_TRAINING)
+    assert not said(at, neighbours.OTHER_TRAINING_SET)
 
 
 def test_a_longer_training_set_that_begins_with_the_runs_own_is_taken(

@@ -198,7 +198,8 @@ def by_epoch(record, share, queries=1000, bank=3000):
 def test_chance_in_words_counts_the_pictures_of_the_figures_it_speaks_about():
     record = by_epoch(ended(0.5), 0.4)
     final = evidence.chance_in_words(record, evidence.Chance())
-    over = ["10,000 test pictures, bank of 50,000", "1,000 test pictures, bank of 3,000"]
+    counts = (("10,000", "50,000"), ("1,000", "3,000"))
+    over = [evidence.OVER_PICTURES.format(pictures=all_, bank=bank) for all_, bank in counts]
     assert [evidence.over_pictures(record, k) for k in ("knn_accuracy", "knn_by_epoch")] == over
     assert like(evidence.FIGURES_OVER, knn=over[0], probe="10,000").match(final)
     curve = evidence.chance_in_words(record, evidence.Chance(), "knn_by_epoch")

@@ -21,10 +21,11 @@ from core.simsiam.run_record import read_run
 from pages.shared import site
 from pages.shared.text import percent
 from pages.simsiam import siblings
-from pages.simsiam.parts import questions, runs
+from pages.simsiam.parts import evidence, findings, questions, runs
 from pages.simsiam.parts.questions import PASSES, QUESTIONS
 from tests.narrow import without_onednn
 from tests.pages.opening import answered, checked
+from tests.pages.sentences import like
 from train.release import embed
 from train.simsiam import trainer as training
 from train.simsiam.diagnosis import Protocol
@@ -251,34 +252,39 @@ def test_every_method_has_its_own_loss_and_diagram(open_siblings):
 
 def test_the_run_without_the_part_is_told_by_its_figures(open_siblings, records):
     at = open_siblings(method="VICReg")
-    assert "Without the variance term" not in said(at)
+    assert not like(findings.WITHOUT).search(said(at))
     words = said(answered(at, "siblings_keeps_vicreg", "variance"))
     figures = records["vicreg-no-variance"].figures
-    assert "**Without the variance term**: " in words
     knn, rank = figures["test_knn_accuracy"], figures["test_rank_z"]
-    assert f"kNN accuracy by epoch {percent(knn[0], 1)} → {percent(knn[-1], 1)}" in words
-    assert f"rank of z {rank[0]:.1f} → {rank[-1]:.1f}" in words
-    assert "**No run here is without the decorrelation**" in words
+    without = findings.WITHOUT.format(
+        part=siblings.REMOVED["variance"], figures=findings.FIGURES_OF
+    )
+    both = {
+        "knn": f"{percent(knn[0], 1)} → {percent(knn[-1], 1)}",
+        "rank": f"{rank[0]:.1f} → {rank[-1]:.1f}",
+    }
+    assert like(without, **both).search(words)
+    assert findings.NONE_WITHOUT.format(part=siblings.REMOVED["decorrelation"]) in words
 
 
 @pytest.mark.parametrize(
     ("method", "part"),
-    [("BYOL", "the predictor"), ("Barlow Twins", "the decorrelation")],
+    [("BYOL", "predictor"), ("Barlow Twins", "decorrelation")],
 )
 def test_a_method_whose_part_no_run_lacks_says_so(open_siblings, method, part):
     at = open_siblings(method=method)
-    assert "No run here is without" not in said(at)
+    assert not like(findings.NONE_WITHOUT).search(said(at))
     key = f"siblings_keeps_{method.lower().replace(' ', '_')}"
     words = said(answered(at, key, "Unknown"))
-    assert f"**No run here is without {part}**" in words
+    assert findings.NONE_WITHOUT.format(part=siblings.REMOVED[part]) in words
 
 
 @pytest.mark.parametrize(
     ("figures", "verdict"),
     [
-        ({"test_std_z": [0.3, 0.01], "test_rank_z": [6.0, 1.0]}, "It collapses: the part is"),
-        ({"test_std_z": [0.3, 0.3], "test_rank_z": [6.0, 1.0]}, "It collapses in part"),
-        ({"test_std_z": [0.3, 0.3], "test_rank_z": [6.0, 6.0]}, "**this run does not show"),
+        ({"test_std_z": [0.3, 0.01], "test_rank_z": [6.0, 1.0]}, "needed"),
+        ({"test_std_z": [0.3, 0.3], "test_rank_z": [6.0, 1.0]}, "learns in part"),
+        ({"test_std_z": [0.3, 0.3], "test_rank_z": [6.0, 6.0]}, "not needed"),
     ],
 )
 def test_what_a_run_without_a_part_shows_follows_its_figures(
@@ -287,8 +293,9 @@ def test_what_a_run_without_a_part_shows_follows_its_figures(
     start = {"test_std_z": 0.3, "test_rank_z": 6.0, "test_knn_accuracy": 0.1}
     rewritten("no-stop-gradient", before=start, test_knn_accuracy=[0.3, 0.9], **figures)
     words = said(answered(open_siblings(), "siblings_keeps_simsiam", "stop"))
-    line = next(line for line in words.splitlines() if line.startswith("- **Without the stop"))
-    assert verdict in line
+    without = like("- " + findings.WITHOUT, part=siblings.REMOVED["stop"])
+    line = next(line for line in words.splitlines() if without.match(line))
+    assert line.endswith(findings.SHOWS[verdict])
 
 
 def test_parts_whose_runs_collapse_are_the_right_answer(records):
@@ -316,7 +323,7 @@ def test_parts_whose_runs_collapse_are_the_right_answer(records):
 
 def test_no_answer_is_said_to_be_right_where_a_run_is_missing(open_siblings):
     at = answered(open_siblings(method="VICReg"), "siblings_keeps_vicreg", "decorrelation")
-    assert "No run here is without the decorrelation" in said(at)
+    assert findings.NONE_WITHOUT.format(part=siblings.REMOVED["decorrelation"]) in said(at)
     assert "Right" not in said(at)
     assert not at.success
 
@@ -395,21 +402,22 @@ def test_every_question_shows_its_own_runs_and_names_those_that_are_missing(open
         "8": ("baseline", "byol", "byol-no-momentum", "no-stop-gradient"),
         "9": ("baseline", "fixed-predictor", "no-stop-gradient"),
     }
-    asked, at = set(), open_siblings(question="5 c · Barlow Twins")
+    asked, at = set(), open_siblings(question=QUESTIONS["5c"].label)
     for code, recipes in wanted.items():
         choose(at, question=code)
         names = [runs.LOOKS[recipe].name for recipe in recipes]
         assert sorted(at.dataframe[0].value["run"]) == sorted(names)
-        assert ("Not in this set of runs" in said(at)) == (code in ("5c", "7", "9"))
+        assert bool(like(findings.NOT_HERE).search(said(at))) == (code in ("5c", "7", "9"))
         asked.add(tuple(element.value for element in at.markdown if "**" in element.value)[:9])
     assert len(asked) == len(wanted)
-    assert "no predictor; no stop-gradient, no predictor." in said(at)
+    absent = "; ".join(runs.LOOKS[recipe].name for recipe in ("no-predictor", "neither"))
+    assert findings.NOT_HERE.format(runs=absent) in said(at)
 
 
 def test_each_figure_draws_what_the_runs_measured(open_siblings, records):
     record = records["byol"]
     root = np.sqrt(record.dim)
-    at = open_siblings(question="8", figure="Effective rank of z")
+    at = open_siblings(question="8", figure=siblings.FIGURES["rank_z"])
     assert "siblings_rank_z" in figures_of(at)
     for figure, (column, factor) in {
         "knn": ("test_knn_accuracy", 1),
@@ -422,21 +430,21 @@ def test_each_figure_draws_what_the_runs_measured(open_siblings, records):
 
 
 def test_losses_of_different_methods_never_share_an_axis(open_siblings, records):
-    at = open_siblings(question="8", figure="Training loss")
+    at = open_siblings(question="8", figure=siblings.FIGURES["loss"])
     ours, theirs = (curves(at, f"siblings_loss_{place}") for place in range(2))
     assert all(name.startswith("BYOL") for name in theirs)
     assert not any(name.startswith("BYOL") for name in ours)
     assert "siblings_loss_2" not in figures_of(at)
-    assert "no value of one says anything about another" in said(at)
+    assert siblings.DIFFERENT_LOSSES in said(at)
     alone = choose(at, question="9")
     assert "siblings_loss_1" not in figures_of(alone)
-    assert "no value of one says anything about another" not in said(alone)
+    assert siblings.DIFFERENT_LOSSES not in said(alone)
 
 
 def test_one_method_with_other_weights_is_another_loss(open_siblings):
-    at = open_siblings(question="7", figure="Training loss")
-    for place, title in enumerate(("VICReg", "VICReg, no variance term")):
-        assert list(curves(at, f"siblings_loss_{place}")) == [title]
+    at = open_siblings(question="7", figure=siblings.FIGURES["loss"])
+    for place, recipe in enumerate(("vicreg", "vicreg-no-variance")):
+        assert list(curves(at, f"siblings_loss_{place}")) == [runs.LOOKS[recipe].name]
 
 
 def test_the_table_holds_what_the_bundles_say(open_siblings, records):
@@ -445,7 +453,9 @@ def test_the_table_holds_what_the_bundles_say(open_siblings, records):
     for recipe in ("baseline", "byol"):
         record, row = records[recipe], table.loc[runs.LOOKS[recipe].name]
         figures = record.figures
-        assert row["kNN at the end"] == percent(record.bundle.metrics["test"]["knn_accuracy"], 1)
+        assert row[siblings.KNN_AT_THE_END] == percent(
+            record.bundle.metrics["test"]["knn_accuracy"], 1
+        )
         assert row["linear probe"] == percent(record.bundle.metrics["test"]["linear_accuracy"], 1)
         before, after = (f"{figures['test_rank_z'][at]:.1f}" for at in (0, -1))
         assert row["rank of z"] == f"{before} → {after}"
@@ -459,7 +469,7 @@ def test_the_table_holds_what_the_bundles_say(open_siblings, records):
 
 def answer_to(at, code):
     """What the page says once its visitor has answered."""
-    assert "What these runs say" not in said(at)
+    assert siblings.THESE_RUNS_SAY not in said(at)
     assert "**Why**" not in said(at)
     return said(answered(at, f"siblings_answer_{code}", "Unknown"))
 
@@ -471,15 +481,18 @@ def test_a_difference_is_one_only_beyond_chance(open_siblings, rewritten):
     rewritten("byol-no-momentum", end=(0.1, 0.1))
     rewritten("no-stop-gradient", end=(0.5, 0.9))
     words = answer_to(open_siblings(question="8"), "8")
-    assert "**BYOL** and **SimSiam (baseline)** cannot be told apart: kNN accuracy 72.0%" in words
-    assert (
-        "**BYOL, momentum 0** ends below **SimSiam (baseline)**: kNN accuracy 10.0% against 50.0%"
-        in words
-    )
-    assert "**BYOL** ends above **BYOL, momentum 0**: kNN accuracy 72.0%" in words
+    names = {name: f"**{runs.LOOKS[name].name}**" for name in ("baseline", "byol")}
+    still = f"**{runs.LOOKS['byol-no-momentum'].name}**"
+
+    def compared(found, a, b, **values):
+        return like(evidence.COMPARED[found], a=a, b=b, **values).search(words)
+
+    assert compared("alike", names["byol"], names["baseline"], x="72.0%")
+    assert compared("below", still, names["baseline"], x="10.0%", y="50.0%")
+    assert compared("above", names["byol"], still, x="72.0%")
     rewritten("byol", end=(0.76, 0.5))
     words = answer_to(open_siblings(question="8"), "8")
-    assert "**BYOL** and **SimSiam (baseline)**: the kNN accuracy differs, 76.0% against" in words
+    assert compared("knn alone", names["byol"], names["baseline"], x="76.0%")
 
 
 def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
@@ -502,12 +515,15 @@ def test_who_collapsed_and_who_learnt_is_said_by_name(open_siblings, rewritten):
     )
     at = open_siblings()
     words = answer_to(at, "9")
-    assert "**Collapsed:** no stop-gradient." in words
-    assert (
-        "**Partly collapsed** (spread or rank is low, not both): fixed random predictor." in words
-    )
-    assert "**Not collapsed:** SimSiam (baseline)." in words
-    assert "**Not above random weights**, in the kNN accuracy by epoch: no stop-gradient." in words
+    states = {
+        "collapsed": "no-stop-gradient",
+        "partly": "fixed-predictor",
+        "spread": "baseline",
+    }
+    for code, recipe in states.items():
+        assert findings.WHO_COLLAPSED[code].format(runs=runs.LOOKS[recipe].name) in words
+    none = runs.LOOKS["no-stop-gradient"].name
+    assert findings.WHO_HAS_NOT_LEARNT["not above"].format(runs=none) in words
     table = at.dataframe[0].value.set_index("run")
     assert table.loc["no stop-gradient", "state"] == "collapsed"
     assert table.loc["SimSiam (baseline)", "state"] == "spread out"
@@ -517,11 +533,11 @@ def test_nobody_is_named_where_all_have_learnt(open_siblings, rewritten):
     for recipe in ("baseline", "fixed-predictor", "no-stop-gradient"):
         rewritten(recipe, before={"test_knn_accuracy": 0.1}, test_knn_accuracy=[0.3, 0.9])
     words = answer_to(open_siblings(), "9")
-    assert "ot above random weights" not in words
-    assert "no more than chance" not in words
+    of_chance = (*findings.WHO_HAS_NOT_LEARNT.values(), *findings.ENDS.values())
+    assert not like(*of_chance).search(words)
 
 
-@pytest.mark.parametrize(("barlow", "verdict"), [(0.52, "no difference"), (0.1, "differently")])
+@pytest.mark.parametrize(("barlow", "verdict"), [(0.52, "alike"), (0.1, "differ")])
 def test_both_methods_react_alike_or_not(open_siblings, rewritten, barlow, verdict):
     rewritten("baseline", end=(0.4, 0.4))
     rewritten("batch-4096", end=(0.65, 0.65))
@@ -530,19 +546,20 @@ def test_both_methods_react_alike_or_not(open_siblings, rewritten, barlow, verdi
     rewritten("barlow-batch-4096", end=(barlow, barlow), training=rate)
     words = answer_to(open_siblings(question="5c"), "5c")
     moved = f"{100 * (barlow - 0.5):+.1f}".replace("-", "\N{MINUS SIGN}")
-    assert (
-        "**batch 8 → 32** (8 / 2 updates): SimSiam kNN +25.0 points, linear probe +25.0, "
-        f"Barlow Twins kNN {moved} points" in words
+    reaction = questions.REACTION.format(
+        change="batch 8 → 32",
+        updates="8 / 2",
+        a=questions.MOVES.format(knn="+25.0", probe="+25.0"),
+        b=questions.MOVES.format(knn=moved, probe=moved),
     )
-    assert f"**{verdict}**" in words
+    assert f"{reaction} {questions.REACTIONS[verdict]}" in words
 
 
 def test_a_learning_rate_of_its_own_leaves_no_verdict(open_siblings, rewritten):
     rewritten("barlow-batch-4096", end=(0.1, 0.1), training={"learning_rate": 0.0125})
     words = answer_to(open_siblings(question="5c"), "5c")
-    assert "another learning rate as well, 0.0125 in place of 0.05" in words
-    assert "**these runs cannot answer.**" in words
-    assert "**differently**" not in words
+    assert questions.OTHER_RATE.format(new="0.0125", old="0.05") in words
+    assert questions.REACTIONS["differ"] not in words
 
 
 def test_one_method_alone_is_compared_with_itself(open_siblings, at_hand, monkeypatch, tmp_path):
@@ -550,7 +567,7 @@ def test_one_method_alone_is_compared_with_itself(open_siblings, at_hand, monkey
     words = answer_to(open_siblings(question="5c"), "5c")
     assert re.search(r"The run with \*\*batch of 4096\*\*.* kNN accuracy", words)
     assert re.search(r"\*\*Barlow Twins\*\*.* kNN accuracy", words)
-    assert "updates): SimSiam" not in words
+    assert not like(questions.REACTION).search(words)
 
 
 def test_updates_are_whole_batches(open_siblings):
@@ -560,9 +577,7 @@ def test_updates_are_whole_batches(open_siblings):
     assert counts["SimSiam (baseline)"] == "8"
     assert counts["batch of 4096"] == "2"
     words = answer_to(open_siblings(question="8"), "8")
-    assert (
-        "With m = 0.99 the target is an average over about 1/(1 − m) = 100 updates, of 8" in words
-    )
+    assert questions.MEMORY.format(m="0.99", memory="100", all="8") in words
 
 
 def test_forward_passes_are_counted_as_the_networks_take_them(open_siblings):
@@ -580,8 +595,7 @@ def test_forward_passes_are_counted_as_the_networks_take_them(open_siblings):
         model.views_loss(*pictures[: 4 if method == "dssl" else 2])
         assert (seen[True], seen[False]) == (learns, follows), method
     words = answer_to(open_siblings(question="8"), "8")
-    assert "takes 2 forward passes" in words
-    assert "BYOL's takes 4, of which 2 go through the target" in words
+    assert questions.TARGET_COSTS.format(simsiam=2, byol=4, follows=2) in words
 
 
 def test_byol_without_momentum_is_followed_along_simsiam(open_siblings, records, rewritten):
@@ -591,15 +605,14 @@ def test_byol_without_momentum_is_followed_along_simsiam(open_siblings, records,
     for recipe, knn in (("baseline", [0.31, 0.4]), ("byol-no-momentum", [0.36, 0.38])):
         rewritten(recipe, before={"test_knn_accuracy": 0.3}, test_knn_accuracy=knn)
     words = answer_to(open_siblings(question="8"), "8")
-    assert "lie 5.0 points apart at most" in words
-    assert f"Their learning rates: {first:.6f}".rstrip("0") in words
-    assert f" and {second:.6f}".rstrip("0") in words
+    byol, simsiam = (f"{one:.6f}".rstrip("0") for one in (first, second))
+    assert questions.SAME_STEPS.format(points="5.0", byol=byol, simsiam=simsiam) in words
 
 
 def test_the_predictor_keeps_the_rate_of_its_batch(open_siblings):
     """0.05 for a batch of 256, so 0.05 * 8 / 256."""
     words = answer_to(open_siblings(), "9")
-    assert f"keeps its learning rate of {0.05 * 8 / 256:.6f} to the end" in words
+    assert questions.KEEPS_ITS_RATE.format(rate=f"{0.05 * 8 / 256:.6f}") in words
 
 
 @pytest.mark.parametrize(("fallen_to", "unstable"), [(0.01, True), (0.38, False)])
@@ -610,14 +623,14 @@ def test_unstable_runs_are_told_by_their_largest_fall(
     rewritten("heavy", before={"test_knn_accuracy": 0.3}, test_knn_accuracy=[0.4, fallen_to])
     rewritten("heavy-dssl", before={"test_knn_accuracy": 0.3}, test_knn_accuracy=[0.25, 0.4])
     words = answer_to(open_siblings(question="6"), "6")
-    fallen = re.search(r"Largest fall .*?: (.*)\.", words)[1].split("; ")
-    assert fallen == [
+    fallen = [
         "SimSiam (baseline) 0.0",
         f"heavy augmentation {100 * (0.4 - fallen_to):.1f}",
         "heavy augmentation, DSSL 5.0",
     ]
-    assert ("**The heavy run is unstable**" in words) is unstable
-    assert ("**No instability shows in this run**" in words) is not unstable
+    assert questions.LARGEST_FALL.format(runs="; ".join(fallen)) in words
+    assert (questions.UNSTABLE in words) is unstable
+    assert (questions.NO_INSTABILITY in words) is not unstable
 
 
 def test_a_fall_has_the_error_of_four_shares(records):
@@ -626,7 +639,7 @@ def test_a_fall_has_the_error_of_four_shares(records):
     def unstable(accuracy):
         heavy = replace(records["heavy"], figures={"test_knn_accuracy": np.array(accuracy)})
         words = questions.unstable(baseline, heavy, [baseline, heavy])
-        return "**The heavy run is unstable**" in words
+        return questions.UNSTABLE in words
 
     baseline = replace(
         records["baseline"], figures={"test_knn_accuracy": np.array([0.3, 0.5, 0.5])}
@@ -644,10 +657,10 @@ def test_augmentation_is_told_as_the_run_was_configured(open_siblings, records):
     words = answer_to(open_siblings(question="6"), "6")
     settings = records["heavy"].bundle.config["training"]
     standard, harder = settings["views"], settings["harder"]
-    assert f"a crop of at least {standard['crop']:.0%} of the area" in words
-    assert f"colours changed in {standard['jitter']:.0%}, grey in {standard['grey']:.0%}" in words
-    assert f"turned by up to {harder['rotation']:.0f}°" in words
-    assert f"their quarters shuffled in {harder['jigsaw']:.0%}" in words
+    shares = {name: f"{standard[name]:.0%}" for name in ("crop", "jitter", "grey")}
+    assert like(questions.VIEWS, **shares).search(words)
+    harder = {"rotation": f"{harder['rotation']:.0f}", "jigsaw": f"{harder['jigsaw']:.0%}"}
+    assert like(questions.HARDER_VIEWS, **harder).search(words)
 
 
 def test_vicreg_is_told_by_variance_and_spread(open_siblings, rewritten):
@@ -664,9 +677,12 @@ def test_vicreg_is_told_by_variance_and_spread(open_siblings, rewritten):
         test_std_z=[0.3, 0.0],
     )
     words = answer_to(open_siblings(question="7"), "7")
-    assert "VICReg 5.00 → 123; VICReg, no variance term 5.00 → 2.0\u00a0×\u00a010⁻⁶." in words
+    without = runs.LOOKS["vicreg-no-variance"].name
+    both = f"VICReg 5.00 → 123; {without} 5.00 → 2.0\u00a0×\u00a010⁻⁶"
+    assert questions.VARIANCE_AT_BOTH_ENDS.format(runs=both) in words
     root = np.sqrt(SMALL["dim"])
-    assert f"VICReg {0.25 * root:.3f} → {0.35 * root:.3f}; VICReg, no" in words
+    whole = f"VICReg {0.25 * root:.3f} → {0.35 * root:.3f}; {without}"
+    assert questions.SPREAD_AT_BOTH_ENDS.format(runs=whole).removesuffix(".") in words
 
 
 # ---------------------------------------------------------------- what is not there
@@ -694,7 +710,7 @@ def only(source, folder, monkeypatch, *recipes):
 def test_a_question_without_any_of_its_runs_says_so(open_siblings, at_hand, monkeypatch, tmp_path):
     only(at_hand, tmp_path / "one", monkeypatch, "baseline")
     at = open_siblings(question="7")
-    assert "None of the runs of this question is here" in said(at)
+    assert siblings.NONE_HERE in said(at)
     assert not at.dataframe
     assert choose(at, question="8").dataframe
 
@@ -750,7 +766,7 @@ def test_what_answers_a_question_is_folded_until_it_is_answered(open_siblings):
     at = open_siblings(question="7")
     assert how_it_works(at) == {False}
     assert "state" not in at.dataframe[0].value.columns
-    assert "Whether a run has collapsed stands here once you have answered" in said(at)
+    assert siblings.TOLD_LATER in said(at)
     at = answered(at, "siblings_answer_7", "variance")
     assert "state" in at.dataframe[0].value.columns
     assert how_it_works(at) == {False}  # what keeps SimSiam from collapsing is asked, too
@@ -763,9 +779,10 @@ def test_what_answers_a_question_is_folded_until_it_is_answered(open_siblings):
 def test_a_set_without_the_runs_of_a_question_says_which_has_them(open_page, monkeypatch):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(Path(__file__).parents[3] / "checkpoints"))
     at = open_page(PAGE, siblings_question="7", siblings_set="w64-n50000-e34-68e9")
-    assert "They are in: width 8, 10,000 pictures, 20 epochs." in said(at)
+    sets = "width 8, 10,000 pictures, 20 epochs"
+    assert siblings.IN_OTHER_SETS.format(sets=sets) in said(at)
 
 
 def test_dssl_is_said_to_take_twice_the_passes(open_siblings):
     words = answer_to(open_siblings(question="6"), "6")
-    assert "An update of DSSL takes 4 forward passes through the encoder, one of SimSiam 2" in words
+    assert questions.DSSL_PASSES.format(dssl=4, simsiam=2) in words

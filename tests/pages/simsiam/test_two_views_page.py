@@ -13,9 +13,11 @@ from core.simsiam.neighbours import Nearer
 from core.simsiam.views import HARDER, STANDARD, Views
 from pages.shared import library, loaders, picking
 from pages.shared.text import in_language
+from pages.simsiam import two_views
 from pages.simsiam.parts import alike, networks
 from tests.pages.drawn import charts
 from tests.pages.opening import checked, frames, moved
+from tests.pages.sentences import like, refusal
 from tests.pages.simsiam.drawn_networks import NAMES, networks_folder, objects_folder
 
 __all__ = ["networks_folder", "objects_folder"]
@@ -61,9 +63,11 @@ def chart(at, place):
     return json.loads(at.get("plotly_chart")[place].proto.spec)["data"]
 
 
-def said(at, words):
+def said(at, sentence, **values):
+    """The text with that sentence in it."""
     texts = [*at.markdown, *at.info, *at.caption, *at.error]
-    return next((str(e.value) for e in texts if words in str(e.value)), "")
+    wanted = like(sentence, **values)
+    return next((str(e.value) for e in texts if wanted.search(str(e.value))), "")
 
 
 def asked(at):
@@ -207,8 +211,7 @@ def test_the_hand_on_the_strength_shows_the_views_of_that_strength(open_page, st
 
 def test_both_crops_are_framed_in_the_picture(open_page):
     at = open_page(PAGE)
-    alt = "The picture, with the parts that the two views show framed in it"
-    shown = frames(at, "views_film", alt)
+    shown = frames(at, "views_film", two_views.BOTH_FRAMED)
     large = SHIP.repeat(3, axis=0).repeat(3, axis=1)
     for strength in (50, 100, 150):
         changed = (shown[strength // 5] != large).any(axis=-1)
@@ -326,10 +329,17 @@ def test_the_sentence_counts_the_draws_of_the_strength_under_the_hand(open_page,
     found = agreed(0, True)[place]
     hits = int((found["same"] > found["other"]).sum())
     interval = stats.binomtest(hits, FEW).proportion_ci(0.95, method="wilson")
-    words = [str(e.value) for e in at.markdown if "draws view 2 is closer" in str(e.value)][1]
-    at_strength = f"At {100 * networks.STRENGTHS[place]:.0f}%: in **{hits} of {FEW}** draws"
-    assert words.startswith(at_strength)
-    assert f"({100 * interval.low:.0f}% to {100 * interval.high:.0f}%; chance 50%)" in words
+    counted = alike.NEARER["decided"]
+    words = [str(e.value) for e in at.markdown if like(counted).match(str(e.value))][1]
+    wanted = counted.format(
+        strength=f"{networks.STRENGTHS[place]:.0%}",
+        hits=hits,
+        decided=FEW,
+        low=f"{interval.low:.0%}",
+        high=f"{interval.high:.0%}",
+        chance="50%",
+    )
+    assert words.startswith(wanted)
 
 
 @pytest.mark.parametrize("hits", range(25))
@@ -338,10 +348,10 @@ def test_intervals_are_those_of_scipy_and_decide_what_is_said_of_chance(hits):
     low, high = alike.interval(Nearer(hits, 0, 24))
     assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-9)
     words = alike.said(Nearer(hits, 0, 24), "100%")
-    assert f"**{hits} of 24**" in words
-    assert ("more than chance" in words) == (exact.low > 0.5)
-    assert ("less than chance" in words) == (exact.high < 0.5)
-    assert ("may be chance" in words) == (exact.low <= 0.5 <= exact.high)
+    assert like(alike.NEARER["decided"], hits=hits, decided=24).match(words)
+    assert (alike.JUDGED["more"] in words) == (exact.low > 0.5)
+    assert (alike.JUDGED["less"] in words) == (exact.high < 0.5)
+    assert (alike.JUDGED["may be"] in words) == (exact.low <= 0.5 <= exact.high)
 
 
 def test_draws_that_rounding_decides_are_no_misses():
@@ -349,15 +359,13 @@ def test_draws_that_rounding_decides_are_no_misses():
     jitter = np.random.default_rng(0).choice([0.0, 6e-8, -6e-8], 24).astype(np.float32)
     found = {"same": np.tile(collapsed, (9, 1)), "other": np.tile(collapsed + jitter, (9, 1))}
     words = alike.verdict(found, 1.0)
-    assert "cannot tell them apart" in words
-    assert "24" in words
-    assert "chance" not in words
+    assert like(alike.NEARER["all ties"], count=24).fullmatch(words)
     found["same"][:, :5] = 0.5  # five draws that it does tell apart, as misses
     words = alike.verdict(found, 1.0)
     exact = stats.binomtest(0, 5).proportion_ci(0.95, method="wilson")
-    assert "**19 of 24**" in words
-    assert "In 0 of the other 5" in words
-    assert f"({100 * exact.low:.0f}% to {100 * exact.high:.0f}%;" in words
+    counts = {"ties": 19, "count": 24, "hits": 0, "decided": 5}
+    shares = {"low": f"{exact.low:.0%}", "high": f"{exact.high:.0%}"}
+    assert like(alike.NEARER["some ties"], **counts, **shares).match(words)
 
 
 def test_other_pictures_are_those_that_were_given_in_turn():
@@ -475,7 +483,7 @@ def test_such_a_link_shows_the_picture_once_the_data_set_is_there(
 
 def test_an_upload_is_compared_with_drawn_objects(open_page):
     at = open_page(PAGE, views_from="upload")
-    assert said(at, "Choose a picture to start from.")
+    assert said(at, picking.WANTED)
     picture = shapes.draw(shapes.Shape(kind="truck", seed=5))
     content = images.png_bytes(picture)
     at.file_uploader(key="views_upload").set_value(("t.png", content, "image/png")).run()
@@ -513,7 +521,7 @@ def only(networks_folder, monkeypatch, tmp_path):
 def test_records_alone_get_one_sentence_and_the_explanation_stays(open_page, only, page):
     only("a-record")
     at = open_page(page)
-    assert ["no bundle here has any" in error.value for error in at.error] == [True]
+    assert [bool(refusal("no-weights").search(error.value)) for error in at.error] == [True]
     assert at.expander[-1].label == "Formula and code"
     assert not at.get("plotly_chart")
 
