@@ -150,14 +150,14 @@ def of_the_batch(found: Runs, pair: tuple[str, str, str], chance: Chance) -> lis
         return []
     counts = {"few": number(large.updates[-1], 0), "many": number(usual.updates[-1], 0)}
     told = [
-        _("At equal epochs, {few} / {many} updates: {words}").format(
+        _("**At equal epochs** ({few} / {many} updates). {words}").format(
             words=compared(large, usual, chance, KNN), **counts
         )
     ]
     if few is not None:
         counts = {"few": number(large.updates[-1], 0), "many": number(few.updates[-1], 0)}
         told.append(
-            _("At equal updates, {few} / {many}: {words}").format(
+            _("**At equal updates** ({few} / {many}). {words}").format(
                 words=compared(large, few, chance, KNN), **counts
             )
         )
@@ -179,15 +179,15 @@ def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
     found = sign(difference, margin([whole.share, shortened.share], between, paired))
     words = {
         1: _(
-            "At equal updates, {few} / {many}: {a} has the higher kNN accuracy, {x} against {y} of "
+            "**At equal updates** ({few} / {many}): {a} has the higher kNN accuracy, {x} against {y} of "
             "{b} after epoch {epoch}."
         ),
         -1: _(
-            "At equal updates, {few} / {many}: {a} has the lower kNN accuracy, {x} against {y} of "
+            "**At equal updates** ({few} / {many}): {a} has the lower kNN accuracy, {x} against {y} of "
             "{b} after epoch {epoch}."
         ),
         0: _(
-            "At equal updates, {few} / {many}: {a}, {x}, and {b} after epoch {epoch}, {y}, "
+            "**At equal updates** ({few} / {many}): {a}, {x}, and {b} after epoch {epoch}, {y}, "
             "differ by no more than chance."
         ),
     }[found]
