@@ -107,9 +107,14 @@ UNFIT = """() => {
   const [low, right] = [Math.max(main.scrollHeight, edge("bottom")), edge("right")];
   const drawn = document.querySelector(".st-key-lesson_figures")?.getBoundingClientRect();
   if (parts.length < 2 || drawn.height < 150) return "empty";
+  if (document.querySelector(".st-key-lesson_figures [data-testid=stDataFrame]")) return "a table that scrolls";
+  const table = [...document.querySelectorAll("[data-testid=stTable], [data-testid=stTable] div")];
+  if (table.some((part) => part.scrollWidth > part.clientWidth + 1)) return "a table that is cut off";
   return low > innerHeight || right > innerWidth ? `${right} x ${low} of ${innerWidth} x ${innerHeight}` : "";
 }"""
-"""What is wrong with the screen of a stage: nothing is drawn, or a part of it lies beyond the edge."""
+"""What is wrong with the screen of a stage: nothing is drawn, a part of it lies beyond the edge, or a table has
+columns that nobody sees.
+"""
 
 
 def fits(tab, *at):
@@ -135,6 +140,16 @@ def test_every_step_fits_into_the_screen_of_a_hall(tab, name, language):
         ready(tab)
         fits(tab, number, "answer")
         tab.keyboard.press("PageDown")
+
+
+def test_a_hall_reads_whose_samples_it_sees(tab):
+    tab.set_viewport_size(HALL)
+    tab.goto(f"{tab.base}/?lesson=vae-45&step=8&as=stage")
+    figures = tab.locator(".st-key-lesson_figures")
+    for name in ("VAE", "DDPM"):
+        words = figures.get_by_text(name, exact=True)
+        words.wait_for()
+        assert words.evaluate(LETTER) >= LEAST_LETTER
 
 
 def test_r_shows_the_figures_of_the_answer_and_those_of_the_question_again(tab):
