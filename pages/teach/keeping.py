@@ -45,7 +45,11 @@ BEGINNING = 90
 """Characters of a title that come from the words for a figure."""
 CLAUSE = re.compile(r".{12,}?(?=[.:;]\s)")
 EMPTY = Sheet()
-UNSEEN = f"<style>.st-key-{STORE} {{ display: none; }}</style>"
+STYLE = f"""<style>
+.st-key-{STORE}, [data-testid=stToastViewButton] {{ display: none; }}
+[data-testid=stToastText] {{ -webkit-line-clamp: none; max-height: none; }}
+</style>"""
+"""The store is not seen. Messages are whole: what Streamlit offers to see the rest of one has English words."""
 
 
 @dataclass
@@ -352,8 +356,14 @@ def answer(
     own = (attending.ROOM, attending.HOST)
     address = urlencode({name: said for name, said in query.items() if name not in own})
     long = [sheets.tidy(one)[: sheets.LONG] for one in (asked, chosen, words)]
+    step = query.get(attending.STEP, "")
+    title = (
+        _("Question of step {step}").format(step=step)
+        if step and not question[:1].isdigit()  # a name that its lesson alone reads
+        else _("Question {name}").format(name=question)
+    )
     kept = Kept(
-        title=_("Question {name}").format(name=question)[: sheets.SHORT],
+        title=title[: sheets.SHORT],
         page=page,
         when=date.today(),
         query=address if len(address) <= sheets.QUERY else "",
@@ -402,7 +412,7 @@ def mirror() -> None:
     """To be called with every run, in the sidebar, where it takes no room: keeps the copy of the sheet in
     the tab, and says what is to be said of the sheet.
     """
-    st.html(UNSEEN)
+    st.html(STYLE)
     _visit().read = False
     _mirrored()
 
