@@ -12,6 +12,7 @@ from tests.browser.hand import places
 
 HALL = {"width": 1280, "height": 720}
 STEPS, LEAST_LETTER = 8, 24
+"""Of the lessons of 45 minutes that are played here."""
 EPOCH = "Epoch (0: before training)"
 WHY = "Nearest neighbours name the class"
 QUIET = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -50,9 +51,9 @@ def at_step(tab, number):
     return ready(tab)
 
 
-def go(tab, step, look="desk", size=HALL):
+def go(tab, step, look="desk", size=HALL, lesson="simsiam-45"):
     tab.set_viewport_size(size)
-    tab.goto(f"{tab.base}/?lesson=simsiam-45&step={step}&as={look}")
+    tab.goto(f"{tab.base}/?lesson={lesson}&step={step}&as={look}")
     return at_step(tab, step)
 
 
@@ -222,17 +223,17 @@ def test_a_hand_on_a_chart_finds_the_epoch_below_it(tab):
 
 
 def test_keys_in_a_field_are_for_the_field(tab):
-    stage(tab, 4)
-    field = tab.locator(".st-key-toy_seed input")
+    go(tab, 7, "stage", lesson="vae-45")
+    field = tab.locator(".st-key-training_seed input")
     field.focus()
     for key in ("r", ".", "PageDown", "ArrowRight"):
         tab.keyboard.press(key)
     assert tab.locator(".latent-atelier-blank").count() == 0
     field.blur()
     tab.keyboard.press("PageUp")  # had the field's keys counted, this would lead elsewhere
-    at_step(tab, 3)
+    at_step(tab, 6)
     tab.keyboard.press("PageDown")
-    at_step(tab, 4)
+    at_step(tab, 7)
     tab.get_by_role("button", name="Show the answer").wait_for()
 
 
