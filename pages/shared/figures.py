@@ -360,11 +360,14 @@ def _outlier(words: Sequence[str]) -> int:
 
 
 def words_of(rows: Sequence[Row] | Mapping[str, Sequence[object]], key: str, **layout: Any) -> None:
-    """A table of what the visitor reads."""
+    """A table of what the visitor reads; on a stage one whose cells wrap, as nobody there can scroll it."""
     names = list(rows) if isinstance(rows, Mapping) else list(rows[0]) if rows else []
     alt = _("Table: {columns}").format(columns=", ".join(map(str, names)))
     with shape.figure(key, alt):
-        st.dataframe(rows, hide_index=True, width="stretch", **layout)
+        if shape.on_stage():
+            st.table(rows, hide_index=True, border="horizontal")
+        else:
+            st.dataframe(rows, hide_index=True, width="stretch", **layout)
 
 
 # ---------------------------------------------------------------- where it comes from, downloads

@@ -335,8 +335,7 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
             "3.3",
             N_("**loss**: symmetric, from -1 to 1"),
             COLLAPSE,
-            "collapse_loss",
-            {"collapse_layer": "z"},
+            "code_loss",
         ),
         Item(
             "3.4",

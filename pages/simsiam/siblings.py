@@ -313,7 +313,10 @@ def questions(found: Runs, *, first: bool) -> None:
     """
     st.subheader(_("Questions, answered by the runs"), anchor=False)
     labels = {code: question.label for code, question in QUESTIONS.items()}
-    code = controls.choice(_("Question"), labels, QUESTION, default="9", said=first)
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    with row:
+        code = controls.choice(_("Question"), labels, QUESTION, default="9", said=first)
+        figure = controls.option(_("Figure"), FIGURES, "siblings_figure", width=190)
     question = QUESTIONS[code]
     st.markdown(_(question.words))
     records = [found[recipe] for recipe in question.recipes if recipe in found]
@@ -322,7 +325,7 @@ def questions(found: Runs, *, first: bool) -> None:
     if not records:
         st.info(none_here(question))
         return
-    charts(records, controls.choice(_("Figure"), FIGURES, "siblings_figure"))
+    charts(records, figure)
     ask(
         _("What do these runs say, and why?"),
         f"siblings_answer_{code}",

@@ -51,7 +51,11 @@ FIRST_ROWS = N_("Of its data a sheet has room for the first {shown} of {all} row
 NO_ROOM = N_(
     "This browser has no room left for the sheet: a reload brings back an earlier one. Save it."
 )
-UNSEEN = f"<style>.st-key-{STORE} {{ display: none; }}</style>"
+STYLE = f"""<style>
+.st-key-{STORE}, [data-testid=stToastViewButton] {{ display: none; }}
+[data-testid=stToastText] {{ -webkit-line-clamp: none; max-height: none; }}
+</style>"""
+"""The store is not seen. Messages are whole: what Streamlit offers to see the rest of one has English words."""
 
 
 @dataclass
@@ -357,8 +361,14 @@ def answer(
     own = (attending.ROOM, attending.HOST)
     address = urlencode({name: said for name, said in query.items() if name not in own})
     long = [sheets.tidy(one)[: sheets.LONG] for one in (asked, chosen, words)]
+    step = query.get(attending.STEP, "")
+    title = (
+        _("Question of step {step}").format(step=step)
+        if step and not question[:1].isdigit()  # a name that its lesson alone reads
+        else _("Question {name}").format(name=question)
+    )
     kept = Kept(
-        title=_("Question {name}").format(name=question)[: sheets.SHORT],
+        title=title[: sheets.SHORT],
         page=page,
         when=date.today(),
         query=address if len(address) <= sheets.QUERY else "",
@@ -407,7 +417,7 @@ def mirror() -> None:
     """To be called with every run, in the sidebar, where it takes no room: keeps the copy of the sheet in
     the tab, and says what is to be said of the sheet.
     """
-    st.html(UNSEEN)
+    st.html(STYLE)
     _visit().read = False
     _mirrored()
 

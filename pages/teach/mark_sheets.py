@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
+from urllib.parse import parse_qs
 
 import streamlit as st
 
@@ -13,7 +14,7 @@ from core.errors import AtelierError
 from pages.shared import controls, figures
 from pages.shared.figures import Column
 from pages.shared.text import N_, _, head, literal, number, plain_errors, sentence
-from pages.teach import marking, marks, my_sheet, numbers, on_paper, shelf
+from pages.teach import attending, marking, marks, my_sheet, numbers, on_paper, shelf
 from pages.teach.fields import Place
 from pages.teach.lesson import Lesson, Words
 from pages.teach.marking import Given, Key, Student, Table
@@ -25,7 +26,7 @@ COLUMNS, AT_ONCE = 2, 12
 """Figures next to one another, and how many before more are asked for."""
 MOST_TOGETHER = 64 * 2**20
 """Bytes of a class's sheets, which a visit holds."""
-READ = "marking_read"
+READ, CHOSEN = "marking_read", "marking_lesson"
 QUESTION, TITLE = "question:", "title:"
 NOT_KEPT = N_(
     "The files are read in the memory of this server, for this tab alone. Nothing of them is kept: "
@@ -48,7 +49,7 @@ def choose_lesson() -> Lesson | None:
     chosen = controls.option(
         _("Lesson"),
         titles,
-        "marking_lesson",
+        CHOSEN,
         optional=True,
         help=_(
             "What its questions are worth and which option is right: a sheet may claim anything."
@@ -65,6 +66,24 @@ def choose_lesson() -> Lesson | None:
         )
     )
     return found[chosen]
+
+
+def offer_lesson(students: Sequence[Student]) -> None:
+    """A button that marks against the lesson that the answers name, where they all name one of this server's.
+
+    Not without a click: a sheet may claim anything.
+    """
+    answered = [kept for student in students for kept in student.sheet.items if kept.answer]
+    named = {name for kept in answered for name in parse_qs(kept.query).get(attending.LESSON, [""])}
+    held = shelf.lessons().lessons.get(min(named)) if len(named) == 1 else None
+    if held is not None:
+        st.button(
+            _("Mark against the lesson “{title}”").format(title=literal(filled(held.title))),
+            key="marking_offer",
+            icon=":material/checklist:",
+            type="primary",
+            on_click=lambda: st.session_state.update({CHOSEN: min(named)}),
+        )
 
 
 def filled(words: Words) -> str:
@@ -113,7 +132,7 @@ def show_table(found: Table, keys: Mapping[str, Key]) -> None:
     rows = [
         {
             STUDENT: student.name,
-            EARNED: student.earned,
+            EARNED: student.earned if keys else None,  # without a lesson nothing is right or wrong
             **{
                 question: mark_of(student.given.get(question), keys.get(question))
                 for question in found.questions
@@ -296,6 +315,8 @@ def main() -> None:
         found = table_of(files, keys)
         show_refused(found)
         if found.students:
+            if lesson is None:
+                offer_lesson(found.students)
             show_table(found, keys)
             show_tallies(found, keys, words_of(lesson))
             compare(found, keys)

@@ -67,6 +67,8 @@ header[data-testid=stHeader], [data-testid=stSidebar], .modebar-container { disp
 }
 .st-key-lesson_figures > :has([data-testid=stPlotlyChart]) { grid-column: 1 / -1; }
 .st-key-lesson_figures > :has([class*="_cosine"]) { zoom: 0.75; }
+.st-key-lesson_figures > :has([data-testid=stTable]) { grid-column: 1 / -1; }
+.st-key-lesson_figures [data-testid=stTable] :is(td, th) { padding-inline: 0.25rem; }
 </style>"""
 """On a stage all is half as large again: 16 pixels are 24, lines of 3 are 4.5. Plotly measures its place in
 pixels of the screen, so its charts are drawn larger instead (``figures.enlarged``), one a row. Controls are

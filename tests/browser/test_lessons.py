@@ -14,6 +14,7 @@ from tests.browser.hand import places
 
 HALL = {"width": 1280, "height": 720}
 STEPS, LEAST_LETTER = 8, 24
+"""Of the lessons of 45 minutes that are played here."""
 EPOCH = collapse.EPOCH_WORDS
 LESSON = read_lesson((ROOT / "pages" / "lessons" / "simsiam-45.toml").read_text("utf-8"))
 WHY = LESSON.steps[2].ask.why.en.split(" of {")[0]
@@ -53,9 +54,9 @@ def at_step(tab, number):
     return ready(tab)
 
 
-def go(tab, step, look="desk", size=HALL):
+def go(tab, step, look="desk", size=HALL, lesson="simsiam-45"):
     tab.set_viewport_size(size)
-    tab.goto(f"{tab.base}/?lesson=simsiam-45&step={step}&as={look}")
+    tab.goto(f"{tab.base}/?lesson={lesson}&step={step}&as={look}")
     return at_step(tab, step)
 
 
@@ -110,9 +111,14 @@ UNFIT = """() => {
   const [low, right] = [Math.max(main.scrollHeight, edge("bottom")), edge("right")];
   const drawn = document.querySelector(".st-key-lesson_figures")?.getBoundingClientRect();
   if (parts.length < 2 || drawn.height < 150) return "empty";
+  if (document.querySelector(".st-key-lesson_figures [data-testid=stDataFrame]")) return "a table that scrolls";
+  const table = [...document.querySelectorAll("[data-testid=stTable], [data-testid=stTable] div")];
+  if (table.some((part) => part.scrollWidth > part.clientWidth + 1)) return "a table that is cut off";
   return low > innerHeight || right > innerWidth ? `${right} x ${low} of ${innerWidth} x ${innerHeight}` : "";
 }"""
-"""What is wrong with the screen of a stage: nothing is drawn, or a part of it lies beyond the edge."""
+"""What is wrong with the screen of a stage: nothing is drawn, a part of it lies beyond the edge, or a table has
+columns that nobody sees.
+"""
 
 
 def fits(tab, *at):
@@ -138,6 +144,16 @@ def test_every_step_fits_into_the_screen_of_a_hall(tab, name, language):
         ready(tab)
         fits(tab, number, "answer")
         tab.keyboard.press("PageDown")
+
+
+def test_a_hall_reads_whose_samples_it_sees(tab):
+    tab.set_viewport_size(HALL)
+    tab.goto(f"{tab.base}/?lesson=vae-45&step=8&as=stage")
+    figures = tab.locator(".st-key-lesson_figures")
+    for name in ("VAE", "DDPM"):
+        words = figures.get_by_text(name, exact=True)
+        words.wait_for()
+        assert words.evaluate(LETTER) >= LEAST_LETTER
 
 
 def test_r_shows_the_figures_of_the_answer_and_those_of_the_question_again(tab):
@@ -210,17 +226,17 @@ def test_a_hand_on_a_chart_finds_the_epoch_below_it(tab):
 
 
 def test_keys_in_a_field_are_for_the_field(tab):
-    stage(tab, 4)
-    field = tab.locator(".st-key-toy_seed input")
+    go(tab, 7, "stage", lesson="vae-45")
+    field = tab.locator(".st-key-training_seed input")
     field.focus()
     for key in ("r", ".", "PageDown", "ArrowRight"):
         tab.keyboard.press(key)
     assert tab.locator(".latent-atelier-blank").count() == 0
     field.blur()
     tab.keyboard.press("PageUp")  # had the field's keys counted, this would lead elsewhere
-    at_step(tab, 3)
+    at_step(tab, 6)
     tab.keyboard.press("PageDown")
-    at_step(tab, 4)
+    at_step(tab, 7)
     tab.get_by_role("button", name="Show the answer").wait_for()
 
 

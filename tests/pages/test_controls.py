@@ -197,7 +197,6 @@ CHOICES = {
     "siblings": {
         "siblings_method": ["byol", "barlow_twins", "vicreg", "dssl"],
         "siblings_question": ["5c", "6", "7", "8"],
-        "siblings_figure": ["rank_z", "rank_h", "spread", "loss"],
         "siblings_wiring": ["no-predictor", "fixed-predictor", "no-stop-gradient", "neither"],
     },
 }

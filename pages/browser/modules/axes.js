@@ -10,13 +10,13 @@ export const scale = ({ low, high, log }, from, to) => {
   return (value) => from + ((put(value) - first) / (last - first)) * (to - from);
 };
 
-// At most about `most` ticks, as values and in words.
+// At most about `most` ticks, as values and in words; two at least, as one alone gives no scale.
 export const ticks = (axis, most, write) => (axis.log ? powers : steps)(axis, Math.max(most, 1), write);
 
 const steps = ({ low, high, percent, whole }, most, write) => {
-  const rough = (high - low) / most;
-  const size = 10 ** Math.floor(Math.log10(rough));
-  let step = ROUND.map((one) => one * size).find((one) => one >= rough * (1 - NEARLY));
+  let step = roundStep((high - low) / most);
+  const many = () => Math.floor(high / step + NEARLY) - Math.ceil(low / step - NEARLY) + 1;
+  while (high > low && many() < 2) step = roundStep(step / 2.1);
   if (whole) step = Math.max(1, Math.ceil(step));
   const shown = percent ? 100 * step : step;
   let digits = 0;
@@ -27,6 +27,12 @@ const steps = ({ low, high, percent, whole }, most, write) => {
     found.push({ value, words: percent ? write.percent(value, digits) : write.fixed(value, digits) });
   }
   return found;
+};
+
+// The smallest round number that is as large as `rough`.
+const roundStep = (rough) => {
+  const size = 10 ** Math.floor(Math.log10(rough));
+  return ROUND.map((one) => one * size).find((one) => one >= rough * (1 - NEARLY));
 };
 
 const powers = ({ low, high }, most, write) => {

@@ -2,8 +2,8 @@
 //
 // Words are laid out anew at each size, as lines break elsewhere. Figures keep their layout and are drawn smaller,
 // so that no chart has to be drawn again; where that would make them much smaller, they are first laid out on more
-// width, which many of them use to be less high. Charts of Plotly measure themselves by the screen: they are made less
-// high in place of that.
+// width, which many of them use to be less high; so is a table that is too wide for its place. Charts of Plotly
+// measure themselves by the screen: they are made less high in place of that.
 
 const [WORDS, FIGURES] = [".st-key-lesson_words", ".st-key-lesson_figures"];
 const CHART = "[data-testid=stFullScreenFrame]:has(> [data-testid=stPlotlyChart])";
@@ -44,6 +44,12 @@ const fitCharts = (part, charts) => {
   });
 };
 
+// Whether a table is wider than its place, so that columns of it are not seen.
+const cutOff = (part) =>
+  [...part.querySelectorAll("[data-testid=stTable], [data-testid=stTable] div")].some(
+    ({ scrollWidth, clientWidth }) => scrollWidth > clientWidth + 1,
+  );
+
 const fitFigures = (part) => {
   const { dataset, style } = part;
   if (dataset.of !== names(part)) {
@@ -57,7 +63,7 @@ const fitFigures = (part) => {
   const natural = (bottom - top) / before;
   if (!natural) return;
   const wanted = (window.innerHeight - EDGE - top) / natural;
-  if (wanted < SMALL) dataset.wide = true; // and never back, or the two would take turns
+  if (wanted < SMALL || cutOff(part)) dataset.wide = true; // and never back, or the two would take turns
   const scale = Math.min(dataset.wide ? 1 / WIDER : 1, Math.max(LEAST, wanted));
   if (Math.abs(scale - before) > 0.002) dataset.scale = scale;
   const now = Number(dataset.scale ?? 1);

@@ -12,7 +12,7 @@ from core.ddpm.explorer import SamplerSettings, Trajectory
 from core.judge.explorer import JudgeExplorer
 from core.pictures.images import Pictures
 from pages.ddpm.parts.step_times import seconds_by_50_steps
-from pages.shared import controls, figures, library, links, live, loaders
+from pages.shared import controls, figures, library, links, live, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.text import N_, _, number, percent
 
@@ -146,6 +146,9 @@ def in_order(seed: int, count: int) -> str:
 def shown(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
     """The samples, with the classifier's answer where it is sure."""
     key, alt = f"samples_{drawn.family}", _("Samples of {model}").format(model=drawn.title)
+    with shape.figure(key, alt):
+        if shape.run().cut:  # what heads it on its page stays there
+            st.markdown(f"**{drawn.title}**")
     if marks:
         seen = loaders.judged(drawn.pictures)
         labels = [

@@ -26,20 +26,20 @@ from pages.simsiam.parts.evidence import (
 )
 from pages.simsiam.parts.findings import final_epoch, named, value_at
 
-AT_EQUAL_EPOCHS = N_("At equal epochs, {few} / {many} updates: {words}")
-AT_EQUAL_UPDATES = N_("At equal updates, {few} / {many}: {words}")
+AT_EQUAL_EPOCHS = N_("**At equal epochs** ({few} / {many} updates). {words}")
+AT_EQUAL_UPDATES = N_("**At equal updates** ({few} / {many}). {words}")
 LACKING = N_("This set lacks the run that would tell: **{run}**.")
 CUT = {
     1: N_(
-        "At equal updates, {few} / {many}: {a} has the higher kNN accuracy, {x} against {y} of "
+        "**At equal updates** ({few} / {many}): {a} has the higher kNN accuracy, {x} against {y} of "
         "{b} after epoch {epoch}."
     ),
     -1: N_(
-        "At equal updates, {few} / {many}: {a} has the lower kNN accuracy, {x} against {y} of "
+        "**At equal updates** ({few} / {many}): {a} has the lower kNN accuracy, {x} against {y} of "
         "{b} after epoch {epoch}."
     ),
     0: N_(
-        "At equal updates, {few} / {many}: {a}, {x}, and {b} after epoch {epoch}, {y}, "
+        "**At equal updates** ({few} / {many}): {a}, {x}, and {b} after epoch {epoch}, {y}, "
         "differ by no more than chance."
     ),
 }

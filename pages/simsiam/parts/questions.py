@@ -364,7 +364,8 @@ QUESTIONS = {
             "d × d correlations, each estimated from one batch. More channels are more "
             "decorrelated directions to fill: in its authors' runs it keeps improving well beyond "
             "d = 2,048, where other methods do not (figure 4 of the paper). A larger batch "
-            "estimates C better, yet small batches do (figure 2)."
+            "estimates C better, yet small batches do (figure 2). From the losses one would therefore "
+            "expect: **no, d does more for Barlow Twins**."
         ),
     ),
     "6": Question(

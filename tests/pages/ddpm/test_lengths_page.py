@@ -15,7 +15,7 @@ from core.pictures.images import to_tensor
 from core.vae import ppca
 from pages.ddpm import ddpm_lengths
 from pages.ddpm.parts import brightness, lengths_samples, lengths_trade, samples
-from pages.shared import figures, library, loaders
+from pages.shared import figures, library, loaders, shape
 from tests.pages.sentences import like
 
 PAGE = "ddpm_lengths"
@@ -269,3 +269,18 @@ def test_the_page_answers_in_one_verdict(open_page):
     assert said(at, lengths_trade.verdict(stored))
     panels = {trace.get("xaxis", "x") for trace in chart(at, "seconds per picture")}
     assert panels == {"x", "x2"}  # time and quality of the same samplings
+
+
+def test_on_a_stage_the_title_between_the_panels_has_room():
+    """Plotly writes it to the left of the second panel, in letters that are half as large again."""
+    explorers = [loaders.ddpm(name) for name in NAMES]
+    rows = lengths_trade.samplings(explorers, [0.002] * 3)
+
+    def between():
+        layout = lengths_trade.panels(rows, "sure", ["red", "green", "blue"], []).layout
+        return layout.xaxis2.domain[0] - layout.xaxis.domain[1]
+
+    usual = between()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shape, "on_stage", lambda: True)
+        assert between() > 1.5 * usual

@@ -160,7 +160,10 @@ def open_siblings(open_page):
 def choose(at, **choices):
     """The page after clicks on options, by their codes."""
     for key, code in choices.items():
-        at.button_group(key=f"siblings_{key}").set_value(code)
+        if key == "figure":
+            at.selectbox(key="siblings_figure").select_index(list(siblings.FIGURES).index(code))
+        else:
+            at.button_group(key=f"siblings_{key}").set_value(code)
         at.run()
         assert not at.exception
     return at

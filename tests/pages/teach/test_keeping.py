@@ -202,6 +202,15 @@ def test_an_answer_takes_the_place_of_an_earlier_one():
     assert second.answer is None
 
 
+@pytest.mark.parametrize(
+    ("question", "title"), [("3.4", "Question 3.4"), ("blur", "Question of step 7")]
+)
+def test_an_answer_is_headed_by_the_number_of_its_item_or_its_step(question, title):
+    given = (question, "Which?", "a", "the first", 2, "", "collapse", {"lesson": "a", "step": "7"})
+    at = changed(opened(), lambda keeping: keeping.answer(*given))
+    assert [one.title for one in own(at).items] == [title]
+
+
 def test_an_answer_that_is_none_is_refused_in_a_sentence():
     at = changed(opened(), lambda k: k.answer("no question?", "", "", "", 1, "", "collapse", {}))
     assert own(at) == Sheet()

@@ -1,9 +1,11 @@
 """The page Marking: a class as a table, its figures together, and nothing for whoever may not see."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
+from pages.shared import figures
 from pages.teach import mark_sheets, sheet
 from pages.teach.sheet import Answer, Kept, Sheet, figure_json, to_json
 from tests.pages.opening import checked
@@ -101,8 +103,25 @@ def test_a_sheet_is_parsed_once_as_long_as_it_lies_there(open_page, lesson, monk
 def test_without_a_lesson_nothing_is_right(open_page):
     at = given(open_page("mark_sheets"))
     assert list(table(at)["3.4 (1,000)"]) == list(CLASS.values())
-    assert set(table(at)["Points"]) == {"0"}
+    assert set(table(at)["Points"]) == {figures.NOTHING}
     assert list(table(at, 1).columns) == ["Question", "Option", "Students"]
+
+
+@pytest.mark.parametrize(
+    ("named", "offers"), [("mine", True), ("theirs", False), ("../mine", False), ("", False)]
+)
+def test_the_lesson_that_the_answers_name_is_offered(open_page, lesson, named, offers):
+    items = [replace(kept, query=f"lesson={named}&step=1") for kept in of("Ada", "high").items]
+    at = open_page("mark_sheets")
+    file = ("a.json", to_json(Sheet("Ada", tuple(items))), "application/json")
+    at.file_uploader[0].set_value([file])
+    checked(at.run())
+    assert ("marking_offer" in {button.key for button in at.button}) is offers
+    if offers:
+        assert list(table(at)["Points"]) == [figures.NOTHING]
+        checked(at.button(key="marking_offer").click().run())
+        assert list(table(at)["Points"]) == ["8"]
+        assert "marking_offer" not in {button.key for button in at.button}
 
 
 def test_a_file_that_is_no_sheet_is_named_and_the_others_are_marked(open_page):
