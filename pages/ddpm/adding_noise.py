@@ -152,8 +152,10 @@ def pictures(
             [
                 film.Cell(
                     jumps[one.kind],
-                    str(level),
-                    _("The picture with noise of level {t}, in one step").format(t=level),
+                    number(level, 0),
+                    _("The picture with noise of level {t}, in one step").format(
+                        t=number(level, 0)
+                    ),
                     at=level,
                 )
                 for level in chosen
@@ -164,7 +166,7 @@ def pictures(
         for one in (config, other)
     ]
     film.show("noise_film", "noise_t", [film.Row(now, widest=figures.WIDE), *strips])
-    settings = {_("picture"): picked.words, "t": t, _("seed"): seed}
+    settings = {_("picture"): picked.words, "t": number(t, 0), _("seed"): seed}
     figures.about(
         provenance(name, config, found.seconds, **settings),
         "adding_noise",
@@ -270,7 +272,7 @@ def coefficients(name: str, config: ScheduleConfig, t: int) -> None:
             now=T_NOW,
         )
         figures.about(
-            provenance(name, config, None, t=t),
+            provenance(name, config, None, t=number(t, 0)),
             "noise_coefficients",
             rows=lambda: [
                 {"t": level + 1, **{kind: float(values[kind][level]) for kind in KINDS}}
@@ -286,7 +288,9 @@ def table(schedule: NoiseSchedule, t: int) -> None:
             {
                 _("coefficient"): symbol,
                 _("in code"): key,
-                _("value at t = {t}").format(t=t): number(float(getattr(schedule, key)[t - 1]), 6),
+                _("value at t = {t}").format(t=number(t, 0)): number(
+                    float(getattr(schedule, key)[t - 1]), 6
+                ),
                 _("what it does"): SHORTER.split(_(words))[0],
             }
             for key, (symbol, _latex, words) in COEFFICIENTS.items()

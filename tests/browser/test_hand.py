@@ -93,7 +93,7 @@ def test_noise_is_added_as_core_adds_it(tab):
             assert off.max() <= 1, words
         (difference,) = (shown[words] for words in shown if words.startswith("The difference"))
         assert np.abs(difference - 127.5).max() < 1  # zero lies between two levels
-        jumped = tab.locator(f".strip img[alt^='The picture with noise of level {1000}']").first
+        jumped = tab.locator(".strip img[alt^='The picture with noise of level 1,000']").first
         jumped.wait_for()
 
 
