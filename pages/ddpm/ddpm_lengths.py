@@ -74,20 +74,8 @@ def what_differs(bundles: Sequence[Bundle]) -> str:
 
 
 def unequal(explorers: list[DDPMExplorer]) -> None:
-    """Says so where more than T differs between the models: passes over the data, or the start."""
+    """Says so where more than T differs between the models: how long they were trained."""
     epochs = {e.T: training.epochs_in_words(e.bundle) for e in explorers}
-    starts = {tuple(one.name for one in e.bundle.ancestors) for e in explorers}
-    if len(starts) == 1 and (start := starts.pop()):
-        st.caption(
-            _(
-                "All of these models began with the weights of {name}, and each then trained as "
-                "long as the others, with its own T."
-            ).format(name=f"`{start[-1]}`")
-            if len(set(epochs.values())) == 1
-            else _("All of these models began with the weights of {name}.").format(
-                name=f"`{start[-1]}`"
-            )
-        )
     if len(set(epochs.values())) > 1:
         st.warning(
             _(

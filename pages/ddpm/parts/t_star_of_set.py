@@ -355,10 +355,10 @@ def row_of_model(
     median = float(quartiles(t_star)[1])
     log_snr = float(schedule.log_snr[round(median)]) if np.isfinite(median) else None
     return {
-        _("bundle"): f"{name} · {bundle.digest}",
         "T": schedule.T,
-        _("epochs"): training.epochs_in_words(bundle),
-        _("test digits"): number(len(t_star), 0),
         _("t*, median"): shown(median, levels),
         _("log SNR at t*"): "–" if log_snr is None else number(log_snr, 1),
+        _("epochs"): training.epochs_in_words(bundle),
+        _("test digits"): number(len(t_star), 0),
+        _("bundle"): f"{name} · {bundle.digest}",
     }

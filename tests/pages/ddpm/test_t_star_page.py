@@ -680,7 +680,7 @@ def test_the_final_figures_are_the_stored_ones(open_page):
     vae = library.bundle("vae-svhn").metrics["judged"]["samples"]
     assert table["VAE"]["pictures"] == f"{vae['samples']:,}"
     assert table["VAE"]["Frechet distance"] == f"{vae['frechet']:.2f}"
-    assert table.shape[1] == 6  # the VAE, three diffusion models, test and training digits
+    assert table.shape[1] == 5  # the VAE, three diffusion models, test digits
 
 
 def test_the_nearest_training_picture_is_shown_where_the_data_is(
