@@ -55,6 +55,18 @@ def test_the_table_holds_the_coefficients_at_t(open_page):
     assert words.str.len().max() < 60  # what there is room for at 1,280 pixels
 
 
+@pytest.mark.parametrize(("key", "by_powers"), [("betas", True), ("alphas_cumprod", False)])
+def test_a_coefficient_whose_end_would_flatten_the_rest_is_drawn_by_powers(
+    open_page, key, by_powers
+):
+    at = open_page("adding_noise", noise_coefficient=key)
+    assert components(at)["noise_coefficients"]["y"]["log"] is by_powers
+    (formula,) = [
+        latex.value for latex in at.latex if "\\prod" in latex.value or "beta_T" in latex.value
+    ][:1]
+    assert ("beta_T" in formula) is by_powers
+
+
 def test_walk_and_closed_form_agree_to_rounding(open_page):
     words = said(open_page("adding_noise", noise_t="1000"), "by at most")
     factor, power = words.split("at most **")[1].split("**")[0].split("\u00a0×\u00a010")
