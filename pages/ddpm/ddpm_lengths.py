@@ -219,7 +219,7 @@ def label(of: Seen, stop: int, error: str | None) -> str:
     if error is None:
         if look is None:
             return _("T = {T} has no such level").format(T=T)
-        return f"T = {T}, t = {number(look.t + 1, 0)}"
+        return f"T = {T}, t = {look.t + 1}"  # one form next to the name of the model
     if look is None:
         return ""
     return _("squared error {value}").format(value=number(getattr(look, error), 4))
