@@ -216,19 +216,23 @@ def sure_of(of: Bundle) -> tuple[float, float] | None:
 
 
 def by_epoch(of: Bundle) -> None:
-    """The timeline of training, and the first ten samples: runs again by itself."""
+    """The timeline of training, and the first ten samples: runs again by itself.
+
+    Visitors read the epoch of all runs, as on the pages of training.
+    """
     with plain_errors():
-        epochs = list(of.progress("samples"))
-        words = [_("epoch {epoch}").format(epoch=epoch) for epoch in epochs]
+        epochs, before = list(of.progress("samples")), training.epochs_before(of)
+        counted = [number(before + epoch, 0) for epoch in epochs]
+        words = [_("epoch {epoch}").format(epoch=one) for one in counted]
         epoch = timeline(_("From noise to digits"), epochs, EPOCH, words=words)
         cell = film.Cell(
             film.sheets(of, "samples", epochs, TENS, ACROSS),
             "",
-            _("Samples after epoch {epoch}").format(epoch=film.STOP),
+            [_("Samples after epoch {epoch}").format(epoch=one) for one in counted],
         )
         film.show("home_film", EPOCH, [film.Row([cell], widest=figures.WIDE)])
         figures.about(
-            Provenance(of, live=False, settings={_("epoch"): epoch}),
+            Provenance(of, live=False, settings={_("epoch"): number(before + epoch, 0)}),
             "home_samples",
             png=lambda: figures.grid(library.sheet(of, "samples", epoch, TENS), ACROSS),
             gif=lambda: figures.enlarge(sheets_of(all_epochs(of, epochs)), 3),
@@ -251,5 +255,5 @@ def said_of_epochs(of: Bundle) -> str:
         _("The ten are the first ones, not the best."),
     ]
     if of.ancestors:
-        words.insert(1, training.before_epoch_0(of))
+        words.insert(1, training.first_stop(of))
     return "\n\n".join(filter(None, [" ".join(words), unchosen(of)]))

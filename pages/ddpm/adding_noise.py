@@ -43,6 +43,8 @@ STOPS = 50
 STRIP = 9
 SHORTER = re.compile(r"\s?[:;]\s")
 """What follows has no room in the table; it stands above, with the coefficient that is chosen."""
+BY_POWERS = {"betas", "posterior_variance", "sqrt_recip_alphas"}
+"""Drawn on a scale of powers: the last values of the cosine schedule would flatten the linear one."""
 # Arrays of ``NoiseSchedule``: symbol, LaTeX, what it does.
 COEFFICIENTS: dict[str, tuple[str, str, str]] = {
     "alphas_cumprod": (
@@ -50,7 +52,13 @@ COEFFICIENTS: dict[str, tuple[str, str, str]] = {
         r"\bar\alpha_t = \prod_{s \le t} \alpha_s",
         N_("what is left of the picture's own variance; 1 at the start, near 0 at the end"),
     ),
-    "betas": ("βₜ", r"\beta_t", N_("the variance of the noise that step t adds")),
+    "betas": (
+        "βₜ",
+        r"\beta_t = \beta_1 + \frac{t-1}{T-1}\,(\beta_T - \beta_1)",
+        N_(
+            "the variance of the noise that step t adds; the formula is that of the linear schedule"
+        ),
+    ),
     "alphas": ("αₜ", r"\alpha_t = 1 - \beta_t", N_("what step t keeps of the picture's variance")),
     "sqrt_recip_alphas": (
         "1/√αₜ",
@@ -156,8 +164,8 @@ def pictures(
             [
                 film.Cell(
                     jumps[one.kind],
-                    str(level),
-                    _(AT_LEVEL).format(t=level),
+                    number(level, 0),
+                    _(AT_LEVEL).format(t=number(level, 0)),
                     at=level,
                 )
                 for level in chosen
@@ -168,7 +176,7 @@ def pictures(
         for one in (config, other)
     ]
     film.show("noise_film", "noise_t", [film.Row(now, widest=figures.WIDE), *strips])
-    settings = {_("picture"): picked.words, "t": t, _("seed"): seed}
+    settings = {_("picture"): picked.words, "t": number(t, 0), _("seed"): seed}
     figures.about(
         provenance(name, config, found.seconds, **settings),
         "adding_noise",
@@ -250,9 +258,12 @@ def coefficients(name: str, config: ScheduleConfig, t: int) -> None:
     with left:
         st.latex(latex)
         st.markdown(_(words)[:1].upper() + _(words)[1:] + ".")
-    values = {
+    raw = {
         kind: getattr(loaders.schedule(replace(config, kind=kind)), key).numpy() for kind in KINDS
     }
+    # On a scale of powers nothing, as the last step back adds, is a gap.
+    powers = key in BY_POWERS
+    values = {kind: np.where(of > 0, of, np.nan) if powers else of for kind, of in raw.items()}
     levels = np.arange(1, config.T + 1)
     with right:
         curves.chart(
@@ -269,15 +280,15 @@ def coefficients(name: str, config: ScheduleConfig, t: int) -> None:
                 for kind, colour in COLOURS.items()
             ],
             Axis("t", whole=True),
-            Axis(symbol, digits=5),
+            Axis(symbol, log=powers, digits=5),
             _("{symbol} over t, linear and cosine schedule").format(symbol=symbol),
             now=T_NOW,
         )
         figures.about(
-            provenance(name, config, None, t=t),
+            provenance(name, config, None, t=number(t, 0)),
             "noise_coefficients",
             rows=lambda: [
-                {"t": level + 1, **{kind: float(values[kind][level]) for kind in KINDS}}
+                {"t": level + 1, **{kind: float(raw[kind][level]) for kind in KINDS}}
                 for level in range(config.T)
             ],
         )
@@ -290,7 +301,9 @@ def table(schedule: NoiseSchedule, t: int) -> None:
             {
                 _("coefficient"): symbol,
                 _("in code"): key,
-                _("value at t = {t}").format(t=t): number(float(getattr(schedule, key)[t - 1]), 6),
+                _("value at t = {t}").format(t=number(t, 0)): number(
+                    float(getattr(schedule, key)[t - 1]), 6
+                ),
                 _("what it does"): SHORTER.split(_(words))[0],
             }
             for key, (symbol, _latex, words) in COEFFICIENTS.items()

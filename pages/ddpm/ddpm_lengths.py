@@ -49,10 +49,6 @@ ALIGNMENTS = {
     "t": N_("Same t"),
 }
 TITLED_T = re.compile(r"\bT = (\d+)")
-BEGAN_ALIKE = N_(
-    "All of these models began with the weights of {name}, and each then trained as "
-    "long as the others, with its own T."
-)
 NO_SUCH_LEVEL = N_("T = {T} has no such level")
 SQUARED_ERROR = N_("squared error of the noise")
 COLOURS = (SYMBOL_COLOURS["eps"], SYMBOL_COLOURS["x"], SYMBOL_COLOURS["x_t"])
@@ -84,17 +80,8 @@ def what_differs(bundles: Sequence[Bundle]) -> str:
 
 
 def unequal(explorers: list[DDPMExplorer]) -> None:
-    """Says so where more than T differs between the models: passes over the data, or the start."""
+    """Says so where more than T differs between the models: how long they were trained."""
     epochs = {e.T: training.epochs_in_words(e.bundle) for e in explorers}
-    starts = {tuple(one.name for one in e.bundle.ancestors) for e in explorers}
-    if len(starts) == 1 and (start := starts.pop()):
-        st.caption(
-            _(BEGAN_ALIKE).format(name=f"`{start[-1]}`")
-            if len(set(epochs.values())) == 1
-            else _("All of these models began with the weights of {name}.").format(
-                name=f"`{start[-1]}`"
-            )
-        )
     if len(set(epochs.values())) > 1:
         st.warning(
             _(
@@ -238,7 +225,7 @@ def label(of: Seen, stop: int, error: str | None) -> str:
     if error is None:
         if look is None:
             return _(NO_SUCH_LEVEL).format(T=T)
-        return f"T = {T}, t = {look.t + 1}"
+        return f"T = {T}, t = {look.t + 1}"  # one form next to the name of the model
     if look is None:
         return ""
     return _("squared error {value}").format(value=number(getattr(look, error), 4))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import numpy as np
 import streamlit as st
 
@@ -42,6 +44,8 @@ WAYS: dict[str, tuple[str, SamplerSettings]] = {
 }
 AS_IT_COMES = N_("The noisy picture at every level, and below it what each draw has become")
 """Alt text of the pictures while they are computed."""
+SEEN = "tstar_seen"
+"""In the visit: which sweep it saw last."""
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -173,30 +177,71 @@ def find(
         st.caption(picked[index].words)
     done, below = swept(explorer, request, pictures, above)
     with below.container():
+        if done is not None and not done.finished:
+            unfinished(done)
+            return
+        before = None if done is not None else seen_before(request)
+        quick = done is None and before is None
         if done is not None:
-            if not done.finished:
-                unfinished(done)
-                return
-            back, way = done, words(code)
+            st.session_state[SEEN], back, way = request, done, words(code)
+        elif before is not None:
+            (request, back), seed = before, before[0].seed
+            way = pale_said(request, back)
         else:
             back, way = at_once(explorer, request, pictures, words(code)), words(None)
         compared = library.kept("compared", live.MOST_KEPT).ask(
-            (request, done is None, loaders.judge().bundle.digest),
+            (request, quick, loaders.judge().bundle.digest),
             lambda: loaders.judge().compare(pictures, back.now),
         )
         if len(back.t) < 2:
             st.warning(_(TOO_FEW_LEVELS))
             return
         found = restored.SweepResult(
-            explorer, loaders.judge(), picked, back, compared, way, seed, done is None
+            explorer, loaders.judge(), picked, back, compared, way, seed, quick
         )
         guess = prediction.made(explorer.T, (request.bundle, request.pictures[index]))
         revealed = guess != prediction.NONE
-        with above.container():
+        with above.container(), pale(before is not None, "tstar_before_film"):
+            answer = st.empty()
             restored.at_level(found, index, revealed=revealed)
         if revealed:
-            restored.result(found, index, guess)
-            three_ways.show(found)
+            with pale(before is not None, "tstar_before"):
+                restored.result(found, index, guess, answer)
+                three_ways.show(found)
+
+
+def seen_before(request: restored.Request) -> tuple[restored.Request, Restoration] | None:
+    """The sweep that this visit saw last, of the same picture and model, as long as it is kept.
+
+    None where a link asks for another, which has said so already.
+    """
+    before: restored.Request | None = st.session_state.get(SEEN)
+    if before is None or links.wants_result("tstar", request):
+        return None
+    if (before.bundle, before.pictures) != (request.bundle, request.pictures):
+        return None
+    back = live.result("tstar", before)
+    return None if back is None else (before, back)
+
+
+def pale_said(before: restored.Request, back: Restoration) -> str:
+    """Says which settings the pale result belongs to; its way in words."""
+    way = words(next(code for code, (_title, way) in WAYS.items() if way == before.way))
+    st.info(
+        _(
+            "You have changed the settings: press the button. The pale pictures and charts belong to the "
+            "settings before: {way}, {levels} levels, draws: {draws}, seed {seed}."
+        ).format(way=way, levels=number(len(back.t), 0), draws=before.draws, seed=str(before.seed))
+    )
+    return way
+
+
+def pale(wanted: bool, key: str) -> AbstractContextManager:
+    """Around what belongs to other settings than those of now; as it is where it is not ``wanted``."""
+    if not wanted:
+        return nullcontext()
+    st.html(f"<style>.st-key-{key} {{ opacity: 0.45; }}</style>")
+    return st.container(key=key)
 
 
 def unfinished(now: Restoration) -> None:

@@ -323,7 +323,7 @@ def over_test_set(explorer: DDPMExplorer) -> None:
             count=number(stored["pictures"], 0),
             fgsm=percent(stored["accuracy_fgsm"], 1),
             pgd=percent(stored["accuracy_pgd"], 1),
-            t=t[best],
+            t=number(int(t[best]), 0),
             back=percent(float(arrays["purified_pgd"][best]), 1),
             price=percent(float(arrays["purified_clean"][best]), 1),
         )

@@ -73,6 +73,7 @@ def in_house_style(figure: go.Figure, height: int) -> go.Figure:
         percent_ticks(spec)
     for axis in _axes(layout):
         axis.setdefault("tickfont", {})["size"] = 14
+        axis.setdefault("separatethousands", True)  # or 1000 stands next to the text's 1,000
         axis.setdefault("title", {}).setdefault("font", {})["size"] = 16
     return go.Figure(spec, _validate=False)
 

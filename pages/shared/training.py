@@ -236,13 +236,6 @@ def epochs_in_words(bundle: Bundle) -> str:
     return " + ".join(number(count, 0) for count in (*(a.epochs for a in bundle.ancestors), own))
 
 
-def before_epoch_0(bundle: Bundle) -> str:
-    """That a run did not begin at the beginning, for the figures that show its epochs."""
-    return _(
-        "At epoch 0 of this run the weights had {epochs} epochs behind them: look for small changes."
-    ).format(epochs=number(sum(one.epochs for one in bundle.ancestors), 0))
-
-
 def first_stop(bundle: Bundle) -> str:
     """That the timeline of epochs begins late, where an earlier run came before."""
     return _(BEGIN_LATE).format(epochs=number(epochs_before(bundle), 0))

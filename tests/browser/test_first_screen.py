@@ -68,6 +68,14 @@ def is_seen(tab, selector):
     assert shown >= LEAST, f"{selector}: {shown:.0%}"
 
 
+@pytest.mark.parametrize("screen", SCREENS)
+def test_what_t_star_is_and_its_pictures_are_on_the_first_screen_after_a_prediction(tab, screen):
+    tab.set_viewport_size(SCREENS[screen])
+    go(tab, "t-star", tstar_guess=300)
+    for selector in ("h3:has-text('of 1,000')", "text=You predicted 300", *FIRST["t-star"]):
+        is_seen(tab, selector)
+
+
 def test_loss_accuracy_and_map_are_on_the_first_screen_of_collapse(tab):
     tab.set_viewport_size(SCREENS["hall"])
     go(tab, "collapse")

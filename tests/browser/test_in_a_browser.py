@@ -360,3 +360,19 @@ def test_a_field_for_files_speaks_the_language_of_the_page(tab, lang):
         assert (over != "none") == (lang == "fr")
     if lang == "fr":
         assert "JSON" in over
+
+
+def test_a_click_on_a_cell_of_the_grid_opens_its_layer_at_its_t(tab):
+    go(tab, "inside-the-unet")
+    tab.wait_for_selector(".st-key-inside_strip canvas")
+    grid = tab.locator(".st-key-unet_probe .nsewdrag").first
+    grid.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+    x, y = box["x"] + 0.25 * box["width"], box["y"] + 0.44 * box["height"]
+    tab.mouse.move(x - 30, y)
+    tab.mouse.move(x, y, steps=5)
+    tab.wait_for_timeout(500)  # Plotly looks for what is under the hand a few times a second
+    tab.mouse.down()
+    tab.mouse.up()
+    tab.wait_for_function("location.search.includes('inside_t=50')")
+    assert "inside_layer=down+4" in tab.url

@@ -39,7 +39,7 @@ def test_a_sweep_gives_the_same_t_star(tab, elsewhere):
     tab.wait_for_function(DONE)
     tab.wait_for_selector("text=A quick look", state="detached")
     # The heading of the stored sweep stands there until the page has drawn its own in its place.
-    headline, predicted = "h3:has-text('of 1000')", "text=You predicted 420"
+    headline, predicted = "h3:has-text('of 1,000')", "text=You predicted 420"
     tab.wait_for_selector(predicted)
     found = tab.locator(headline).first.inner_text()
     other = elsewhere(tab.url)

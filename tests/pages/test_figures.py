@@ -510,6 +510,13 @@ def test_ticks_in_percent_lie_where_the_axis_of_plotly_begins(monkeypatch, kind,
     assert list(shown["ticktext"]) == [f"{tick}\u202f%" for tick in ticks]
 
 
+def test_thousands_on_an_axis_are_written_as_in_the_text():
+    figure = go.Figure(go.Scatter(x=[0, 1000], y=[1, 2]))
+    layout = figures.in_house_style(figure, 300).to_dict()["layout"]
+    assert layout["xaxis"]["separatethousands"]
+    assert layout["yaxis"]["separatethousands"]
+
+
 def two_sheets():
     import numpy as np
     import streamlit as st

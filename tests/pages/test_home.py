@@ -160,6 +160,21 @@ def test_without_a_way_the_samples_of_every_epoch_take_its_place(open_page, no_w
     assert first.query_params[from_noise.EPOCH] == "0"
 
 
+def test_epochs_are_counted_over_all_runs_as_on_the_page_of_training(
+    open_page, no_way, monkeypatch
+):
+    of = library.bundle(library.available("ddpm")[0].name)
+    files = list(of.progress("samples"))
+    ancestors = [{"name": "first", "epochs": 1200}]
+    monkeypatch.setitem(of.config["training"], "ancestors", ancestors)
+    at = open_page("home")
+    stops = components(at)[f"{from_noise.EPOCH}_hand"]["words"]["stops"]
+    assert stops == [f"epoch {1200 + epoch:,}" for epoch in files]
+    alts = components(at)["home_film"]["rows"][0]["cells"][0]["alt"]
+    assert alts == [f"Samples after {stop}" for stop in stops]
+    assert "The pictures begin at epoch 1,200, where the last run began" in said(at)
+
+
 def test_without_a_diffusion_model_the_vae_is_shown(open_page, own_library):
     for entry in library.own_manifest().of_family("ddpm"):
         shutil.rmtree(own_library / entry.name)

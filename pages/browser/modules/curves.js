@@ -101,7 +101,7 @@ export const open = (root) => {
   let draw = () => {};
 
   const along = () => line.value + data.shift; // where the stop lies on the horizontal axis
-  const filled = (template) => template.replaceAll("{t}", along());
+  const filled = (template) => template.replaceAll("{t}", write.fixed(along(), 0));
   const inWords = (value) => {
     if (!Number.isFinite(value)) return data.words.nothing;
     const { percent, digits } = data.y;

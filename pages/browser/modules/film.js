@@ -1,6 +1,7 @@
 // Pictures that follow a timeline: some are the frame of now, some stand for one stop and are marked when it is near.
 
 import { element } from "./elements.js";
+import { writer } from "./numbers.js";
 import { addressesOf, forget, openSource } from "./sources.js";
 import { follow, timeline } from "./timelines.js";
 import { leaveWay } from "./way.js";
@@ -26,11 +27,11 @@ const marking = (line, places, figures) => {
 export const open = (root) => {
   const film = element("div", { className: "film" });
   root.replaceChildren(film);
-  let [known, stopFollowing, held, latest, words] = ["", () => {}, [], 0, undefined];
+  let [known, stopFollowing, held, latest, words, write] = ["", () => {}, [], 0, undefined, undefined];
 
   // One text for all stops, or one a stop.
   const filled = (text, line) =>
-    Array.isArray(text) ? (text[line.at] ?? "") : text.replaceAll("{t}", () => words?.[line.at] ?? line.value);
+    Array.isArray(text) ? (text[line.at] ?? "") : text.replaceAll("{t}", () => words?.[line.at] ?? write.fixed(line.value, 0));
 
   const build = async (data) => {
     const line = timeline(data.timeline);
@@ -97,6 +98,7 @@ export const open = (root) => {
       if (key === known) return;
       known = key;
       words = data.stops;
+      write = writer(data.language);
       const turn = latest + 1;
       await build(data).catch((error) => {
         if (turn !== latest) return; // of what is no longer wanted

@@ -1,5 +1,6 @@
 // The control of a timeline: scrub, step, play, at some speed, once or over and over.
 
+import { writer } from "./numbers.js";
 import { timeline } from "./timelines.js";
 
 const ICONS = {
@@ -46,14 +47,14 @@ export const open = (root) => {
   const [name, value, slider] = ["span", "output", "input"].map((part) => root.querySelector(part));
   const part = (which) => root.querySelector(`[data-part=${which}]`);
   const [back, play, on, loop, speed] = ["back", "play", "on", "loop", "speed"].map(part);
-  let line, send, known, playing, words, sticking;
+  let line, send, known, playing, words, write, sticking;
   let [python, resting] = [undefined, 0]; // where the server believes the hand to be
   const underway = []; // values sent that no run of the page has come back with yet
 
   const show = () => {
     // Set while a hand holds it, even to what it is, a slider would not tell that it was let go.
     if (Number(slider.value) !== line.at) slider.value = line.at;
-    value.textContent = words.stops?.[line.at] ?? line.value;
+    value.textContent = words.stops?.[line.at] ?? write.fixed(line.value, 0);
     slider.setAttribute("aria-valuetext", value.textContent);
   };
   const tell = () => {
@@ -136,6 +137,7 @@ export const open = (root) => {
     update(data, sender) {
       send = sender;
       words = data.words;
+      write = writer(data.language);
       const key = JSON.stringify([data.timeline, data.stops]);
       if (key !== known) {
         leave();

@@ -16,7 +16,7 @@ from pages.shared import figures
 from pages.shared.figures import Column, Provenance, digits
 from pages.shared.text import N_, _, number, percent
 
-TO_THE_NEAREST = N_("distance to the nearest training picture")
+TO_THE_NEAREST = N_("distance to training pictures")
 AHEAD = N_("**{model} is ahead** in: {measures}.")
 NEITHER_AHEAD = N_("**Neither is ahead** in: {measures}.")
 OVER_SAMPLES = N_("Over {count} samples of each:")
@@ -34,8 +34,8 @@ SECONDS = N_(
 FRECHET = N_(
     "Frechet distance: to the test digits, in the classifier's features, so it is not an FID. That of "
     "the test digits is one half of them against the other, {half} against {rest}; larger sets score "
-    "lower, so this is not a lower bound. A digit counts as seen if it is at least {share} of those that "
-    "the classifier is sure of."
+    "lower, so this is not a lower bound; {count} training digits score {training}. A digit counts as "
+    "seen if it is at least {share} of those that the classifier is sure of."
 )
 FAR = {
     "as often": N_(
@@ -84,12 +84,18 @@ def show(
         result(*compared)
     seconds = seconds_a_sample([of for _title, of in judged], vae)
     rows = [final_row(title, of, seconds.get(of.name)) for title, of in judged]
-    rows += real_rows(judged[-1][1], judge)
-    across(rows, columns(), "final_figures")
+    test, train = real_rows(judged[-1][1], judge)
+    # Of the training digits one figure is known: said below, as a column of their own has no room.
+    across([*rows, test], columns(), "final_figures")
+    rows += [test, train]
     real = judge.bundle.metrics
     half = real["test"]["pictures"] // 2
     words = _(FRECHET).format(
-        half=number(half, 0), rest=number(real["test"]["pictures"] - half, 0), share=percent(SEEN)
+        half=number(half, 0),
+        rest=number(real["test"]["pictures"] - half, 0),
+        count=number(train["pictures"], 0),
+        training=number(train["frechet"], 2),
+        share=percent(SEEN),
     )
     devices = {device_of(of) for _title, of in judged if "timing" in of.metrics}
     words += " " + _(SECONDS).format(count=len(vae.pictures), devices="; ".join(sorted(devices)))

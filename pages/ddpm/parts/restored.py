@@ -15,7 +15,7 @@ from core.pictures.images import Pictures, to_tensor
 from pages.browser import film
 from pages.browser.timeline import timeline
 from pages.ddpm.parts import prediction
-from pages.shared import controls, figures, library, shape
+from pages.shared import controls, figures, library, live, shape
 from pages.shared.colours import GREY, MARK, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.picking import Picked
@@ -161,18 +161,18 @@ def interval_words(found: TStar, levels: np.ndarray) -> str:
 
 def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
     """t* in words."""
-    where = place_words(found.t, levels)
+    where, whole = place_words(found.t, levels), number(T, 0)
     if np.isnan(found.low):
         few = _("Take at least {few} draws for an interval.").format(few=FEWEST_DRAWS)
         if not np.isfinite(found.t):
-            return _(T_STAR).format(t=where, T=T) + " " + few
+            return _(T_STAR).format(t=where, T=whole) + " " + few
         low, high = levels[levels <= found.t].max(), levels[levels >= found.t].min()
         if low == high:  # half of the draws at this very level
-            return _(T_STAR).format(t=where, T=T) + " " + few
+            return _(T_STAR).format(t=where, T=whole) + " " + few
         words = _(LIES_BETWEEN)
-        return words.format(low=number(low, 0), high=number(high, 0), T=T) + " " + few
+        return words.format(low=number(low, 0), high=number(high, 0), T=whole) + " " + few
     return _(WITH_INTERVAL).format(
-        t=where, T=T, draws=draws, interval=interval_words(found, levels)
+        t=where, T=whole, draws=draws, interval=interval_words(found, levels)
     )
 
 
@@ -224,9 +224,9 @@ def at_level(found: SweepResult, index: int, *, revealed: bool) -> None:
                 [
                     film.Cell(
                         source,
-                        str(level),
+                        number(level, 0),
                         _("Draw {number}, restored from noise of level {t}").format(
-                            number=draw + 1, t=level
+                            number=draw + 1, t=number(level, 0)
                         ),
                         at=at,
                     )
@@ -240,7 +240,7 @@ def at_level(found: SweepResult, index: int, *, revealed: bool) -> None:
         film.show("tstar_film", "tstar_t", [*rows, *strips])
         provenance = found.provenance(index)
         figures.about(
-            replace(provenance, settings={**provenance.settings, "t′": t}),
+            replace(provenance, settings={**provenance.settings, "t′": number(t, 0)}),
             "t_star_level",
             png=lambda: figures.grid(np.stack([original, *(one[place] for one in frames)]), 4),
             rows=(lambda: [row for row in table(found, index) if row["t"] == t])
@@ -264,8 +264,11 @@ def verdict(found: SweepResult, index: int, level: int, draw: int) -> str:
 
 
 @shape.fragment
-def result(found: SweepResult, index: int, guess: int) -> None:
-    """Everything that follows from a sweep: runs again by itself when a criterion is chosen."""
+def result(found: SweepResult, index: int, guess: int, answer: live.Place) -> None:
+    """Everything that follows from a sweep: runs again by itself when a criterion is chosen.
+
+    What t* is stands at ``answer``, on the first screen.
+    """
     with plain_errors():
         left, right = st.columns([5, 3], gap="large", vertical_alignment="bottom")
         with left:
@@ -274,9 +277,11 @@ def result(found: SweepResult, index: int, guess: int) -> None:
             rule = threshold(found.judge, criterion)
         scores = found.compared.scores[criterion][index]
         t_star = find_t_star(found.t, scores, rule)
-        st.markdown(f"### {said(t_star, found.t, found.explorer.T, scores.shape[1])}")
-        if words := prediction.compared(guess, t_star, found.t):
-            st.markdown(words)
+        words = said(t_star, found.t, found.explorer.T, scores.shape[1])
+        by = _("By the measure *{measure}*; others stand below the pictures.")
+        compared = prediction.compared(guess, t_star, found.t)
+        by = f"{compared} {by.format(measure=_(CRITERIA[criterion]))}".strip()
+        answer.markdown(f"### {words}\n\n{by}")
         meaning(found, index, t_star)
         too_easy(found, index, criterion, rule)
         grid(found, index, t_star, criterion)
@@ -329,7 +334,7 @@ def grid(found: SweepResult, index: int, t_star: TStar, criterion: Criterion) ->
     sheet = figures.matrix(
         np.stack(rows),
         labels,
-        [str(t) for t in found.t],
+        [number(t, 0) for t in found.t],
         "t_star",
         alt=_(GRID),
         factor=4,
@@ -444,9 +449,9 @@ def others(found: SweepResult, index: int, criterion: Criterion, rule: Rule) -> 
                 curve(found, index, name, rules[name], found_by[name])
     rows = [
         {
-            _("measure"): _(title),
             "t*": place_words(found_by[name].t, found.t),
             _("interval"): interval_words(found_by[name], found.t),
+            _("measure"): _(title),
             _("threshold"): ("≥" if rules[name].higher else "≤")
             + f" {number(rules[name].threshold, 2)}",
         }
@@ -484,7 +489,7 @@ def strips(found: SweepResult, index: int, t_star: TStar) -> None:
             )
         ]
         with shape.figure("tstar_around"):
-            st.caption(f"t′ = {found.t[place]} · {words}")
+            st.caption(f"t′ = {number(found.t[place], 0)} · {words}")
             figures.strip(
                 found.back.now[index, place],
                 labels,
@@ -492,7 +497,7 @@ def strips(found: SweepResult, index: int, t_star: TStar) -> None:
                 columns=4,
                 width=STRIP_TILE * min(4, len(labels)),
                 alt=_("Draws restored from t′ = {t}, and what the classifier reads").format(
-                    t=found.t[place]
+                    t=number(found.t[place], 0)
                 ),
             )
 
@@ -529,7 +534,12 @@ def differing(found: SweepResult, index: int) -> None:
             "Number of different digits that the classifier reads in the draws: {few} at t′ = {low}, {many} "
             "at t′ = {high}. Where the draws part, x_t no longer remembers the picture: what comes "
             "back is a sample."
-        ).format(low=found.t[0], few=kinds[0], high=found.t[-1], many=kinds[-1])
+        ).format(
+            low=number(found.t[0], 0),
+            few=kinds[0],
+            high=number(found.t[-1], 0),
+            many=kinds[-1],
+        )
     )
 
 

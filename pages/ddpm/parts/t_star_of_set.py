@@ -140,7 +140,7 @@ def bins(t_star: np.ndarray, levels: np.ndarray) -> tuple[list[str], np.ndarray]
     """Shares (L + 1,) of t* (N,) between the levels (L,) and beyond them: labels as pages count t."""
     ends = levels[0] - 1, levels[-1] + 1
     counts, _edges = np.histogram(t_star.clip(*ends), [ends[0], *levels, ends[1]])
-    words = [str(level + 1) for level in levels]
+    words = [number(level + 1, 0) for level in levels]
     between = [f"{a}–{b}" for a, b in itertools.pairwise(words)]
     return [f"< {words[0]}", *between, f"> {words[-1]}"], counts / max(1, len(t_star))
 
@@ -361,10 +361,10 @@ def row_of_model(
     median = float(quartiles(t_star)[1])
     log_snr = float(schedule.log_snr[round(median)]) if np.isfinite(median) else None
     return {
-        _("bundle"): f"{name} · {bundle.digest}",
         "T": schedule.T,
-        _("epochs"): training.epochs_in_words(bundle),
-        _("test digits"): number(len(t_star), 0),
         _("t*, median"): shown(median, levels),
         _(LOG_SNR): "–" if log_snr is None else number(log_snr, 1),
+        _("epochs"): training.epochs_in_words(bundle),
+        _("test digits"): number(len(t_star), 0),
+        _("bundle"): f"{name} · {bundle.digest}",
     }

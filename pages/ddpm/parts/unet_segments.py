@@ -33,7 +33,7 @@ from pages.shared import controls, figures, library, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
 from pages.shared.picking import INKS, WALLS, Picked
-from pages.shared.text import N_, _, percent, plain_errors
+from pages.shared.text import N_, _, number, percent, plain_errors
 
 MOST_SEGMENTS, SEGMENTS = len(PALETTE), 3
 CHOOSE = N_("Choose at least one layer and one level.")
@@ -163,7 +163,7 @@ def without_labels(
             found.seconds,
             **{
                 _("layers"): ", ".join(layers),
-                "t": ", ".join(str(level + 1) for level in chosen),
+                "t": ", ".join(number(level + 1, 0) for level in chosen),
                 "k": k,
             },
         ),
@@ -355,7 +355,7 @@ def labels_shown(
             {
                 _("seed of the noise"): seed,
                 _("layers"): ", ".join(layers),
-                "t": ", ".join(str(level + 1) for level in levels),
+                "t": ", ".join(number(level + 1, 0) for level in levels),
                 _("labelled pixels"): 2 * count * len(LEARNT_FROM),
             },
         ),

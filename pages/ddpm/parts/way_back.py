@@ -94,7 +94,7 @@ def along(explorer: DDPMExplorer, path: Trajectory, way: SamplerSettings, seed: 
         t = show_way(sources, [int(t) + 1 for t in path.t], step, ancestral)
         change = along_rows(path, index)
         figures.about(
-            provenance(explorer, path.seconds, way, seed + index, 1, t=t),
+            provenance(explorer, path.seconds, way, seed + index, 1, t=number(t, 0)),
             "denoising_way",
             png=lambda: figures.grid(
                 np.concatenate([frames[:, index] for frames in parts.values()]), len(path.t)
@@ -232,11 +232,12 @@ def show_way(
         ),
     ]
     chosen = np.linspace(0, len(levels) - 1, min(9, len(levels))).round().astype(int).tolist()
+    said = [number(levels[at], 0) for at in chosen]
     strips = [
         film.Row(
             [
-                film.Cell(cell.source, str(levels[at]), cell.alt.format(t=levels[at]), at=at)
-                for at in chosen
+                film.Cell(cell.source, at_stop, cell.alt.format(t=at_stop), at=at)
+                for at, at_stop in zip(chosen, said, strict=True)
             ],
             "strip",
             cell.label,
@@ -275,7 +276,7 @@ def in_the_browser(
         step = step_as_sum(sources, sources["x_s"], None, list(moved))
         t = show_way(sources, [level + 1 for level in grid.tolist()], step)
         figures.about(
-            provenance(explorer, None, way, seed, 1, t=t),
+            provenance(explorer, None, way, seed, 1, t=number(t, 0)),
             "denoise_film",
             png=lambda: at_level(explorer, way, seed, t),
         )

@@ -57,6 +57,18 @@ def test_the_table_holds_the_coefficients_at_t(open_page):
     assert words.str.len().max() < 60  # what there is room for at 1,280 pixels
 
 
+@pytest.mark.parametrize(("key", "by_powers"), [("betas", True), ("alphas_cumprod", False)])
+def test_a_coefficient_whose_end_would_flatten_the_rest_is_drawn_by_powers(
+    open_page, key, by_powers
+):
+    at = open_page("adding_noise", noise_coefficient=key)
+    assert components(at)["noise_coefficients"]["y"]["log"] is by_powers
+    (formula,) = [
+        latex.value for latex in at.latex if "\\prod" in latex.value or "beta_T" in latex.value
+    ][:1]
+    assert ("beta_T" in formula) is by_powers
+
+
 def test_walk_and_closed_form_agree_to_rounding(open_page):
     words = said(open_page("adding_noise", noise_t="1000"), "by at most")
     factor, power = words.split("at most **")[1].split("**")[0].split("\u00a0×\u00a010")
@@ -570,13 +582,14 @@ def test_what_three_lengths_have_in_common_is_said_where_they_went_on_from_one_m
         {500: last_of_500, 1000: 3, 1500: 3}, ancestors=[{"name": "the-long-one", "epochs": 41}]
     )
     at = open_page("ddpm_lengths")
-    (told,) = [str(c.value) for c in at.caption if "the-long-one" in str(c.value)]
-    assert bool(like(ddpm_lengths.BEGAN_ALIKE).search(told)) == equal
+    last = "3" if equal else "2 – 3"
+    told = like(ddpm_lengths.SHARED, last=last, before=41)
+    assert any(told.search(str(m.value)) for m in at.markdown)
+    assert "the-long-one" not in " ".join(str(c.value) for c in at.caption)  # said once
     assert bool(at.warning) == (not equal)
     if not equal:
         assert "41 + 2 epochs with T = 500, 41 + 3 epochs with" in str(at.warning[0].value)
-    training = open_page("ddpm_training")
-    assert any("(41 + 3 epochs)" in str(c.value) for c in training.caption)
+    assert said(open_page("ddpm_training"), "(41 + 3 epochs)")
 
 
 @pytest.mark.parametrize("alignment", ["noise", "share", "t"])

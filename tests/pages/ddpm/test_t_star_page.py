@@ -104,8 +104,10 @@ def test_a_quick_look_is_there_at_once(open_page):
     rule = replace(loaders.judge().rules()["psnr"], threshold=threshold)
     found = find_t_star(whole.t + 1, compared.scores["psnr"][0], rule)
     interval = interval_words(found, whole.t + 1)
-    words = restored.WITH_INTERVAL.format(t=f"{found.t:.0f}", T=1000, draws=4, interval=interval)
-    assert said(at, words).endswith(words)
+    words = restored.WITH_INTERVAL.format(t=f"{found.t:.0f}", T="1,000", draws=4, interval=interval)
+    told = said(at, words)
+    assert told.startswith(words)
+    assert "*PSNR*" in told  # by which measure
     assert np.isfinite([found.low, found.high]).all()
 
 
@@ -273,6 +275,47 @@ def test_a_stricter_threshold_gives_an_earlier_t_star(open_page):
     loose = in_table(at)
     at.slider(key="tstar_rule_psnr").set_value(high).run()
     assert in_table(at) < loose
+
+
+def test_a_result_stays_pale_while_settings_change(open_page):
+    at = opened(open_page, **FEW)
+    at.button(key="tstar_go").click().run()
+    swept, found = source(at, GRID), said(at, "### **t")
+    assert not said(at, "You have changed the settings")
+    at.number_input(key="tstar_seed").set_value(3).run()
+    assert not at.exception
+    assert source(at, GRID) == swept
+    assert said(at, "### **t") == found
+    assert said(at, "settings before: DDIM 20, 5 levels, draws: 2, seed 0.")
+    pale = [html.proto.body for html in at.get("html") if "opacity" in html.proto.body]
+    assert [key in "".join(pale) for key in ("tstar_before_film ", "tstar_before ")] == [True] * 2
+    assert not said(at, "A quick look")
+    at.button(key="tstar_go").click().run()
+    assert source(at, GRID) != swept
+    assert not said(at, "You have changed the settings")
+
+
+def test_a_result_of_another_picture_does_not_stay(open_page):
+    at = opened(open_page, **FEW)
+    at.button(key="tstar_go").click().run()
+    at.slider(key="tstar_count").set_value(2).run()
+    assert not at.exception
+    assert said(at, "A quick look")
+    assert not said(at, "You have changed the settings")
+
+
+def test_what_t_star_is_stands_above_the_pictures(open_page):
+    at = opened(open_page)
+    places = {
+        getattr(one, "key", None) or getattr(one.proto, "id", ""): i
+        for i, one in enumerate(at.main)
+    }
+    film = next(place for key, place in places.items() if "tstar_film" in key)
+    texts = [i for i, one in enumerate(at.main) if "### **t\\*" in str(getattr(one, "value", ""))]
+    assert len(texts) == 1
+    assert texts[0] < film
+    at = opened(open_page, tstar_by="SSIM")
+    assert said(at, "By the measure *SSIM*")
 
 
 def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
@@ -644,7 +687,7 @@ def test_the_final_figures_are_the_stored_ones(open_page):
     vae = library.bundle("vae-svhn").metrics["judged"]["samples"]
     assert table["VAE"]["pictures"] == f"{vae['samples']:,}"
     assert table["VAE"]["Frechet distance"] == f"{vae['frechet']:.2f}"
-    assert table.shape[1] == 6  # the VAE, three diffusion models, test and training digits
+    assert table.shape[1] == 5  # the VAE, three diffusion models, test digits
 
 
 def test_the_nearest_training_picture_is_shown_where_the_data_is(
