@@ -124,14 +124,16 @@ columns that nobody sees.
 def fits(tab, *at):
     """Waits until all of a step lies within the screen, and stays there for a moment."""
     calm, until = 0, time.monotonic() + 30
-    while calm < 3:
+    while calm < 2:
         calm = 0 if (wrong := tab.evaluate(UNFIT)) else calm + 1
         assert time.monotonic() < until, (*at, wrong)
         tab.wait_for_timeout(200)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize("language", ["en", "fr"])
+# French words are longer: where they fit, English ones do.
+@pytest.mark.parametrize(
+    ("name", "language"), [*((name, "fr") for name in SHIPPED), ("vae-45", "en")]
+)
 def test_every_step_fits_into_the_screen_of_a_hall(tab, name, language):
     tab.set_viewport_size(HALL)
     tab.goto(f"{tab.base}/?lesson={name}&step=1&as=stage&lang={language}")
