@@ -106,7 +106,7 @@ def test_a_quick_look_is_there_at_once(open_page):
     interval = interval_words(found, whole.t + 1)
     words = restored.WITH_INTERVAL.format(t=f"{found.t:.0f}", T="1,000", draws=4, interval=interval)
     told = said(at, words)
-    assert told.startswith(words)
+    assert words in told
     assert "*PSNR*" in told  # by which measure
     assert np.isfinite([found.low, found.high]).all()
 
