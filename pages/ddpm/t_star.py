@@ -44,6 +44,10 @@ WAYS: dict[str, tuple[str, SamplerSettings]] = {
 }
 AS_IT_COMES = N_("The noisy picture at every level, and below it what each draw has become")
 """Alt text of the pictures while they are computed."""
+CHANGED = N_(
+    "You have changed the settings: press the button. The pale pictures and charts belong to the "
+    "settings before: {way}, {levels} levels, draws: {draws}, seed {seed}."
+)
 SEEN = "tstar_seen"
 """In the visit: which sweep it saw last."""
 
@@ -228,10 +232,9 @@ def pale_said(before: restored.Request, back: Restoration) -> str:
     """Says which settings the pale result belongs to; its way in words."""
     way = words(next(code for code, (_title, way) in WAYS.items() if way == before.way))
     st.info(
-        _(
-            "You have changed the settings: press the button. The pale pictures and charts belong to the "
-            "settings before: {way}, {levels} levels, draws: {draws}, seed {seed}."
-        ).format(way=way, levels=number(len(back.t), 0), draws=before.draws, seed=str(before.seed))
+        _(CHANGED).format(
+            way=way, levels=number(len(back.t), 0), draws=before.draws, seed=str(before.seed)
+        )
     )
     return way
 

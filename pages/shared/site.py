@@ -306,12 +306,6 @@ ASSIGNMENT: dict[str, tuple[Item, ...]] = {
             "tstar_film",
         ),
         Item(
-            "2.2 c",
-            N_("**Purify** an attacked picture: the same experiment at work"),
-            UNDO_AN_ATTACK,
-            "purify_film",
-        ),
-        Item(
             "2.2 d", N_("**Final samples**, next to those of the VAE"), VAE_AND_DDPM, "samples_vae"
         ),
         Item(

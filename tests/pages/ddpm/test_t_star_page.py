@@ -281,18 +281,18 @@ def test_a_result_stays_pale_while_settings_change(open_page):
     at = opened(open_page, **FEW)
     at.button(key="tstar_go").click().run()
     swept, found = source(at, GRID), said(at, "### **t")
-    assert not said(at, "You have changed the settings")
+    assert not said(at, page.CHANGED)
     at.number_input(key="tstar_seed").set_value(3).run()
     assert not at.exception
     assert source(at, GRID) == swept
     assert said(at, "### **t") == found
-    assert said(at, "settings before: DDIM 20, 5 levels, draws: 2, seed 0.")
+    assert said(at, page.CHANGED, way="DDIM 20", levels=5, draws=2, seed=0)
     pale = [html.proto.body for html in at.get("html") if "opacity" in html.proto.body]
     assert [key in "".join(pale) for key in ("tstar_before_film ", "tstar_before ")] == [True] * 2
-    assert not said(at, "A quick look")
+    assert not said(at, page.QUICK_LOOK)
     at.button(key="tstar_go").click().run()
     assert source(at, GRID) != swept
-    assert not said(at, "You have changed the settings")
+    assert not said(at, page.CHANGED)
 
 
 def test_a_result_of_another_picture_does_not_stay(open_page):
@@ -300,8 +300,8 @@ def test_a_result_of_another_picture_does_not_stay(open_page):
     at.button(key="tstar_go").click().run()
     at.slider(key="tstar_count").set_value(2).run()
     assert not at.exception
-    assert said(at, "A quick look")
-    assert not said(at, "You have changed the settings")
+    assert said(at, page.QUICK_LOOK)
+    assert not said(at, page.CHANGED)
 
 
 def test_what_t_star_is_stands_above_the_pictures(open_page):
