@@ -16,7 +16,7 @@ import streamlit as st
 from starlette.routing import Route
 from streamlit import net_util
 
-from pages.browser import serving
+from pages.browser import from_tab, serving
 from pages.shared.text import report_failure
 
 
@@ -50,7 +50,10 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:
 
 app = st.App(
     Path(__file__).parent / "pages" / "frame.py",
-    routes=[Route(f"{serving.base()}/{{digest}}/{{name}}", serving.answer)],
+    routes=[
+        Route(from_tab.address("{token}"), from_tab.answer, methods=["POST"]),
+        Route(f"{serving.base()}/{{digest}}/{{name}}", serving.answer),
+    ],
     lifespan=lifespan,
     on_script_error=report_failure,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pages.browser import from_tab
 from pages.browser.component import Component
 
 _STORE = Component("sheet_store")
@@ -21,6 +22,9 @@ def show(
 ) -> None:
     """Mounts it; it draws nothing. ``visit`` names the visit that it speaks with, which every answer repeats.
 
+    An answer for which the page need not run comes by ``from_tab``: that the tab holds nothing, or has stored
+    what it was given. If the visit does not take it there, it comes as the others do.
+
     ``ask``: what does the tab hold? The answer is ``["none", visit]``, ``["held", visit, text]`` with at most
     ``most + 1`` characters, or ``["forbidden", visit]``. Otherwise ``sheet`` is to be held in place of what is
     there, where it is empty nothing is, and None leaves the storage alone. The answer is
@@ -30,6 +34,13 @@ def show(
     """
     _STORE(
         key,
-        {"visit": visit, "ask": ask, "version": version, "sheet": sheet, "most": most},
+        {
+            "visit": visit,
+            "address": from_tab.address(visit),
+            "ask": ask,
+            "version": version,
+            "sheet": sheet,
+            "most": most,
+        },
         taken,
     )

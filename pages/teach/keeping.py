@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import AtelierError
 from core.pictures.images import Pictures, png_bytes
-from pages.browser import sheet_store
+from pages.browser import from_tab, sheet_store
 from pages.shared import links, pins, site, text
 from pages.shared.site import PageEntry
 from pages.shared.text import N_, _, literal, number, sentence
@@ -91,10 +92,30 @@ class Visit:
     news: bool = False
     mounted: int = 0
     again: bool = False
+    hearing: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+
+    def hear_without_a_run(self, said: object) -> bool:
+        """That the tab holds nothing, or what it has stored; False for all else, and where something waits for
+        the tab that shows on the page.
+        """
+        if not (isinstance(said, list) and len(said) == 4 and said[1] == self.token):
+            return False
+        kind, _token, more, tab = said
+        with self.hearing:
+            if kind == "none" and (self.heard or self.then is None):
+                self.heard = True
+            elif kind == "stored" and type(more) is int and not self.copy:
+                self.stored = max(self.stored, min(more, self.version))
+            else:
+                return False
+            self.tab = tab if isinstance(tab, str) else self.tab
+        return True
 
 
 def _visit() -> Visit:
-    return st.session_state.setdefault(VISIT, Visit())
+    visit = st.session_state.setdefault(VISIT, Visit())
+    from_tab.LISTENERS[visit.token] = visit
+    return visit
 
 
 def sheet() -> Sheet:
@@ -536,10 +557,11 @@ def heard() -> bool:
 def once_heard(then: Callable[[], None]) -> None:
     """Calls ``then`` when the tab has sent its token; at once where it has, with whatever that raises."""
     visit = _visit()
+    with visit.hearing:
+        if not visit.heard:
+            visit.then = then
     if visit.heard:
         then()
-    else:
-        visit.then = then
 
 
 def refused() -> AtelierError | None:

@@ -69,6 +69,8 @@ def test_a_figure_in_a_part_that_runs_alone_is_copied_as_well(tab):
 
 def test_the_tab_answers_when_the_visitor_does_nothing(tab):
     """Its answer and a click at the same moment would be one request, for one part of the page alone."""
+    go(tab, "likelihood")
+    keep(tab, "likelihood_pictures")  # what a tab holds the page has to run for
     sent = []
     tab.on("websocket", lambda one: one.on("framesent", lambda data: sent.append(data)))
     tab.add_init_script("navigator.scheduling.isInputPending = () => !window.rested")
@@ -148,3 +150,23 @@ def test_a_saved_sheet_asks_for_nothing(tab, browser, tmp_path, kind):
         reader.get_by_role("link", name="Open this view").get_attribute("href").startswith(tab.base)
     )
     reader.context.close()
+
+
+def test_a_tab_without_a_sheet_has_no_page_run_and_no_click_lost(tab):
+    """What the tab says by itself asks for no run, so that none can take the place of a click's."""
+    asked = []
+
+    def note(socket):
+        socket.on("framesent", lambda frame: asked.append(BackMsg.FromString(frame)))
+
+    tab.on("websocket", note)
+    with tab.expect_response(lambda answer: "/browser/tab/" in answer.url) as answered:
+        go(tab, "likelihood")
+    assert answered.value.status == 204
+    runs = [one for one in asked if one.WhichOneof("type") == "rerun_script"]
+    assert len(runs) == 1, runs
+    with tab.expect_response(lambda answer: "/browser/tab/" in answer.url) as answered:
+        keep(tab, "likelihood_pictures")
+    assert answered.value.status == 204
+    runs = [one for one in asked if one.WhichOneof("type") == "rerun_script"]
+    assert len(runs) == 2, runs

@@ -47,7 +47,8 @@ const store = (text) => {
 
 // Streamlit sends what a visitor does a moment later, together with all else that has changed by then, and
 // asks for one part of the page alone: were this part named, a click of that moment would show nothing. So
-// this module, which nobody has asked to speak, speaks when no hand has moved for a while.
+// this module, which nobody has asked to speak, says by a request of its own what the page need not run for,
+// and all else when no hand has moved for a while.
 let moved = 0; // when a hand did so last
 const hand = () => void (moved = performance.now());
 for (const kind of ["pointermove", "pointerdown", "pointerup", "keydown", "wheel", "touchstart"])
@@ -72,18 +73,33 @@ const say = (words) => {
   setTimeout(look, 50);
 };
 
+const ANSWERED = 204;
+const QUIET = ["none", "stored"]; // answers that change nothing on the page
+
+const post = async (address, words) => {
+  try {
+    const body = JSON.stringify(words);
+    const answer = await fetch(new URL(address, window.location.origin), { method: "POST", body });
+    return answer.status === ANSWERED;
+  } catch {
+    return false; // no connection: said again as all else is
+  }
+};
+
 export const open = () => {
   let said; // what was said last, and to which visit
   let mine;
 
   return {
-    update({ visit, ask, version, sheet, most }, send) {
+    update({ visit, address, ask, version, sheet, most }, send) {
       speak = mine = send;
       const tell = (kind, more) => {
         const now = [visit, kind, kind === "held" ? "" : more].join(" ");
         if (now === said) return;
         said = now;
-        say([kind, visit, more, token()]);
+        const words = [kind, visit, more ?? null, token()];
+        if (!QUIET.includes(kind)) return say(words);
+        post(address, words).then((taken) => taken || now !== said || say(words));
       };
       if (ask) tell(...held(most));
       else if (sheet !== null) tell(store(sheet), version);

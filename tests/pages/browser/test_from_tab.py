@@ -1,0 +1,97 @@
+"""What a tab tells the server without a run of the page."""
+
+import gc
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from pages.browser import from_tab
+from pages.teach.keeping import Visit
+
+TAB = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def client():
+    route = Route(from_tab.address("{token}"), from_tab.answer, methods=["POST"])
+    return TestClient(Starlette(routes=[route]))
+
+
+@pytest.fixture
+def visit():
+    visit = Visit()
+    from_tab.LISTENERS[visit.token] = visit
+    return visit
+
+
+def test_a_tab_that_holds_nothing_says_so_without_a_run(client, visit):
+    answer = client.post(from_tab.address(visit.token), json=["none", visit.token, None, TAB])
+    assert answer.status_code == 204
+    assert visit.heard
+    assert visit.tab == TAB
+
+
+def test_what_a_tab_has_stored_is_no_newer_than_the_sheet(client, visit):
+    visit.heard, visit.version, visit.stored = True, 3, 1
+    for said, stored in ((2, 2), (1, 2), (9, 3)):
+        answer = client.post(from_tab.address(visit.token), json=["stored", visit.token, said, TAB])
+        assert answer.status_code == 204
+        assert visit.stored == stored
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["held", "{token}", "{}", TAB],
+        ["forbidden", "{token}", None, ""],
+        ["full", "{token}", 1, TAB],
+        ["stored", "{token}", True, TAB],
+        ["stored", "{token}", "1", TAB],
+        ["none", "another", None, TAB],
+        ["none", "{token}"],
+        {"none": 1},
+        "none",
+    ],
+    ids=str,
+)
+def test_for_all_else_the_page_has_to_run(client, visit, said):
+    if isinstance(said, list):
+        said = [visit.token if one == "{token}" else one for one in said]
+    before = (visit.heard, visit.tab, visit.stored, visit.copy)
+    assert client.post(from_tab.address(visit.token), json=said).status_code == 409
+    assert (visit.heard, visit.tab, visit.stored, visit.copy) == before
+
+
+def test_the_page_has_to_run_where_something_waits_for_the_tab(client, visit):
+    """A room that the visitor comes into; and a notice that a copy failed, which goes with one that did not."""
+    visit.then = lambda: None
+    said = ["none", visit.token, None, TAB]
+    assert client.post(from_tab.address(visit.token), json=said).status_code == 409
+    assert not visit.heard
+    visit.version, visit.copy = 1, "full"
+    said = ["stored", visit.token, 1, TAB]
+    assert client.post(from_tab.address(visit.token), json=said).status_code == 409
+    assert visit.copy == "full"
+
+
+def test_a_visit_that_has_ended_hears_nothing(client, visit):
+    place = from_tab.address(visit.token)
+    del visit
+    gc.collect()
+    assert client.post(place, json=[]).status_code in (404, 409)
+    assert client.post(from_tab.address("guessed"), json=[]).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 400), (b"{", 400), (b"\xff", 400), (b"[" * 900, 400), (b'"' + b"a" * 1000, 413)],
+    ids=["empty", "cut", "bytes", "deep", "long"],
+)
+def test_a_body_that_is_no_answer_is_refused(client, visit, body, status):
+    assert client.post(from_tab.address(visit.token), content=body).status_code == status
+
+
+def test_nothing_is_found_by_get(client, visit):
+    assert client.get(from_tab.address(visit.token)).status_code == 405
