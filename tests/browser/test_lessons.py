@@ -286,7 +286,7 @@ def test_a_whole_page_stands_next_to_its_question(tab):
         """() => document.querySelector(".st-key-lesson_side").getBoundingClientRect().bottom
           <= document.querySelector("h1").getBoundingClientRect().top"""
     )
-    assert tab.evaluate(NOTHING_STICKS_OUT)
+    tab.wait_for_function(NOTHING_STICKS_OUT)  # figures take their new size one after the other
 
 
 def test_a_step_begins_at_its_top(tab):
