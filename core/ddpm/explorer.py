@@ -262,15 +262,15 @@ class Restoration:
     """Pictures noised to several levels and being denoised: uint8 (P, L, D, 32, 32, 3).
 
     ``t`` (L,) rising levels; D draws of noise a level. ``noised``: where they started. ``glance``:
-    what the network sees in those in one look. ``now``: what it sees at present; where a picture
-    still waits, its noised self. ``done`` of ``total`` steps taken, in ``seconds``; ``worked``, in
-    [0, 1]: the share of all calls of the network that they were, since at later steps more
+    what the network sees in those in one look, at the end, and None before. ``now``: what it sees at present;
+    where a picture still waits, its noised self. ``done`` of ``total`` steps taken, in ``seconds``;
+    ``worked``, in [0, 1]: the share of all calls of the network that they were, since at later steps more
     pictures are on their way.
     """
 
     t: np.ndarray
     noised: Pictures
-    glance: Pictures
+    glance: Pictures | None
     now: Pictures
     done: int
     total: int
@@ -455,8 +455,8 @@ class DDPMExplorer:
         """Noise pictures (P, 32, 32, 3) to every level, ``draws`` times, and denoise all at once.
 
         Levels snap to the sampler's grid. Draw d of picture i has its own noise, from seed
-        ``seed`` + i * ``draws`` + d, the same at every level. Yields before every step; the first
-        has what the network sees in every noisy picture in one look.
+        ``seed`` + i * ``draws`` + d, the same at every level. Yields before every step, and at the end
+        with what the network sees in every noisy picture in one look.
         """
         if draws < 1:
             raise ValueError(f"draws must be at least 1, got {draws}")
@@ -476,10 +476,13 @@ class DDPMExplorer:
             return images.to_pictures(x).reshape(P, L, D, images.SIZE, images.SIZE, 3)
 
         flat, each = x_t.flatten(0, 2), t[None, :, None].expand(P, L, D).flatten()
-        look = torch.cat(
-            [self._eps(*part) for part in zip(flat.split(LOOK), each.split(LOOK), strict=True)]
-        )
-        noisy, glance = shaped(flat), shaped(self.schedule.x0_from_eps(flat, each, look))
+        noisy = shaped(flat)
+
+        def look() -> Pictures:
+            parts = zip(flat.split(LOOK), each.split(LOOK), strict=True)
+            eps = torch.cat([self._eps(*part) for part in parts])
+            return shaped(self.schedule.x0_from_eps(flat, each, eps))
+
         steps = sweep(
             self._eps,
             self.schedule,
@@ -500,6 +503,8 @@ class DDPMExplorer:
         for done, step in enumerate(steps):
             waits = step.x0_hat.isnan()
             now = shaped(torch.where(waits, flat, step.x0_hat))
+            # At the end: whoever watches sees the first step as soon as it is taken, which has few pictures.
+            glance = look() if done == total else None
             seconds += time.perf_counter() - begun
             yield Restoration(t.numpy(), noisy, glance, now, done, total, worked[done], seconds)
             begun = time.perf_counter()

@@ -528,11 +528,11 @@ def test_a_restoration_is_watched_step_by_step(restorations, way):
     assert seconds == sorted(seconds)
     for step in steps:
         assert step.t.tolist() == levels
-        for pictures in (step.noised, step.glance, step.now):
+        for pictures in (step.noised, step.now, *([step.glance] if step.finished else [])):
             assert pictures.dtype == np.uint8
             assert pictures.shape == (2, RESTORED_LEVELS, RESTORED_DRAWS, 32, 32, 3)
         assert np.array_equal(step.noised, steps[0].noised)
-        assert np.array_equal(step.glance, steps[0].glance)
+        assert (step.glance is None) == (step is not steps[-1])
 
 
 def test_a_way_there_and_back_from_below_takes_no_more_steps_than_it_needs(explorer, asked):
@@ -559,7 +559,7 @@ def test_a_draw_is_the_same_noise_at_every_level(restorations, model, asked, see
 
 
 def test_a_glance_is_the_prediction(restorations, explorer, asked, way):
-    found, levels = restorations(way)[0], levels_for(way)
+    found, levels = restorations(way)[-1], levels_for(way)
     for p, d in itertools.product(range(2), range(2)):
         looks = explorer.predict(asked[p], levels, RESTORED_SEED + p * RESTORED_DRAWS + d)
         for row, look in enumerate(looks):
@@ -571,7 +571,7 @@ def test_looking_a_few_at_a_time_changes_nothing(explorer, restorations, asked, 
     way = WAYS["ddim"]
     monkeypatch.setattr(ddpm_explorer, "LOOK", 3)
     found = explorer.restore(way, asked, levels_for(way), RESTORED_DRAWS, RESTORED_SEED)
-    assert_near(next(found).glance, restorations(way)[0].glance)
+    assert_near(last_of(found).glance, restorations(way)[-1].glance)
 
 
 def test_what_waits_is_shown_noised_and_what_moves_as_the_network_sees_it(restorations, way):
@@ -581,7 +581,7 @@ def test_what_waits_is_shown_noised_and_what_moves_as_the_network_sees_it(restor
         assert np.array_equal(step.now[:, waits], step.noised[:, waits])
         first = levels == t  # the network's first look at those
         if first.any() and not way.clip_x0:
-            assert_near(step.now[:, first], step.glance[:, first])
+            assert_near(step.now[:, first], steps[-1].glance[:, first])
     assert not np.array_equal(steps[-1].now, steps[-1].noised)
 
 
@@ -643,7 +643,7 @@ def test_noise_on_the_way_back_is_new_at_every_step_level_and_draw(
         last_of(explorer.restore(way, asked, levels, 2, 3))
     start = torch.tensor(levels).repeat_interleave(2).repeat(2)  # pictures, levels, draws
     added = [draw_noise(torch.zeros(4, 3, 32, 32), [seeded(3 + i) for i in range(4)])]
-    for (x_t, t), (x_s, s) in itertools.pairwise(shown[1:]):  # the first was the look
+    for (x_t, t), (x_s, s) in itertools.pairwise(shown[:-1]):  # the last was the look
         assert len(t) == (start >= t[0]).sum()
         a, b = (model.schedule.alphas_cumprod[int(level[0])].item() for level in (t, s))
         with torch.no_grad():
@@ -699,9 +699,9 @@ def test_calls_of_the_network_are_those_of_the_longest_way_and_one_look(explorer
         steps = explorer.restore(way, asked, [7, 22, 44], 2, 0)
         assert batches == []
         for step in steps:
-            assert len(batches) == 1 + min(step.done + 1, step.total)
-    # One look at all 12, then 44, 37, 29 from the highest, 22, 14 with the next, 7 with all.
-    assert batches == [12, 4, 4, 4, 8, 8, 12]
+            assert len(batches) == step.done + 1
+    # 44, 37, 29 from the highest, 22, 14 with the next, 7 with all; at the end one look at all 12.
+    assert batches == [4, 4, 4, 8, 8, 12, 12]
 
 
 def test_nothing_but_the_present_of_a_restoration_is_kept(explorer, asked):
@@ -722,7 +722,7 @@ def test_a_pause_of_a_restoration_does_not_count_as_work(explorer, asked, monkey
 
 
 def test_work_of_a_restoration_counts(explorer, asked, monkeypatch):
-    """Every call of the network takes a second on this clock: a look, and three steps."""
+    """Every call of the network takes a second on this clock: three steps, and a look at the end."""
     clock = [0.0]
     monkeypatch.setattr(ddpm_explorer, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
@@ -734,7 +734,7 @@ def test_work_of_a_restoration_counts(explorer, asked, monkeypatch):
         found = [
             step.seconds for step in explorer.restore(SamplerSettings("ddim", 3), asked, [59], 1, 0)
         ]
-    assert found == [2, 3, 4, 4]
+    assert found == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("wrong", [0, -1])
