@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import chain
 
 import streamlit as st
 
@@ -102,7 +103,10 @@ def answer(
         going = stopped(work.newest, place, prefix)
     if going:
         quiet = QUIET if little and not pressed else 0.0
-        watch(work.advance(), place, prefix, show, worked, quiet=quiet, stops=not little)
+        # Whoever joins sees at once how far it is: the next step may be a long one, or wait for others.
+        stands = [] if work.newest is None else [work.newest]
+        steps = chain(stands, work.advance())
+        watch(steps, place, prefix, show, worked, quiet=quiet, stops=not little)
     elif pressed and replay is not None:
         watch(paced(replay(work.newest)), place, prefix, show, worked)
     if little or not asked or work.finished:

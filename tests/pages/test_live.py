@@ -8,6 +8,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from core.resumable import Resumable
 from pages.shared import links, live
 
 BEGUN, SHOWN = [], []
@@ -129,6 +130,17 @@ def test_a_link_begins_only_the_work_that_it_was_made_for():
     at = opened(run="1")
     checked(at.number_input(key="w_number").set_value(1).run())
     assert (result(at), asks(at)) == ("None", False)
+
+
+def test_who_joins_sees_at_once_how_far_the_work_is():
+    """Before the next step, which may be a long one."""
+    work = live.works_of("w").ask(("count", 0), lambda: Resumable(counting(0)))
+    next(work.advance())
+    at = opened()
+    SHOWN.clear()
+    checked(at.button(key="w_go").click().run())
+    assert SHOWN == [1, 2, 3]
+    assert BEGUN == [0]
 
 
 def test_long_work_is_one_press_away_and_there_if_another_pressed():
