@@ -79,6 +79,9 @@ def test_a_page_is_there_that_was_opened_while_a_figure_answers(tab):
 
         socket.on_message(sent)
 
+    go(tab, "likelihood")
+    tab.locator(".st-key-likelihood_pictures_keep button >> visible=true").click()
+    tab.wait_for_function("sessionStorage.getItem('latent-atelier-sheet')")  # the tab has to say so
     tab.route_web_socket(re.compile("/_stcore/stream"), between)
     tab.goto(tab.base)
     ready(tab)
