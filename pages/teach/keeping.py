@@ -102,7 +102,9 @@ class Visit:
             return False
         kind, _token, more, tab = said
         with self.hearing:
-            if kind == "none" and (self.heard or self.then is None):
+            # What was kept before the tab was heard is copied by a run.
+            nothing_waits = self.then is None and self.version == self.stored
+            if kind == "none" and (self.heard or nothing_waits):
                 self.heard = True
             elif kind == "stored" and type(more) is int and not self.copy:
                 self.stored = max(self.stored, min(more, self.version))

@@ -152,6 +152,8 @@ def test_a_hall_reads_whose_samples_it_sees(tab):
     tab.set_viewport_size(HALL)
     tab.goto(f"{tab.base}/?lesson=vae-45&step=8&as=stage")
     figures = tab.locator(".st-key-lesson_figures")
+    ready(tab)
+    fits(tab, 8)  # a stage is laid out anew as its figures come in
     for name in ("VAE", "DDPM"):
         words = figures.get_by_text(name, exact=True)
         words.wait_for()

@@ -70,6 +70,9 @@ def test_the_page_has_to_run_where_something_waits_for_the_tab(client, visit):
     said = ["none", visit.token, None, TAB]
     assert client.post(from_tab.address(visit.token), json=said).status_code == 409
     assert not visit.heard
+    visit.then, visit.version = None, 1  # a figure was kept before the tab was heard
+    assert client.post(from_tab.address(visit.token), json=said).status_code == 409
+    assert not visit.heard
     visit.version, visit.copy = 1, "full"
     said = ["stored", visit.token, 1, TAB]
     assert client.post(from_tab.address(visit.token), json=said).status_code == 409
