@@ -38,7 +38,7 @@ def address(token: str) -> str:
 
 
 async def answer(request: Request) -> Response:
-    """204 where the visit has taken what the body says, 409 where the page has to run for it, 404 where there
+    """204 where the visit has taken what the body says, 202 where the page has to run for it, 404 where there
     is no such visit, 413 and 400 where the body is too long or no JSON."""
     listener = LISTENERS.get(request.path_params["token"])
     body = b""
@@ -53,4 +53,4 @@ async def answer(request: Request) -> Response:
     except (ValueError, RecursionError):
         return PlainTextResponse("No JSON.", status_code=400, headers=HEADERS)
     taken = listener.hear_without_a_run(said)
-    return Response(status_code=204 if taken else 409, headers=HEADERS)
+    return Response(status_code=204 if taken else 202, headers=HEADERS)
