@@ -190,7 +190,7 @@ def compare_figures(stored: dict, again: dict) -> int:
 def compare_arrays(stored: dict[str, np.ndarray], again: dict[str, np.ndarray]) -> int:
     """Prints how far each array is off, as a share of its largest entry; how many differ.
 
-    Of which pictures were named right: the share of pictures that one of both names wrong.
+    Of which pictures were named right: the share of pictures that one of the two alone counts as right.
     """
     wrong = 0
     for name in {**stored, **again}:
@@ -199,7 +199,8 @@ def compare_arrays(stored: dict[str, np.ndarray], again: dict[str, np.ndarray]) 
         if name in RIGHT.values():
             if name not in stored:  # a bundle older than these: nothing to compare
                 continue
-            off = float(np.unpackbits(a ^ b).mean()) if a.shape == b.shape else math.nan
+            if a.shape == b.shape and a.dtype == b.dtype == np.uint8:
+                off = float(np.unpackbits(a ^ b).mean())
         elif a.shape == b.shape:
             scale = max(1.0, float(np.abs(a).max(initial=0)))
             off = float(np.abs(b.astype(np.float64) - a).max(initial=0)) / scale
