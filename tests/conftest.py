@@ -189,8 +189,12 @@ SLOW = ("tests/pages/", "tests/train/test_plan.py", "tests/train/test_export.py"
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     for item in items:
-        if item.path.relative_to(config.rootpath).as_posix().startswith(SLOW):
+        path = item.path.relative_to(config.rootpath).as_posix()
+        if path.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+        if path.startswith("tests/browser/") and _required():
+            # Next to other tests on few cores: once more, and what failed before is printed all the same.
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 # ---------------------------------------------------------------- a browser

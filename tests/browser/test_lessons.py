@@ -280,8 +280,14 @@ def test_a_whole_page_stands_next_to_its_question(tab):
     question, heading = side.bounding_box(), title.first.bounding_box()
     assert heading["x"] >= question["x"] + question["width"]
     assert heading["y"] < 200
-    tab.get_by_text("Source and data").last.scroll_into_view_if_needed()
-    assert tab.locator("[data-testid=stMain]").evaluate("(main) => main.scrollTop") > 100
+    tab.get_by_text("Source and data").last.wait_for()
+    tab.wait_for_function(  # what arrives late may put the page back to its top
+        """() => {
+          const main = document.querySelector("[data-testid=stMain]");
+          main.scrollTo(0, main.scrollHeight);
+          return main.scrollTop > 100;
+        }"""
+    )
     assert 0 <= side.bounding_box()["y"] < 200  # it stays where it is
     tab.set_viewport_size(NARROW)
     tab.wait_for_function(
