@@ -2,24 +2,22 @@
 
 By itself Streamlit collects over the whole heap at the end of every run; of what thirty visitors made the
 server do, that was three quarters (``tests/benchmarks/visitors.py``). ``.streamlit/config.toml`` turns it off.
-Python collects by itself where enough has been made, and what outlives that is set aside (``gc.freeze``): the
-next collection looks at what was made since. Cycles among what is set aside are collected by a thread of its
-own, once a minute while anything is made, sooner where that is much, and once after that.
+What stays is set aside (``gc.freeze``), and a collection looks at what was made since. A thread of its own
+collects that where much was made, and at most once a minute, and once after all is quiet, what is set aside too.
 """
 
 from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-SECONDS_BETWEEN, SECONDS_AT_MOST = 10.0, 60.0
+SECONDS_BETWEEN, SECONDS_AT_LEAST = 10.0, 60.0
+"""Between two looks at how much was made, and between two collections over the whole heap."""
 MUCH = 100
 """Collections of what is young, one for every two or three runs of a page: thirty visitors make them in
 half a minute."""
-WHOLE = 2
-"""The generation of objects whose collection looks at all that is not set aside."""
 
 _keeping = threading.Lock()
 
@@ -32,10 +30,11 @@ def set_aside() -> None:
 
 
 def keep() -> None:
-    """Sets aside what is there now and, from now on, what outlives a collection. Once a process."""
+    """Sets aside what is there now, and leaves collections of what is old to a thread. Once a process."""
     if _keeping.acquire(blocking=False):
         gc.freeze()
-        gc.callbacks.append(_after_a_collection)
+        young, middle, _old = gc.get_threshold()
+        gc.set_threshold(young, middle, 2 * MUCH)  # by itself only where the thread is late
         threading.Thread(target=_watch, name="heap", daemon=True).start()
 
 
@@ -50,21 +49,22 @@ def kept() -> Iterator[None]:
         keep()
 
 
-def _after_a_collection(phase: str, about: Mapping[str, int]) -> None:
-    if phase == "stop" and about["generation"] == WHOLE:
-        gc.freeze()
-
-
 def _watch() -> None:
-    waited, seen, since, busy = threading.Event(), _made(), 0.0, False  # never set: it only waits
+    waited, since, busy = threading.Event(), 0.0, False  # never set: it only waits
+    seen = looked = _made()
     while True:
         waited.wait(SECONDS_BETWEEN)
         since += SECONDS_BETWEEN
-        made = _made() - seen
+        made = _made()
         # A visit that ends leaves much and makes little: once more when all is quiet.
-        if made >= MUCH or (since >= SECONDS_AT_MOST and (made or busy)):
+        if since >= SECONDS_AT_LEAST and (made > seen or busy):
+            busy = made > seen
             set_aside()
-            seen, since, busy = _made(), 0.0, made > 0
+            since, seen = 0.0, _made()
+            looked = seen
+        elif made - looked >= MUCH:
+            gc.collect()
+            looked = _made()
 
 
 def _made() -> int:

@@ -47,7 +47,7 @@ assert seen_early() is None
 """
 KEPT = """
 import threading, time
-heap.SECONDS_BETWEEN, heap.SECONDS_AT_MOST = 0.05, 0.1
+heap.SECONDS_BETWEEN, heap.SECONDS_AT_LEAST = 0.05, 0.1
 times = []
 heap.set_aside = lambda: times.append(time.monotonic())
 for _ in range(3):
@@ -63,24 +63,43 @@ assert made
 time.sleep(0.5)
 assert len(times) == made, times
 """
-OUTLIVES = """
-heap.SECONDS_BETWEEN = 3600.0
+MUCH = """
+import time
+heap.SECONDS_BETWEEN, heap.SECONDS_AT_LEAST = 0.05, 3600.0
 heap.keep()
+aside = gc.get_freeze_count()
+thing = Thing()
+thing.itself = thing
+seen = weakref.ref(thing)
+old = [thing]
+gc.collect()
+del old, thing
+things = [[] for _ in range(2000)]
+time.sleep(0.5)
+assert seen() is not None  # it is old, and little was made
+things = [[] for _ in range(2 * heap.MUCH * gc.get_threshold()[1] * gc.get_threshold()[0])]
+until = time.monotonic() + 30
+while seen() is not None and time.monotonic() < until:
+    time.sleep(0.05)
+assert seen() is None
+assert gc.get_freeze_count() <= aside  # the whole heap has its own, longer time
+"""
+LIBRARIES = """
+heap.SECONDS_BETWEEN = 3600.0
 aside = gc.get_freeze_count()
 with heap.kept():
     assert not gc.isenabled()
+    things = [[] for _ in range(1000)]
 assert gc.isenabled()
-things = [[] for _ in range(1000)]
-gc.collect(1)
-assert gc.get_freeze_count() <= aside  # only a whole collection sets aside
-gc.collect()
 assert gc.get_freeze_count() >= aside + 1000
 assert len(gc.get_objects()) < 1000
 """
 
 
 @pytest.mark.parametrize(
-    "check", [CHEAP, FREED, KEPT, OUTLIVES], ids=["cheap", "freed", "kept", "outlives"]
+    "check",
+    [CHEAP, FREED, KEPT, MUCH, LIBRARIES],
+    ids=["cheap", "freed", "kept", "much", "libraries"],
 )
 def test_what_stays_is_set_aside(check, tiny_library, monkeypatch):
     monkeypatch.setenv("ATELIER_CHECKPOINTS", str(tiny_library))
