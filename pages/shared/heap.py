@@ -3,7 +3,7 @@
 By itself Streamlit collects over the whole heap at the end of every run; of what thirty visitors made the
 server do, that was three quarters (``tests/benchmarks/visitors.py``). ``.streamlit/config.toml`` turns it off.
 What stays is set aside (``gc.freeze``), and a collection looks at what was made since. A thread of its own
-collects that where much was made, and at most once a minute, and once after all is quiet, what is set aside too.
+collects that where much was made; at most once a minute, and once after all is quiet, it collects the rest too.
 """
 
 from __future__ import annotations
