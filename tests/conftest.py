@@ -26,6 +26,7 @@ from core.ddpm.unet import UNetConfig
 from core.judge.model import JudgeConfig
 from core.pictures.house_number import HouseNumber, draw
 from core.vae.networks import VAEConfig
+from tests import chromium
 from tests.hub_client import Client
 from tests.hub_server import Hub
 
@@ -199,17 +200,6 @@ def pytest_collection_modifyitems(config, items):
 
 # ---------------------------------------------------------------- a browser
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 def _required():
     """Whether everything has to run that a machine without an accelerator can run, as it has to in CI."""
@@ -237,8 +227,8 @@ def _not_skipped(report, node):
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Chromium, one a process: Playwright does not start twice in one thread."""
+def playwright():
+    """One a process: it does not start twice in one thread."""
     required = _required()
     try:
         from playwright.sync_api import sync_playwright
@@ -246,10 +236,16 @@ def browser():
         if required:
             raise
         pytest.skip("playwright is not installed (tests/requirements.txt)")
-    if not Path(CHROMIUM).exists():
-        assert not required, f"{CHROMIUM} is missing"
-        pytest.skip(f"{CHROMIUM} is missing")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    if not Path(chromium.PATH).exists():
+        assert not required, f"{chromium.PATH} is missing"
+        pytest.skip(f"{chromium.PATH} is missing")
+    with sync_playwright() as running:
         yield running
-        running.close()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright):
+    """For visitors who have never been here: each context of it has a cache of its own."""
+    running = playwright.chromium.launch(executable_path=chromium.PATH, args=chromium.ARGUMENTS)
+    yield running
+    running.close()

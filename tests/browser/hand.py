@@ -1,5 +1,6 @@
 """A hand on a timeline: holds it, moves it, lets go, and reads what the pictures show meanwhile."""
 
+from base64 import b64decode
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,7 +11,10 @@ POSITIONS = (0.1, 0.2, 0.35, 0.45, 0.55, 0.65, 0.8, 0.9)
 _SHOWN = """() => [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")].flatMap((host) =>
   [...host.shadowRoot.querySelectorAll(".row:not(.strip) canvas")].map((canvas) => {
     const {data, width, height} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    return {width, height, data: [...data], words: canvas.getAttribute("aria-label")};
+    let bytes = "";
+    for (let i = 0; i < data.length; i += 8192)
+      bytes += String.fromCharCode(...data.subarray(i, i + 8192));
+    return {width, height, data: btoa(bytes), words: canvas.getAttribute("aria-label")};
   }))"""
 
 
@@ -29,9 +33,9 @@ def value(slider):
 def pictures(tab):
     """What is shown now, by alt text: uint8 (H, W, 3)."""
     return {
-        one["words"]: np.array(one["data"], dtype=np.uint8).reshape(one["height"], one["width"], 4)[
-            ..., :3
-        ]
+        one["words"]: np.frombuffer(b64decode(one["data"]), np.uint8).reshape(
+            one["height"], one["width"], 4
+        )[..., :3]
         for one in tab.evaluate(_SHOWN)
     }
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pages.shared import site
-from tests.browser.test_in_a_browser import go, ready
+from tests.browser.test_in_a_browser import PAGES, go, ready
 
 SCREENS = {"hall": {"width": 1280, "height": 720}, "phone": {"width": 390, "height": 844}}
 LEAST, SECONDS = 0.6, 20
@@ -50,13 +50,24 @@ CUT = """(links) => links.filter((link) => {
 """Which links show less than their whole label."""
 
 
-@pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("path", FIRST)
-def test_the_figure_and_its_control_are_on_the_first_screen(tab, path, screen):
-    tab.set_viewport_size(SCREENS[screen])
+def test_the_figure_and_its_control_are_on_the_first_screen_of_a_hall(tab, path):
+    tab.set_viewport_size(SCREENS["hall"])
     go(tab, path)
     for selector in FIRST[path]:
         is_seen(tab, selector)
+
+
+@pytest.mark.parametrize("path", sorted({*FIRST, *(page.path for page in PAGES)}))
+def test_on_a_phone_they_are_too_nothing_sticks_out_and_every_picture_has_words(tab, path):
+    tab.set_viewport_size(SCREENS["phone"])
+    go(tab, path)
+    for selector in FIRST.get(path, ()):
+        is_seen(tab, selector)
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.locator("[data-testid=stException]").count() == 0
+    for image in tab.locator("[data-testid=stImage] img").all():
+        assert len(image.get_attribute("alt") or "") > 3
 
 
 def is_seen(tab, selector):

@@ -97,16 +97,6 @@ def test_a_page_is_there_that_was_opened_while_a_figure_answers(tab):
     assert tab.locator("h1:has-text('Latent space')").count() == 1
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
-def test_on_a_phone_nothing_sticks_out_and_every_picture_has_words(tab, page):
-    tab.set_viewport_size(NARROW)
-    go(tab, page.path)
-    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert tab.locator("[data-testid=stException]").count() == 0
-    for image in tab.locator("[data-testid=stImage] img").all():
-        assert len(image.get_attribute("alt") or "") > 3
-
-
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_sheet_comes_small_and_is_enlarged_without_smoothing(tab, width):
     tab.set_viewport_size({"width": width, "height": 800})

@@ -17,7 +17,9 @@ OF_THE_FRAME = {"arrival", "copy_link", "sheet_store"}
 """Keys of what the frame mounts around every page."""
 
 # Every AppTest reads what all installed packages say of themselves, 0.2 s of a core: once is enough.
-manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
+manifest_scanner.scan_component_manifests = functools.cache(
+    manifest_scanner.scan_component_manifests
+)
 
 
 def script():
