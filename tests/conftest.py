@@ -193,9 +193,13 @@ def pytest_collection_modifyitems(config, items):
         path = item.path.relative_to(config.rootpath).as_posix()
         if path.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-        if path.startswith("tests/browser/") and _required():
-            # Next to other tests on few cores: once more, and what failed before is printed all the same.
-            item.add_marker(pytest.mark.flaky(reruns=1))
+        if path.startswith("tests/browser/"):
+            if config.pluginmanager.hasplugin("xdist"):
+                # One browser and one server for all of them, and the other worker has what takes no browser.
+                item.add_marker(pytest.mark.xdist_group("browser"))
+            if _required():
+                # Next to other tests on few cores: once more, and what failed before is printed all the same.
+                item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 # ---------------------------------------------------------------- a browser
