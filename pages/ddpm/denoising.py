@@ -11,7 +11,7 @@ from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
 from core.ddpm.schedule import NoiseSchedule
 from pages.browser import networks
 from pages.ddpm.parts import compared
-from pages.ddpm.parts.denoise_settings import noise, read_settings, unchosen, why_this_noise
+from pages.ddpm.parts.denoise_settings import any_seed_words, noise, read_settings, why_this_noise
 from pages.ddpm.parts.way_back import along, in_the_browser, results
 from pages.shared import controls, figures, library, links, live, loaders, shape
 from pages.shared.text import (
@@ -81,7 +81,9 @@ def main() -> None:
                 st.info(_(UNKNOWN_TO_BROWSERS))
             on_the_server(name, explorer, way, seeds, line)
         if chosen is not None:
-            reason.caption(f"{why_this_noise(bundle, way, explorer.T)} {unchosen(bundle)}".strip())
+            reason.caption(
+                f"{why_this_noise(bundle, way, explorer.T)} {any_seed_words(bundle)}".strip()
+            )
         with plain_errors():
             compared.show(name, explorer)
         explain()

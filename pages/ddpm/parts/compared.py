@@ -56,7 +56,7 @@ def calls_of(explorer: DDPMExplorer, code: str) -> int:
     return len(WAYS[code][1].grid(explorer.T)) - 1
 
 
-def shown_of(
+def ways_to_show(
     name: str, explorer: DDPMExplorer, chosen: Sequence[str], seeds: Sequence[int], *, wanted: bool
 ) -> list[str]:
     """Of the chosen ways those that somebody has gone already, and, if they are wanted, the others; a button
@@ -109,7 +109,7 @@ def show(name: str, explorer: DDPMExplorer) -> None:
             st.info(_(CHOOSE))
         return
     seeds = [seed + index for index in range(PICTURES)]
-    chosen = shown_of(name, explorer, chosen, seeds, wanted=is_requested())
+    chosen = ways_to_show(name, explorer, chosen, seeds, wanted=is_requested())
     if not chosen:
         return
     rows, every = rows_of(name, explorer, chosen, seeds)

@@ -75,7 +75,7 @@ def why_this_noise(bundle: Bundle, way: SamplerSettings, T: int) -> str:
     )
 
 
-def unchosen(bundle: Bundle) -> str:
+def any_seed_words(bundle: Bundle) -> str:
     """How well the model does with seeds that nobody chose; empty where its bundle does not say."""
     sure = bundle.metrics.get("judged", {}).get("samples", {}).get("sure")
     if sure is None:

@@ -130,7 +130,7 @@ def show(explorer: DDPMExplorer) -> None:
         histogram(explorer, t_star, None if label == "all" else int(label), provenance)
         by_class(explorer, t_star, provenance)
         if criterion == "digit":
-            kept_by_chance(explorer)
+            show_chance_digit(explorer)
         curve_of_set(bundle, criterion, rule, provenance)
         summary(explorer, t_star)
         depends(bundle, t_star, criterion, rule)
@@ -247,7 +247,7 @@ def by_class(explorer: DDPMExplorer, t_star: np.ndarray, provenance: Provenance)
     )
 
 
-def kept_by_chance(explorer: DDPMExplorer) -> None:
+def show_chance_digit(explorer: DDPMExplorer) -> None:
     """Which digit the judge answers again most where nothing is left of the picture, if any."""
     arrays, names = explorer.bundle.profiles, explorer.class_names
     labels, last = arrays["t_star_labels"], int(arrays["t_star_levels"][-1])
