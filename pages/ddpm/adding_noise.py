@@ -93,7 +93,7 @@ COEFFICIENTS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def kept(T: int) -> list[int]:
+def saved_levels(T: int) -> list[int]:
     """Levels of the walk that are saved with it, 0 (clean) to T as pages count them."""
     return sorted({0, 1, *(step * T // STOPS for step in range(1, STOPS + 1))})
 
@@ -105,7 +105,7 @@ def at_level(name: str, config: ScheduleConfig, picked: Picked, seed: int) -> No
     """The timeline and all that moves with it: runs again by itself."""
     with plain_errors(), st.container():
         t = timeline("t", range(config.T + 1), "noise_t", default=config.T // 4, sticky=True)
-        levels = [level - 1 for level in kept(config.T)]
+        levels = [level - 1 for level in saved_levels(config.T)]
         found = loaders.noisy_walk_of(config, picked.picture, seed, levels)
         pictures(name, config, picked, seed, found, t)
         agreement(name, config, found, seed, picked)

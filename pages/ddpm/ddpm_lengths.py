@@ -130,7 +130,7 @@ def words_of(alignment: str, stop: int) -> str:
 
 
 @dataclass(frozen=True)
-class Seen:
+class StopPredictions:
     """What one model sees in the picture: one look a level, and which of them each stop shows.
 
     ``places`` (stops,): None where the model has no level so deep.
@@ -146,14 +146,16 @@ class Seen:
         return None if place is None else self.looks[place]
 
 
-def seen_by(name: str, picked: Picked, seed: int, alignment: str, marks: list[int]) -> Seen:
+def predict_at_stops(
+    name: str, picked: Picked, seed: int, alignment: str, marks: list[int]
+) -> StopPredictions:
     """All stops of one model, its levels looked at in one batch."""
     explorer = loaders.ddpm(name)
     at_stops = [level(alignment, stop, explorer) for stop in marks]
     levels = sorted({one for one in at_stops if one is not None})
     looked = loaders.predictions(name, picked.picture, levels, seed)
     places = [None if one is None else levels.index(one) for one in at_stops]
-    return Seen(explorer, looked.value, places, looked.seconds)
+    return StopPredictions(explorer, looked.value, places, looked.seconds)
 
 
 def one_look(names: list[str], picked: Picked, seed: int) -> None:
@@ -172,12 +174,12 @@ def one_look(names: list[str], picked: Picked, seed: int) -> None:
                 default=marks[len(marks) // 3],
                 words=[number(mark, 0) for mark in marks],
             )
-            models = [seen_by(name, picked, seed, alignment, marks) for name in names]
+            models = [predict_at_stops(name, picked, seed, alignment, marks) for name in names]
             pictures(models, f"lengths_at_{alignment}")
         looks(models, alignment, stop, marks.index(stop), picked, seed)
 
 
-def pictures(models: list[Seen], key: str) -> None:
+def pictures(models: list[StopPredictions], key: str) -> None:
     """A row a kind of picture, a column a model; all move with the timeline."""
     kinds = [
         ("x_t", "xₜ", _("The noisy picture for T = {T}"), None),
@@ -219,7 +221,7 @@ def pictures(models: list[Seen], key: str) -> None:
     film.show("lengths_film", key, rows)
 
 
-def label(of: Seen, stop: int, error: str | None) -> str:
+def label(of: StopPredictions, stop: int, error: str | None) -> str:
     """Under a picture at a stop: its level, or that squared error of the look."""
     look, T = of.at(stop), of.explorer.T
     if error is None:
@@ -232,7 +234,7 @@ def label(of: Seen, stop: int, error: str | None) -> str:
 
 
 def looks(
-    models: list[Seen], alignment: str, stop: int, index: int, picked: Picked, seed: int
+    models: list[StopPredictions], alignment: str, stop: int, index: int, picked: Picked, seed: int
 ) -> None:
     """What follows at a stop, the ``index``-th of the timeline."""
     seen = [(one.explorer, look) for one in models if (look := one.at(index)) is not None]

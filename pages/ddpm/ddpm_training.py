@@ -180,7 +180,7 @@ def predicts_v(bundle: Bundle) -> bool:
     return bundle.config["architecture"].get("prediction") == "v"
 
 
-def said_of_v() -> str:
+def why_v() -> str:
     """Why a network predicts v instead of the noise."""
     return (
         _(
@@ -247,7 +247,7 @@ def main() -> None:
                 "depth of noise."
             )
             + "\n\n"
-            + (said_of_v() if predicts_v(bundle) else "")
+            + (why_v() if predicts_v(bundle) else "")
             + _(
                 "What is shown and stored is an **exponential moving average** of the weights: the "
                 "weights themselves jump about from step to step, and samples with them."

@@ -11,7 +11,7 @@ from core.ddpm.samplers import ddim, dpm_solver, p_sample_loop
 from core.ddpm.schedule import NoiseSchedule
 from pages.browser import networks
 from pages.ddpm.parts import compared
-from pages.ddpm.parts.denoise_settings import asked, noise, unchosen, why_this_noise
+from pages.ddpm.parts.denoise_settings import any_seed_words, noise, read_settings, why_this_noise
 from pages.ddpm.parts.way_back import along, in_the_browser, results
 from pages.shared import controls, figures, library, links, live, loaders, shape
 from pages.shared.text import (
@@ -71,7 +71,7 @@ def main() -> None:
         with line:
             chosen = noise(bundle)
         with opened, links.folded():
-            by, way, seeds = asked(chosen)
+            by, way, seeds = read_settings(chosen)
         explorer = loaders.ddpm(name)
         network = networks.network(explorer.bundle, "unet") if by == "browser" else None
         if network is not None:
@@ -81,10 +81,12 @@ def main() -> None:
                 st.info(_(UNKNOWN_TO_BROWSERS))
             on_the_server(name, explorer, way, seeds, line)
         if chosen is not None:
-            reason.caption(f"{why_this_noise(bundle, way, explorer.T)} {unchosen(bundle)}".strip())
+            reason.caption(
+                f"{why_this_noise(bundle, way, explorer.T)} {any_seed_words(bundle)}".strip()
+            )
         with plain_errors():
             compared.show(name, explorer)
-        explained()
+        explain()
 
 
 def on_the_server(
@@ -153,7 +155,7 @@ def result_of_before() -> tuple[DDPMExplorer, Trajectory, SamplerSettings, int] 
     return None if path is None else (explorer, path, way, seeds[0])
 
 
-def explained() -> None:
+def explain() -> None:
     mechanism(
         _(
             "The network never paints a picture. It is shown a noisy one and the level t, "

@@ -26,7 +26,7 @@ from core.pictures.images import Pictures
 from pages.browser import film
 from pages.browser.timeline import timeline
 from pages.ddpm.parts import layer_grid, unet_segments
-from pages.ddpm.parts.layer_grid import Probed
+from pages.ddpm.parts.layer_grid import ProbeGrid
 from pages.ddpm.parts.unet_levels import STOP_SHARES, levels_of, provenance
 from pages.shared import controls, figures, library, loaders, picking, shape
 from pages.shared.loaders import Timed
@@ -71,13 +71,13 @@ TIMELINE, LAYER = "inside_t", "inside_layer"
 FILM_WIDTH = 320
 
 
-def levels_shown(explorer: DDPMExplorer, grid: Probed | None) -> list[int]:
+def levels_shown(explorer: DDPMExplorer, grid: ProbeGrid | None) -> list[int]:
     """All levels of the timeline, from 0: its own, and those of the grid."""
     of_grid = [] if grid is None else [t - 1 for t in grid.t]
     return sorted({*levels_of(explorer, STOP_SHARES), *of_grid})
 
 
-def levels_in_table(explorer: DDPMExplorer, grid: Probed | None) -> list[int]:
+def levels_in_table(explorer: DDPMExplorer, grid: ProbeGrid | None) -> list[int]:
     """The few levels of the table of pictures: those of the grid where there is one."""
     return levels_of(explorer) if grid is None else [t - 1 for t in grid.t]
 
@@ -105,7 +105,7 @@ def maps_of(view: str, scope: Scope, index: int, features: Mapping[str, np.ndarr
 
 
 @dataclass(frozen=True)
-class Chosen:
+class MapSettings:
     """Which maps are shown, and which channels of which layer."""
 
     view: str
@@ -115,9 +115,9 @@ class Chosen:
     first: int
 
 
-def chosen(
-    explorer: DDPMExplorer, features: Mapping[str, np.ndarray], grid: Probed | None
-) -> Chosen:
+def read_settings(
+    explorer: DDPMExplorer, features: Mapping[str, np.ndarray], grid: ProbeGrid | None
+) -> MapSettings:
     """What the controls below the pictures say; at first the layer from which the digit is read best."""
     left, middle, right = st.columns(3, gap="large")
     with left:
@@ -149,7 +149,7 @@ def chosen(
     with right:
         if pages > 1:
             page = controls.whole(_("Page of channels"), 1, pages, 1, "inside_page")
-    return Chosen(view, scope, index, layer, (min(page, pages) - 1) * CHANNELS_A_PAGE)
+    return MapSettings(view, scope, index, layer, (min(page, pages) - 1) * CHANNELS_A_PAGE)
 
 
 @shape.fragment
@@ -157,12 +157,12 @@ def by_level(name: str, picked: Picked, seed: int) -> None:
     """The grid, the layer chosen in it at the t of a timeline, and all layers: runs again by itself."""
     with plain_errors():
         explorer = loaders.ddpm(name)
-        grid = layer_grid.probed(explorer.bundle, explorer.layers, explorer.T)
+        grid = layer_grid.stored_grid(explorer.bundle, explorer.layers, explorer.T)
         levels = levels_shown(explorer, grid)
         found = loaders.features(name, picked.picture, levels, seed)
         looked = loaders.predictions(name, picked.picture, levels, seed)
         figure = st.container()
-        now = chosen(explorer, found.value, grid)
+        now = read_settings(explorer, found.value, grid)
         maps = library.kept("inside", MAPS_KEPT).ask(
             (
                 explorer.bundle.digest,
@@ -193,11 +193,11 @@ def choose(layer: str, t: int) -> None:
 
 def first_screen(
     explorer: DDPMExplorer,
-    grid: Probed | None,
+    grid: ProbeGrid | None,
     looks: list[Prediction],
     levels: list[int],
     maps: Maps,
-    now: Chosen,
+    now: MapSettings,
     pages: Pictures,
 ) -> int:
     """Grid and timeline, next to them what moves with it; the t of the timeline."""
@@ -220,7 +220,7 @@ def first_screen(
     return t
 
 
-def chosen_layer(looks: list[Prediction], maps: Maps, now: Chosen, pages: Pictures) -> None:
+def chosen_layer(looks: list[Prediction], maps: Maps, now: MapSettings, pages: Pictures) -> None:
     """What the network is given and guesses, and what one layer holds.
 
     ``pages``: channels, uint8 (stops, channels, 32, 32, 3).
@@ -319,7 +319,7 @@ def channels(
     found: Timed[dict[str, np.ndarray]],
     levels: list[int],
     place: int,
-    now: Chosen,
+    now: MapSettings,
     shown: Pictures,
 ) -> None:
     """Caption and files of the channels of one layer at one level."""
@@ -358,7 +358,7 @@ def grid_of_layers(
     found: Timed[dict[str, np.ndarray]],
     levels: list[int],
     columns: list[int],
-    now: Chosen,
+    now: MapSettings,
     maps: Maps,
 ) -> None:
     """One row a layer, one column a level of ``columns``."""

@@ -60,7 +60,7 @@ def words(code: str | None) -> str:
     return f"DDIM {quick_look.WAY.steps}" if code is None else _(WAYS[code][0])
 
 
-def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
+def read_settings(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
     """Sampler, levels as pages count them, number of draws, seed."""
     T = explorer.T
     codes = {code: title for code, (title, _way) in WAYS.items()}
@@ -113,7 +113,7 @@ def rows(now: Restoration) -> int:
     )
 
 
-def swept(
+def run_sweep(
     explorer: DDPMExplorer, request: restored.Request, pictures: Pictures, above: live.Place
 ) -> tuple[Restoration | None, live.Place]:
     """Buttons and progress; how far the sweep of this request has come, if it was asked for.
@@ -179,18 +179,18 @@ def find(
     if len(picked) > 1:
         index = controls.whole(_("Picture"), 1, len(picked), 1, "tstar_which") - 1
         st.caption(picked[index].words)
-    done, below = swept(explorer, request, pictures, above)
+    done, below = run_sweep(explorer, request, pictures, above)
     with below.container():
         if done is not None and not done.finished:
-            unfinished(done)
+            show_unfinished(done)
             return
-        before = None if done is not None else seen_before(request)
+        before = None if done is not None else previous_sweep(request)
         quick = done is None and before is None
         if done is not None:
             st.session_state[SEEN], back, way = request, done, words(code)
         elif before is not None:
             (request, back), seed = before, before[0].seed
-            way = pale_said(request, back)
+            way = caption_pale(request, back)
         else:
             back, way = at_once(explorer, request, pictures, words(code)), words(None)
         compared = library.kept("compared", live.MOST_KEPT).ask(
@@ -203,7 +203,7 @@ def find(
         found = restored.SweepResult(
             explorer, loaders.judge(), picked, back, compared, way, seed, quick
         )
-        guess = prediction.made(explorer.T, (request.bundle, request.pictures[index]))
+        guess = prediction.read_guess(explorer.T, (request.bundle, request.pictures[index]))
         revealed = guess != prediction.NONE
         with above.container(), pale(before is not None, "tstar_before_film"):
             answer = st.empty()
@@ -214,7 +214,7 @@ def find(
                 three_ways.show(found)
 
 
-def seen_before(request: restored.Request) -> tuple[restored.Request, Restoration] | None:
+def previous_sweep(request: restored.Request) -> tuple[restored.Request, Restoration] | None:
     """The sweep that this visit saw last, of the same picture and model, as long as it is kept.
 
     None where a link asks for another, which has said so already.
@@ -228,7 +228,7 @@ def seen_before(request: restored.Request) -> tuple[restored.Request, Restoratio
     return None if back is None else (before, back)
 
 
-def pale_said(before: restored.Request, back: Restoration) -> str:
+def caption_pale(before: restored.Request, back: Restoration) -> str:
     """Says which settings the pale result belongs to; its way in words."""
     way = words(next(code for code, (_title, way) in WAYS.items() if way == before.way))
     st.info(
@@ -247,7 +247,7 @@ def pale(wanted: bool, key: str) -> AbstractContextManager:
     return st.container(key=key)
 
 
-def unfinished(now: Restoration) -> None:
+def show_unfinished(now: Restoration) -> None:
     """How far the pictures of a stopped sweep have come; nothing follows from them."""
     st.info(_(STILL_ON_THEIR_WAY))
     rows(now)
@@ -257,7 +257,7 @@ def at_once(
     explorer: DDPMExplorer, request: restored.Request, pictures: Pictures, way: str
 ) -> Restoration:
     """Few steps and draws at once, before the button is pressed."""
-    back = quick_look.restored(explorer.bundle.name, pictures, request.levels, request.seed)
+    back = quick_look.restoration(explorer.bundle.name, pictures, request.levels, request.seed)
     st.info(
         _(QUICK_LOOK).format(
             quick=words(None),
@@ -270,7 +270,7 @@ def at_once(
     return back
 
 
-def moved_away() -> None:
+def redirect_old_links() -> None:
     """Opens the page of attacks for a link to the view that this page once had, with what the link says."""
     if not {"purify", "Undo an attack"} & set(links.values("tstar_view")):
         return
@@ -287,7 +287,7 @@ def moved_away() -> None:
 
 
 def main() -> None:
-    moved_away()
+    redirect_old_links()
     head(
         _("Finding t*"),
         _(
@@ -301,15 +301,15 @@ def main() -> None:
         left, right = st.columns(2, gap="large")
         with right, st.expander(_("Model, sampler, levels, seed"), icon=":material/tune:"):
             explorer = loaders.ddpm(controls.bundle_name("ddpm", "tstar_bundle"))
-            settings = asked(explorer)
+            settings = read_settings(explorer)
         with left, st.expander(_("Another picture"), icon=":material/image_search:"):
             picked = chosen_pictures(explorer)
         find(explorer, picked, above, settings)
         t_star_of_set.show(explorer)
-        explained()
+        explain()
 
 
-def explained() -> None:
+def explain() -> None:
     mechanism(
         _(
             "At level t′ one sees √ᾱ times the picture plus √(1−ᾱ) times noise. While the noise hides only "

@@ -75,7 +75,7 @@ def main() -> None:
             left, right = st.columns([3, 2], gap="large")
             with right:
                 explorer = loaders.ddpm(controls.bundle_name("ddpm", "purify_bundle"))
-                attack = asked()
+                attack = read_settings()
             with left:
                 one = picking.picture("attack", explorer.bundle, default="maker")
         if one is None:
@@ -83,11 +83,11 @@ def main() -> None:
         else:
             one_picture(explorer, one, attack)
         over_test_set(explorer)
-        explained()
+        explain()
 
 
 @dataclass(frozen=True)
-class Asked:
+class AttackSettings:
     """The attack that a visitor wants, but for its size: that one is under the hand."""
 
     kind: Attack
@@ -95,10 +95,10 @@ class Asked:
     seed: int
 
 
-def asked() -> Asked:
+def read_settings() -> AttackSettings:
     kind = controls.choice(_("Attack"), ATTACKS, "purify_attack")
     steps = controls.whole(_("Steps of PGD"), 1, 40, 10, "purify_steps") if kind == "pgd" else 1
-    return Asked(kind, steps, controls.seed("purify_seed"))
+    return AttackSettings(kind, steps, controls.seed("purify_seed"))
 
 
 # ---------------------------------------------------------------- one picture
@@ -111,7 +111,7 @@ def louder(picture: Pictures, attacked: Pictures) -> Pictures:
 
 
 @shape.fragment
-def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
+def one_picture(explorer: DDPMExplorer, one: Picked, attack: AttackSettings) -> None:
     """Attack, purify, judge: runs again by itself."""
     with plain_errors():
         judge, kind, seed = loaders.judge(), attack.kind, attack.seed
@@ -163,7 +163,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
         seen = loaders.judged(back.now[0])  # (L, D)
         way = _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
         with films:
-            denoised(judge, back, seen, label)
+            show_denoised(judge, back, seen, label)
         st.caption(one_example(explorer, seed))
         provenance = Provenance(
             explorer.bundle, True, back.seconds, settings | {_("sampler"): way}, [judge.bundle]
@@ -196,7 +196,7 @@ def answer(names: tuple[str, ...], digit: int, p: float) -> str:
     return _("read as {digit}, p = {p}").format(digit=names[digit], p=number(float(p), 2))
 
 
-def denoised(judge: JudgeExplorer, back: Restoration, seen: Verdicts, label: int) -> None:
+def show_denoised(judge: JudgeExplorer, back: Restoration, seen: Verdicts, label: int) -> None:
     """What comes back from t', draw by draw, under the hand."""
     sources = film.several(np.moveaxis(back.now[0], 1, 0))
     cells = [
@@ -337,7 +337,7 @@ def over_test_set(explorer: DDPMExplorer) -> None:
     )
 
 
-def explained() -> None:
+def explain() -> None:
     mechanism(
         _(
             "The attack adds to every value the small step that raises the classifier's loss most: each "

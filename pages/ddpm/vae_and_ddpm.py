@@ -337,14 +337,14 @@ def main() -> None:
         first, second = st.columns(2, gap="large")
         with first:
             st.subheader(_("VAE"), anchor=False)
-            samples.shown(vae, judge, marks, sure_from)
+            samples.show(vae, judge, marks, sure_from)
         with second:
             st.subheader(_("DDPM"), anchor=False)
             ddpm = samples.from_ddpm(ddpm_name, WAYS[code][1], WAYS[code][0], seed, count)
             if ddpm is None:
                 st.info(_("This takes a moment: press the button."))
             else:
-                samples.shown(ddpm, judge, marks, sure_from)
+                samples.show(ddpm, judge, marks, sure_from)
         blind_test.show(vae.of, chosen)
         both = [one for one in (vae, ddpm) if one is not None]
         above = st.container()
@@ -362,7 +362,7 @@ def main() -> None:
         digits_seen(models, both, found)
         copies.show(both, models, limit)
         judge_trust.show(judge)
-        explained()
+        explain()
 
 
 def honest(*models: Bundle) -> str:
@@ -385,7 +385,7 @@ def diffusion_models(chosen: Bundle) -> list[tuple[str, str, Bundle]]:
     return [("ddpm", f"DDPM, T = {lengths[of.name]}", of) for of in found]
 
 
-def explained() -> None:
+def explain() -> None:
     mechanism(
         _(
             "The **VAE** draws z and paints the **mean** of all pictures that this z may stand "

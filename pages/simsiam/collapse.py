@@ -27,7 +27,7 @@ from pages.shared.text import (
 )
 from pages.simsiam.parts import dim_and_batch, run_charts, runs, verdicts
 from pages.simsiam.parts.evidence import over_pictures
-from pages.simsiam.parts.findings import NOT_HERE, final_epoch, named, names
+from pages.simsiam.parts.findings import NOT_HERE, final_epoch, names, recipe_names
 from pages.simsiam.parts.run_charts import SMALL, Reference
 
 OTHER_LOSSES = N_("Another loss, on another scale, so not drawn here: {runs}.")
@@ -105,7 +105,7 @@ def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
     with shown:
         presets(found, chosen)
     if absent:
-        st.info(_(NOT_HERE).format(runs=named(absent)))
+        st.info(_(NOT_HERE).format(runs=recipe_names(absent)))
     return found, [found[recipe] for recipe in chosen], layer
 
 
@@ -334,7 +334,7 @@ def epochs(found: Mapping[str, RunRecord], records: Sequence[RunRecord], layer: 
         stops = records[0].epochs.tolist()
         epoch = timeline(_(EPOCH_WORDS), stops, EPOCH, sticky=True)
         desk(records, layer, epoch)
-        asked(found, records)
+        ask_questions(found, records)
         st.subheader(_("Has it collapsed?"), anchor=False)
         verdicts.verdict(records, epoch)
         maps(records, layer, epoch)
@@ -349,7 +349,7 @@ def epochs(found: Mapping[str, RunRecord], records: Sequence[RunRecord], layer: 
                 measures(records, layer, epoch)
 
 
-def asked(found: Mapping[str, RunRecord], shown: Sequence[RunRecord]) -> None:
+def ask_questions(found: Mapping[str, RunRecord], shown: Sequence[RunRecord]) -> None:
     """What the visitor answers before the runs do; ``shown``: the runs on the screen."""
     here = verdicts.telling_pair([found], shown)
     pair = here or verdicts.telling_pair(runs.sets())
@@ -391,7 +391,7 @@ def measures(records: Sequence[RunRecord], layer: Layer, epoch: int) -> None:
     on_the_sphere(records, epoch)
 
 
-def explained(found: Mapping[str, RunRecord]) -> None:
+def explain(found: Mapping[str, RunRecord]) -> None:
     asked_here = ["collapse_low_loss"]
     if dim_and_batch.can_be_asked(found):
         asked_here.append("collapse_dim_batch")
@@ -473,4 +473,4 @@ def main() -> None:
             runs.what_they_are(records)
         else:
             st.info(_(CHOOSE_A_RUN))
-        explained(found)
+        explain(found)

@@ -57,13 +57,13 @@ from pages.simsiam.parts.toy_settings import (
     IN_VIEW,
     PRESETS,
     baseline,
+    difference_words,
     keep_alive,
     presets,
     provenance,
-    said_of,
     switches,
 )
-from pages.simsiam.parts.toy_training import REACH, Holders, runs_of, trained
+from pages.simsiam.parts.toy_training import REACH, Holders, runs_of, train_in_view
 from pages.simsiam.parts.toy_verdicts import strip
 
 NO_REAL_RUN = N_("No real run here has the stop-gradient and the predictor of the right side.")
@@ -123,7 +123,7 @@ def moving(pair: Sequence[Run], own: ToyConfig) -> None:
         for column, run in zip(st.columns(2, gap="medium"), pair, strict=True):
             with column:
                 figures_of(run.states[at], own.dim)
-        toy_questions.learnt(pair, own)
+        toy_questions.ask_which_learnt_more(pair, own)
         columns = st.columns(2, gap="medium") + st.columns(2, gap="medium")
         for column, code in zip(columns, CURVES, strict=True):
             with column:
@@ -286,10 +286,10 @@ def training(place: st.delta_generator.DeltaGenerator) -> None:
         with column, st.container(width=SQUARE, gap="small"):
             st.markdown(f"**{_(side)}**")
             holders.append(st.empty())
-            st.caption(said_of(run.config, _("with stop-gradient and predictor")))
+            st.caption(difference_words(run.config, _("with stop-gradient and predictor")))
     st.caption(_("Colour and shape: the class. A dot: the z of one point."))
     below = st.empty()
-    ended = trained(pair, holders, below)
+    ended = train_in_view(pair, holders, below)
     if ended:
         clouds(pair, own, holders)
         shape.fragment(moving)(pair, own)
@@ -297,7 +297,7 @@ def training(place: st.delta_generator.DeltaGenerator) -> None:
     toy_questions.ask(own, answered=ended)
     data(own)
     real_runs(own)
-    explained()
+    explain()
 
 
 def main() -> None:
@@ -320,7 +320,7 @@ def main() -> None:
             toy_steps.show(place)
 
 
-def explained() -> None:
+def explain() -> None:
     mechanism(
         _(
             "**Two views in, one question:** can the z of one view be predicted from the other? "

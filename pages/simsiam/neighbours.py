@@ -72,7 +72,7 @@ def stops(most: int) -> list[int]:
     return [*(k for k in KS if k < most), most]
 
 
-def asked(most: int) -> tuple[int, float]:
+def read_settings(most: int) -> tuple[int, float]:
     """k and the temperature, written alike in either language so that a link fits both."""
     left, right = st.columns(2, gap="large")
     with left:
@@ -193,7 +193,7 @@ def by_rank(voters: Sequence[Voter], votes: Sequence[Vote], picked: Picked, k: i
     )
     st.markdown(
         "\n".join(
-            spread_said(voter, picked, found) for voter, found in zip(voters, votes, strict=True)
+            spread_words(voter, picked, found) for voter, found in zip(voters, votes, strict=True)
         )
     )
     st.markdown(_("The nearer the median is to 1, the less a network tells pictures apart."))
@@ -253,7 +253,7 @@ def rows_of(found: Vote, class_names: Sequence[str]) -> list[dict[str, object]]:
     ]
 
 
-def spread_said(voter: Voter, picked: Picked, found: Vote) -> str:
+def spread_words(voter: Voter, picked: Picked, found: Vote) -> str:
     """How much nearer the nearest are than any picture of the bank."""
 
     def ask() -> float:
@@ -310,7 +310,7 @@ def origin_of(voters: Sequence[Voter], settings: dict[str, object]) -> Provenanc
     return Provenance(bundles[0], live=True, settings=settings, also=bundles[1:])
 
 
-def pictures_said(pair: networks.Pair, voters: Sequence[Voter]) -> None:
+def offer_missing_pictures(pair: networks.Pair, voters: Sequence[Voter]) -> None:
     """What is missing where the training pictures are not here, or are others, and how to get them."""
     untrained = any(voter.bank is not None for voter in voters)
     if untrained:
@@ -398,7 +398,7 @@ def right_or_wrong(picked: Picked, answer: str, names: Sequence[str]) -> str:
 def the_vote(voters: Sequence[Voter], picked: Picked) -> None:
     """k and the temperature, and what follows from them."""
     st.subheader(_("The vote"), anchor=False)
-    k, temperature = asked(len(networks.explorer(voters[0].record).bank[1]))
+    k, temperature = read_settings(len(networks.explorer(voters[0].record).bank[1]))
     votes = [voter.vote(picked.picture, k, temperature) for voter in voters]
     most = widest(votes)
     st.caption(
@@ -432,7 +432,7 @@ def show() -> None:
         st.info(_(picking.WANTED))
         return
     voters = twelve(pair, picked)
-    pictures_said(pair, voters)
+    offer_missing_pictures(pair, voters)
     over_the_test_set(pair)
     shape.fragment(the_vote)(voters, picked)
     runs.what_they_are(pair.both)
@@ -449,10 +449,10 @@ def main() -> None:
     )
     with plain_errors():
         show()
-    explained()
+    explain()
 
 
-def explained() -> None:
+def explain() -> None:
     mechanism(
         _(
             "The network turns the picture into its features h. The features of the first pictures of its "

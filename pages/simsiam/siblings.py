@@ -31,7 +31,7 @@ from pages.simsiam.parts.findings import (
     SHARE,
     final_epoch,
     separator,
-    states_said,
+    state_sentences,
     value_at,
     without,
 )
@@ -218,12 +218,12 @@ def part_to_remove(method: str, found: Mapping[str, RunRecord]) -> None:
         answer,
         first=_("Which part would you **not** remove from {method}?").format(method=sibling.title),
         options={part: label for part, label in PARTS.items() if part in HAS[method]},
-        right=lambda: needed(method, found),
+        right=lambda: necessary_parts(method, found),
         of=found and runs.code_of(found),
     )
 
 
-def needed(method: str, found: Mapping[str, RunRecord]) -> set[str]:
+def necessary_parts(method: str, found: Mapping[str, RunRecord]) -> set[str]:
     """The parts without which a run of this method has collapsed, or partly; nothing where a run is missing
     or is of another method.
     """
@@ -354,7 +354,7 @@ def none_here(question: Question) -> str:
 def answer(question: Question, found: Runs, records: Sequence[RunRecord]) -> None:
     """What the runs of a question say, what chance is, and why."""
     st.markdown(_(THESE_RUNS_SAY))
-    lines = [*question.answer(found), *states_said(records)]
+    lines = [*question.answer(found), *state_sentences(records)]
     st.markdown("\n".join(f"- {line}" for line in lines))
     st.caption(chance_in_words(records[0], Chance.of(found), question.knn))
     st.markdown(_("**Why**") + "  \n" + _(question.why))
@@ -507,7 +507,7 @@ def _share(value: float) -> str:
 # ---------------------------------------------------------------- the page
 
 
-def explained(*asked: str) -> None:
+def explain(*asked: str) -> None:
     """How they work; folded while a question of the page with one of these keys is open."""
     mechanism(
         _(
@@ -586,4 +586,4 @@ def main() -> None:
     keys = [f"siblings_keeps_{method}"]
     if found:
         keys.append(f"siblings_answer_{st.session_state[QUESTION]}")
-    explained(*keys)
+    explain(*keys)

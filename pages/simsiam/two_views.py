@@ -94,7 +94,7 @@ def slider(label: str, name: str, low: float, high: float, step: float, help: st
     return controls.real(label, low, high, default, f"views_{name}", step=step, help=help or None)
 
 
-def recipe_asked() -> Views:
+def read_recipe() -> Views:
     """Sliders for every part of the augmentation."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(_("**What may change, and how far**"))
@@ -138,7 +138,7 @@ def recipe_asked() -> Views:
 # ---------------------------------------------------------------- the two views
 
 
-def boxed(large: Pictures, box: Sequence[int], colour: str, factor: int, width: int) -> None:
+def draw_frame(large: Pictures, box: Sequence[int], colour: str, factor: int, width: int) -> None:
     """A frame around a box (top, left, height, width in small pixels), in place."""
     ink = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     top, left, height, wide = (int(side) * factor for side in box)
@@ -155,12 +155,12 @@ def frames(picture: Pictures, recipe: Views, seed: int) -> tuple[Pictures, Pictu
     originals = np.repeat(figures.enlarge(picture, LARGE)[None], len(STRENGTHS), axis=0)
     for original, boxes in zip(originals, found.boxes, strict=True):
         for box, colour, width in zip(boxes, VIEW_COLOURS, (3, 1), strict=True):
-            boxed(original, box, colour, LARGE, width)
+            draw_frame(original, box, colour, LARGE, width)
     both = figures.enlarge(found.views.swapaxes(0, 1).reshape(-1, size, size, 3), FRAMED)
     both = both.reshape(len(VIEW_COLOURS), len(STRENGTHS), *both.shape[1:])
     for views, colour in zip(both, VIEW_COLOURS, strict=True):
         for view in views:
-            boxed(view, (0, 0, size, size), colour, FRAMED, 1)
+            draw_frame(view, (0, 0, size, size), colour, FRAMED, 1)
     return originals, both
 
 
@@ -250,7 +250,7 @@ def other_pictures(picked: Picked, of: RunRecord) -> Pictures:
 def at_work(pair: Pair, picked: Picked, others: Pictures, seed: int) -> None:
     """The views, what changes them, and what the networks say of them; follows its own controls alone."""
     hand = st.container()
-    recipe = recipe_asked()
+    recipe = read_recipe()
     with hand:
         row_of_three(picked, recipe, seed)
         strength = timeline(
@@ -330,10 +330,10 @@ def main() -> None:
     )
     with plain_errors():
         show()
-    explained()
+    explain()
 
 
-def explained() -> None:
+def explain() -> None:
     mechanism(
         _(
             "Every picture of a batch is changed **twice, each time by its own draw**: a part of it is cut out "

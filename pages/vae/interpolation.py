@@ -204,7 +204,9 @@ def journey(name: str, first: Start, second: Start, frames: int) -> None:
         travel(name, first, second, frames)
 
 
-def walked(explorer: VAEExplorer, first: Start, second: Start, count: int) -> Timed[list[Walk]]:
+def decode_walks(
+    explorer: VAEExplorer, first: Start, second: Start, count: int
+) -> Timed[list[Walk]]:
     """Both paths, decoded at so many points; computed once for all visitors."""
     return library.timed(
         "interpolation",
@@ -218,7 +220,7 @@ def settings_of(first: Start, second: Start) -> dict[str, object]:
     return {_("from"): first.words, _("to"): second.words}
 
 
-def mixed(first: Pictures, second: Pictures) -> film.Source:
+def cross_fade(first: Pictures, second: Pictures) -> film.Source:
     """One picture fading into another, pixel by pixel, at every stop."""
     share = np.array(STOPS) / STOPS[-1]
     ends = (one.transpose(2, 0, 1) / 127.5 - 1 for one in (first, second))
@@ -227,7 +229,7 @@ def mixed(first: Pictures, second: Pictures) -> film.Source:
 
 def show_paths(film_of: list[Walk], strips_of: list[Walk]) -> None:
     """The pictures of now on either path and with pixels mixed; below them each path as a strip."""
-    fading = mixed(*film_of[0].pictures[[0, -1]])
+    fading = cross_fade(*film_of[0].pictures[[0, -1]])
     alts = {code: _(words) for code, words in ALTS.items()}
     titles = {**KINDS, "pixels": N_("Pixels mixed")}
     sources = {walk.kind: film.levels(walk.pictures) for walk in film_of} | {"pixels": fading}
@@ -275,7 +277,7 @@ def against_mixing(linear: Walk, spherical: Walk) -> str:
 def travel(name: str, first: Start, second: Start, frames: int) -> None:
     explorer = loaders.vae(name)
     share = timeline(_("Path, in %"), STOPS, "interpolation_w", default=50)
-    every, some = (walked(explorer, first, second, count) for count in (len(STOPS), frames))
+    every, some = (decode_walks(explorer, first, second, count) for count in (len(STOPS), frames))
     show_paths(every.value, some.value)
     here = {**settings_of(first, second), _("path"): percent(share / STOPS[-1])}
     place = STOPS.index(share)
@@ -298,7 +300,7 @@ def travel(name: str, first: Start, second: Start, frames: int) -> None:
 
 def smoothness(explorer: VAEExplorer, first: Start, second: Start) -> None:
     """Whether the picture changes evenly, and which path to take: of the very steps of the timeline."""
-    found = walked(explorer, first, second, len(STOPS))
+    found = decode_walks(explorer, first, second, len(STOPS))
     walks = found.value
     provenance = Provenance(explorer.bundle, True, found.seconds, settings_of(first, second))
     st.subheader(_("Is it smooth?"), anchor=False)

@@ -32,7 +32,7 @@ from pages.shared.text import (
 )
 from pages.vae.parts import generated
 from pages.vae.parts.class_charts import (
-    Profiled,
+    ClassChartData,
     all_classes,
     class_difference,
     heat_map,
@@ -124,7 +124,7 @@ def source_of_profiles(explorer: VAEExplorer) -> Source:
 # ---------------------------------------------------------------- the first figure
 
 
-def settings(explorer: VAEExplorer) -> tuple[Profiled, str]:
+def settings(explorer: VAEExplorer) -> tuple[ClassChartData, str]:
     """What all figures show, and the whiskers of the first, as chosen behind one button."""
     with controls.popover(_("Settings")):
         whiskers = controls.choice(_("Whiskers"), WHISKERS, "profiles_whiskers")
@@ -148,7 +148,7 @@ def settings(explorer: VAEExplorer) -> tuple[Profiled, str]:
         source.seconds,
         {_("over"): source.words, _("peaks"): f"|δ| ≥ {number(threshold, 2)}"},
     )
-    profiled = Profiled(
+    profiled = ClassChartData(
         explorer,
         source.shown,
         order_of(explorer, source.shown, order),
@@ -181,7 +181,7 @@ def profiles(name: str) -> None:
         further(profiled)
 
 
-def class_by_itself(profiled: Profiled, c: int, whiskers: str, unit: int) -> None:
+def class_by_itself(profiled: ClassChartData, c: int, whiskers: str, unit: int) -> None:
     """One class: how far its mean lies from that of all, which units are peaks, and which one is chosen."""
     shown, units, peaks = profiled.shown, profiled.units, profiled.peaks
     name = profiled.classes[c]
@@ -206,7 +206,7 @@ def class_by_itself(profiled: Profiled, c: int, whiskers: str, unit: int) -> Non
 # ---------------------------------------------------------------- one peak, decoded
 
 
-def unit_of(profiled: Profiled, c: int) -> int:
+def unit_of(profiled: ClassChartData, c: int) -> int:
     """The unit that a click on a bar or the list chose, else that of the longest bar."""
     title = _("What does moving a unit by its bar do to a picture?")
     st.markdown(f"**{title}**")
@@ -231,7 +231,7 @@ class Departure:
     def title(self) -> str:
         return _("your picture") if self.maker is None else _("a generated picture")
 
-    def said(self) -> str:
+    def notice(self) -> str:
         """That the picture is the visitor's, and that a link has none of it; nothing of a generated one."""
         if self.maker is not None:
             return ""
@@ -250,7 +250,7 @@ def departure(explorer: VAEExplorer, label: str) -> Departure:
     return Departure(picture, _("a generated picture"), maker)
 
 
-def one_peak(profiled: Profiled, c: int, unit: int) -> None:
+def one_peak(profiled: ClassChartData, c: int, unit: int) -> None:
     """What a bar does to a picture: one unit moved by the bar, and by many times it."""
     explorer, label = profiled.explorer, profiled.classes[c]
     away = np.nan_to_num(profiled.shown.distance[c])
@@ -314,14 +314,14 @@ def one_peak(profiled: Profiled, c: int, unit: int) -> None:
         "stands for shows at many times the bar; it need not be the digit."
     ).format(step=number(step, 1))
     st.markdown(f"{lies} {moved}")
-    if words := start.said():
+    if words := start.notice():
         st.markdown(words)
 
 
 # ---------------------------------------------------------------- further figures
 
 
-def further(profiled: Profiled) -> None:
+def further(profiled: ClassChartData) -> None:
     """The same means in other arrangements, one at a time."""
     st.subheader(_("All classes and all units"), anchor=False)
     shown = controls.choice(_("Figure"), FIGURES, "profiles_figure")
@@ -335,7 +335,7 @@ def further(profiled: Profiled) -> None:
         cost_of_units(profiled.explorer, profiled.units)
 
 
-def classes_on_one_scale(profiled: Profiled) -> None:
+def classes_on_one_scale(profiled: ClassChartData) -> None:
     """The mean latents of all classes."""
     alt = _("Mean of every class less that of all classes, on one scale")
     figures.chart(
@@ -355,7 +355,7 @@ def classes_on_one_scale(profiled: Profiled) -> None:
     st.caption(said)
 
 
-def units_by_class(profiled: Profiled) -> None:
+def units_by_class(profiled: ClassChartData) -> None:
     """Which unit speaks for which class."""
     shown, classes, units = profiled.shown, profiled.classes, profiled.units
     alt = _("Standardised deviation δ of every class and unit")
@@ -370,7 +370,7 @@ def units_by_class(profiled: Profiled) -> None:
     )
 
 
-def two_classes(profiled: Profiled) -> None:
+def two_classes(profiled: ClassChartData) -> None:
     """The difference of two classes."""
     shown, classes, units = profiled.shown, profiled.classes, profiled.units
     left, right = st.columns(2)

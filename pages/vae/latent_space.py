@@ -113,17 +113,19 @@ def places(
     """Where a click can bring the sliders: means of classes and generated digits, draws with this seed."""
     limit = reach(start.z)
 
-    def shown(z: np.ndarray) -> list[float]:
+    def slider_values(z: np.ndarray) -> list[float]:
         return within(z, limit).tolist()
 
     means = zip(explorer.class_names, explorer.profiles.mean, strict=True)
-    menus = [(_(MEAN), [(name, shown(mean)) for name, mean in means])]
+    menus = [(_(MEAN), [(name, slider_values(mean)) for name, mean in means])]
     if digits := generated_digits(explorer):
-        menus.append((_("a generated digit"), [(name, shown(z)) for name, z in digits.items()]))
-    draws = [(_(OF_PRIOR), shown(explorer.prior(seed)[0]))]
+        menus.append(
+            (_("a generated digit"), [(name, slider_values(z)) for name, z in digits.items()])
+        )
+    draws = [(_(OF_PRIOR), slider_values(explorer.prior(seed)[0]))]
     if start.picture is not None:
         z = explorer.posterior_draw(start.picture, seed)
-        draws.append((_("a draw from q(z|x)"), shown(z)))
+        draws.append((_("a draw from q(z|x)"), slider_values(z)))
     return menus, draws
 
 
@@ -178,11 +180,11 @@ def explore(name: str, start: Start, seed: int) -> None:
     picture, from_end_to_end = st.columns(2, gap="large")
     with picture:
         st.markdown(_("**The picture now**"))
-        said(explorer, start, z, (before, now), seconds)
+        show_provenance(explorer, start, z, (before, now), seconds)
     with from_end_to_end:
         title = _("z{unit} from end to end").format(unit=unit)
         st.markdown(f"**{title}**")
-        said_of_strip(explorer, unit - 1, z, strip, seconds)
+        show_strip_provenance(explorer, unit - 1, z, strip, seconds)
     measures(explorer, z, before, now)
 
 
@@ -220,7 +222,7 @@ def measures(explorer: VAEExplorer, z: np.ndarray, before: Pictures, now: Pictur
     )
 
 
-def said(
+def show_provenance(
     explorer: VAEExplorer,
     start: Start,
     z: np.ndarray,
@@ -248,7 +250,7 @@ def said(
     )
 
 
-def said_of_strip(
+def show_strip_provenance(
     explorer: VAEExplorer, unit: int, z: np.ndarray, strip: Pictures, seconds: float
 ) -> None:
     """The same of one unit from end to end."""
@@ -265,7 +267,7 @@ def said_of_strip(
     )
 
 
-def idle_said(explorer: VAEExplorer) -> str:
+def idle_words(explorer: VAEExplorer) -> str:
     """Whether there are units that the decoder ignores."""
     units, idle = explorer.latent_dim, explorer.latent_dim - int(explorer.active.sum())
     if idle == 0:
@@ -282,7 +284,7 @@ def how_it_works(explorer: VAEExplorer) -> None:
             "over the test digits, which is also the most that it can tell about a picture. {idle}\n\n"
             "Decoded pictures are blurred. The model pays for every pixel that it gets wrong, so "
             "where it is unsure it paints the average of what could be there."
-        ).format(idle=idle_said(explorer))
+        ).format(idle=idle_words(explorer))
     )
 
 

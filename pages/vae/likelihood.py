@@ -303,7 +303,7 @@ def formulas() -> None:
     )
 
 
-def picked(explorer: VAEExplorer) -> Start | None:
+def pick_picture(explorer: VAEExplorer) -> Start | None:
     """The picture, from a picker in one folded line."""
     with st.expander(_("Another picture"), icon=":material/image_search:"):
         return picking.start("likelihood", explorer, default="maker")
@@ -325,7 +325,7 @@ def main() -> None:
         left, right = st.columns(2, gap="large")
         pictures, found = left.container(), None
         with left:
-            start = picked(explorer)
+            start = pick_picture(explorer)
         if start is None:
             links.wants_result("likelihood", None)  # what the link meant is not to be had
             pictures.info(_(picking.WANTED))

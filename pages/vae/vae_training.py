@@ -141,7 +141,7 @@ def draw(explorer: VAEExplorer) -> None:
 
 def digits_and_blur(pictures: Pictures, of: Bundle) -> None:
     """The answer of the figures to the assignment's question: first those of many samples, then why."""
-    if measured := " ".join(filter(None, [from_noise.unchosen(of), sharpness_said(of)])):
+    if measured := " ".join(filter(None, [from_noise.unchosen(of), sharpness_words(of)])):
         st.markdown(measured)
     st.markdown(
         _(WHY_BLURRED).format(
@@ -152,7 +152,7 @@ def digits_and_blur(pictures: Pictures, of: Bundle) -> None:
     )
 
 
-def sharpness_said(of: Bundle) -> str:
+def sharpness_words(of: Bundle) -> str:
     """How sharp many samples of a bundle are, next to test digits; empty where that was not measured."""
     try:
         found = of.metrics["judged"]["samples"]

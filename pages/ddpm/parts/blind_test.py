@@ -120,7 +120,7 @@ class Answers:
     at: int | None = None
 
     @property
-    def told(self) -> bool:
+    def picture_is_answered(self) -> bool:
         """Whether the picture on the screen has been answered."""
         return self.at is not None and len(self.said) > self.at
 
@@ -243,7 +243,7 @@ def ask(test: BlindTest, answers: Answers) -> None:
                 number=answers.at + 1, count=(round_ + 1) * LENGTH
             )
         )
-        if answers.told:
+        if answers.picture_is_answered:
             tell(test, answers, picture)
         else:
             with st.container(horizontal=True):

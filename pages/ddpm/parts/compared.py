@@ -44,7 +44,7 @@ def columns() -> list[Column]:
 # ---------------------------------------------------------------- what is computed
 
 
-def asked() -> bool:
+def is_requested() -> bool:
     """Whether a link, a step of a lesson or this visitor asks to see ways next to one another."""
     named = shape.run().shape.figures or ()
     ways = set(links.values(WHICH)) & set(WAYS)
@@ -56,7 +56,7 @@ def calls_of(explorer: DDPMExplorer, code: str) -> int:
     return len(WAYS[code][1].grid(explorer.T)) - 1
 
 
-def shown_of(
+def ways_to_show(
     name: str, explorer: DDPMExplorer, chosen: Sequence[str], seeds: Sequence[int], *, wanted: bool
 ) -> list[str]:
     """Of the chosen ways those that somebody has gone already, and, if they are wanted, the others; a button
@@ -101,7 +101,7 @@ def show(name: str, explorer: DDPMExplorer) -> None:
     left, right = st.columns([5, 3], gap="large", vertical_alignment="bottom")
     with left:
         titles = {code: title for code, (title, _way) in WAYS.items()}
-        chosen = controls.several(_("Samplers"), titles, WHICH, FIRST, said=asked())
+        chosen = controls.several(_("Samplers"), titles, WHICH, FIRST, said=is_requested())
     with right:
         seed = controls.seed(SEED)
     if not chosen:
@@ -109,7 +109,7 @@ def show(name: str, explorer: DDPMExplorer) -> None:
             st.info(_(CHOOSE))
         return
     seeds = [seed + index for index in range(PICTURES)]
-    chosen = shown_of(name, explorer, chosen, seeds, wanted=asked())
+    chosen = ways_to_show(name, explorer, chosen, seeds, wanted=is_requested())
     if not chosen:
         return
     rows, every = rows_of(name, explorer, chosen, seeds)

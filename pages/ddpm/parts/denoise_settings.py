@@ -56,7 +56,7 @@ def noise(bundle: Bundle) -> int | None:
     return chosen.get(code)
 
 
-def steps_asked(chosen: bool) -> int:
+def read_steps(chosen: bool) -> int:
     """How many steps, 2 to 100: at first as many as the ``chosen`` noise was chosen with, else 20."""
     state, default = st.session_state, CHOSEN_WITH.steps if chosen else OWN_STEPS
     before, state[STEPS_BEGAN] = state.get(STEPS_BEGAN, default), default
@@ -75,7 +75,7 @@ def why_this_noise(bundle: Bundle, way: SamplerSettings, T: int) -> str:
     )
 
 
-def unchosen(bundle: Bundle) -> str:
+def any_seed_words(bundle: Bundle) -> str:
     """How well the model does with seeds that nobody chose; empty where its bundle does not say."""
     sure = bundle.metrics.get("judged", {}).get("samples", {}).get("sure")
     if sure is None:
@@ -84,7 +84,7 @@ def unchosen(bundle: Bundle) -> str:
     return words.format(share=percent(sure))
 
 
-def asked(chosen: int | None) -> tuple[str, SamplerSettings, list[int]]:
+def read_settings(chosen: int | None) -> tuple[str, SamplerSettings, list[int]]:
     """Whose machine computes, sampler, steps, eta, and seeds of the pictures: ``chosen``, if it is one."""
     left, right = st.columns(2, gap="large")
     with left:
@@ -107,7 +107,7 @@ def asked(chosen: int | None) -> tuple[str, SamplerSettings, list[int]]:
                 _("DDPM takes every one of the T steps, with fresh noise in each but the last.")
             )
         else:
-            steps = steps_asked(chosen is not None)
+            steps = read_steps(chosen is not None)
         if by == "browser":
             steps = min(steps, BROWSER_STEPS)
         elif sampler == "ddim":

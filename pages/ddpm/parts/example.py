@@ -90,7 +90,7 @@ def show(name: str) -> None:
             ],
             png=lambda: tiles(x0, found.value[stops.index(t)]),
         )
-        said(bundle, t, found.value[stops.index(t)])
+        describe(bundle, t, found.value[stops.index(t)])
 
 
 def tiles(x0: Pictures, look: Prediction) -> Pictures:
@@ -138,7 +138,7 @@ def pictures(explorer: DDPMExplorer, x0: Pictures, looks: list[Prediction]) -> N
     )
 
 
-def said(bundle: Bundle, t: int, look: Prediction) -> None:
+def describe(bundle: Bundle, t: int, look: Prediction) -> None:
     """What is drawn, what is compared, and how this example stands among others of its level."""
     arrays = bundle.profiles
     usual = float(np.interp(t - 1, arrays["level_t"], arrays["level_loss"]))

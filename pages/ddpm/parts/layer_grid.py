@@ -31,7 +31,7 @@ DARK = 0.55
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbeGrid:
     """What ``core.ddpm.feature_probe`` measured: ``accuracy`` (layers, levels), as ``layers`` and ``t`` go."""
 
     layers: tuple[str, ...]
@@ -72,7 +72,7 @@ def _numbers(values: object, count: int, low: float, high: float) -> bool:
     )
 
 
-def probed(bundle: Bundle, layers: Sequence[str], T: int) -> Probed | None:
+def stored_grid(bundle: Bundle, layers: Sequence[str], T: int) -> ProbeGrid | None:
     """The grid of a bundle; None where a bundle, perhaps a guest's, lacks part or holds what is no grid."""
     said = bundle.metrics.get(KIND)
     if not isinstance(said, dict):
@@ -91,10 +91,10 @@ def probed(bundle: Bundle, layers: Sequence[str], T: int) -> Probed | None:
     if not _numbers(peers, 2, 0, 1) or not _numbers(counts, len(counts), 1, MOST):
         return None
     accuracy = tuple(tuple(rows[layer]) for layer in layers)
-    return Probed(tuple(layers), tuple(t), accuracy, *peers, *map(int, counts))
+    return ProbeGrid(tuple(layers), tuple(t), accuracy, *peers, *map(int, counts))
 
 
-def figure(found: Probed, layer: str, t: int) -> go.Figure:
+def figure(found: ProbeGrid, layer: str, t: int) -> go.Figure:
     """The grid, input at the top, with a frame around the cell of a layer and a t where there is one."""
     cells = found.cells()
     shares = [share for _layer, _t, share in cells]
@@ -162,7 +162,7 @@ def figure(found: Probed, layer: str, t: int) -> go.Figure:
     return drawn
 
 
-def verdict(found: Probed) -> str:
+def verdict(found: ProbeGrid) -> str:
     """What the grid shows, as far as its figures say so and no further."""
     layer, t, share = found.best
     last_layer, last = found.best_at(len(found.t) - 1)
@@ -201,7 +201,7 @@ def verdict(found: Probed) -> str:
 
 
 def show(
-    bundle: Bundle, found: Probed, layer: str, t: int, choose: Callable[[str, int], None]
+    bundle: Bundle, found: ProbeGrid, layer: str, t: int, choose: Callable[[str, int], None]
 ) -> None:
     """The figure; a click on a cell calls ``choose`` with its layer and its t."""
     cells = found.cells()

@@ -25,7 +25,7 @@ NONE, WITHOUT = 0, -1
 """No prediction yet; the answer is wanted without one."""
 
 
-def made(T: int, of: Hashable) -> int:
+def read_guess(T: int, of: Hashable) -> int:
     """What was predicted, 1 to T, or ``NONE``, or ``WITHOUT``; a link carries it.
 
     ``of``: what was asked about, a model and a picture. Of another one begins another prediction.
@@ -54,7 +54,7 @@ def ask(t: int) -> None:
         st.rerun()
 
 
-def compared(guess: int, found: TStar, levels: np.ndarray) -> str:
+def verdict(guess: int, found: TStar, levels: np.ndarray) -> str:
     """How a prediction stands to t* and its interval; empty without one.
 
     Where so few draws give no interval, it is compared with the two levels that t* lies between.

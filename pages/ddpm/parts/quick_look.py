@@ -31,7 +31,7 @@ def levels(low: int, high: int, count: int, T: int) -> tuple[int, ...]:
     return tuple(int(level) for level in np.unique(found.clip(1, T)))
 
 
-def restored(name: str, pictures: Pictures, asked: Sequence[int], seed: int) -> Restoration:
+def restoration(name: str, pictures: Pictures, asked: Sequence[int], seed: int) -> Restoration:
     """Pictures (P, 32, 32, 3) noised to the levels asked for and denoised: once for all visitors."""
     zero_based = [level - 1 for level in asked]
     return loaders.restored(name, WAY, pictures, zero_based, DRAWS, seed)
@@ -42,4 +42,4 @@ def prepare() -> None:
     with suppress(AtelierError):  # the page says what is wrong with a bundle
         for entry in library.available("ddpm")[:1]:
             T = loaders.ddpm(entry.name).T
-            restored(entry.name, draw(HouseNumber())[None], levels(*span(T), LEVELS, T), SEED)
+            restoration(entry.name, draw(HouseNumber())[None], levels(*span(T), LEVELS, T), SEED)

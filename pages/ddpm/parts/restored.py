@@ -99,7 +99,7 @@ class SweepResult:
         """Levels as pages count them, from 1."""
         return self.back.t + 1
 
-    def unrelated(self, index: int) -> dict[Criterion, float]:
+    def unrelated_scores(self, index: int) -> dict[Criterion, float]:
         """Mean scores of samples of this model that know nothing of the picture; none: no sheet.
 
         The judge looks at them once a picture, not at every move of a threshold.
@@ -159,7 +159,7 @@ def interval_words(found: TStar, levels: np.ndarray) -> str:
     return low if low == high else _("{low} to {high}").format(low=low, high=high)
 
 
-def said(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
+def t_star_words(found: TStar, levels: np.ndarray, T: int, draws: int) -> str:
     """t* in words."""
     where, whole = place_words(found.t, levels), number(T, 0)
     if np.isnan(found.low):
@@ -277,9 +277,9 @@ def result(found: SweepResult, index: int, guess: int, answer: live.Place) -> No
             rule = threshold(found.judge, criterion)
         scores = found.compared.scores[criterion][index]
         t_star = find_t_star(found.t, scores, rule)
-        words = said(t_star, found.t, found.explorer.T, scores.shape[1])
+        words = t_star_words(t_star, found.t, found.explorer.T, scores.shape[1])
         by = _("By the measure *{measure}*; others stand below the pictures.")
-        compared = prediction.compared(guess, t_star, found.t)
+        compared = prediction.verdict(guess, t_star, found.t)
         by = f"{compared} {by.format(measure=_(CRITERIA[criterion]))}".strip()
         answer.markdown(f"### {words}\n\n{by}")
         meaning(found, index, t_star)
@@ -314,7 +314,7 @@ def meaning(found: SweepResult, index: int, t_star: TStar) -> None:
 
 def too_easy(found: SweepResult, index: int, criterion: Criterion, rule: Rule) -> None:
     """Says so where even an unrelated sample counts as the picture, restored."""
-    floor = found.unrelated(index).get(criterion)
+    floor = found.unrelated_scores(index).get(criterion)
     if floor is not None and (floor >= rule.threshold) == rule.higher:
         st.warning(_(TOO_EASY).format(floor=number(floor, 2)))
 
@@ -403,7 +403,7 @@ def curve(found: SweepResult, index: int, criterion: Criterion, rule: Rule, t_st
     figure.add_hline(
         y=rule.threshold, line_dash="dash", line_color=GREY, annotation_text=_("threshold")
     )
-    floor = found.unrelated(index).get(criterion)
+    floor = found.unrelated_scores(index).get(criterion)
     if floor is not None:
         ends = [found.t[0], found.t[-1]]
         name = _("unrelated samples of this model")

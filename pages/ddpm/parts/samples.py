@@ -143,7 +143,7 @@ def in_order(seed: int, count: int) -> str:
     return _(IN_ORDER).format(first=seed, last=seed + count - 1)
 
 
-def shown(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
+def show(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: float) -> None:
     """The samples, with the classifier's answer where it is sure."""
     key, alt = f"samples_{drawn.family}", _("Samples of {model}").format(model=drawn.title)
     with shape.figure(key, alt):

@@ -85,7 +85,7 @@ def stored_t_star(bundle: Bundle, criterion: Criterion, rule: Rule) -> np.ndarra
     return crossings(arrays["t_star_levels"], arrays[f"t_star_curves_{criterion}"], rule)
 
 
-def shown(t_star: float, levels: np.ndarray) -> str:
+def t_star_words(t_star: float, levels: np.ndarray) -> str:
     """A t* as pages count it; beyond the ``levels`` (L,) that were tried only that."""
     return place_words(t_star + 1, levels + 1)
 
@@ -130,7 +130,7 @@ def show(explorer: DDPMExplorer) -> None:
         histogram(explorer, t_star, None if label == "all" else int(label), provenance)
         by_class(explorer, t_star, provenance)
         if criterion == "digit":
-            kept_by_chance(explorer)
+            show_chance_digit(explorer)
         curve_of_set(bundle, criterion, rule, provenance)
         summary(explorer, t_star)
         depends(bundle, t_star, criterion, rule)
@@ -240,14 +240,14 @@ def by_class(explorer: DDPMExplorer, t_star: np.ndarray, provenance: Provenance)
         lambda: [
             {"digit": name, "lower_quartile": a, "median": b, "upper_quartile": c}
             for name, (a, b, c) in zip(
-                names, [[shown(t, levels) for t in row] for row in found], strict=True
+                names, [[t_star_words(t, levels) for t in row] for row in found], strict=True
             )
         ],
         height=320,
     )
 
 
-def kept_by_chance(explorer: DDPMExplorer) -> None:
+def show_chance_digit(explorer: DDPMExplorer) -> None:
     """Which digit the judge answers again most where nothing is left of the picture, if any."""
     arrays, names = explorer.bundle.profiles, explorer.class_names
     labels, last = arrays["t_star_labels"], int(arrays["t_star_levels"][-1])
@@ -294,7 +294,7 @@ def curve_of_set(bundle: Bundle, criterion: Criterion, rule: Rule, provenance: P
 def summary(explorer: DDPMExplorer, t_star: np.ndarray) -> None:
     """Quartiles of t* (N,) in words, and a warning where they say little."""
     levels = explorer.bundle.profiles["t_star_levels"]
-    low, median, high = (shown(t, levels) for t in quartiles(t_star))
+    low, median, high = (t_star_words(t, levels) for t in quartiles(t_star))
     never = float(np.isposinf(t_star).mean())
     last = number(levels[-1] + 1, 0)
     st.markdown(
@@ -318,7 +318,7 @@ def depends(bundle: Bundle, t_star: np.ndarray, criterion: Criterion, rule: Rule
     levels = arrays["t_star_levels"]
     quarters = np.array_split(arrays["t_star_contrast"].argsort(kind="stable"), QUARTERS)
     faint, bold = (
-        shown(quartiles(t_star[part])[1], levels) for part in (quarters[0], quarters[-1])
+        t_star_words(quartiles(t_star[part])[1], levels) for part in (quarters[0], quarters[-1])
     )
     st.markdown(_("**What does it depend on?**"))
     if faint == bold:
@@ -362,7 +362,7 @@ def row_of_model(
     log_snr = float(schedule.log_snr[round(median)]) if np.isfinite(median) else None
     return {
         "T": schedule.T,
-        _("t*, median"): shown(median, levels),
+        _("t*, median"): t_star_words(median, levels),
         _(LOG_SNR): "–" if log_snr is None else number(log_snr, 1),
         _("epochs"): training.epochs_in_words(bundle),
         _("test digits"): number(len(t_star), 0),

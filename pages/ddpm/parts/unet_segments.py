@@ -77,21 +77,21 @@ ASKED_ABOUT = (
 SHADOW = 0.5
 
 
-def _drawn(of: tuple[str, str, str], from_left: bool) -> Labelled:
+def _draw_digit(of: tuple[str, str, str], from_left: bool) -> Labelled:
     number_ = HouseNumber(text=of[0], ink=of[1], wall=of[2])
     return Labelled(shaded(draw(number_), SHADOW, from_left=from_left), digit_of(number_))
 
 
 @cache
-def labelled() -> list[Labelled]:
+def labelled_digits() -> list[Labelled]:
     """The drawn digits that the classifiers learn from, in a shadow from either side."""
-    return [_drawn(one, index % 2 == 1) for index, one in enumerate(LEARNT_FROM)]
+    return [_draw_digit(one, index % 2 == 1) for index, one in enumerate(LEARNT_FROM)]
 
 
 @cache
-def asked() -> list[Labelled]:
+def held_out_digits() -> list[Labelled]:
     """The drawn digits that they are asked about."""
-    return [_drawn(one, index % 2 == 1) for index, one in enumerate(ASKED_ABOUT)]
+    return [_draw_digit(one, index % 2 == 1) for index, one in enumerate(ASKED_ABOUT)]
 
 
 # ---------------------------------------------------------------- without a label
@@ -179,12 +179,12 @@ def without_labels(
         words = _("Shares of the picture, largest first: {shares}.").format(
             shares=", ".join(percent(float(size)) for size in sizes)
         )
-        st.markdown(f"{words} {over_drawn(explorer)}")
+        st.markdown(f"{words} {over_held_out_digits(explorer)}")
         return
     digit = digit_of(picked.house_number).reshape(-1)
     of_layers, of_pixels = (best_overlap(one, digit)[0] for one in (clusters.labels, by_colour))
     words = k_means_verdict(of_layers, of_pixels)
-    st.markdown(f"{words} {over_drawn(explorer)}")
+    st.markdown(f"{words} {over_held_out_digits(explorer)}")
 
 
 def cut_out(
@@ -200,7 +200,7 @@ def usual_layers(explorer: DDPMExplorer) -> Sequence[str]:
     return explorer.layers[-2:]
 
 
-def over_drawn(explorer: DDPMExplorer) -> str:
+def over_held_out_digits(explorer: DDPMExplorer) -> str:
     """What k-means did for all drawn digits that are asked about above, in words: once for a model, with the
     layers and levels that the page begins with, as it takes a second of all cores.
     """
@@ -208,7 +208,7 @@ def over_drawn(explorer: DDPMExplorer) -> str:
 
     def compute() -> np.ndarray:
         found = []
-        for one in asked():
+        for one in held_out_digits():
             held = explorer.features(one.picture, levels, 0)
             _map, clusters, by_colour = cut_out(held, one.picture, layers, len(levels), SEGMENTS)
             inside = one.digit.reshape(-1)
@@ -217,10 +217,10 @@ def over_drawn(explorer: DDPMExplorer) -> str:
 
     request = explorer.bundle.digest
     of_layers, of_pixels = library.kept("unet_k_means", KEPT).ask(request, compute)
-    return over_drawn_verdict(float(of_layers), float(of_pixels))
+    return over_held_out_digits_verdict(float(of_layers), float(of_pixels))
 
 
-def over_drawn_verdict(of_layers: float, of_pixels: float) -> str:
+def over_held_out_digits_verdict(of_layers: float, of_pixels: float) -> str:
     """Whether k-means on activations helped, given mean overlaps of the best segments."""
     words = _(
         "Over the {count} drawn digits above, in {k} segments each, with the layers and levels that this page "
@@ -271,22 +271,22 @@ class ReadOut:
         return float(np.mean(self.overlaps[way]))
 
 
-def computed(
+def compute_read_out(
     explorer: DDPMExplorer, layers: Sequence[str], levels: Sequence[int], count: int, seed: int
 ) -> Timed[ReadOut]:
     """Classifiers learn from ``count`` places of digit and of wall in each labelled picture."""
     begun = time.perf_counter()
-    known, others = labelled(), asked()
+    known, others = labelled_digits(), held_out_digits()
 
-    def held(of: Sequence[Labelled]) -> list:
+    def network_features(of: Sequence[Labelled]) -> list:
         return [of_network(explorer, one.picture, layers, levels, seed) for one in of]
 
-    def coloured(of: Sequence[Labelled]) -> list:
+    def colour_features(of: Sequence[Labelled]) -> list:
         return [of_colours(one.picture) for one in of]
 
     ways = {
-        "activations": read_out(held(known), known, held(others), count),
-        "colours": read_out(coloured(known), known, coloured(others), count),
+        "activations": read_out(network_features(known), known, network_features(others), count),
+        "colours": read_out(colour_features(known), known, colour_features(others), count),
         "segments": best_segments(),
     }
     overlaps = {
@@ -300,7 +300,7 @@ def computed(
 @cache
 def best_segments() -> list[np.ndarray]:
     """``best_segment`` of every picture asked about: no network has a part in it."""
-    return [best_segment(one) for one in asked()]
+    return [best_segment(one) for one in held_out_digits()]
 
 
 def best_segment(of: Labelled) -> np.ndarray:
@@ -326,9 +326,9 @@ def labels_shown(
     )
     request = (explorer.bundle.digest, tuple(layers), tuple(levels), count, seed)
     timed = library.kept("unet_read_out", KEPT).ask(
-        request, lambda: computed(explorer, layers, levels, count, seed)
+        request, lambda: compute_read_out(explorer, layers, levels, count, seed)
     )
-    found, others = timed.value, asked()
+    found, others = timed.value, held_out_digits()
     masks = [np.stack([one.digit for one in others]), found.activations, found.colours]
     pictures = np.stack([one.picture for one in others])
     as_pictures = [mask[..., None].repeat(3, -1).astype(np.uint8) * 255 for mask in masks]

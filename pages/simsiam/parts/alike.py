@@ -69,7 +69,7 @@ class Question:
     seed: int
 
     @property
-    def asked(self) -> list[tuple[RunRecord, bool]]:
+    def networks(self) -> list[tuple[RunRecord, bool]]:
         """The chosen network before and after training, and the one next to it after training.
 
         Not before where it began with the weights of another bundle, as those are not here.
@@ -81,7 +81,7 @@ class Question:
     @property
     def request(self) -> tuple:
         return (
-            tuple((run.bundle.digest, trained) for run, trained in self.asked),
+            tuple((run.bundle.digest, trained) for run, trained in self.networks),
             self.picked.picture.tobytes(),
             self.others.tobytes(),
             self.recipe,
@@ -113,7 +113,7 @@ class Answers:
 def answers(question: Question) -> Iterator[Answers]:
     """One network after the other."""
     found: list[networks.Timed[dict[str, np.ndarray]]] = []
-    for record, trained in question.asked:
+    for record, trained in question.networks:
         one = networks.by_strength(
             "agreements",
             record,
@@ -124,7 +124,7 @@ def answers(question: Question) -> Iterator[Answers]:
             trained=trained,
         )
         found.append(one)
-        yield Answers(tuple(found), len(question.asked))
+        yield Answers(tuple(found), len(question.networks))
 
 
 def ask(question: Question) -> Answers | None:
@@ -140,7 +140,7 @@ def ask(question: Question) -> Answers | None:
         place,
         lambda now: None,
         wanted=clicked,
-        seconds=SECONDS_A_NETWORK * len(question.asked),
+        seconds=SECONDS_A_NETWORK * len(question.networks),
     )
     return found if found is not None and found.finished else None
 
@@ -163,10 +163,10 @@ def verdict(found: dict[str, np.ndarray], strength: float) -> str:
     """In how many draws the second view is nearer than a view of another picture, at one strength."""
     place = nearest_strength(strength)
     counted = nearer(found["same"][place], found["other"][place])
-    return said(counted, percent(float(STRENGTHS[place])))
+    return nearer_words(counted, percent(float(STRENGTHS[place])))
 
 
-def said(counted: Nearer, strength: str) -> str:
+def nearer_words(counted: Nearer, strength: str) -> str:
     """A count of draws in words, with its interval; draws that rounding decides are told apart from it."""
     if not counted.decided:
         return _(NEARER["all ties"]).format(strength=strength, count=counted.count)
@@ -182,7 +182,7 @@ def said(counted: Nearer, strength: str) -> str:
         "count": counted.count,
     }
     line = _(NEARER["some ties" if counted.ties else "decided"])
-    return line.format(**words) + " " + judged(low, high)
+    return line.format(**words) + " " + chance_verdict(low, high)
 
 
 def interval(counted: Nearer) -> tuple[np.ndarray, np.ndarray]:
@@ -190,7 +190,7 @@ def interval(counted: Nearer) -> tuple[np.ndarray, np.ndarray]:
     return wilson(np.float64(counted.first / counted.decided), counted.decided, COVERAGE)
 
 
-def judged(low: float, high: float) -> str:
+def chance_verdict(low: float, high: float) -> str:
     """Whether an interval leaves room for chance."""
     if low > CHANCE:
         return _(JUDGED["more"])
@@ -217,7 +217,7 @@ def limits(question: Question, found: Answers, timeline: str, strength: float) -
         for name in ("same", "other")
     )
     columns = st.columns(len(found.found))
-    for column, (record, trained), one in zip(columns, question.asked, found.found, strict=True):
+    for column, (record, trained), one in zip(columns, question.networks, found.found, strict=True):
         with column:
             st.markdown(f"**{title(record, trained)}**")
             curve(question, record, trained, one, timeline, low)
@@ -300,7 +300,7 @@ def bars(question: Question, views: Sequence[View], recipe: Views) -> None:
     values = np.stack([found[layer] for _name, found in rows])  # (R, 1 + N)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        drawn_bars(question, names, values, layer, rows)
+        draw_bars(question, names, values, layer, rows)
     with right:
         st.markdown(gaps(names, values))
 
@@ -317,10 +317,10 @@ def similarities(
     second = np.stack([views[1].picture, *(view.picture for view in strangers)])
     first = np.repeat(views[0].picture[None], len(second), axis=0)
     rows = []
-    for record, trained in question.asked:
+    for record, trained in question.networks:
         request = (record.bundle.digest, trained, first.tobytes(), second.tobytes())
         ask_it = networks.explorer(record).similarity
-        found = networks.kept(
+        found = networks.compute_once(
             "views_alike",
             request,
             lambda ask_it=ask_it, trained=trained: ask_it(first, second, trained=trained),
@@ -329,7 +329,7 @@ def similarities(
     return rows
 
 
-def drawn_bars(
+def draw_bars(
     question: Question,
     names: Sequence[str],
     values: np.ndarray,
@@ -394,9 +394,9 @@ def gaps(names: Sequence[str], values: np.ndarray) -> str:
     lines = [
         _("- **{name}**: two views {same}, other pictures {other}; gap {gap}").format(
             name=name,
-            same=rounded(float(row[0])),
-            other=rounded(float(row[1:].mean())),
-            gap=rounded(float(row[0] - row[1:].mean())),
+            same=cosine_text(float(row[0])),
+            other=cosine_text(float(row[1:].mean())),
+            gap=cosine_text(float(row[0] - row[1:].mean())),
         )
         for name, row in zip(names, values, strict=True)
     ]
@@ -408,6 +408,6 @@ def gaps(names: Sequence[str], values: np.ndarray) -> str:
     return "\n".join([moral, "", *lines])
 
 
-def rounded(cosine: float) -> str:
+def cosine_text(cosine: float) -> str:
     """A cosine with two decimals; what rounds to nothing has no sign."""
     return number(round(cosine, 2) + 0.0, 2)

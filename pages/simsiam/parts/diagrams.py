@@ -143,7 +143,7 @@ def right_boxes(of: Wiring) -> list[Box]:
     ]
 
 
-def connected(of: Wiring) -> tuple[list[Box], list[Arrow]]:
+def boxes_and_arrows(of: Wiring) -> tuple[list[Box], list[Arrow]]:
     """All boxes and arrows of a wiring."""
     picture = Box(_("picture x"), MIDDLE, "picture", WIDE)
     left, right = left_boxes(of), right_boxes(of)
@@ -179,12 +179,12 @@ def connected(of: Wiring) -> tuple[list[Box], list[Arrow]]:
 
 def draw(of: Wiring) -> tuple[go.Figure, list[Arrow]]:
     """The two branches, views above, loss below; arrows in colour where a gradient comes back."""
-    return _drawn(of, language())
+    return _draw_wiring(of, language())
 
 
 @lru_cache(maxsize=64)
-def _drawn(of: Wiring, language: str) -> tuple[go.Figure, list[Arrow]]:
-    boxes, arrows = connected(of)
+def _draw_wiring(of: Wiring, language: str) -> tuple[go.Figure, list[Arrow]]:
+    boxes, arrows = boxes_and_arrows(of)
     sketch = Sketch()
     for box in boxes:
         draw_box(sketch, box)

@@ -19,12 +19,12 @@ from pages.simsiam.parts.evidence import (
     at_the_end,
     by_picture,
     chance_in_words,
-    compared,
+    comparison,
     margin,
     over_pictures,
     sign,
 )
-from pages.simsiam.parts.findings import final_epoch, named, value_at
+from pages.simsiam.parts.findings import final_epoch, recipe_names, value_at
 
 AT_EQUAL_EPOCHS = N_("**At equal epochs** ({few} / {many} updates). {words}")
 AT_EQUAL_UPDATES = N_("**At equal updates** ({few} / {many}). {words}")
@@ -152,14 +152,14 @@ def helps(found: Runs) -> set[str]:
     return better or {"none"}
 
 
-def said(found: Runs) -> list[str]:
+def sentences(found: Runs) -> list[str]:
     """What d does at either batch, and what the batch does at equal epochs and at equal updates."""
     chance = Chance.of(found)
     (usual, large, _few), (wide, wide_large, _wide_few) = PAIRS
     told = []
     for first, second in ((wide, usual), (wide_large, large)):
         if first in found and second in found:
-            told.append(compared(found[first], found[second], chance, KNN))
+            told.append(comparison(found[first], found[second], chance, KNN))
     for pair in PAIRS:
         told += of_the_batch(found, pair, chance)
     return told
@@ -171,15 +171,15 @@ def of_the_batch(found: Runs, pair: tuple[str, str, str], chance: Chance) -> lis
     if usual is None or large is None:
         return []
     counts = {"few": number(large.updates[-1], 0), "many": number(usual.updates[-1], 0)}
-    told = [_(AT_EQUAL_EPOCHS).format(words=compared(large, usual, chance, KNN), **counts)]
+    told = [_(AT_EQUAL_EPOCHS).format(words=comparison(large, usual, chance, KNN), **counts)]
     if few is not None:
         counts = {"few": number(large.updates[-1], 0), "many": number(few.updates[-1], 0)}
-        told.append(_(AT_EQUAL_UPDATES).format(words=compared(large, few, chance, KNN), **counts))
+        told.append(_(AT_EQUAL_UPDATES).format(words=comparison(large, few, chance, KNN), **counts))
         return told
     shortened, whole = at_equal_updates(usual, large)
     if not shortened.whole and shortened.epoch > 0:
         told.append(of_a_cut(shortened, whole, chance))
-    return [*told, _(LACKING).format(run=named([pair[2]]))]
+    return [*told, _(LACKING).format(run=recipe_names([pair[2]]))]
 
 
 def of_a_cut(shortened: Cut, whole: Cut, chance: Chance) -> str:
@@ -204,7 +204,7 @@ def answer(found: Runs) -> None:
     """The runs of both d and both batches, and what they say."""
     cuts = lines(found)
     table(cuts)
-    st.markdown("\n".join(f"- {line}" for line in said(found)))
+    st.markdown("\n".join(f"- {line}" for line in sentences(found)))
     usual = found.get("baseline") or cuts[0].record
     st.caption(chance_in_words(usual, Chance.of(found), KNN))
     st.markdown(

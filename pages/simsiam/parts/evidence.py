@@ -195,7 +195,9 @@ def points(difference: float) -> str:
     return ("+" if difference > 0 else "") + number(100 * difference, 1)
 
 
-def compared(first: RunRecord, second: RunRecord, chance: Chance, by: Knn = "knn_accuracy") -> str:
+def comparison(
+    first: RunRecord, second: RunRecord, chance: Chance, by: Knn = "knn_accuracy"
+) -> str:
     """Which of two runs ends better, by kNN accuracy and linear probe, if that is more than chance."""
     measures: tuple[Measure, ...] = (by, "linear_accuracy")
     knn, probe = (chance.verdict(measure, first, second) for measure in measures)
@@ -221,9 +223,9 @@ def compared(first: RunRecord, second: RunRecord, chance: Chance, by: Knn = "knn
     return said[0].upper() + said[1:]
 
 
-def compared_pairs(found: Runs, chance: Chance, *wanted: tuple[str, str]) -> list[str]:
-    """``compared`` for those pairs of recipes that are both here."""
-    return [compared(found[a], found[b], chance) for a, b in wanted if a in found and b in found]
+def comparisons(found: Runs, chance: Chance, *wanted: tuple[str, str]) -> list[str]:
+    """``comparison`` for those pairs of recipes that are both here."""
+    return [comparison(found[a], found[b], chance) for a, b in wanted if a in found and b in found]
 
 
 def over_pictures(record: RunRecord, knn: Knn) -> str:

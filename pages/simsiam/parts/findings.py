@@ -60,7 +60,7 @@ def value_at(record: RunRecord, column: str, epoch: int = -1) -> float:
     return float(record.figures[column][epoch])
 
 
-def states_said(records: Sequence[RunRecord]) -> list[str]:
+def state_sentences(records: Sequence[RunRecord]) -> list[str]:
     """Who collapsed, and who is not above random weights by more than chance, by name."""
     lines = []
     for code, template in WHO_COLLAPSED.items():
@@ -79,7 +79,7 @@ def names(records: Sequence[RunRecord]) -> str:
     return separator().join(runs.name(record) for record in records)
 
 
-def listed(records: Sequence[RunRecord], value: Callable[[RunRecord], str]) -> str:
+def names_with(records: Sequence[RunRecord], value: Callable[[RunRecord], str]) -> str:
     """Runs and what is said of each."""
     return separator().join(f"{runs.name(record)} {value(record)}" for record in records)
 
@@ -89,7 +89,7 @@ def separator() -> str:
     return _("{a}; {b}").format(a="", b="")
 
 
-def named(recipes: Iterable[str]) -> str:
+def recipe_names(recipes: Iterable[str]) -> str:
     """Recipes as their runs are called, whether such runs are here or not."""
     looks = runs.LOOKS
     return separator().join(_(looks[one].name) if one in looks else one for one in recipes)

@@ -91,7 +91,7 @@ def explorer(record: RunRecord) -> SimSiamExplorer:
 # ---------------------------------------------------------------- results, kept for all visitors
 
 
-def kept(kind: str, request: Hashable, compute: Callable[[], Result]) -> Timed[Result]:
+def compute_once(kind: str, request: Hashable, compute: Callable[[], Result]) -> Timed[Result]:
     """The answer to a request, computed once for all visitors; the last few of a kind are kept."""
     return library.timed(kind, KEPT, request, compute)
 
@@ -120,7 +120,7 @@ def by_strength(
     )
     recipes = [recipe.scaled(float(strength)) for strength in STRENGTHS]
     ask = explorer(record).agreements
-    return kept(
+    return compute_once(
         prefix, request, lambda: ask(picture, recipes, others, seed, DRAWS, trained=trained)
     )
 
@@ -164,7 +164,7 @@ def bank_pictures(record: RunRecord, places: np.ndarray) -> Pictures | None:
     files = loaders.files_of(settings["name"], settings["split"])
     request = (record.bundle.digest, files, places.tobytes())
     with plain_errors():
-        found = kept("bank_pictures", request, lambda: _of_bank(record, places)).value
+        found = compute_once("bank_pictures", request, lambda: _of_bank(record, places)).value
         return None if isinstance(found, str) else found
     return None
 

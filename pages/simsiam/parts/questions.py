@@ -16,7 +16,7 @@ from pages.simsiam.parts.evidence import (
     Runs,
     at_the_end,
     by_picture,
-    compared_pairs,
+    comparisons,
     margin,
     points,
     sign,
@@ -26,9 +26,9 @@ from pages.simsiam.parts.findings import (
     before_largest_fall,
     from_to,
     largest_fall,
-    listed,
-    named,
+    names_with,
     peak_rate,
+    recipe_names,
     settings_changed,
     updates_of,
     value_at,
@@ -99,7 +99,7 @@ MEASURES: tuple[Measure, ...] = ("knn_accuracy", "linear_accuracy")
 def barlow_alike(found: Runs) -> list[str]:
     """How both methods react to d and batch."""
     chance = Chance.of(found)
-    lines = compared_pairs(found, chance, ("barlow", "baseline"))
+    lines = comparisons(found, chance, ("barlow", "baseline"))
     for recipe in ("dim-4096", "batch-4096", "dim-4096-batch-4096"):
         wanted = ("baseline", recipe, "barlow", f"barlow-{recipe}")
         ends = [found.get(name) for name in wanted]
@@ -107,7 +107,7 @@ def barlow_alike(found: Runs) -> list[str]:
             lines.append(reaction(*ends, chance))
         else:
             pairs = ((recipe, "baseline"), (f"barlow-{recipe}", "barlow"))
-            lines += compared_pairs(found, chance, *pairs)
+            lines += comparisons(found, chance, *pairs)
     return lines
 
 
@@ -167,7 +167,7 @@ def heavy_views(found: Runs) -> list[str]:
     if {"baseline", "heavy"} <= found.keys():
         lines.append(unstable(found["baseline"], found["heavy"], here))
     pairs = (("heavy", "baseline"), ("heavy-dssl", "heavy"), ("heavy-dssl", "baseline"))
-    lines += compared_pairs(found, Chance.of(found), *pairs)
+    lines += comparisons(found, Chance.of(found), *pairs)
     if {"heavy", "heavy-dssl"} <= found.keys():
         lines.append(
             _(DSSL_PASSES).format(dssl=sum(PASSES["dssl"]), simsiam=sum(PASSES["simsiam"]))
@@ -194,7 +194,7 @@ def unstable(baseline: RunRecord, heavy: RunRecord, here: list[RunRecord]) -> st
         "The largest of {epochs} changes is large by chance alone, so a single large fall is no proof."
     ).format(epochs=len(heavy.epochs) - 1)
     return f"{words} {many} " + _(LARGEST_FALL).format(
-        runs=listed(here, lambda record: number(100 * largest_fall(record), 1))
+        runs=names_with(here, lambda record: number(100 * largest_fall(record), 1))
     )
 
 
@@ -228,12 +228,14 @@ def kept_from_collapse(found: Runs) -> list[str]:
     if here:
         lines.append(
             _(VARIANCE_AT_BOTH_ENDS).format(
-                runs=listed(here, lambda r: from_to(r, lambda e: value_at(r, "test_variance_z", e)))
+                runs=names_with(
+                    here, lambda r: from_to(r, lambda e: value_at(r, "test_variance_z", e))
+                )
             )
         )
         lines.append(
             _(SPREAD_AT_BOTH_ENDS).format(
-                runs=listed(here, lambda r: from_to(r, lambda e: spread_of(r, e)))
+                runs=names_with(here, lambda r: from_to(r, lambda e: spread_of(r, e)))
             )
         )
     return lines
@@ -253,7 +255,7 @@ PASSES = {
 
 def byol_or_simsiam(found: Runs) -> list[str]:
     """What the momentum adds, and what it costs."""
-    lines = compared_pairs(
+    lines = comparisons(
         found,
         Chance.of(found),
         ("byol", "baseline"),
@@ -470,4 +472,4 @@ QUESTIONS = {
 
 def missing(found: Runs, question: Question) -> str:
     """The runs of a question that this set does not have, by name."""
-    return named([recipe for recipe in question.recipes if recipe not in found])
+    return recipe_names([recipe for recipe in question.recipes if recipe not in found])

@@ -127,7 +127,7 @@ def by_epoch(
     figures.chart(
         figure,
         key,
-        _by_epoch_said(title, records),
+        _by_epoch_words(title, records),
         of,
         lambda: _rows(records, values, column),
         height=height,
@@ -162,7 +162,7 @@ def follow_by_epoch(
         ],
         Axis(_("epoch"), whole=True),
         Axis(title, log=log, percent=column == "test_knn_accuracy", digits=digits),
-        _by_epoch_said(title, records),
+        _by_epoch_words(title, records),
         now=_epoch_now(),
         levels=[Level(one.value, one.name, one.colour, one.dash) for one in references],
         height=height,
@@ -406,7 +406,7 @@ def _curve(
     return Series(runs.name(record), x, y, look.colour, dash=look.dash, stops=stops)
 
 
-def _by_epoch_said(title: str, records: Sequence[RunRecord]) -> str:
+def _by_epoch_words(title: str, records: Sequence[RunRecord]) -> str:
     return _("{what} by epoch, one curve a run: {runs}").format(what=title, runs=_names(records))
 
 

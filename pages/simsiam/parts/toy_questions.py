@@ -17,7 +17,7 @@ from pages.simsiam.parts.evidence import margin, sign
 from pages.simsiam.parts.toy_charts import SIDES
 from pages.simsiam.parts.toy_settings import PRESETS, baseline, take
 from pages.simsiam.parts.toy_training import runs_of, to_the_end
-from pages.simsiam.parts.toy_verdicts import POINT, said, verdict
+from pages.simsiam.parts.toy_verdicts import POINT, end_words, verdict
 
 BOTH_THE_SAME = N_("Both sides are the same now: flip a switch, or take a preset.")
 LOWER_AND_WORSE = N_(
@@ -102,7 +102,7 @@ QUESTIONS: dict[str, tuple[str, str]] = {
 }
 
 
-def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
+def ask_which_learnt_more(runs: Sequence[Run], own: ToyConfig) -> None:
     """Which run has learnt more: asked first, then read from the figures."""
     first, second = (run.states[-1] for run in runs)
     if runs[0].config == own:
@@ -111,7 +111,7 @@ def learnt(runs: Sequence[Run], own: ToyConfig) -> None:
 
     def of_the_figures() -> None:
         for side, last in zip(SIDES, (first, second), strict=True):
-            st.markdown("- " + said(_(side), last, own.dim))
+            st.markdown("- " + end_words(_(side), last, own.dim))
         if second.loss < first.loss and better(first, second) == "left":
             st.markdown(_(LOWER_AND_WORSE))
 
@@ -156,13 +156,13 @@ def ask(own: ToyConfig, *, answered: bool) -> None:
         question(
             _(words),
             f"toy_ask_{code}",
-            partial(trained_answer, code),
+            partial(show_answer, code),
             options=OPTIONS.get(code, FATES),
             right=partial(fate, code),
         )
 
 
-def trained(code: str) -> tuple[Run, ...]:
+def trained_runs(code: str) -> tuple[Run, ...]:
     """Both runs of a question, at their end: SimSiam as it stands, and what is asked about.
 
     With the settings that the words were written for, whatever the switches say.
@@ -174,7 +174,7 @@ def trained(code: str) -> tuple[Run, ...]:
 
 def fate(code: str) -> set[str]:
     """The option that the run of a question bears out."""
-    states = trained(code)[1].states
+    states = trained_runs(code)[1].states
     found = verdict(states[-1], BASE.dim)
     if code == "norm":
         return {{"point": "point", "few": "rank"}.get(found, "nothing")}
@@ -186,12 +186,12 @@ def fate(code: str) -> set[str]:
     ).keys()
 
 
-def trained_answer(code: str) -> None:
+def show_answer(code: str) -> None:
     """Both runs of a question, trained now, and what they say."""
     title, changes = PRESETS[code]
-    runs = trained(code)
+    runs = trained_runs(code)
     for name, run in zip((SIDES[0], title), runs, strict=True):
-        st.markdown("- " + said(_(name), run.states[-1], BASE.dim))
+        st.markdown("- " + end_words(_(name), run.states[-1], BASE.dim))
     st.caption(_(TRAINED_WITH).format(seed=BASE.seed, d=BASE.dim, steps=number(BASE.steps, 0)))
     st.markdown(_(QUESTIONS[code][1]))
     controls.act(

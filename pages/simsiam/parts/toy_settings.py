@@ -145,7 +145,7 @@ def switches() -> ToyConfig:
     )
 
 
-def said_of(config: ToyConfig, nothing: str) -> str:
+def difference_words(config: ToyConfig, nothing: str) -> str:
     """How a run differs from SimSiam, in a few words; ``nothing`` where it does not."""
     changed = [_("{name}: {value}").format(name=n, value=v) for n, v in differences(config).items()]
     return ", ".join(changed) or nothing
@@ -168,7 +168,7 @@ def differences(own: ToyConfig) -> dict[str, str]:
 
 def provenance(runs: Sequence[Run], own: ToyConfig) -> str:
     """What was trained, with which settings, and how long it took."""
-    changed = said_of(own, nothing=_("the same"))
+    changed = difference_words(own, nothing=_("the same"))
     seconds = sum(run.states[-1].seconds for run in runs)
     return " · ".join(
         (

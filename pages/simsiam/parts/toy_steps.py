@@ -135,8 +135,8 @@ def slow(compared: str) -> None:
         source = _(
             "toy SimSiam in the plane, {count} parameters at most · seed: {seed} · learning rate: {rate}"
         ).format(count=parameters(config_of("plain")), seed=seed, rate=number(RATE, 2))
-        st.markdown(read_as())
-        st.markdown(told(compared, found, step, ends=not unanswered(ASK)))
+        st.markdown(reading_guide())
+        st.markdown(step_words(compared, found, step, ends=not unanswered(ASK)))
         spreads(found)
         figures.about(source, FIGURE, rows=lambda: rows_of(found, point))
 
@@ -154,7 +154,7 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
 
     near = links.restore_number(NEAR, _("Magnify"), (0, 1), 0)
 
-    def taken() -> None:
+    def take_choices() -> None:
         other, whole, close = drawn.said(FIGURE)
         if other in range(len(points)) and whole in (False, True) and close in (False, True):
             st.session_state[PAIR] = other
@@ -177,13 +177,13 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
         pair,
         bool(halves),
         bool(near),
-        taken,
+        take_choices,
     )
     links.keep_numbers({PAIR: (pair, start), HALVES: (halves, 0), NEAR: (near, 0)})
     return found, points[pair]
 
 
-def read_as() -> str:
+def reading_guide() -> str:
     """What every mark of the figure means: places, the wedge, the four kinds of arrow, dots and lines."""
     return _(
         "**How to read it.** The loss sees directions alone, so every output is a place on a circle: "
@@ -196,7 +196,7 @@ def read_as() -> str:
     )
 
 
-def told(
+def step_words(
     compared: str, found: Mapping[str, Sequence[Moment]], step: int, *, ends: bool = True
 ) -> str:
     """What the networks show at a step and at the last one, in numbers of theirs; ``ends``: what becomes of
@@ -218,7 +218,7 @@ def told(
     else:
         words = ""
     fate_of_each = f"{fates(found)} " if ends else ""
-    return f"{words}\n\n{fate_of_each}{spreads_said(found, step)}".strip()
+    return f"{words}\n\n{fate_of_each}{spread_words(found, step)}".strip()
 
 
 def fate(run: Sequence[Moment]) -> Literal["stays", "returns", "shrinks", "between"]:
@@ -243,7 +243,7 @@ def fates(found: Mapping[str, Sequence[Moment]]) -> str:
     return _("**With this seed:** {parts}.").format(parts="; ".join(parts))
 
 
-def spreads_said(found: Mapping[str, Sequence[Moment]], step: int) -> str:
+def spread_words(found: Mapping[str, Sequence[Moment]], step: int) -> str:
     """The spread of every network at a step, and at the last one."""
 
     def at(place: int) -> str:
@@ -306,7 +306,7 @@ def rows_of(found: Mapping[str, Sequence[Moment]], point: int) -> list[dict]:
 # ---------------------------------------------------------------- words
 
 
-def asked() -> None:
+def ask_question() -> None:
     """Whether the picture was understood."""
 
     def answer() -> None:
@@ -314,7 +314,7 @@ def asked() -> None:
         st.markdown(_(TWO_PARTS))
         st.markdown(
             _("Seed {seed}:").format(seed=ANSWERED_WITH)
-            + f" {fates(found)} {spreads_said(found, STEPS)}"
+            + f" {fates(found)} {spread_words(found, STEPS)}"
         )
 
     question(
@@ -332,7 +332,7 @@ def asked() -> None:
     )
 
 
-def explained() -> None:
+def explain() -> None:
     mechanism(
         _(
             "**Two dimensions, so that nothing is projected.** The networks are those of the other view of "
@@ -383,7 +383,7 @@ def show(place: st.delta_generator.DeltaGenerator) -> None:
     with place:
         compared = controls.choice(_("With and without"), COMPARED, COMPARE)
     shape.fragment(slow)(compared)
-    asked()
+    ask_question()
     st.subheader(_("What the loss sees: an angle"), anchor=False)
     st.markdown(
         _(
@@ -393,4 +393,4 @@ def show(place: st.delta_generator.DeltaGenerator) -> None:
         )
     )
     cosine.show("toy_cosine", pull=True)
-    explained()
+    explain()

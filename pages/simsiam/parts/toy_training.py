@@ -40,7 +40,7 @@ def to_the_end(runs: Sequence[Run], show: Callable[[Sequence[State]], None] | No
                 shown = time.perf_counter()
 
 
-def trained(runs: Sequence[Run], holders: Holders, place: live.Place) -> bool:
+def train_in_view(runs: Sequence[Run], holders: Holders, place: live.Place) -> bool:
     """Trains at once what is short, long runs when asked; whether both are at their end.
 
     The clouds of now are shown in the ``holders``; what is pressed and said meanwhile in ``place``.

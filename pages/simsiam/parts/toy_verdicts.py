@@ -14,7 +14,7 @@ from core.simsiam.toy import State, ToyConfig, train
 from pages.shared import controls, figures, library, live, shape
 from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts.toy_charts import SIDES, class_traces
-from pages.simsiam.parts.toy_settings import baseline, said_of
+from pages.simsiam.parts.toy_settings import baseline, difference_words
 from pages.simsiam.parts.toy_training import AT_ONCE, REACH
 
 SAID = N_(
@@ -55,7 +55,7 @@ def verdict(last: State, d: int) -> str:
     return "learnt" if last.accuracy >= TOLD else "apart"
 
 
-def said(name: str, last: State, d: int) -> str:
+def end_words(name: str, last: State, d: int) -> str:
     return _(SAID).format(
         run=name,
         loss=number(last.loss, 2),
@@ -98,11 +98,11 @@ class Seeds:
 def end_of(config: ToyConfig) -> State:
     """The last state of a run, trained once for all visitors."""
 
-    def trained() -> State:
+    def train_to_the_end() -> State:
         *_before, last = train(config)
         return last
 
-    return library.kept("toy_ends", KEPT).ask(config, trained)
+    return library.kept("toy_ends", KEPT).ask(config, train_to_the_end)
 
 
 def over_seeds(own: ToyConfig) -> Iterator[Seeds]:
@@ -114,7 +114,7 @@ def over_seeds(own: ToyConfig) -> Iterator[Seeds]:
             yield Seeds(tuple(ends[0]), tuple(ends[1]))
 
 
-def counted(ends: Sequence[State], d: int) -> str:
+def tally_of_ends(ends: Sequence[State], d: int) -> str:
     """How many of the runs came to which end, the most frequent one first."""
     codes = Counter(verdict(last, d) for last in ends).most_common()
     return ", ".join(_(COUNTED[code]).format(count=count, all=len(ends)) for code, count in codes)
@@ -154,7 +154,9 @@ def strip(own: ToyConfig) -> None:
         ]
         source = _(
             "toy SimSiam · seeds 0 to {last} · steps: {steps} · on the right {changed}"
-        ).format(last=SEEDS[-1], steps=number(own.steps, 0), changed=said_of(own, _("the same")))
+        ).format(
+            last=SEEDS[-1], steps=number(own.steps, 0), changed=difference_words(own, _("the same"))
+        )
         figures.about(source, "toy_seeds", rows=lambda: rows)
 
 
@@ -166,7 +168,7 @@ def ends(now: Seeds, own: ToyConfig, name: str) -> None:
     names = [f"**{_(side)}:** " for side in SIDES]
     for side, states in zip(names, (now.plain, now.own), strict=True):
         if states:
-            st.markdown(side + counted(states, own.dim) + ".")
+            st.markdown(side + tally_of_ends(states, own.dim) + ".")
     count = len(SEEDS)
     figure = make_subplots(rows=2, cols=count, horizontal_spacing=0.01, vertical_spacing=0.04)
     for row, states in enumerate((now.plain, now.own), start=1):

@@ -17,7 +17,7 @@ from pages.shared.text import _
 
 
 @dataclass(frozen=True)
-class Profiled:
+class ClassChartData:
     """What the figures of classes are made of: profiles, units in order, peaks (classes, units).
 
     ``crops`` pictures show the same digit.
@@ -45,7 +45,7 @@ class Profiled:
         return profile_rows(self.shown, self.explorer)
 
 
-def labelled(units: Sequence[int], always: Sequence[int], *, apart: int = 1) -> list[str]:
+def axis_labels(units: Sequence[int], always: Sequence[int], *, apart: int = 1) -> list[str]:
     """The units whose names stand on an axis of bars, where names that do not stand ``apart`` bars from one
     another would collide; ``always``: those that are named in any case.
     """
@@ -66,9 +66,9 @@ def name_units(
     figure: go.Figure, units: Sequence[int], always: Sequence[int] = (), *, apart: int = 1
 ) -> None:
     """Names of units upright below their bars, a second one of two neighbours lower where names are to stand
-    apart; arguments as of ``labelled``.
+    apart; arguments as of ``axis_labels``.
     """
-    names = labelled(list(units), list(always), apart=apart)
+    names = axis_labels(list(units), list(always), apart=apart)
     places = [place for place, unit in enumerate(units) if f"z{unit + 1}" in names]
     words, lowered = [], False
     for name, place in zip(names, places, strict=True):
@@ -98,7 +98,7 @@ def bars(
     )
 
 
-def one_class(profiled: Profiled, c: int, whiskers: np.ndarray, chosen: int) -> go.Figure:
+def one_class(profiled: ClassChartData, c: int, whiskers: np.ndarray, chosen: int) -> go.Figure:
     """One class, the bar of the ``chosen`` unit in a frame."""
     units, peaks = profiled.units, profiled.peaks[c]
     figure = go.Figure(bars(profiled.shown, c, units, profiled.peaks, whiskers))
@@ -109,7 +109,7 @@ def one_class(profiled: Profiled, c: int, whiskers: np.ndarray, chosen: int) -> 
     return figure
 
 
-def all_classes(profiled: Profiled) -> go.Figure:
+def all_classes(profiled: ClassChartData) -> go.Figure:
     shown, names, units = profiled.shown, profiled.classes, profiled.units
     whiskers = shown.error(profiled.crops)
     count = len(names)

@@ -196,8 +196,8 @@ def in_words(now: WeightsAtK) -> str:
 def underflow(now: WeightsAtK) -> None:
     """Why weights are not averaged as they are: both results, of the very draws above."""
     left, right = st.columns(2, wrap=False)
-    left.metric(_("Average, then logarithm"), signed(-now.nll_of_mean))
-    right.metric(_("Log-sum-exp"), signed(-now.nll))
+    left.metric(_("Average, then logarithm"), number_or_infinity(-now.nll_of_mean))
+    right.metric(_("Log-sum-exp"), number_or_infinity(-now.nll))
     if math.isinf(now.nll_of_mean):
         st.markdown(
             _(
@@ -209,7 +209,7 @@ def underflow(now: WeightsAtK) -> None:
         )
 
 
-def signed(value: float) -> str:
+def number_or_infinity(value: float) -> str:
     """A number, or an infinity, as a page writes it."""
     if math.isinf(value):
         return "−∞" if value < 0 else "∞"
@@ -329,13 +329,13 @@ def bound(explorer: VAEExplorer, start: Start | None, found: Evidence | None) ->
     result, own = st.container(), None
     if start is not None and found is not None:
         st.markdown(_("Draw several sets of z to add the curve of this picture, with its spread."))
-        own = asked(explorer, start, found)
+        own = read_own_curve(explorer, start, found)
     with result:
         if own is not None and own.before:
             st.info(of_before(own))
         averages(explorer.bundle, own)
         if own is not None and not own.before:
-            st.markdown(said(own.curve.points[-1], own.curve.repeats, own.found))
+            st.markdown(bound_words(own.curve.points[-1], own.curve.repeats, own.found))
 
 
 def of_before(own: Own) -> str:
@@ -351,7 +351,7 @@ def of_before(own: Own) -> str:
     )
 
 
-def asked(explorer: VAEExplorer, start: Start, found: Evidence) -> Own | None:
+def read_own_curve(explorer: VAEExplorer, start: Start, found: Evidence) -> Own | None:
     """This picture's curve, where somebody has wanted it; else, pale, the one that was seen before."""
     left, middle, right = st.columns(3, gap="large", vertical_alignment="bottom")
     with left:
@@ -385,7 +385,7 @@ def asked(explorer: VAEExplorer, start: Start, found: Evidence) -> Own | None:
         seconds=most * repeats * a_draw,
     )
     if curve is None or not curve.points:
-        return None if links.wants_result("likelihood", request) else seen_before(explorer)
+        return None if links.wants_result("likelihood", request) else previous_curve(explorer)
     if curve.finished:
         st.session_state[BEFORE] = request, found, start.words, seed
     else:
@@ -393,7 +393,7 @@ def asked(explorer: VAEExplorer, start: Start, found: Evidence) -> Own | None:
     return Own(curve, found, start.words, seed)
 
 
-def seen_before(explorer: VAEExplorer) -> Own | None:
+def previous_curve(explorer: VAEExplorer) -> Own | None:
     """The curve that this visit saw last, of this very model, as long as it is kept for all visitors."""
     request, found, words, seed = st.session_state.get(BEFORE, (None, None, "", SEED))
     if request is None or request[0] != explorer.bundle.digest:
@@ -402,7 +402,7 @@ def seen_before(explorer: VAEExplorer) -> Own | None:
     return None if curve is None else Own(curve, found, words, seed, before=True)
 
 
-def said(last: BoundAtK, repeats: int, found: Evidence) -> str:
+def bound_words(last: BoundAtK, repeats: int, found: Evidence) -> str:
     """What the largest K of a picture's curve says about the ELBO."""
     words = _(
         "With K = {K}, {repeats} sets of draws put −log p(x) at **{nll} ± {spread}** nats on "

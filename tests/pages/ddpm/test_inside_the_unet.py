@@ -117,7 +117,7 @@ def test_the_best_cell_is_named_and_is_what_the_page_opens_with(open_page):
 def test_a_click_on_a_cell_opens_its_layer_at_its_t(open_page):
     at = open_page("inside_the_unet")
     explorer = loaders.ddpm(NAME)
-    found = layer_grid.probed(explorer.bundle, explorer.layers, explorer.T)
+    found = layer_grid.stored_grid(explorer.bundle, explorer.layers, explorer.T)
     index = 2 * len(found.t) + 1
     layer, t, _share = found.cells()[index]
     assert (layer, t) == (explorer.layers[2], found.t[1])
@@ -163,7 +163,7 @@ LAYERS = ("stem", "middle")
 
 
 def test_a_grid_of_figures_is_read():
-    found = layer_grid.probed(probe(), LAYERS, 1000)
+    found = layer_grid.stored_grid(probe(), LAYERS, 1000)
     assert found.cells() == [
         ("stem", 10, 0.2),
         ("stem", 100, 0.1),
@@ -196,21 +196,21 @@ def test_a_grid_of_figures_is_read():
     ],
 )
 def test_what_is_no_grid_is_passed_over(wrong):
-    assert layer_grid.probed(probe(**wrong), LAYERS, 1000) is None
+    assert layer_grid.stored_grid(probe(**wrong), LAYERS, 1000) is None
 
 
 def test_a_bundle_without_figures_has_no_grid():
-    assert layer_grid.probed(type("Of", (), {"metrics": {}})(), LAYERS, 1000) is None
+    assert layer_grid.stored_grid(type("Of", (), {"metrics": {}})(), LAYERS, 1000) is None
 
 
 def test_the_verdict_claims_only_what_the_figures_say():
-    clear = layer_grid.verdict(layer_grid.probed(probe(), LAYERS, 1000))
+    clear = layer_grid.verdict(layer_grid.stored_grid(probe(), LAYERS, 1000))
     assert "60%" in clear
     assert "never" not in clear
     assert "no label" in clear
     assert "Noise hides it" in clear
     flat = probe(accuracy={"stem": [0.2, 0.2], "middle": [0.22, 0.2]})
-    unclear = layer_grid.verdict(layer_grid.probed(flat, LAYERS, 1000))
+    unclear = layer_grid.verdict(layer_grid.stored_grid(flat, LAYERS, 1000))
     assert "hardly easier" in unclear
     assert "Noise hides it" not in unclear
 
@@ -325,13 +325,13 @@ def test_of_k_means_over_all_drawn_digits_is_said_what_was_measured(open_page):
     explorer = loaders.ddpm(NAME)
     levels = unet_levels.levels_of(explorer, unet_levels.SEGMENT_SHARES)
     shares = []
-    for one in unet_segments.asked():
+    for one in unet_segments.held_out_digits():
         held = explorer.features(one.picture, levels, 0)
         found = segments(held, explorer.layers[-2:], range(len(levels)), 3)[1].labels
         by_colour = k_means(one.picture.reshape(-1, 3).astype(float), 3).labels
         shares.append([best_overlap(each, one.digit.reshape(-1))[0] for each in (found, by_colour)])
     told = said(open_page("inside_the_unet"), "Over the 6 drawn digits above")
-    assert unet_segments.over_drawn_verdict(*np.mean(shares, axis=0)) in told
+    assert unet_segments.over_held_out_digits_verdict(*np.mean(shares, axis=0)) in told
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_of_k_means_over_all_drawn_digits_is_said_what_was_measured(open_page):
     [(0.9, 0.5, "activations helps.**"), (0.5, 0.9, "no more"), (0.7, 0.7, "no more")],
 )
 def test_k_means_is_said_to_help_only_where_it_does(layers, colours, words):
-    assert words in unet_segments.over_drawn_verdict(layers, colours)
+    assert words in unet_segments.over_held_out_digits_verdict(layers, colours)
 
 
 @pytest.mark.parametrize(
@@ -376,12 +376,12 @@ def test_the_read_out_is_that_of_the_chosen_layers_and_says_its_overlaps(open_pa
     at = open_page("inside_the_unet", inside_labelled="12")
     explorer = loaders.ddpm(NAME)
     levels = unet_levels.levels_of(explorer, unet_levels.SEGMENT_SHARES)
-    found = unet_segments.computed(explorer, explorer.layers[-2:], levels, 12, 0).value
+    found = unet_segments.compute_read_out(explorer, explorer.layers[-2:], levels, 12, 0).value
     words = said(at, "intersection over union")
     means = (found.mean("activations"), found.mean("colours"), found.mean("segments"))
     for mean in means:
         assert f"{100 * mean:.0f}%" in words
-    for mask, of in zip(found.colours, unet_segments.asked(), strict=True):
+    for mask, of in zip(found.colours, unet_segments.held_out_digits(), strict=True):
         union = (mask | of.digit).sum()
         index = [np.array_equal(mask, one) for one in found.colours].index(True)
         share = found.overlaps["colours"][index]

@@ -248,8 +248,8 @@ def test_every_picture_has_its_own_unrelated_samples_and_they_are_judged_once(mo
         one = torch.from_numpy(picture).permute(2, 0, 1) / 255
         error = (many - one).square().mean(dim=(1, 2, 3))
         expected = float((-10 * error.log10()).mean())
-        assert found.unrelated(index)["psnr"] == pytest.approx(expected, abs=1e-4)
-        assert found.unrelated(index) is found.unrelated(index)
+        assert found.unrelated_scores(index)["psnr"] == pytest.approx(expected, abs=1e-4)
+        assert found.unrelated_scores(index) is found.unrelated_scores(index)
     assert asked == [(1, 1, *samples.shape)] * 2
 
 
@@ -378,7 +378,7 @@ def test_the_areas_of_the_bars_are_shares():
 
 def test_t_star_beyond_the_levels_is_said_to_be_there():
     levels = np.array([49, 99, 199])
-    shown = [of_set.shown(t, levels) for t in (-np.inf, 49.0, 120.4, np.inf)]
+    shown = [of_set.t_star_words(t, levels) for t in (-np.inf, 49.0, 120.4, np.inf)]
     assert shown == ["< 50", "50", "121", "> 200"]
     assert [of_set.beyond(t) for t in (-np.inf, 60.0, np.inf)] == ["below", "", "above"]
 
@@ -608,7 +608,7 @@ def test_a_prediction_is_of_its_model_and_of_one_picture(open_page):
 def test_a_prediction_is_held_against_the_interval(guess, expected):
     curve = np.zeros(4)
     found = TStar(300.0, 200.0, 400.0, curve, curve, curve)
-    words = prediction.compared(guess, found, np.array([100, 250, 350, 500]))
+    words = prediction.verdict(guess, found, np.array([100, 250, 350, 500]))
     assert words == (prediction.PREDICTED[expected].format(guess=guess) if expected else "")
 
 
@@ -616,7 +616,7 @@ def test_a_prediction_is_held_against_the_interval(guess, expected):
 def test_without_an_interval_it_is_held_against_the_levels_around(guess, expected):
     curve = np.zeros(4)
     found = TStar(300.0, np.nan, np.nan, curve, curve, curve)
-    words = prediction.compared(guess, found, np.array([100, 250, 350, 500]))
+    words = prediction.verdict(guess, found, np.array([100, 250, 350, 500]))
     assert words == prediction.PREDICTED[expected].format(guess=guess)
 
 

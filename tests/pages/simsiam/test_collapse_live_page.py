@@ -296,7 +296,7 @@ def test_a_question_is_answered_when_its_visitor_has_answered(open_page):
         assert said(at, words)
         assert told_right(at, own_answer) == (code not in ("neither", "no-stop"))
         end = end_of(ToyConfig(**CHANGES[code]))  # whatever the switches say
-        told = said(at, toy_verdicts.said(toy_settings.PRESETS[code][0], end, 4))
+        told = said(at, toy_verdicts.end_words(toy_settings.PRESETS[code][0], end, 4))
         assert toy_verdicts.VERDICTS[DEFAULTS[code]] in told
         assert said(at, toy_questions.TRAINED_WITH, seed=0, d=4, steps=400)
     at.button(key="toy_show_linear").click().run()
@@ -416,7 +416,7 @@ def test_seeds_that_were_stopped_stay_and_count_their_work_alone(open_page, monk
     library.kept("toy_seeds", live.MOST_KEPT).put(own_config, work)
     at.run()
     assert not at.exception
-    counts = toy_verdicts.counted([ends[0], ends[2]], 4)
+    counts = toy_verdicts.tally_of_ends([ends[0], ends[2]], 4)
     assert said(at, f"**SimSiam:** {counts}.")
     assert said(at, points_said(1))
     at.button(key="toy_seeds_on").click().run(timeout=PATIENCE)
@@ -426,7 +426,7 @@ def test_seeds_that_were_stopped_stay_and_count_their_work_alone(open_page, monk
 def test_fates_are_counted_the_most_frequent_one_first():
     healthy, fallen = end_of(ToyConfig()), end_of(replace(BASE, stop_gradient=False))
     assert toy_verdicts.verdict(healthy, 4) == "learnt"
-    words = toy_verdicts.counted([fallen, healthy, fallen], 4)
+    words = toy_verdicts.tally_of_ends([fallen, healthy, fallen], 4)
     counts = (("point", 2), ("learnt", 1))
     told = (toy_verdicts.COUNTED[code].format(count=count, all=3) for code, count in counts)
     assert words == ", ".join(told)
@@ -550,7 +550,7 @@ def test_slow_motion_says_what_its_networks_do_at_this_step(open_page):
 def test_the_rule_is_told_only_where_the_clouds_obey_it(compared):
     found = {code: moments(code) for code in toy_steps.CODES[compared]}
     rule = toy_steps.RULES[tuple(found)]
-    assert rule in toy_steps.told(compared, found, 12)
+    assert rule in toy_steps.step_words(compared, found, 12)
     for at, factor, fate in (
         (slice(None), 0.05, "shrinks"),
         (slice(20, 40), 0.5, "returns"),
@@ -563,7 +563,7 @@ def test_the_rule_is_told_only_where_the_clouds_obey_it(compared):
             replace(one, spread=float(spread))
             for one, spread in zip(found["plain"], spreads, strict=True)
         )
-        told = toy_steps.told(compared, {**found, "plain": other}, 12)
+        told = toy_steps.step_words(compared, {**found, "plain": other}, 12)
         assert toy_steps.FATES[fate].format(names=toy_steps.NETWORKS["plain"][0]) in told
         assert rule not in told
 

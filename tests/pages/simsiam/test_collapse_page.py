@@ -551,7 +551,7 @@ def test_an_accuracy_that_is_not_beyond_chance_is_not_called_worse(records, end,
     values = {"accuracy": f"{100 * end:.1f}%", "before": "25.0%", "pictures": 36}
     told = verdicts.in_words(record, EPOCHS, 0.2)
     assert like(verdicts.KNN_WORDS[words], **values).search(told)
-    named = " ".join(findings.states_said([record]))
+    named = " ".join(findings.state_sentences([record]))
     for code, sentence in findings.WHO_HAS_NOT_LEARNT.items():
         assert bool(like(sentence).search(named)) is (found == code)
     shows = findings.what_it_shows(record)

@@ -209,7 +209,7 @@ def test_chance_in_words_counts_the_pictures_of_the_figures_it_speaks_about():
 def test_runs_are_compared_by_the_accuracy_that_is_asked_for():
     first, second = by_epoch(ended(0.5, 0.3), 0.2), by_epoch(ended(0.3, 0.3), 0.5)
     for knn, x, y in (("knn_accuracy", "50.0%", "30.0%"), ("knn_by_epoch", "20.0%", "50.0%")):
-        words = evidence.compared(first, second, evidence.Chance(), knn)
+        words = evidence.comparison(first, second, evidence.Chance(), knn)
         assert like(evidence.COMPARED["knn alone"], x=x, y=y).fullmatch(words)
 
 
@@ -244,7 +244,7 @@ def test_a_difference_is_one_only_beyond_the_seeds():
 def test_no_sentence_contradicts_one_of_its_two_measures(knn, probe, words):
     first, second = (ended(*both) for both in zip(knn, probe, strict=True))
     sentence = like(evidence.COMPARED[words])
-    assert sentence.fullmatch(evidence.compared(first, second, evidence.Chance()))
+    assert sentence.fullmatch(evidence.comparison(first, second, evidence.Chance()))
 
 
 def test_seeds_of_a_run_differ_from_it_in_the_seed_alone(monkeypatch):

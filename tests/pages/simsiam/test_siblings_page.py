@@ -309,7 +309,7 @@ def test_parts_whose_runs_collapse_are_the_right_answer(records):
         return replace(record, figures={**record.figures, **made})
 
     lost, kept = ends(0.01, 1.0), ends(0.3, 6.0)
-    of, needed = "simsiam", siblings.needed
+    of, needed = "simsiam", siblings.necessary_parts
     assert needed(of, {"no-stop-gradient": lost, "no-predictor": lost}) == {"stop", "predictor"}
     assert needed(of, {"no-stop-gradient": lost, "no-predictor": kept}) == {"stop"}
     assert needed(of, {"no-stop-gradient": lost}) == set()  # of one part nothing is known

@@ -347,7 +347,7 @@ def test_intervals_are_those_of_scipy_and_decide_what_is_said_of_chance(hits):
     exact = stats.binomtest(hits, 24).proportion_ci(0.95, method="wilson")
     low, high = alike.interval(Nearer(hits, 0, 24))
     assert (low, high) == pytest.approx((exact.low, exact.high), abs=1e-9)
-    words = alike.said(Nearer(hits, 0, 24), "100%")
+    words = alike.nearer_words(Nearer(hits, 0, 24), "100%")
     assert like(alike.NEARER["decided"], hits=hits, decided=24).match(words)
     assert (alike.JUDGED["more"] in words) == (exact.low > 0.5)
     assert (alike.JUDGED["less"] in words) == (exact.high < 0.5)

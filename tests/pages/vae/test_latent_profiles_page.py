@@ -191,7 +191,7 @@ def test_a_unit_of_the_picture_of_the_visit_is_moved(open_page):
     assert off.max() <= 1
     words = " ".join(str(m.value) for m in at.markdown)
     mine = latent_profiles.Departure(picture, "drawn house number 42")
-    assert mine.said() in words
+    assert mine.notice() in words
     assert any("picture: drawn house number 42" in c.value for c in at.caption)
 
 
@@ -220,12 +220,12 @@ def test_the_chosen_bar_is_marked_and_named(open_page):
 
 def test_names_of_units_do_not_collide_and_peaks_have_theirs():
     units = list(range(12, 0, -1))
-    names = class_charts.labelled(units, [11, 10, 4], apart=2)
+    names = class_charts.axis_labels(units, [11, 10, 4], apart=2)
     assert {"z12", "z11", "z5"} <= set(names)
     places = [units.index(int(name[1:]) - 1) for name in names]
     close = [(a, b) for a, b in pairwise(places) if b - a < 2]
     assert close == [(1, 2)]  # two peaks
-    assert len(class_charts.labelled(units, [])) == len(units)
+    assert len(class_charts.axis_labels(units, [])) == len(units)
 
 
 def test_of_two_peaks_side_by_side_one_is_named_lower():

@@ -259,6 +259,6 @@ def test_idle_units_are_counted(explorer, idle):
         active = np.arange(4) >= idle
         kl_per_unit = np.array([0.16, 1, 2, 3])
 
-    words = latent_space.idle_said(Known)
+    words = latent_space.idle_words(Known)
     none = latent_space.NONE_IDLE.format(least=0.16)
     assert words == (latent_space.SOME_IDLE.format(idle=2, units=4) if idle else none)

@@ -229,9 +229,9 @@ def test_the_curve_of_the_settings_before_stays_pale_until_there_is_a_new_one(op
 
 def test_no_gain_is_claimed_where_there_is_none(evidence):
     point = tightness.BoundAtK(100, evidence.negative_elbo - 4.06, 0.6, 3.0)
-    assert "**4.1**" in tightness.said(point, 5, evidence)
+    assert "**4.1**" in tightness.bound_words(point, 5, evidence)
     worse = dataclasses.replace(point, nll=evidence.negative_elbo + 0.5)
-    assert "q(z|x)" not in tightness.said(worse, 5, evidence)
+    assert "q(z|x)" not in tightness.bound_words(worse, 5, evidence)
 
 
 def test_the_weights_begin_where_they_fill_their_axis_and_no_chart_writes_K_by_itself(open_page):
