@@ -101,7 +101,7 @@ def ordinary(navigate: Callable[[], Page], problem: AtelierError | None) -> None
     if problem is not None:
         st.error(sentence(problem), icon=":material/error:")
     above = st.empty()
-    run = shaped()
+    run = run_of_address()
     with shape.applied(run):
         page()
     made_with(run)
@@ -140,7 +140,7 @@ def around_a_page(models: st.delta_generator.DeltaGenerator) -> None:
         preferred.show(models)
 
 
-def shaped() -> shape.Run:
+def run_of_address() -> shape.Run:
     """The run of a page that the address may have left some parts of."""
     wanted = shape.read(*(links.values(name) for name in SHAPE))
     if wanted != shape.WHOLE:

@@ -74,7 +74,7 @@ def way_of(of: Bundle) -> Way | None:
     return Way(of, frames, t, steps, seeds, digit, confidence, chosen_of)
 
 
-def stored() -> Way | Bundle:
+def find_way_or_samples() -> Way | Bundle:
     """The way back of the first bundle that keeps one; else the first bundle with samples by epoch.
 
     Raises ``AtelierError`` where there is none, or none that can be opened.
@@ -98,7 +98,7 @@ def stored() -> Way | Bundle:
 
 def show() -> None:
     """The figure, and beside it what one sees."""
-    found = stored()
+    found = find_way_or_samples()
     pictures, beside = st.columns([5, 3], gap="medium", vertical_alignment="center")
     with pictures:
         shape.fragment(along if isinstance(found, Way) else by_epoch)(found)

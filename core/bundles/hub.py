@@ -313,7 +313,7 @@ SENT_ALONE = 2**20
 
 
 @dataclass(frozen=True)
-class Published:
+class Publication:
     """The commit that holds what was uploaded, and the address where people see it."""
 
     commit: str
@@ -327,7 +327,7 @@ def publish(
     message: str,
     private: bool = False,
     progress: Progress | None = None,
-) -> Published:
+) -> Publication:
     """Makes ``files`` all that the model repository ``user/name`` holds.
 
     As ``upload_space``, of which it differs in the kind of repository alone.
@@ -342,7 +342,7 @@ def upload_space(
     message: str,
     private: bool = False,
     progress: Progress | None = None,
-) -> Published:
+) -> Publication:
     """Makes ``files`` all that the Docker Space ``user/name`` holds.
 
     The Space is created where there is none (``private`` matters only then). ``files`` maps paths
@@ -362,7 +362,7 @@ def _upload(
     message: str,
     private: bool,
     progress: Progress | None,
-) -> Published:
+) -> Publication:
     if repo.count("/") != 1:
         raise AtelierError("hub-name", "{repo} is not a name of the form user/name.", repo=repo)
     if get_token() is None:
@@ -394,7 +394,7 @@ def _upload(
         )
         if progress:
             progress(total, total)
-    return Published(made.oid, made.commit_url)
+    return Publication(made.oid, made.commit_url)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def timeline(
     # What stood at its end stands at the end of other stops, too.
     value = links.restore_number(key, label, stops, first, follows=default is None)
 
-    def taken() -> None:
+    def take() -> None:
         sent = st.session_state[f"{key}{HAND}"].value  # the stop, and when
         if sent:
             st.session_state[key] = sent[0]
@@ -61,7 +61,7 @@ def timeline(
                     "speed": _("Speed"),
                 },
             },
-            taken,
+            take,
         )
     if shape.leaves_out(key):
         _stands_fixed(key, stops, value)

@@ -122,7 +122,9 @@ def swept(
     """
     zero_based = [level - 1 for level in request.levels]
     grid = request.way.grid(explorer.T).numpy()
-    steps = [(grid <= level).sum() - 1 for level in explorer.snapped(request.way, zero_based)]
+    steps = [
+        (grid <= level).sum() - 1 for level in explorer.nearest_levels(request.way, zero_based)
+    ]
     each = request.draws * len(pictures)
     seconds = sum(steps) * each * loaders.seconds_a_picture(explorer.bundle.name)
     clicked = controls.act(

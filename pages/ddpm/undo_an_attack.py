@@ -126,7 +126,7 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: Asked) -> None:
         fooled = loaders.judged(attacked[None])
         names = judge.class_names
         wanted = [max(0, round(share * explorer.T) - 1) for share in SHARES]
-        stops = [int(level) + 1 for level in explorer.snapped(WAY, wanted)]
+        stops = [int(level) + 1 for level in explorer.nearest_levels(WAY, wanted)]
         with films:
             t = timeline("t′", stops, "purify_t", default=stops[len(stops) // 2])
         cells = [

@@ -280,7 +280,7 @@ def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: in
 def _drawn(
     figure: go.Figure, key: str, alt: str, picked: Callable[[int], None] | None = None
 ) -> None:
-    def heard() -> None:
+    def pick_point() -> None:
         if points := st.session_state[key].selection.points:
             picked(points[0]["point_index"])
 
@@ -290,7 +290,7 @@ def _drawn(
         key=key,
         alt=alt,
         width="stretch",
-        on_select=heard if picked else "ignore",
+        on_select=pick_point if picked else "ignore",
         selection_mode="points",
         config={
             "displaylogo": False,

@@ -71,7 +71,7 @@ def open_(place: str, owned: Owned = set) -> str:
 def _note(repo: str, before: Collection[fetched.Commit], owned: Owned) -> None:
     """Notes what came into the cache for a visitor, whether it could be opened or not."""
     with suppress(OSError):  # a cache that cannot be written holds nothing new
-        visitors = set(fetched.noted())
+        visitors = set(fetched.commits())
         for one in hub.cached_sizes():
             if one[0] == repo and (one not in before or one in visitors):
                 fetched.note(*one, _most_bytes(), owned=owned())

@@ -85,7 +85,9 @@ def available(family: str, *, own: bool = False) -> list[ManifestEntry]:
 
     def here(entry: ManifestEntry) -> bool:
         # What is in the Hub's cache may come and go while the page runs: that is looked for every time.
-        stands = once.asked((found.root, entry.folder), lambda: found.embedded(entry) is not None)
+        stands = once.asked(
+            (found.root, entry.folder), lambda: found.embedded_folder(entry) is not None
+        )
         return stands or found.at_hand(entry)
 
     return [entry for entry in found.of_family(family) if here(entry)]

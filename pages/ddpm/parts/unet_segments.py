@@ -14,7 +14,7 @@ from core.ddpm.clustering import Clusters, k_means
 from core.ddpm.explorer import DDPMExplorer
 from core.ddpm.feature_views import PALETTE, best_overlap, overlap, overlay, segments
 from core.ddpm.labelled_places import (
-    Labelled,
+    LabelledPicture,
     digit_of,
     of_colours,
     of_network,
@@ -77,19 +77,19 @@ ASKED_ABOUT = (
 SHADOW = 0.5
 
 
-def _drawn(of: tuple[str, str, str], from_left: bool) -> Labelled:
+def _drawn(of: tuple[str, str, str], from_left: bool) -> LabelledPicture:
     number_ = HouseNumber(text=of[0], ink=of[1], wall=of[2])
-    return Labelled(shaded(draw(number_), SHADOW, from_left=from_left), digit_of(number_))
+    return LabelledPicture(shaded(draw(number_), SHADOW, from_left=from_left), digit_of(number_))
 
 
 @cache
-def labelled() -> list[Labelled]:
+def labelled() -> list[LabelledPicture]:
     """The drawn digits that the classifiers learn from, in a shadow from either side."""
     return [_drawn(one, index % 2 == 1) for index, one in enumerate(LEARNT_FROM)]
 
 
 @cache
-def asked() -> list[Labelled]:
+def asked() -> list[LabelledPicture]:
     """The drawn digits that they are asked about."""
     return [_drawn(one, index % 2 == 1) for index, one in enumerate(ASKED_ABOUT)]
 
@@ -278,10 +278,10 @@ def computed(
     begun = time.perf_counter()
     known, others = labelled(), asked()
 
-    def held(of: Sequence[Labelled]) -> list:
+    def held(of: Sequence[LabelledPicture]) -> list:
         return [of_network(explorer, one.picture, layers, levels, seed) for one in of]
 
-    def coloured(of: Sequence[Labelled]) -> list:
+    def coloured(of: Sequence[LabelledPicture]) -> list:
         return [of_colours(one.picture) for one in of]
 
     ways = {
@@ -303,7 +303,7 @@ def best_segments() -> list[np.ndarray]:
     return [best_segment(one) for one in asked()]
 
 
-def best_segment(of: Labelled) -> np.ndarray:
+def best_segment(of: LabelledPicture) -> np.ndarray:
     """Of two segments by colour the one that fits the digit better, chosen by who knows the digit."""
     labels = k_means(of.picture.reshape(-1, 3).astype(float), 2).labels.reshape(of.digit.shape)
     return labels == best_overlap(labels, of.digit)[1]

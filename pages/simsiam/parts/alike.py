@@ -168,13 +168,13 @@ def verdict(found: dict[str, np.ndarray], strength: float) -> str:
 
 def said(counted: Nearer, strength: str) -> str:
     """A count of draws in words, with its interval; draws that rounding decides are told apart from it."""
-    if not counted.decided:
+    if not counted.decisions:
         return _(NEARER["all ties"]).format(strength=strength, count=counted.count)
     low, high = (float(edge) for edge in interval(counted))
     words = {
         "strength": strength,
         "hits": counted.first,
-        "decided": counted.decided,
+        "decided": counted.decisions,
         "low": percent(low),
         "high": percent(high),
         "chance": percent(CHANCE),
@@ -187,7 +187,7 @@ def said(counted: Nearer, strength: str) -> str:
 
 def interval(counted: Nearer) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's interval of the share of decided draws in which the view is nearer."""
-    return wilson(np.float64(counted.first / counted.decided), counted.decided, COVERAGE)
+    return wilson(np.float64(counted.first / counted.decisions), counted.decisions, COVERAGE)
 
 
 def judged(low: float, high: float) -> str:

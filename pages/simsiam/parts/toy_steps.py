@@ -155,7 +155,7 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
     near = links.restore_number(NEAR, _("Magnify"), (0, 1), 0)
 
     def taken() -> None:
-        other, whole, close = drawn.said(FIGURE)
+        other, whole, close = drawn.choices(FIGURE)
         if other in range(len(points)) and whole in (False, True) and close in (False, True):
             st.session_state[PAIR] = other
             st.session_state[HALVES], st.session_state[NEAR] = int(whole), int(close)
