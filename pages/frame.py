@@ -102,7 +102,7 @@ def ordinary(navigate: Callable[[], Page], problem: AtelierError | None) -> None
         st.error(sentence(problem), icon=":material/error:")
     above = st.empty()
     run = run_of_address()
-    with shape.applied(run):
+    with shape.apply(run):
         page()
     made_with(run)
     carried.show(picture)
@@ -160,7 +160,7 @@ def run_of_address() -> shape.Run:
 
 def made_with(run: shape.Run) -> None:
     """Says so where a link was made with other weights than those of now."""
-    made = shape.listed(links.values("at"))
+    made = shape.names_in(links.values("at"))
     if not run.made_of:  # nothing is drawn yet that says what it is made of
         return
     if any(not any(now.startswith(one) for now in run.made_of) for one in made if one):
@@ -177,7 +177,7 @@ def navigate() -> Page:
     playing_now = bool(links.values(attending.LESSON))
     page = st.navigation(menu, expanded=True, position="hidden" if playing_now else "sidebar")
     turned_to(page.url_path, links.leads_to())
-    links.arrived(page)
+    links.note_arrival(page)
     return page.run
 
 

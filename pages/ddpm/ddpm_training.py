@@ -130,7 +130,7 @@ def epochs(name: str) -> None:
             "ddpm_epoch_film",
             png=lambda: training.sheet_of(bundle, ("samples",), epoch, columns=8),
         ):
-            training.saved(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
+            training.downloads(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
 
 
 # ---------------------------------------------------------------- by level

@@ -14,7 +14,7 @@ from core.pictures.images import Pictures
 from pages.ddpm.parts import prediction, quick_look, restored, t_star_of_set, three_ways
 from pages.shared import controls, figures, library, links, live, loaders, picking, shape, site
 from pages.shared.controls import LANGUAGE_PARAMETER
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import (
     N_,
     _,
@@ -81,7 +81,7 @@ def asked(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, int]:
     return code, quick_look.levels(low, high, count, T), draws, seed
 
 
-def chosen_pictures(explorer: DDPMExplorer) -> list[Picked]:
+def chosen_pictures(explorer: DDPMExplorer) -> list[PickedPicture]:
     """One picture or several."""
     picked = picking.picture("tstar", explorer.bundle, default="maker")
     count = controls.whole(
@@ -158,7 +158,7 @@ def swept(
 
 def find(
     explorer: DDPMExplorer,
-    picked: list[Picked],
+    picked: list[PickedPicture],
     above: live.Place,
     settings: tuple[str, tuple[int, ...], int, int],
 ) -> None:
@@ -195,7 +195,7 @@ def find(
             way = pale_said(request, back)
         else:
             back, way = at_once(explorer, request, pictures, words(code)), words(None)
-        compared = library.kept("compared", live.MOST_KEPT).ask(
+        compared = library.answers("compared", live.MOST_KEPT).ask(
             (request, quick, loaders.judge().bundle.digest),
             lambda: loaders.judge().compare(pictures, back.now),
         )

@@ -194,8 +194,8 @@ def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None
 def popover(
     label: str, *, icon: str | None = ":material/tune:"
 ) -> Iterator[st.delta_generator.DeltaGenerator]:
-    """Controls behind a button; for more of them later, ``with links.folded(), place``."""
-    with st.popover(label, icon=icon) as place, links.folded():
+    """Controls behind a button; for more of them later, ``with links.in_popover(), place``."""
+    with st.popover(label, icon=icon) as place, links.in_popover():
         yield place
 
 

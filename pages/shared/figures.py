@@ -50,7 +50,7 @@ from pages.shared.house_style import band as band
 from pages.shared.house_style import enlarged, in_house_style
 from pages.shared.house_style import line as line
 from pages.shared.house_style import percent_ticks as percent_ticks
-from pages.shared.kept import Kept
+from pages.shared.kept import AnswerCache
 from pages.shared.text import N_, _, language, led_to, number
 
 WITH_THE_BUNDLE = N_("stored with the bundle")
@@ -62,7 +62,7 @@ HEIGHT = 360
 STRIP_FACTOR = 4
 EXACT = 8
 """A sheet for a moment of so many pictures at most is shown without loss."""
-CHARTS: Kept[go.Figure] = Kept(64)
+CHARTS: AnswerCache[go.Figure] = AnswerCache(64)
 """Figures of many parts, which nobody changes once they are drawn."""
 PART, PART_FONT = 6, 28
 """A table of more columns is shown in parts of so many, in letters of so many pixels."""
@@ -265,7 +265,7 @@ def chart(
     else:
         styled = CHARTS.ask((key, of, height, language()), lambda: in_house_style(figure(), height))
     with shape.figure(key, alt):
-        _drawn(styled, key, alt, picked)
+        _draw_chart(styled, key, alt, picked)
         about(provenance, key, alt, rows=rows, plot=lambda: styled)
 
 
@@ -273,11 +273,11 @@ def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: in
     """A figure of a formula alone: nothing of a model is in it, so no bundle stands under it."""
     styled = in_house_style(figure, height)
     with shape.figure(key, alt):
-        _drawn(styled, key, alt)
+        _draw_chart(styled, key, alt)
         about((), key, alt, rows=rows, plot=lambda: styled)
 
 
-def _drawn(
+def _draw_chart(
     figure: go.Figure, key: str, alt: str, picked: Callable[[int], None] | None = None
 ) -> None:
     def pick_point() -> None:

@@ -141,7 +141,7 @@ def stands() -> dict[str, list[str]]:
     return {key: said for key, said in _visit().stands.items() if key not in FRAME}
 
 
-def said() -> dict[str, list[str]]:
+def parameters() -> dict[str, list[str]]:
     """All that the address says."""
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
@@ -151,7 +151,7 @@ def address(names: Collection[str] = ()) -> str:
 
     ``names``: controls that a step of a lesson has set; what they stand at is said where the address does not.
     """
-    told, state = said(), st.session_state
+    told, state = parameters(), st.session_state
     pairs = [(name, one) for name, of in told.items() if name not in OF_A_LESSON for one in of]
     for name in names:
         if name in state and name not in told:
@@ -283,21 +283,21 @@ def check(
 
 # ---------------------------------------------------------------- choices
 
-_folded: ContextVar[bool] = ContextVar("folded", default=False)
+_in_popover: ContextVar[bool] = ContextVar("in_popover", default=False)
 
 
 @contextmanager
-def folded() -> Iterator[None]:
+def in_popover() -> Iterator[None]:
     """Around controls that a browser draws only once something is opened.
 
     Streamlit tells a browser the value of a control with the run that sets it. What a popover holds is drawn
     when it is opened, perhaps runs later, and would then be empty: so every run tells it again.
     """
-    before = _folded.set(True)
+    before = _in_popover.set(True)
     try:
         yield
     finally:
-        _folded.reset(before)
+        _in_popover.reset(before)
 
 
 def restore(
@@ -330,7 +330,7 @@ def restore(
             state[key] = known or list(default)
         elif not several and held not in options and held != default:
             state[key] = default
-        elif _folded.get() or state.get(f"{key}_language") != language():
+        elif _in_popover.get() or state.get(f"{key}_language") != language():
             # The browser holds the words of the other language, or has never drawn the control: of both, the
             # value itself outlives what it was told before.
             state[key] = held
@@ -491,7 +491,7 @@ def keep(
 # ---------------------------------------------------------------- the page that a visit is on
 
 
-def arrived(page: StreamlitPage) -> None:
+def note_arrival(page: StreamlitPage) -> None:
     """To be called with the page that a whole run is about to show."""
     context = get_script_run_ctx(suppress_warning=True)
     if context is not None:

@@ -66,7 +66,7 @@ def unanswered(*keys: str) -> bool:
     return shape.tells("answers") and not all(map(has_answer, keys))
 
 
-def asked(*keys: str) -> list[str]:
+def questions_asked(*keys: str) -> list[str]:
     """Those of these questions that the visitor has been asked."""
     return [key for key in keys if f"{key}_of" in st.session_state]
 

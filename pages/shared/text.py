@@ -41,7 +41,7 @@ def _catalogue(language: str) -> gettext.NullTranslations:
 
 def language() -> str:
     """The visitor's language: ``en`` or ``fr``."""
-    return once.asked(LANGUAGE, lambda: st.session_state.get(LANGUAGE, "en"))
+    return once.ask(LANGUAGE, lambda: st.session_state.get(LANGUAGE, "en"))
 
 
 def _(message: str) -> str:

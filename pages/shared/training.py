@@ -73,7 +73,7 @@ def _at_each(bundle: Bundle, words: str) -> str | list[str]:
     return [words.replace(STOP, number(before + stop, 0)) for stop in shots(bundle)]
 
 
-def saved(bundle: Bundle, kind: str, epoch: int, key: str, *, columns: int = 6) -> None:
+def downloads(bundle: Bundle, kind: str, epoch: int, key: str, *, columns: int = 6) -> None:
     """The pictures of an epoch, and those of all epochs, as files."""
     figures.downloads(
         key,

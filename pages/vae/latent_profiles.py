@@ -257,9 +257,9 @@ def one_peak(profiled: Profiled, c: int, unit: int) -> None:
     times = timeline(_("How many times the bar"), TIMES, "profiles_times", default=10)
     start = departure(explorer, label)
     picture, made_by = start.picture, start.maker or explorer.bundle
-    z = loaders.encoded(explorer, picture)
+    z = loaders.posterior_mean(explorer, picture)
     values = z[unit] + away[unit] * np.array(TIMES)
-    decoded = library.timed(
+    decoded = library.timed_answer(
         "profiles_peaks",
         PEAKS_KEPT,
         (explorer.bundle.digest, z.tobytes(), unit, values.tobytes()),

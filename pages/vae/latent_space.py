@@ -133,7 +133,7 @@ def generated_digits(explorer: VAEExplorer) -> dict[str, np.ndarray]:
     if not made:
         return {}
     pictures = np.stack(list(made.values()))
-    z = library.timed(
+    z = library.timed_answer(
         "generated_digits",
         8,
         (explorer.bundle.digest, of.digest),

@@ -207,9 +207,9 @@ def show_epoch(bundle: Bundle, epoch: int) -> None:
             png=lambda: training.sheet_of(bundle, ("samples", "reconstructions"), epoch),
         ):
             st.markdown(_("Samples"))
-            training.saved(bundle, "samples", epoch, "vae_samples_by_epoch")
+            training.downloads(bundle, "samples", epoch, "vae_samples_by_epoch")
             st.markdown(_("Reconstructions"))
-            training.saved(bundle, "reconstructions", epoch, "vae_reconstructions_by_epoch")
+            training.downloads(bundle, "reconstructions", epoch, "vae_reconstructions_by_epoch")
             if frames is not None:
                 st.markdown(_("Test digits and their reconstructions"))
                 save_pairs(frames, training.shots(bundle).index(epoch))

@@ -32,7 +32,7 @@ from pages.ddpm.parts.unet_levels import (
 from pages.shared import controls, figures, library, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
-from pages.shared.picking import INKS, WALLS, Picked
+from pages.shared.picking import INKS, WALLS, PickedPicture
 from pages.shared.text import N_, _, number, percent, plain_errors
 
 MOST_SEGMENTS, SEGMENTS = len(PALETTE), 3
@@ -98,7 +98,7 @@ def asked() -> list[LabelledPicture]:
 
 
 @shape.fragment
-def show(name: str, picked: Picked, seed: int) -> None:
+def show(name: str, picked: PickedPicture, seed: int) -> None:
     """k-means on one picture, and a read-out of labelled places, from chosen layers and levels."""
     with plain_errors():
         st.subheader(_("Which places are the digit?"), anchor=False)
@@ -125,7 +125,7 @@ def show(name: str, picked: Picked, seed: int) -> None:
 def without_labels(
     explorer: DDPMExplorer,
     name: str,
-    picked: Picked,
+    picked: PickedPicture,
     seed: int,
     layers: Sequence[str],
     chosen: Sequence[int],
@@ -136,7 +136,7 @@ def without_labels(
     k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, SEGMENTS, "inside_k")
     found = loaders.features(name, picked.picture, list(chosen), seed)
     request = (explorer.bundle.digest, picked.picture.tobytes(), seed, *layers, *chosen, k)
-    map_, clusters, by_colour = library.kept("unet_segments", KEPT).ask(
+    map_, clusters, by_colour = library.answers("unet_segments", KEPT).ask(
         request, lambda: cut_out(found.value, picked.picture, layers, len(chosen), k)
     )
     shape = picked.picture.shape
@@ -216,7 +216,7 @@ def over_drawn(explorer: DDPMExplorer) -> str:
         return np.mean(found, axis=0)
 
     request = explorer.bundle.digest
-    of_layers, of_pixels = library.kept("unet_k_means", KEPT).ask(request, compute)
+    of_layers, of_pixels = library.answers("unet_k_means", KEPT).ask(request, compute)
     return over_drawn_verdict(float(of_layers), float(of_pixels))
 
 
@@ -325,7 +325,7 @@ def labels_shown(
         "inside_labelled",
     )
     request = (explorer.bundle.digest, tuple(layers), tuple(levels), count, seed)
-    timed = library.kept("unet_read_out", KEPT).ask(
+    timed = library.answers("unet_read_out", KEPT).ask(
         request, lambda: computed(explorer, layers, levels, count, seed)
     )
     found, others = timed.value, asked()

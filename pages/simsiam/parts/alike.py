@@ -21,7 +21,7 @@ from pages.browser.curves import Axis, Level, Series
 from pages.shared import controls, figures, live
 from pages.shared.colours import AMBER, BLUE, GREY
 from pages.shared.figures import Provenance
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts import networks, runs
 from pages.simsiam.parts.networks import STRENGTHS, Pair
@@ -63,7 +63,7 @@ class Question:
     """What is asked: how alike views of one picture are at every strength, and views of ``others``."""
 
     pair: Pair
-    picked: Picked
+    picked: PickedPicture
     others: Pictures
     recipe: Views
     seed: int

@@ -102,7 +102,7 @@ def config_of(code: str, seed: int = 0) -> ToyConfig:
 def moments(code: str, seed: int) -> tuple[Moment, ...]:
     """All steps of a network, taken once for all visitors."""
     config = config_of(code, seed)
-    return library.kept("toy_slow", KEPT).ask(config, lambda: tuple(slow_motion(config)))
+    return library.answers("toy_slow", KEPT).ask(config, lambda: tuple(slow_motion(config)))
 
 
 def points_shown() -> list[int]:
