@@ -52,7 +52,7 @@ def opener() -> None:
                 st.rerun()
 
 
-def not_fetched(entry: ManifestEntry) -> None:
+def offer_to_fetch(entry: ManifestEntry) -> None:
     """What is on the Hub and not here: fetched when asked."""
     st.info(_(ELSEWHERE).format(repo=entry.repo, revision=(entry.revision or "")[:12]))
     if st.button(
@@ -122,7 +122,7 @@ def one_model(entries: Sequence[ManifestEntry], opened: Opened) -> None:
         name = choose(entries)
     found, entry = opened.get(name), next(one for one in entries if one.name == name)
     if found is None:
-        not_fetched(entry)
+        offer_to_fetch(entry)
         return
     if isinstance(found, AtelierError):
         st.error(sentence(found), icon=":material/error:")

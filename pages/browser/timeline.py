@@ -64,12 +64,12 @@ def timeline(
             take,
         )
     if shape.leaves_out(key):
-        _stands_fixed(key, stops, value)
+        _tell_fixed_stop(key, stops, value)
     links.keep_number(key, value, first)
     return value
 
 
-def _stands_fixed(key: str, stops: Sequence[int], value: int) -> None:
+def _tell_fixed_stop(key: str, stops: Sequence[int], value: int) -> None:
     """Tells the figures of a timeline that is left out where they stand."""
     name = f"{key}_fixed"
     with shape.notice():

@@ -235,7 +235,7 @@ def main() -> None:
         shape.fragment(epochs)(name)
         final_samples(bundle)
         training.curves(bundle, CURVES, "ddpm")
-        training.average_said(bundle)
+        training.explain_average(bundle)
         by_level(bundle)
         loss_shape()
         mechanism(

@@ -322,7 +322,7 @@ def count(
     """A whole number in a field."""
     links.check(key, label, _within(low, high, int), default, _last(int))
     # Streamlit turns what the address says into a whole number, and fails at an infinite one.
-    whole = all(math.isfinite(links.number_said(said)) for said in links.values(key))
+    whole = all(math.isfinite(links.number_in_address(said)) for said in links.values(key))
     with shape.control(key, label):
         value = st.number_input(
             label,
@@ -439,7 +439,7 @@ def bundle_name(family: str, key: str) -> str:
 # ---------------------------------------------------------------- what no link carries
 
 
-def held_words(
+def words_field(
     label: str,
     held: str,
     key: str,

@@ -45,13 +45,13 @@ from pages.shared.drawings import (
 from pages.shared.drawings import drawn_png as drawn_png
 from pages.shared.drawings import vector as vector
 from pages.shared.house_style import Spec as Spec
-from pages.shared.house_style import as_written as as_written
 from pages.shared.house_style import band as band
 from pages.shared.house_style import enlarged, in_house_style
+from pages.shared.house_style import escape_words as escape_words
 from pages.shared.house_style import line as line
 from pages.shared.house_style import percent_ticks as percent_ticks
 from pages.shared.kept import AnswerCache
-from pages.shared.text import N_, _, language, led_to, number
+from pages.shared.text import N_, _, language, link_target, number
 
 WITH_THE_BUNDLE = N_("stored with the bundle")
 
@@ -111,7 +111,7 @@ def sheet(
         pictures = pictures.copy()
         frame(pictures[marked], 1)
     small = grid(pictures, columns, gap=1)
-    led = key == led_to()[0] and key not in shape.run().led  # the first of several of one key
+    led = key == link_target()[0] and key not in shape.run().led  # the first of several of one key
     shape.run().led |= {key} if led else set()
     with shape.figure(key, alt), st.container(key=key if led else None):
         st.image(pixels(see_through(pictures, columns)), alt=alt, width=width)

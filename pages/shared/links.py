@@ -131,7 +131,7 @@ def _stands(key: str) -> bool:
     return key in st.session_state and (visit.following is None or key in visit.set_now)
 
 
-def held_or_said(key: str) -> list[str]:
+def codes_to_restore(key: str) -> list[str]:
     """What a control of several codes is about to be restored to: the visitor's own, or the link's."""
     return list(st.session_state[key]) if _stands(key) else values(key)
 
@@ -157,11 +157,11 @@ def address(names: Collection[str] = ()) -> str:
         if name in state and name not in told:
             held = state[name]
             several = held if isinstance(held, list | tuple) else [held]
-            pairs += [(name, _as_said(one)) for one in several]
+            pairs += [(name, _in_address(one)) for one in several]
     return urlencode(pairs)
 
 
-def _as_said(value: object) -> str:
+def _in_address(value: object) -> str:
     """The value of a control as an address says it."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -229,7 +229,7 @@ def answer(key: str, shown: object, said: Sequence[str] | None = None) -> None:
     visit = _visit()
     visit.shown.add(key)
     visit.set_now.add(key)
-    visit.stands[key] = [_as_said(shown)] if said is None else list(said)
+    visit.stands[key] = [_in_address(shown)] if said is None else list(said)
     refusal = visit.refused.get(key)
     if refusal is None:
         return
@@ -446,7 +446,7 @@ def keep_numbers(shown: Mapping[str, tuple[float, float]]) -> None:
     write_all(wanted)
 
 
-def number_said(value: str) -> float:
+def number_in_address(value: str) -> float:
     """The number that a link says; 0 where it says none."""
     number = _real(value)
     return 0.0 if math.isnan(number) else number

@@ -141,7 +141,7 @@ def draw(explorer: VAEExplorer) -> None:
 
 def digits_and_blur(pictures: Pictures, of: Bundle) -> None:
     """The answer of the figures to the assignment's question: first those of many samples, then why."""
-    if measured := " ".join(filter(None, [from_noise.unchosen(of), sharpness_said(of)])):
+    if measured := " ".join(filter(None, [from_noise.sure_sentence(of), sharpness_said(of)])):
         st.markdown(measured)
     st.markdown(
         _(WHY_BLURRED).format(
@@ -311,7 +311,7 @@ def main() -> None:
         bundle = library.bundle(name)
         pace(bundle)
         training.went_on(bundle)
-        training.average_said(bundle)
+        training.explain_average(bundle)
         mechanism(
             _(
                 "A sample is the **mode** of p(x|z), which for a Gaussian is its mean: no pixel "
