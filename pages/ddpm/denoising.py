@@ -70,7 +70,7 @@ def main() -> None:
         bundle = library.bundle(name)
         with line:
             chosen = noise(bundle)
-        with opened, links.in_popover():
+        with opened, links.tell_values_again():
             by, way, seeds = asked(chosen)
         explorer = loaders.ddpm(name)
         network = networks.network(explorer.bundle, "unet") if by == "browser" else None

@@ -194,8 +194,8 @@ def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None
 def popover(
     label: str, *, icon: str | None = ":material/tune:"
 ) -> Iterator[st.delta_generator.DeltaGenerator]:
-    """Controls behind a button; for more of them later, ``with links.in_popover(), place``."""
-    with st.popover(label, icon=icon) as place, links.in_popover():
+    """Controls behind a button; for more of them later, ``with links.tell_values_again(), place``."""
+    with st.popover(label, icon=icon) as place, links.tell_values_again():
         yield place
 
 

@@ -283,21 +283,21 @@ def check(
 
 # ---------------------------------------------------------------- choices
 
-_in_popover: ContextVar[bool] = ContextVar("in_popover", default=False)
+_telling_again: ContextVar[bool] = ContextVar("telling_again", default=False)
 
 
 @contextmanager
-def in_popover() -> Iterator[None]:
+def tell_values_again() -> Iterator[None]:
     """Around controls that a browser draws only once something is opened.
 
     Streamlit tells a browser the value of a control with the run that sets it. What a popover holds is drawn
     when it is opened, perhaps runs later, and would then be empty: so every run tells it again.
     """
-    before = _in_popover.set(True)
+    before = _telling_again.set(True)
     try:
         yield
     finally:
-        _in_popover.reset(before)
+        _telling_again.reset(before)
 
 
 def restore(
@@ -330,7 +330,7 @@ def restore(
             state[key] = known or list(default)
         elif not several and held not in options and held != default:
             state[key] = default
-        elif _in_popover.get() or state.get(f"{key}_language") != language():
+        elif _telling_again.get() or state.get(f"{key}_language") != language():
             # The browser holds the words of the other language, or has never drawn the control: of both, the
             # value itself outlives what it was told before.
             state[key] = held
