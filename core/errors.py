@@ -22,7 +22,7 @@ NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 """In what torch, which raises RuntimeError, says where there is no memory."""
 
 
-def told(error: BaseException) -> BaseException:
+def recognise_memory_error(error: BaseException) -> BaseException:
     """``error`` itself, or, where there was no memory, an ``AtelierError`` ``memory`` that says so."""
     of_torch = isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
     if not (of_torch or isinstance(error, MemoryError)):

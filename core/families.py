@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownFamily:
     """What is known of a family before any of its networks is wanted.
 
     ``module`` holds its record, ``FAMILY``, and is imported when that is wanted first: a page that only shows
@@ -34,10 +34,10 @@ class Known:
 
 
 FAMILIES = {
-    "vae": Known("core.vae.family", contents.VAE),
-    "ddpm": Known("core.ddpm.family", contents.DDPM),
-    "simsiam": Known("core.simsiam.family", contents.SIMSIAM),
-    "judge": Known("core.judge.family", contents.JUDGE),
+    "vae": KnownFamily("core.vae.family", contents.VAE),
+    "ddpm": KnownFamily("core.ddpm.family", contents.DDPM),
+    "simsiam": KnownFamily("core.simsiam.family", contents.SIMSIAM),
+    "judge": KnownFamily("core.judge.family", contents.JUDGE),
 }
 """By name."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from traceback import clear_frames
 from typing import Generic, Protocol, TypeVar
 
-from core.errors import told
+from core.errors import recognise_memory_error
 
 
 class Progress(Protocol):
@@ -65,7 +65,7 @@ class Resumable(Generic[State]):
                         return
                     except BaseException as error:
                         clear_frames(error.__traceback__)  # or they hold their tensors as long
-                        self._error = told(error)
+                        self._error = recognise_memory_error(error)
                         if self._error is not error:
                             raise self._error from error
                         raise

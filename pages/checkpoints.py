@@ -52,7 +52,7 @@ def opener() -> None:
                 st.rerun()
 
 
-def not_fetched(entry: ManifestEntry) -> None:
+def offer_to_fetch(entry: ManifestEntry) -> None:
     """What is on the Hub and not here: fetched when asked."""
     st.info(_(ELSEWHERE).format(repo=entry.repo, revision=(entry.revision or "")[:12]))
     if st.button(
@@ -71,7 +71,7 @@ def open_all(found: Manifest) -> Opened:
     """Every model that is here, or why it cannot be opened."""
     opened: Opened = {}
     for entry in found.entries:
-        if found.embedded(entry) is None and entry.repo and not found.at_hand(entry):
+        if found.embedded_folder(entry) is None and entry.repo and not found.at_hand(entry):
             continue
         try:
             opened[entry.name] = library.bundle(entry.name)
@@ -80,7 +80,7 @@ def open_all(found: Manifest) -> Opened:
     return opened
 
 
-def wanted(names: Sequence[str]) -> str | None:
+def model_in_detail(names: Sequence[str]) -> str | None:
     """The model whose details the visitor, or a link, asked for."""
     asked = next(iter(links.values(CHOSEN)), None)
     name = st.session_state.get(CHOSEN, asked)
@@ -109,7 +109,7 @@ def all_models(entries: Sequence[ManifestEntry], opened: Opened) -> None:
 
 def one_model(entries: Sequence[ManifestEntry], opened: Opened) -> None:
     """Its details, and another model next to it where that is wanted."""
-    cards.said()
+    cards.confirm_use()
     back, left, right = st.columns([1, 2, 2], vertical_alignment="bottom")
     back.button(
         _("All models"),
@@ -122,7 +122,7 @@ def one_model(entries: Sequence[ManifestEntry], opened: Opened) -> None:
         name = choose(entries)
     found, entry = opened.get(name), next(one for one in entries if one.name == name)
     if found is None:
-        not_fetched(entry)
+        offer_to_fetch(entry)
         return
     if isinstance(found, AtelierError):
         st.error(sentence(found), icon=":material/error:")
@@ -176,7 +176,7 @@ def main() -> None:
             opener()
             st.info(_("No bundle is here yet: `python -m train vae` makes one."))
             return
-        if wanted([entry.name for entry in entries]) is None:
+        if model_in_detail([entry.name for entry in entries]) is None:
             all_models(entries, opened)
         else:
             one_model(entries, opened)

@@ -30,7 +30,7 @@ from pages.shared import (  # noqa: E402
     share,
     site,
 )
-from pages.shared.text import _, sentence, turned_to  # noqa: E402
+from pages.shared.text import _, sentence, turn_to  # noqa: E402
 from pages.teach import attending, keeping, link_panel, on_paper, playing  # noqa: E402
 from pages.teach.attending import Now  # noqa: E402
 
@@ -72,7 +72,7 @@ def show(navigate: Callable[[], Page]) -> None:
         CLOSER_TO_THE_TOP + CLOSER_ON_A_PHONE + WHOLE_WORDS + figures.SHARP + controls.WORDS_UNSEEN
     )
     shape.begin()
-    pins.kept_by(keeping.keep)
+    pins.set_keeper(keeping.keep)
     problem = now = None
     try:
         now = attending.read()
@@ -101,10 +101,10 @@ def ordinary(navigate: Callable[[], Page], problem: AtelierError | None) -> None
     if problem is not None:
         st.error(sentence(problem), icon=":material/error:")
     above = st.empty()
-    run = shaped()
-    with shape.applied(run):
+    run = run_of_address()
+    with shape.apply(run):
         page()
-    made_with(run)
+    warn_of_other_weights(run)
     carried.show(picture)
     link_panel.show(panel, run)
     links.settle(above)
@@ -140,7 +140,7 @@ def around_a_page(models: st.delta_generator.DeltaGenerator) -> None:
         preferred.show(models)
 
 
-def shaped() -> shape.Run:
+def run_of_address() -> shape.Run:
     """The run of a page that the address may have left some parts of."""
     wanted = shape.read(*(links.values(name) for name in SHAPE))
     if wanted != shape.WHOLE:
@@ -158,9 +158,9 @@ def shaped() -> shape.Run:
     return shape.laid_out(wanted, st.container(), st.container(key="chosen_figures"))
 
 
-def made_with(run: shape.Run) -> None:
+def warn_of_other_weights(run: shape.Run) -> None:
     """Says so where a link was made with other weights than those of now."""
-    made = shape.listed(links.values("at"))
+    made = shape.names_in(links.values("at"))
     if not run.made_of:  # nothing is drawn yet that says what it is made of
         return
     if any(not any(now.startswith(one) for now in run.made_of) for one in made if one):
@@ -176,8 +176,8 @@ def navigate() -> Page:
     menu[""].append(site.home_by_name())
     playing_now = bool(links.values(attending.LESSON))
     page = st.navigation(menu, expanded=True, position="hidden" if playing_now else "sidebar")
-    turned_to(page.url_path, links.leads_to())
-    links.arrived(page)
+    turn_to(page.url_path, links.leads_to())
+    links.note_arrival(page)
     return page.run
 
 

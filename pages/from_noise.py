@@ -74,7 +74,7 @@ def way_of(of: Bundle) -> Way | None:
     return Way(of, frames, t, steps, seeds, digit, confidence, chosen_of)
 
 
-def stored() -> Way | Bundle:
+def find_way_or_samples() -> Way | Bundle:
     """The way back of the first bundle that keeps one; else the first bundle with samples by epoch.
 
     Raises ``AtelierError`` where there is none, or none that can be opened.
@@ -98,12 +98,12 @@ def stored() -> Way | Bundle:
 
 def show() -> None:
     """The figure, and beside it what one sees."""
-    found = stored()
+    found = find_way_or_samples()
     pictures, beside = st.columns([5, 3], gap="medium", vertical_alignment="center")
     with pictures:
         shape.fragment(along if isinstance(found, Way) else by_epoch)(found)
     with beside:
-        st.markdown(said_of_way(found) if isinstance(found, Way) else said_of_epochs(found))
+        st.markdown(words_of_way(found) if isinstance(found, Way) else words_of_epochs(found))
         page = site.VAE_TRAINING if _family(found) == "vae" else site.DENOISING
         st.page_link(page.page(), label=f"**{_(page.title)}**", icon=page.icon)
 
@@ -171,7 +171,7 @@ def sheets_of(frames: Pictures) -> Pictures:
     return np.stack([figures.grid(frame, ACROSS) for frame in frames])
 
 
-def said_of_way(way: Way) -> str:
+def words_of_way(way: Way) -> str:
     """What one sees, that the seeds are chosen, and how well the model does unchosen."""
     words = [
         _(
@@ -190,10 +190,10 @@ def said_of_way(way: Way) -> str:
                 digits=", ".join(missed)
             )
         )
-    return "\n\n".join([*words, *filter(None, [unchosen(way.of)])])
+    return "\n\n".join([*words, *filter(None, [sure_sentence(way.of)])])
 
 
-def unchosen(of: Bundle) -> str:
+def sure_sentence(of: Bundle) -> str:
     """Of how many of a bundle's samples the classifier is sure; empty where that was not measured."""
     shares = sure_of(of)
     if shares is None:
@@ -244,7 +244,7 @@ def all_epochs(of: Bundle, epochs: Sequence[int]) -> Pictures:
     return np.stack([library.sheet(of, "samples", epoch, TENS) for epoch in epochs])
 
 
-def said_of_epochs(of: Bundle) -> str:
+def words_of_epochs(of: Bundle) -> str:
     same = (
         _("Every picture begins with the same noise at every stop")
         if of.family == "ddpm"
@@ -256,4 +256,4 @@ def said_of_epochs(of: Bundle) -> str:
     ]
     if of.ancestors:
         words.insert(1, training.first_stop(of))
-    return "\n\n".join(filter(None, [" ".join(words), unchosen(of)]))
+    return "\n\n".join(filter(None, [" ".join(words), sure_sentence(of)]))

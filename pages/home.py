@@ -64,7 +64,7 @@ MODELS = (
         N_("Variational autoencoder"),
         N_("Squeezes a house number into a few dozen numbers and paints it again from them."),
         site.LATENT_SPACE,
-        from_noise.unchosen,
+        from_noise.sure_sentence,
         sheet="samples",
     ),
     Model(
@@ -72,7 +72,7 @@ MODELS = (
         N_("Diffusion model"),
         N_("Learns to remove a little noise, and paints by doing so again and again."),
         site.ADDING_NOISE,
-        from_noise.unchosen,
+        from_noise.sure_sentence,
         sheet="final",
     ),
     Model(

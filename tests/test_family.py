@@ -142,7 +142,7 @@ def tint(monkeypatch):
     record = Family("tint", lambda architecture: Tint(**architecture), load, load, golden)
     monkeypatch.setitem(sys.modules, "tint_family", SimpleNamespace(FAMILY=record))
     needed = Contents(figures=("test.mse",), epochs=("test_mse",))
-    monkeypatch.setitem(families.FAMILIES, "tint", families.Known("tint_family", needed))
+    monkeypatch.setitem(families.FAMILIES, "tint", families.KnownFamily("tint_family", needed))
     trained = TrainedFamily(
         name="tint",
         summary="learn the mean colour",

@@ -145,10 +145,10 @@ class Bundle:
         try:
             arrays = load_arrays(self.folder / file)
         except (SafetensorError, OSError, AttributeError, TypeError) as error:  # no type of NumPy
-            raise damaged(self.place, file) from error
+            raise damaged_file_error(self.place, file) from error
         # Libraries teach NumPy types, bfloat16 for one, that pages do not know.
         if any(value.dtype.kind not in "biuf" for value in arrays.values()):
-            raise damaged(self.place, file)
+            raise damaged_file_error(self.place, file)
         return {
             key: value.astype(np.float32) if value.dtype == np.float16 else value
             for key, value in arrays.items()
@@ -199,7 +199,7 @@ def read_bundle(
     hashes = {file: _hash(folder, place, file) for file in files}
     for file, value in hashes.items():
         if expected is not None and expected.get(file) != value:
-            raise altered(place, file)
+            raise altered_file_error(place, file)
     bundle = Bundle(
         name=name,
         folder=folder,
@@ -248,7 +248,7 @@ def incomplete(name: str, file: str) -> AtelierError:
     )
 
 
-def altered(name: str, file: str) -> AtelierError:
+def altered_file_error(name: str, file: str) -> AtelierError:
     """What to raise where a file is not the one whose hash was given."""
     return AtelierError(
         "bundle-hash",
@@ -259,7 +259,7 @@ def altered(name: str, file: str) -> AtelierError:
     )
 
 
-def damaged(name: str, file: str) -> AtelierError:
+def damaged_file_error(name: str, file: str) -> AtelierError:
     """What to raise where a file cannot be read."""
     return AtelierError(
         "bundle-damaged", "{file} of the bundle {name} is damaged.", name=name, file=file
@@ -278,9 +278,9 @@ def read_json(folder: Path, name: str, file: str, kind: type) -> dict | list:
             parse_int=_whole,
         )
     except (OSError, *NOT_JSON) as error:
-        raise damaged(name, file) from error
+        raise damaged_file_error(name, file) from error
     if not isinstance(value, kind):
-        raise damaged(name, file)
+        raise damaged_file_error(name, file)
     return value
 
 
@@ -300,14 +300,14 @@ def _hash(folder: Path, name: str, file: str) -> str:
     try:
         return sha256(folder / file)
     except OSError as error:
-        raise damaged(name, file) from error
+        raise damaged_file_error(name, file) from error
 
 
 def _read_text(folder: Path, name: str, file: str) -> str:
     try:
         return (folder / file).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise damaged(name, file) from error
+        raise damaged_file_error(name, file) from error
 
 
 def unusable(name: str, field: str) -> AtelierError:

@@ -27,7 +27,7 @@ def _file() -> Path:
     return hub.cache_root() / FILE
 
 
-def noted() -> list[Commit]:
+def commits() -> list[Commit]:
     """What was noted, the latest use last; empty where the note is absent or damaged."""
     with suppress(OSError, *NOT_JSON, TypeError):
         return [(str(repo), str(commit)) for repo, commit in json.loads(_file().read_text())]
@@ -43,7 +43,7 @@ def note(repo: str, commit: str, most: int, *, owned: Collection[Commit] = ()) -
     file = _file()
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
-        used = [one for one in noted() if one != (repo, commit) and one not in owned]
+        used = [one for one in commits() if one != (repo, commit) and one not in owned]
         sizes = hub.cached_sizes()
         used = [one for one in used if one in sizes]  # others were deleted by hand
         if (repo, commit) not in owned:

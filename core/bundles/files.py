@@ -44,7 +44,7 @@ def plain(error: OSError) -> AtelierError:
 
 
 @contextmanager
-def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+def _name_in_errors(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """``OSError`` raised in here names ``path`` in place of nothing or of what is ``temporary``.
 
     A full disk, for one, is reported without a name, and while a file is copied with that of the one that is
@@ -85,12 +85,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary name next to ``path``; moved onto it at the end, removed on any error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _named(path):
+    with _name_in_errors(path):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
     try:
-        with _named(path, temporary):
+        with _name_in_errors(path, temporary):
             yield temporary
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
@@ -107,12 +107,12 @@ def replacing_folder(folder: Path, then: Callable[[], object] | None = None) -> 
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _named(folder):
+    with _name_in_errors(folder):
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     os.chmod(temporary, 0o755)
     aside, placed = temporary.with_name(temporary.name + ".old"), False
     try:
-        with _named(folder, temporary):
+        with _name_in_errors(folder, temporary):
             yield temporary
             if folder.exists():
                 os.replace(folder, aside)

@@ -313,7 +313,7 @@ SENT_ALONE = 2**20
 
 
 @dataclass(frozen=True)
-class Published:
+class Publication:
     """The commit that holds what was uploaded, and the address where people see it."""
 
     commit: str
@@ -327,7 +327,7 @@ def publish(
     message: str,
     private: bool = False,
     progress: Progress | None = None,
-) -> Published:
+) -> Publication:
     """Makes ``files`` all that the model repository ``user/name`` holds.
 
     As ``upload_space``, of which it differs in the kind of repository alone.
@@ -342,7 +342,7 @@ def upload_space(
     message: str,
     private: bool = False,
     progress: Progress | None = None,
-) -> Published:
+) -> Publication:
     """Makes ``files`` all that the Docker Space ``user/name`` holds.
 
     The Space is created where there is none (``private`` matters only then). ``files`` maps paths
@@ -362,7 +362,7 @@ def _upload(
     message: str,
     private: bool,
     progress: Progress | None,
-) -> Published:
+) -> Publication:
     if repo.count("/") != 1:
         raise AtelierError("hub-name", "{repo} is not a name of the form user/name.", repo=repo)
     if get_token() is None:
@@ -394,7 +394,7 @@ def _upload(
         )
         if progress:
             progress(total, total)
-    return Published(made.oid, made.commit_url)
+    return Publication(made.oid, made.commit_url)
 
 
 @contextmanager
@@ -415,20 +415,20 @@ def _plain_upload_errors(repo: str) -> Iterator[None]:
     try:
         yield
     except HfHubHTTPError as error:
-        refused = _upload_refused(repo, error)
+        refused = _upload_refusal(repo, error)
         if refused is None:
             raise
         raise refused from error
     except RuntimeError as error:  # a file's own upload, which runs in a thread of the client
         if isinstance(error.__cause__, HfHubHTTPError):
-            refused = _upload_refused(repo, error.__cause__)
+            refused = _upload_refusal(repo, error.__cause__)
             raise refused or _answer(repo, error.__cause__) from error
-        raise _not_reached(repo) from error
+        raise _unreachable_for_upload(repo) from error
     except (HTTPError, ConnectionError) as error:
-        raise _not_reached(repo) from error
+        raise _unreachable_for_upload(repo) from error
 
 
-def _upload_refused(repo: str, error: HfHubHTTPError) -> AtelierError | None:
+def _upload_refusal(repo: str, error: HfHubHTTPError) -> AtelierError | None:
     status = error.response.status_code if error.response is not None else None
     if status == 401:
         return _who_are_you(repo)
@@ -456,7 +456,7 @@ def _who_are_you(repo: str) -> AtelierError:
     )
 
 
-def _not_reached(repo: str) -> AtelierError:
+def _unreachable_for_upload(repo: str) -> AtelierError:
     return AtelierError(
         "hub-not-reached",
         "The Hub could not be reached: {repo} is as it was before.",

@@ -54,7 +54,7 @@ class Manifest:
     def of_family(self, family: str) -> list[ManifestEntry]:
         return [entry for entry in self.entries if entry.family == family]
 
-    def embedded(self, entry: ManifestEntry) -> Path | None:
+    def embedded_folder(self, entry: ManifestEntry) -> Path | None:
         """The folder of an entry, where there is one."""
         if entry.folder is None or not (self.root / entry.folder).is_dir():
             return None
@@ -62,7 +62,7 @@ class Manifest:
 
     def at_hand(self, entry: ManifestEntry) -> bool:
         """Whether an entry can be opened without asking the network."""
-        if self.embedded(entry) is not None:
+        if self.embedded_folder(entry) is not None:
             return True
         folder = None if entry.repo is None else hub.cached_folder(entry.repo, entry.revision)
         return folder is not None and all((folder / file).is_file() for file in entry.sha256)
@@ -75,7 +75,7 @@ class Manifest:
         ``core.bundles.remote.fetch`` raise, and ``bundle-missing-embedded``.
         """
         entry, refused = self.entry(name), None
-        folder = self.embedded(entry)
+        folder = self.embedded_folder(entry)
         if folder is not None:
             try:
                 return read_bundle(folder, name=name, expected=entry.sha256, origin="embedded")

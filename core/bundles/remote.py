@@ -18,7 +18,7 @@ from core.bundles.bundle import (
     REQUIRED_FILES,
     WEIGHT_FILES,
     Bundle,
-    altered,
+    altered_file_error,
     incomplete,
     keeps_weights,
     other_family,
@@ -86,7 +86,7 @@ def fetch(
     """
     name = name or repo
     if expected is not None:
-        folder = cached(repo, revision, expected)
+        folder = cached_copy(repo, revision, expected)
         if folder is not None:
             return _read(folder, name, expected, revision, networks)
     try:
@@ -100,8 +100,8 @@ def fetch(
         except AtelierError as why:  # where the cache lacks a file, the Hub is what is missing
             raise (error if why.code == "bundle-incomplete" else why) from None
     config = _one(repo, listing, "config.json", name, expected)
-    keeps = checked(config, name, networks)
-    wanted = _wanted(listing, name, expected, keeps)
+    keeps = check_config(config, name, networks)
+    wanted = _files_to_read(listing, name, expected, keeps)
     total, done = sum(listing.files[file].size for file in wanted), 0
     folder = config.parent
     for file in wanted:
@@ -115,7 +115,7 @@ def fetch(
     return _read(folder, name, expected, listing.commit, networks)
 
 
-def cached(repo: str, revision: str | None, expected: Mapping[str, str]) -> Path | None:
+def cached_copy(repo: str, revision: str | None, expected: Mapping[str, str]) -> Path | None:
     """The folder of the standard cache that holds all ``expected`` files as they must be."""
     folder = hub.cached_folder(repo, revision)
     if folder is None:
@@ -127,7 +127,7 @@ def cached(repo: str, revision: str | None, expected: Mapping[str, str]) -> Path
     return folder if whole else None
 
 
-def checked(config: Path, name: str, networks: Networks) -> bool:
+def check_config(config: Path, name: str, networks: Networks) -> bool:
     """Whether a bundle with this ``config.json`` keeps weights; raises where it is not usable."""
     from core.bundles.weights import weight_shapes  # here: it needs torch, own bundles do not
 
@@ -148,7 +148,7 @@ def _part(progress: Progress, before: int, total: int) -> Progress:
     return lambda done, _size: progress(min(total, before + done), total)
 
 
-def _wanted(
+def _files_to_read(
     listing: hub.Listing, name: str, expected: Mapping[str, str] | None, keeps: bool
 ) -> list[str]:
     """The files to read: those expected, or all that the format names; none too large."""
@@ -203,7 +203,7 @@ def _one(
     if not sound:
         path = hub.fetch_file(repo, listing.commit, file, progress, again=True)
     if not _sound(path, listing.files[file], file, expected):
-        raise altered(name, file)
+        raise altered_file_error(name, file)
     return path
 
 
@@ -226,7 +226,7 @@ def _read(
 ) -> Bundle:
     from core.bundles.weights import check_weights
 
-    checked(folder / "config.json", name, networks)
+    check_config(folder / "config.json", name, networks)
     found = read_bundle(
         folder, name=name, expected=expected, origin="hub", revision=revision, reached=reached
     )

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from core.bundles.bundle import GOLDEN_TOLERANCE, Bundle, damaged
+from core.bundles.bundle import GOLDEN_TOLERANCE, Bundle, damaged_file_error
 from core.errors import AtelierError
 
 Networks = Mapping[str, Callable[[dict], nn.Module]]
@@ -52,7 +52,7 @@ def check_weights(bundle: Bundle, networks: Networks) -> None:
         with safe_open(bundle.folder / file, "numpy") as stored:
             found = {key: tuple(stored.get_slice(key).get_shape()) for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise damaged(bundle.place, file) from error
+        raise damaged_file_error(bundle.place, file) from error
     strangers = sorted({*wanted.items()} ^ {*found.items()})
     if strangers:
         raise AtelierError(
@@ -80,7 +80,7 @@ def load_weights(model: nn.Module, bundle: Bundle) -> None:
             key=strangers[0],
         )
     if not all(np.isfinite(value).all() for value in arrays.values()):
-        raise damaged(bundle.place, "model.safetensors")
+        raise damaged_file_error(bundle.place, "model.safetensors")
     model.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})
 
 
@@ -111,7 +111,7 @@ def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float
         outputs, expected = compute(_part(stored, "input.")), _part(stored, "output.")
         fits = [key in outputs and outputs[key].shape == expected[key].shape for key in expected]
         if not fits or not all(fits):
-            raise damaged(bundle.place, file)
+            raise damaged_file_error(bundle.place, file)
         deviations = [(outputs[key] - value).abs().max() for key, value in expected.items()]
         deviation = float(torch.stack(deviations).max())  # NaN where any is NaN
     except (
@@ -120,7 +120,7 @@ def check_golden(bundle: Bundle, compute: Callable[[Tensors], Tensors]) -> float
         ValueError,
         RuntimeError,
     ) as error:  # inputs of no use to the network
-        raise damaged(bundle.place, file) from error
+        raise damaged_file_error(bundle.place, file) from error
     if not deviation <= GOLDEN_TOLERANCE:
         raise AtelierError(
             "bundle-golden",

@@ -381,7 +381,7 @@ class DDPMExplorer:
             whole = path
         return whole
 
-    def _moved(self, before: Step, after: Step, eta: float) -> Move:
+    def _move_between(self, before: Step, after: Step, eta: float) -> Move:
         """The step between two that follow one another, as a sum."""
         t, s = int(before.t[0]), int(after.t[0])
         of_x_t, of_eps, sigma = (float(each) for each in self.schedule.step_back(t, s, eta))
@@ -418,7 +418,10 @@ class DDPMExplorer:
         begun = time.perf_counter()
         for done, step in enumerate(steps):
             if before is not None:
-                frames = (*frames[:-1], frames[-1]._replace(move=self._moved(before, step, eta)))
+                frames = (
+                    *frames[:-1],
+                    frames[-1]._replace(move=self._move_between(before, step, eta)),
+                )
                 before = None
             t = int(step.t[0])
             noise = torch.zeros_like(step.x_t)
@@ -440,7 +443,7 @@ class DDPMExplorer:
 
     # ------------------------------------------------------------ noise a picture, and back
 
-    def snapped(self, settings: SamplerSettings, levels: Sequence[int]) -> np.ndarray:
+    def nearest_levels(self, settings: SamplerSettings, levels: Sequence[int]) -> np.ndarray:
         """The levels of the sampler's grid that are nearest to ``levels``, rising, each once."""
         return np.unique(snap(settings.grid(self.T), torch.tensor(list(levels))).numpy())
 
@@ -463,7 +466,7 @@ class DDPMExplorer:
         if len(levels) == 0:
             raise ValueError("levels must name at least one level")
         begun = time.perf_counter()
-        t = torch.from_numpy(self.snapped(settings, levels))
+        t = torch.from_numpy(self.nearest_levels(settings, levels))
         P, L, D = len(pictures), len(t), draws
         seeds = [[seed + i * D + d for d in range(D)] for i in range(P)]
         forward = [[torch.Generator().manual_seed(one) for one in row] for row in seeds]

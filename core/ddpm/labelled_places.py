@@ -62,7 +62,7 @@ def of_colours(picture: Pictures) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledPicture:
     """A picture and where its digit is, bool (32, 32)."""
 
     picture: Pictures
@@ -80,7 +80,7 @@ def chosen_places(digit: np.ndarray, count: int, generator: np.random.Generator)
 
 def read_out(
     features: Sequence[Tensor],
-    labelled: Sequence[Labelled],
+    labelled: Sequence[LabelledPicture],
     asked: Sequence[Tensor],
     count: int,
     seed: int = 0,

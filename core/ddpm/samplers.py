@@ -217,7 +217,7 @@ def _reverse(
     clip_x0: bool,
     generator: Generators = None,
 ) -> Iterator[Step]:
-    times = _checked(times, schedule, x)
+    times = _check_times(times, schedule, x)
     if isinstance(generator, Sequence) and len(generator) != len(x):
         raise ValueError(
             f"generator must be one, or one a picture: {len(x)} of them, got {len(generator)}"
@@ -253,7 +253,7 @@ def _steps(
     yield Step(times[-1], x, clean(times[-1], x))
 
 
-def _checked(times: Tensor, schedule: NoiseSchedule, x: Tensor) -> Tensor:
+def _check_times(times: Tensor, schedule: NoiseSchedule, x: Tensor) -> Tensor:
     """Times as (S + 1, B) on the device of x; raises ``ValueError`` where they are no way back."""
     if times.ndim == 1:
         times = times[:, None].expand(-1, len(x))

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from core.errors import told
+from core.errors import recognise_memory_error
 
 MOST = 64
 """Pictures of one batch at most; a longer call is several, and others come between them."""
@@ -100,7 +100,7 @@ class Together:
             )
         except Exception as error:  # SystemExit and its like end this thread, and no call
             if len(calls) == 1:
-                calls[0].error = told(error)
+                calls[0].error = recognise_memory_error(error)
             else:
                 for call in calls:
                     self._compute([call])

@@ -67,7 +67,7 @@ class SimSiamExplorer:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self._trained = _still(methods.from_bundle(bundle))
-        self._untrained = _still(methods.untrained(bundle))
+        self._untrained = _still(methods.untrained_network(bundle))
         self.class_names = tuple(bundle.config["data"]["class_names"])
 
     # ------------------------------------------------------------ views

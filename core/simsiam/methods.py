@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from core.bundles.bundle import Bundle, damaged, unusable
+from core.bundles.bundle import Bundle, damaged_file_error, unusable
 from core.bundles.opening import open_bundle
 from core.bundles.weights import load_weights, need_weights
 from core.simsiam.barlow_twins import BarlowTwins
@@ -81,7 +81,7 @@ def from_pretrained(folder_or_repo: str | Path, *, revision: str | None = None) 
     )
 
 
-def untrained(bundle: Bundle) -> JointEmbedding:
+def untrained_network(bundle: Bundle) -> JointEmbedding:
     """The network of a bundle before its first step: weights from its seed, eval mode.
 
     Of a bundle with ``ancestors`` it is not where the run began, which was another bundle's weights.
@@ -105,5 +105,5 @@ def untrained(bundle: Bundle) -> JointEmbedding:
     try:
         model.load_state_dict({**model.state_dict(), **statistics})
     except RuntimeError as error:  # names or shapes of another network
-        raise damaged(bundle.place, "profiles.safetensors") from error
+        raise damaged_file_error(bundle.place, "profiles.safetensors") from error
     return model.eval()

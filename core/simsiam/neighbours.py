@@ -170,7 +170,7 @@ class Nearer:
     count: int
 
     @property
-    def decided(self) -> int:
+    def decisions(self) -> int:
         """Comparisons in which the two can be told apart."""
         return self.count - self.ties
 

@@ -208,12 +208,12 @@ def stages(x: Tensor, drawn: ViewParameters) -> Iterator[tuple[str, Tensor]]:
     parts = (
         ("crop", (drawn.box != whole).any(), lambda x: crop(x, drawn.box)),
         ("flip", drawn.flip.any(), lambda x: torch.where(_each(drawn.flip), x.flip(3), x)),
-        ("brightness", _moved(drawn.brightness, 1), lambda x: brightness(x, drawn.brightness)),
-        ("contrast", _moved(drawn.contrast, 1), lambda x: contrast(x, drawn.contrast)),
-        ("saturation", _moved(drawn.saturation, 1), lambda x: saturation(x, drawn.saturation)),
-        ("hue", _moved(drawn.hue, 0), lambda x: hue(x, drawn.hue)),
+        ("brightness", _differs(drawn.brightness, 1), lambda x: brightness(x, drawn.brightness)),
+        ("contrast", _differs(drawn.contrast, 1), lambda x: contrast(x, drawn.contrast)),
+        ("saturation", _differs(drawn.saturation, 1), lambda x: saturation(x, drawn.saturation)),
+        ("hue", _differs(drawn.hue, 0), lambda x: hue(x, drawn.hue)),
         ("grey", drawn.grey.any(), lambda x: torch.where(_each(drawn.grey), grey(x), x)),
-        ("rotation", _moved(drawn.rotation, 0), lambda x: rotate(x, drawn.rotation)),
+        ("rotation", _differs(drawn.rotation, 0), lambda x: rotate(x, drawn.rotation)),
         (
             "solarize",
             drawn.solarize.any(),
@@ -239,7 +239,7 @@ def _each(values: Tensor) -> Tensor:
     return values[:, None, None, None]
 
 
-def _moved(values: Tensor, neutral: float) -> Tensor:
+def _differs(values: Tensor, neutral: float) -> Tensor:
     return (values != neutral).any()
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from core.bundles.bundle import Bundle, damaged
+from core.bundles.bundle import Bundle, damaged_file_error
 from core.bundles.weights import check_golden
 from core.pictures import images
 from core.pictures.images import Pictures
@@ -165,7 +165,7 @@ class VAEExplorer:
         names = bundle.config["data"].get("class_names")
         self.class_names = tuple(names or map(str, range(len(self.profiles.mean))))
         if not _fit(arrays, self.latent_dim, len(self.class_names)):
-            raise damaged(bundle.place, "profiles.safetensors")
+            raise damaged_file_error(bundle.place, "profiles.safetensors")
         self.linear = ProbabilisticPCA(arrays["ppca_mean"], arrays["ppca_loadings"])
 
     @property

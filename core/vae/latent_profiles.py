@@ -80,7 +80,7 @@ class ClassProfiles:
         return (np.abs(self.deviation) >= threshold) & sure
 
     @property
-    def explained(self) -> np.ndarray:
+    def eta_squared(self) -> np.ndarray:
         """Share of a unit's variance that lies between classes: (d,), 0 to 1 (eta squared)."""
         total = self.between_variance + self.within_variance
         zero = np.zeros_like(total)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.browser.component import Component
-from pages.shared.text import here, led_to
+from pages.shared.text import here, link_target
 
 _ARRIVAL = Component("arrival")
 _KEY = "arrival"
@@ -13,6 +13,6 @@ _KEY = "arrival"
 
 def show() -> None:
     """Mounts it, once in a page; it draws nothing."""
-    view, number = led_to()
+    view, number = link_target()
     st.html(f"<style>.st-key-{_KEY} {{ position: absolute; }}</style>")
     _ARRIVAL(_KEY, {"page": here(), "view": view, "number": number})

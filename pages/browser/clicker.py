@@ -21,10 +21,10 @@ def listen(actions: Mapping[str, Callable[[], None]], step: int) -> None:
     one than before is shown from its beginning.
     """
 
-    def taken() -> None:
+    def take() -> None:
         sent = st.session_state[KEY].value
         if isinstance(sent, list) and len(sent) == 3 and sent[0] in actions and sent[1] == step:
             actions[sent[0]]()
 
     words = {"blank": _("The screen is blank: press the full stop to go on.")}
-    _CLICKER(KEY, {"step": step, "keys": bool(actions), "words": words}, taken)
+    _CLICKER(KEY, {"step": step, "keys": bool(actions), "words": words}, take)

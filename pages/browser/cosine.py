@@ -22,11 +22,11 @@ def show(key: str, *, pull: bool = False) -> None:
     a stop-gradient takes it away. The arrows are restored by a link; only this figure runs again when a
     hand lets go.
     """
-    shape.fragment(_shown)(key, pull)
+    shape.fragment(_show_arrows)(key, pull)
 
 
-def _shown(key: str, pull: bool) -> None:
-    def taken() -> None:
+def _show_arrows(key: str, pull: bool) -> None:
+    def take() -> None:
         sent = st.session_state[f"{key}_hand"].value
         if isinstance(sent, list) and len(sent) == len(START) + 1:
             for part, value in zip(START, sent, strict=False):
@@ -52,7 +52,7 @@ def _shown(key: str, pull: bool) -> None:
                     "angle": _("angle"),
                 },
             },
-            taken,
+            take,
         )
     links.keep_numbers({f"{key}_{part}": (places[part], START[part]) for part in START})
 

@@ -74,7 +74,7 @@ def show(
     """Mounts the desk; sliders go from -``limit`` to ``limit``, the strip through ``stops``.
 
     A menu has a title and places to choose from; every draw is a button.
-    When the hand lets go, ``taken`` is called, which then finds by ``said`` what the desk says.
+    When the hand lets go, ``taken`` is called, which then finds by ``values_and_unit`` what the desk says.
     """
     small = [(_("start"), _("What the decoder makes of the start"), start.decoded)]
     if start.picture is not None:
@@ -110,7 +110,7 @@ def show(
         )
 
 
-def said(key: str) -> tuple[object, object]:
+def values_and_unit(key: str) -> tuple[object, object]:
     """All values, and the unit of the strip, as the desk of that key sent them last.
 
     Either may be anything: a browser can send what it likes.

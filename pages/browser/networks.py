@@ -18,7 +18,7 @@ GRAPHS = Path(__file__).parent / "graphs"
 
 
 @cache
-def listed() -> list[dict]:
+def graphs() -> list[dict]:
     """Of every stored graph its file, family, part and architecture."""
     return json.loads((GRAPHS / "GRAPHS.json").read_text("utf-8"))
 
@@ -28,7 +28,7 @@ def network(of: Bundle, part: str) -> Mapping[str, str] | None:
     takes them; None where no graph is stored for its architecture.
     """
     architecture = of.config["architecture"]
-    for one in listed():
+    for one in graphs():
         # A diffusion model's schedule is no part of its network.
         if (one["family"], one["part"]) == (of.family, part) and one["architecture"] in (
             architecture,

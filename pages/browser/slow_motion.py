@@ -47,7 +47,7 @@ def show(
     and ``pair`` is the place among them of the one with arrows; ``halves``: those of both halves of the
     loss; ``near``: under a lens, as arrows grow short where the loss is low.
 
-    When the visitor wants one of the three otherwise, ``taken`` is called, which finds them by ``said``.
+    When the visitor wants one of the three otherwise, ``taken`` is called, which finds them by ``choices``.
     """
     numbers = np.stack([numbers_of(panel.moments, points) for panel in panels])
     with shape.figure(
@@ -106,7 +106,7 @@ def numbers_of(moments: Sequence[Moment], points: Sequence[int]) -> np.ndarray:
     ).astype("<f4")
 
 
-def said(key: str) -> tuple[object, object, object]:
+def choices(key: str) -> tuple[object, object, object]:
     """The pair that a visitor wants to see, whether with both halves, and whether under the lens; a browser can
     send what it likes.
     """

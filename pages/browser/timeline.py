@@ -37,7 +37,7 @@ def timeline(
     # What stood at its end stands at the end of other stops, too.
     value = links.restore_number(key, label, stops, first, follows=default is None)
 
-    def taken() -> None:
+    def take() -> None:
         sent = st.session_state[f"{key}{HAND}"].value  # the stop, and when
         if sent:
             st.session_state[key] = sent[0]
@@ -61,15 +61,15 @@ def timeline(
                     "speed": _("Speed"),
                 },
             },
-            taken,
+            take,
         )
     if shape.leaves_out(key):
-        _stands_fixed(key, stops, value)
+        _tell_fixed_stop(key, stops, value)
     links.keep_number(key, value, first)
     return value
 
 
-def _stands_fixed(key: str, stops: Sequence[int], value: int) -> None:
+def _tell_fixed_stop(key: str, stops: Sequence[int], value: int) -> None:
     """Tells the figures of a timeline that is left out where they stand."""
     name = f"{key}_fixed"
     with shape.notice():

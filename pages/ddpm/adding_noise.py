@@ -19,7 +19,7 @@ from pages.shared import controls, figures, library, loaders, picking, shape
 from pages.shared.colours import SYMBOL_COLOURS
 from pages.shared.figures import Provenance
 from pages.shared.loaders import Timed
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import (
     N_,
     _,
@@ -101,7 +101,7 @@ def saved_levels(T: int) -> list[int]:
 # ---------------------------------------------------------------- the pictures at t
 
 
-def at_level(name: str, config: ScheduleConfig, picked: Picked, seed: int) -> None:
+def at_level(name: str, config: ScheduleConfig, picked: PickedPicture, seed: int) -> None:
     """The timeline and all that moves with it: runs again by itself."""
     with plain_errors(), st.container():
         t = timeline("t", range(config.T + 1), "noise_t", default=config.T // 4, sticky=True)
@@ -130,7 +130,12 @@ def in_one_step(config: ScheduleConfig, x0: np.ndarray, eps: np.ndarray) -> film
 
 
 def pictures(
-    name: str, config: ScheduleConfig, picked: Picked, seed: int, found: Timed[NoisyWalk], t: int
+    name: str,
+    config: ScheduleConfig,
+    picked: PickedPicture,
+    seed: int,
+    found: Timed[NoisyWalk],
+    t: int,
 ) -> None:
     walk = found.value
     x0 = picked.picture.transpose(2, 0, 1) / 127.5 - 1
@@ -194,7 +199,7 @@ def pictures(
         )
 
 
-def still_picture(config: ScheduleConfig, picked: Picked, seed: int, t: int) -> Pictures:
+def still_picture(config: ScheduleConfig, picked: PickedPicture, seed: int, t: int) -> Pictures:
     """The three pictures at t, next to one another: what the browser shows, as a file."""
     walk = loaders.noisy_walk_of(config, picked.picture, seed, [t - 1]).value
     return figures.grid(np.stack([picked.picture, walk.direct[0], walk.walked[0]]), 3)
@@ -205,7 +210,7 @@ def agreement(
     config: ScheduleConfig,
     found: Timed[NoisyWalk],
     seed: int,
-    picked: Picked,
+    picked: PickedPicture,
 ) -> None:
     """What is left of the picture along the walk, against the formula."""
     st.subheader(_("How much picture, how much noise?"), anchor=False)

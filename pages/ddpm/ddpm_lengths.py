@@ -20,7 +20,7 @@ from pages.ddpm.parts import lengths_samples, lengths_trade
 from pages.shared import controls, figures, library, loaders, picking, shape, training
 from pages.shared.colours import SYMBOL_COLOURS
 from pages.shared.figures import Column, Provenance, digits
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import (
     N_,
     _,
@@ -147,7 +147,7 @@ class StopPredictions:
 
 
 def predict_at_stops(
-    name: str, picked: Picked, seed: int, alignment: str, marks: list[int]
+    name: str, picked: PickedPicture, seed: int, alignment: str, marks: list[int]
 ) -> StopPredictions:
     """All stops of one model, its levels looked at in one batch."""
     explorer = loaders.ddpm(name)
@@ -158,7 +158,7 @@ def predict_at_stops(
     return StopPredictions(explorer, looked.value, places, looked.seconds)
 
 
-def one_look(names: list[str], picked: Picked, seed: int) -> None:
+def one_look(names: list[str], picked: PickedPicture, seed: int) -> None:
     """The timeline and what each model sees: runs again by itself."""
     with plain_errors():
         figure = st.container()
@@ -234,7 +234,12 @@ def label(of: StopPredictions, stop: int, error: str | None) -> str:
 
 
 def looks(
-    models: list[StopPredictions], alignment: str, stop: int, index: int, picked: Picked, seed: int
+    models: list[StopPredictions],
+    alignment: str,
+    stop: int,
+    index: int,
+    picked: PickedPicture,
+    seed: int,
 ) -> None:
     """What follows at a stop, the ``index``-th of the timeline."""
     seen = [(one.explorer, look) for one in models if (look := one.at(index)) is not None]

@@ -130,7 +130,7 @@ def epochs(name: str) -> None:
             "ddpm_epoch_film",
             png=lambda: training.sheet_of(bundle, ("samples",), epoch, columns=8),
         ):
-            training.saved(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
+            training.downloads(bundle, "samples", epoch, "ddpm_samples_by_epoch", columns=8)
 
 
 # ---------------------------------------------------------------- by level
@@ -235,7 +235,7 @@ def main() -> None:
         shape.fragment(epochs)(name)
         final_samples(bundle)
         training.curves(bundle, CURVES, "ddpm")
-        training.average_said(bundle)
+        training.explain_average(bundle)
         by_level(bundle)
         loss_shape()
         mechanism(

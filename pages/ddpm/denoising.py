@@ -70,7 +70,7 @@ def main() -> None:
         bundle = library.bundle(name)
         with line:
             chosen = noise(bundle)
-        with opened, links.folded():
+        with opened, links.tell_values_again():
             by, way, seeds = read_settings(chosen)
         explorer = loaders.ddpm(name)
         network = networks.network(explorer.bundle, "unet") if by == "browser" else None

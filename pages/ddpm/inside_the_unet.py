@@ -30,7 +30,7 @@ from pages.ddpm.parts.layer_grid import ProbeGrid
 from pages.ddpm.parts.unet_levels import STOP_SHARES, levels_of, provenance
 from pages.shared import controls, figures, library, loaders, picking, shape
 from pages.shared.loaders import Timed
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import (
     N_,
     _,
@@ -153,7 +153,7 @@ def read_settings(
 
 
 @shape.fragment
-def by_level(name: str, picked: Picked, seed: int) -> None:
+def by_level(name: str, picked: PickedPicture, seed: int) -> None:
     """The grid, the layer chosen in it at the t of a timeline, and all layers: runs again by itself."""
     with plain_errors():
         explorer = loaders.ddpm(name)
@@ -163,7 +163,7 @@ def by_level(name: str, picked: Picked, seed: int) -> None:
         looked = loaders.predictions(name, picked.picture, levels, seed)
         figure = st.container()
         now = read_settings(explorer, found.value, grid)
-        maps = library.kept("inside", MAPS_KEPT).ask(
+        maps = library.answers("inside", MAPS_KEPT).ask(
             (
                 explorer.bundle.digest,
                 picked.picture.tobytes(),
@@ -314,7 +314,7 @@ def all_layers(explorer: DDPMExplorer, maps: Maps) -> None:
 
 def channels(
     explorer: DDPMExplorer,
-    picked: Picked,
+    picked: PickedPicture,
     seed: int,
     found: Timed[dict[str, np.ndarray]],
     levels: list[int],
@@ -353,7 +353,7 @@ def channels(
 
 def grid_of_layers(
     explorer: DDPMExplorer,
-    picked: Picked,
+    picked: PickedPicture,
     seed: int,
     found: Timed[dict[str, np.ndarray]],
     levels: list[int],

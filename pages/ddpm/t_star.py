@@ -14,7 +14,7 @@ from core.pictures.images import Pictures
 from pages.ddpm.parts import prediction, quick_look, restored, t_star_of_set, three_ways
 from pages.shared import controls, figures, library, links, live, loaders, picking, shape, site
 from pages.shared.controls import LANGUAGE_PARAMETER
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import (
     N_,
     _,
@@ -81,7 +81,7 @@ def read_settings(explorer: DDPMExplorer) -> tuple[str, tuple[int, ...], int, in
     return code, quick_look.levels(low, high, count, T), draws, seed
 
 
-def chosen_pictures(explorer: DDPMExplorer) -> list[Picked]:
+def chosen_pictures(explorer: DDPMExplorer) -> list[PickedPicture]:
     """One picture or several."""
     picked = picking.picture("tstar", explorer.bundle, default="maker")
     count = controls.whole(
@@ -122,7 +122,9 @@ def run_sweep(
     """
     zero_based = [level - 1 for level in request.levels]
     grid = request.way.grid(explorer.T).numpy()
-    steps = [(grid <= level).sum() - 1 for level in explorer.snapped(request.way, zero_based)]
+    steps = [
+        (grid <= level).sum() - 1 for level in explorer.nearest_levels(request.way, zero_based)
+    ]
     each = request.draws * len(pictures)
     seconds = sum(steps) * each * loaders.seconds_a_picture(explorer.bundle.name)
     clicked = controls.act(
@@ -156,7 +158,7 @@ def run_sweep(
 
 def find(
     explorer: DDPMExplorer,
-    picked: list[Picked],
+    picked: list[PickedPicture],
     above: live.Place,
     settings: tuple[str, tuple[int, ...], int, int],
 ) -> None:
@@ -193,7 +195,7 @@ def find(
             way = caption_pale(request, back)
         else:
             back, way = at_once(explorer, request, pictures, words(code)), words(None)
-        compared = library.kept("compared", live.MOST_KEPT).ask(
+        compared = library.answers("compared", live.MOST_KEPT).ask(
             (request, quick, loaders.judge().bundle.digest),
             lambda: loaders.judge().compare(pictures, back.now),
         )

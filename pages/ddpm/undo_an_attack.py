@@ -18,7 +18,7 @@ from pages.browser.timeline import timeline
 from pages.shared import controls, figures, loaders, picking, shape
 from pages.shared.colours import GREY, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import (
     N_,
     _,
@@ -111,22 +111,22 @@ def louder(picture: Pictures, attacked: Pictures) -> Pictures:
 
 
 @shape.fragment
-def one_picture(explorer: DDPMExplorer, one: Picked, attack: AttackSettings) -> None:
+def one_picture(explorer: DDPMExplorer, one: PickedPicture, attack: AttackSettings) -> None:
     """Attack, purify, judge: runs again by itself."""
     with plain_errors():
         judge, kind, seed = loaders.judge(), attack.kind, attack.seed
         # What moves stands above the size of the attack, on the first screen.
         films = st.container()
         levels = controls.whole(_("Largest change (grey levels of 255)"), 0, 32, 8, "purify_levels")
-        clean = loaders.judged(one.picture[None])
+        clean = loaders.verdicts(one.picture[None])
         label = int(clean.digit[0])
-        attacked = loaders.attacked(
+        attacked = loaders.attack(
             one.picture, label, kind, levels=levels, steps=attack.steps, seed=seed
         )
-        fooled = loaders.judged(attacked[None])
+        fooled = loaders.verdicts(attacked[None])
         names = judge.class_names
         wanted = [max(0, round(share * explorer.T) - 1) for share in SHARES]
-        stops = [int(level) + 1 for level in explorer.snapped(WAY, wanted)]
+        stops = [int(level) + 1 for level in explorer.nearest_levels(WAY, wanted)]
         with films:
             t = timeline("t′", stops, "purify_t", default=stops[len(stops) // 2])
         cells = [
@@ -157,10 +157,10 @@ def one_picture(explorer: DDPMExplorer, one: Picked, attack: AttackSettings) -> 
         }
         if fooled.digit[0] == label:
             st.markdown(_(STILL_READ).format(digit=names[label]))
-        back = loaders.restored(
+        back = loaders.restoration(
             explorer.bundle.name, WAY, attacked[None], [stop - 1 for stop in stops], DRAWS, seed
         )
-        seen = loaders.judged(back.now[0])  # (L, D)
+        seen = loaders.verdicts(back.now[0])  # (L, D)
         way = _("{sampler}, {steps} steps").format(sampler="DDIM", steps=WAY.steps)
         with films:
             show_denoised(judge, back, seen, label)

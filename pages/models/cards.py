@@ -22,7 +22,7 @@ CAN_BE_CHOSEN = preferred.FAMILIES
 
 def show(entries: Sequence[ManifestEntry], opened: Opened, last: Callable[[], None]) -> None:
     """All cards, ``ACROSS`` in a row; ``last`` fills one more."""
-    said()
+    confirm_use()
     shown = [lambda entry=entry: card(entry, opened.get(entry.name)) for entry in entries]
     filled = [*shown, last]
     for begin in range(0, len(filled), ACROSS):
@@ -44,7 +44,7 @@ def card(entry: ManifestEntry, found: Bundle | AtelierError | None) -> None:
                 st.image(portrait.sent, alt=portrait.alt, width="stretch", output_format="PNG")
         st.markdown(f"**{preferred.together(title)}**")
         if isinstance(found, Bundle):
-            st.caption(facts.trained(found))
+            st.caption(facts.training_in_words(found))
             st.markdown(facts.how_good(found))
             use(entry, found)
         elif found is None:
@@ -107,7 +107,7 @@ def take(entry: ManifestEntry) -> None:
     st.session_state[USED] = entry.name
 
 
-def said() -> None:
+def confirm_use() -> None:
     """What the last press did, once."""
     name = st.session_state.pop(USED, None)
     if name is not None:

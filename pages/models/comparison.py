@@ -56,7 +56,7 @@ def tenths(value: float) -> str:
     return percent(value, 1)
 
 
-def measured(path: str) -> Callable[[Bundle], float | None]:
+def metric(path: str) -> Callable[[Bundle], float | None]:
     return lambda of: facts.number_at(of.metrics, path)
 
 
@@ -114,7 +114,7 @@ JUDGED = (
         N_("Share of its samples that the digit classifier reads with certainty"),
         60,
         tenths,
-        measured("judged.samples.sure"),
+        metric("judged.samples.sure"),
     ),
     Quantity(
         "frechet",
@@ -122,7 +122,7 @@ JUDGED = (
         N_("Frechet distance of samples to test digits, in features of the digit classifier"),
         70,
         digits(2),
-        measured("judged.samples.frechet"),
+        metric("judged.samples.frechet"),
     ),
 )
 
@@ -137,18 +137,18 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             N_("Negative ELBO on test pictures, in nats"),
             75,
             digits(1),
-            measured("test.negative_elbo"),
+            metric("test.negative_elbo"),
         ),
         JUDGED[0],
         SECONDS,
-        Quantity("kl", "KL", N_("KL of it, in nats"), 60, digits(1), measured("test.kl"), True),
+        Quantity("kl", "KL", N_("KL of it, in nats"), 60, digits(1), metric("test.kl"), True),
         Quantity(
             "nll",
             "nll",
             N_("Reconstruction of it, in nats"),
             75,
             digits(1),
-            measured("test.nll"),
+            metric("test.nll"),
             True,
         ),
         Quantity(
@@ -173,7 +173,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             N_("Squared error of the predicted noise on test pictures"),
             65,
             digits(4),
-            measured("test.eps_mse"),
+            metric("test.eps_mse"),
         ),
         *JUDGED,
         SECONDS,
@@ -184,7 +184,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             N_("Frechet distance of samples to test digits, in their pixels"),
             110,
             digits(1),
-            measured("samples.frechet_pixel_components"),
+            metric("samples.frechet_pixel_components"),
             True,
         ),
         MINUTES,
@@ -206,7 +206,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             N_("Test pictures whose nearest neighbours vote for the right class"),
             65,
             tenths,
-            measured("test.knn_accuracy"),
+            metric("test.knn_accuracy"),
         ),
         Quantity(
             "linear_accuracy",
@@ -214,7 +214,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             N_("Test pictures whose class a linear classifier reads from the features"),
             65,
             tenths,
-            measured("test.linear_accuracy"),
+            metric("test.linear_accuracy"),
         ),
         SECONDS,
         Quantity(**{**vars(PICTURES), "more": True}),
@@ -242,7 +242,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             N_("Effective rank of z: about 1 where the network has collapsed"),
             70,
             digits(1),
-            measured("test.rank_z"),
+            metric("test.rank_z"),
             True,
         ),
         MINUTES,
@@ -257,7 +257,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             N_("Test digits that it names"),
             65,
             tenths,
-            measured("test.accuracy"),
+            metric("test.accuracy"),
         ),
         Quantity(
             "sure",
@@ -265,7 +265,7 @@ QUANTITIES: dict[str, tuple[Quantity, ...]] = {
             N_("Test digits that it is certain of (p of 0.9 or more)"),
             75,
             tenths,
-            measured("test.sure"),
+            metric("test.sure"),
         ),
         SECONDS,
         MINUTES,
@@ -302,7 +302,7 @@ def show(entries: Sequence[ManifestEntry], opened: Opened) -> None:
     chosen = [entry for entry in at_hand if entry.family == family]
     of = [opened[entry.name] for entry in chosen]
     columns = [one for one in QUANTITIES[family] if everything or not one.more]
-    drawn(chosen, rows_of(family, of), columns, f"{TABLE}_{family}")
+    draw_table(chosen, rows_of(family, of), columns, f"{TABLE}_{family}")
     st.caption(
         _(
             "A click on the head of a column sorts by it; a click on the box of a row opens its details."
@@ -315,7 +315,7 @@ def show(entries: Sequence[ManifestEntry], opened: Opened) -> None:
     )
 
 
-def drawn(
+def draw_table(
     entries: Sequence[ManifestEntry],
     rows: Sequence[dict[str, object]],
     columns: Sequence[Quantity],
@@ -339,7 +339,7 @@ def drawn(
             width=column.width, help=_(column.words)
         )
 
-    def heard() -> None:
+    def open_details() -> None:
         if picked := st.session_state[key].selection.rows:
             look_at(entries[picked[0]].name)
 
@@ -350,6 +350,6 @@ def drawn(
         height=HEIGHT if len(frame) > 10 else "auto",
         column_config=config,
         key=key,
-        on_select=heard,
+        on_select=open_details,
         selection_mode="single-row",
     )

@@ -12,7 +12,7 @@ from core.bundles import hub
 from core.bundles.bundle import GOLDEN_TOLERANCE, Bundle
 from core.bundles.manifest import ManifestEntry
 from pages.models import cards, facts, labels
-from pages.models.labels import told, word, written
+from pages.models.labels import readable_values, value_in_words, word
 from pages.shared import controls, figures, guests, library, preferred, training
 from pages.shared.colours import BLUE, VERMILION
 from pages.shared.text import N_, _, language, megabytes, number, plain_errors, scientific
@@ -58,17 +58,17 @@ def in_short(entry: ManifestEntry, found: Bundle) -> None:
     """What it was trained on, how, how long and how good it is, in the visitor's language."""
     config, rate = found.config, facts.learning_rate(found)
     lines = [
-        _("**Trained on** {trained}.").format(trained=facts.trained(found)),
+        _("**Trained on** {trained}.").format(trained=facts.training_in_words(found)),
         _(
             "**Last run**: on {device}, batch {batch}, {updates} updates, learning rate {rate}."
         ).format(
             device=config["training"].get("device", "–"),
-            batch=written(facts.batch_size(found)),
-            updates=written(facts.updates(found)),
+            batch=value_in_words(facts.batch_size(found)),
+            updates=value_in_words(facts.updates(found)),
             rate="–" if rate is None else f"{rate:.10g}".replace(".", number(0.5)[1]),
         ),
         _("**Measured on** {pictures} test pictures. {how_good}").format(
-            pictures=written(facts.number_at(config, "data.test_pictures")),
+            pictures=value_in_words(facts.number_at(config, "data.test_pictures")),
             how_good=facts.how_good(found),
         ),
     ]
@@ -126,14 +126,14 @@ def values(nested: dict, key: str) -> None:
     """Numbers and short texts of a JSON file as a table; the download has its keys."""
     rows = [
         {"key": path, "part": labels.part(path), "what": word(path), "value": value}
-        for path, value in told(nested).items()
+        for path, value in readable_values(nested).items()
     ]
     figures.table(
         rows,
         [
             figures.Column("part", _("part")),
             figures.Column("what", _("what")),
-            figures.Column("value", _("value"), written),
+            figures.Column("value", _("value"), value_in_words),
         ],
         key,
     )
@@ -232,7 +232,10 @@ def history(shown: Sequence[Bundle]) -> None:
 def differences(pair: Sequence[Bundle]) -> list[Row]:
     """Measured values, then settings, that two models do not have in common: key, and one value each."""
     found = []
-    for parts in ([told(one.metrics) for one in pair], [told(one.config) for one in pair]):
+    for parts in (
+        [readable_values(one.metrics) for one in pair],
+        [readable_values(one.config) for one in pair],
+    ):
         first, second = parts
         found += [
             {"key": path, "first": first.get(path), "second": second.get(path)}
@@ -256,8 +259,8 @@ def what_differs(pair: Sequence[Bundle]) -> None:
         [
             figures.Column("part", _("part")),
             figures.Column("what", _("what")),
-            figures.Column("first", f"1. {names[0]}", written),
-            figures.Column("second", f"2. {names[1]}", written),
+            figures.Column("first", f"1. {names[0]}", value_in_words),
+            figures.Column("second", f"2. {names[1]}", value_in_words),
         ],
         "checkpoints_differences",
     )

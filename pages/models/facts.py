@@ -135,7 +135,7 @@ def data_name(of: Bundle) -> str:
     return VALUES.get(name, name)
 
 
-def trained(of: Bundle) -> str:
+def training_in_words(of: Bundle) -> str:
     """What it was trained on, and how long."""
     spent = minutes(of)
     sentence = (

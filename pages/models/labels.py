@@ -314,17 +314,17 @@ def numbers(value: object, prefix: str = "") -> Iterator[tuple[str, Value]]:
         yield path, value
 
 
-def told(value: object) -> dict[str, Value]:
+def readable_values(value: object) -> dict[str, Value]:
     """The values of a nested JSON object that a visitor may want to read, by path."""
     return {path: found for path, found in numbers(value) if path not in LEFT_OUT}
 
 
-def written(value: Value | None) -> str:
+def value_in_words(value: Value | None) -> str:
     """A value in the visitor's language; a number in about five digits."""
     if value is None:
         return "–"
     if isinstance(value, list):
-        return ", ".join(map(written, value))
+        return ", ".join(map(value_in_words, value))
     if isinstance(value, str | bool):
         return _(VALUES[str(value)]) if str(value) in VALUES else str(value)
     if isinstance(value, int):

@@ -43,7 +43,7 @@ def of_model(of: Bundle, title: str, *, rows: int = ROWS) -> Portrait | None:
     draw = {"simsiam": _map, "judge": _confusions}.get(of.family)
     if draw is None:
         return None
-    picture = library.kept("portraits", KEPT).ask(of.digest, lambda: draw(of))
+    picture = library.answers("portraits", KEPT).ask(of.digest, lambda: draw(of))
     if of.family == "simsiam":
         count = number(len(of.profiles["map_labels"]), 0)
         return Portrait(

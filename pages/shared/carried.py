@@ -35,7 +35,7 @@ Controls = Mapping[str, object]
 
 
 @dataclass
-class Chosen:
+class Choice:
     """The newest choice: how many there were, and what its controls say other than by default.
 
     ``picture`` (32, 32, 3) and ``words`` are what the controls gave.
@@ -47,7 +47,7 @@ class Chosen:
     words: str
 
 
-def _kept() -> dict[str, Chosen]:
+def _choices() -> dict[str, Choice]:
     return st.session_state.setdefault(STATE, {})
 
 
@@ -57,7 +57,7 @@ def begin(prefix: str, data_set: str, controls: Controls, own: Controls | None =
     ``own``: what some controls say here by default, other than on all pages. Where such a page begins with the
     picture of the visit, the photos that were given at the data set's place are also at the page's own.
     """
-    state, chosen = st.session_state, _kept().get(data_set)
+    state, chosen = st.session_state, _choices().get(data_set)
     if chosen is None or (own is not None and not chosen.values):
         return
     fresh = f"{prefix}_from" not in state  # Streamlit forgets the controls of a page that is left
@@ -79,7 +79,7 @@ def begin(prefix: str, data_set: str, controls: Controls, own: Controls | None =
 
 def keep(prefix: str, data_set: str, controls: Controls, picture: Pictures, words: str) -> None:
     """To be called with the picture that a page's controls give; ``controls``: those that it depends on."""
-    state, before = st.session_state, _kept().get(data_set)
+    state, before = st.session_state, _choices().get(data_set)
     if before is not None and before.words == words and np.array_equal(before.picture, picture):
         return
     values = {
@@ -88,13 +88,13 @@ def keep(prefix: str, data_set: str, controls: Controls, picture: Pictures, word
         if state.get(f"{prefix}_{name}", default) != default
     }
     number = 1 if before is None else before.number + 1
-    _kept()[data_set] = Chosen(number, values, picture, words)
+    _choices()[data_set] = Choice(number, values, picture, words)
     state[f"{prefix}_carried"] = number
 
 
-def of_the_visit(data_set: str) -> Chosen | None:
+def of_the_visit(data_set: str) -> Choice | None:
     """The picture of the visit, for a page that offers no other; none where no page was asked for another."""
-    chosen = _kept().get(data_set)
+    chosen = _choices().get(data_set)
     return chosen if chosen is not None and chosen.values else None
 
 
@@ -113,7 +113,7 @@ def forget_photo(place: str) -> None:
 
 def show(place: DeltaGenerator) -> None:
     """The pictures of the visit, one a data set, above the menu; none where no page was asked for another."""
-    shown = [chosen for chosen in _kept().values() if chosen.values]
+    shown = [chosen for chosen in _choices().values() if chosen.values]
     if not shown:
         return
     with place.container(key="carried", gap="xxsmall"):

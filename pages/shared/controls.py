@@ -194,8 +194,8 @@ def own_answer(label: str, options: Mapping[Code, str], key: str) -> Code | None
 def popover(
     label: str, *, icon: str | None = ":material/tune:"
 ) -> Iterator[st.delta_generator.DeltaGenerator]:
-    """Controls behind a button; for more of them later, ``with links.folded(), place``."""
-    with st.popover(label, icon=icon) as place, links.folded():
+    """Controls behind a button; for more of them later, ``with links.tell_values_again(), place``."""
+    with st.popover(label, icon=icon) as place, links.tell_values_again():
         yield place
 
 
@@ -322,7 +322,7 @@ def count(
     """A whole number in a field."""
     links.check(key, label, _within(low, high, int), default, _last(int))
     # Streamlit turns what the address says into a whole number, and fails at an infinite one.
-    whole = all(math.isfinite(links.number_said(said)) for said in links.values(key))
+    whole = all(math.isfinite(links.number_in_address(said)) for said in links.values(key))
     with shape.control(key, label):
         value = st.number_input(
             label,
@@ -439,7 +439,7 @@ def bundle_name(family: str, key: str) -> str:
 # ---------------------------------------------------------------- what no link carries
 
 
-def held_words(
+def words_field(
     label: str,
     held: str,
     key: str,

@@ -15,10 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from core.pictures.images import Pictures, enlarge, grid, png_bytes, webp_bytes
 from pages.shared import colours
-from pages.shared.kept import Kept
+from pages.shared.kept import AnswerCache
 
 MARK = np.array([int(colours.MARK[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.uint8)
-FILES: Kept[bytes] = Kept(128)
+FILES: AnswerCache[bytes] = AnswerCache(128)
 """Files of large pictures, of some 100 kB each, by their content."""
 SHARP = (
     '<style>[data-testid=stImage] :is(img[src^="data:image/webp"], img[src^="data:image/jpeg"]) '

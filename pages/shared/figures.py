@@ -45,13 +45,13 @@ from pages.shared.drawings import (
 from pages.shared.drawings import drawn_png as drawn_png
 from pages.shared.drawings import vector as vector
 from pages.shared.house_style import Spec as Spec
-from pages.shared.house_style import as_written as as_written
 from pages.shared.house_style import band as band
 from pages.shared.house_style import enlarged, in_house_style
+from pages.shared.house_style import escape_words as escape_words
 from pages.shared.house_style import line as line
 from pages.shared.house_style import percent_ticks as percent_ticks
-from pages.shared.kept import Kept
-from pages.shared.text import N_, _, language, led_to, number
+from pages.shared.kept import AnswerCache
+from pages.shared.text import N_, _, language, link_target, number
 
 WITH_THE_BUNDLE = N_("stored with the bundle")
 
@@ -62,7 +62,7 @@ HEIGHT = 360
 STRIP_FACTOR = 4
 EXACT = 8
 """A sheet for a moment of so many pictures at most is shown without loss."""
-CHARTS: Kept[go.Figure] = Kept(64)
+CHARTS: AnswerCache[go.Figure] = AnswerCache(64)
 """Figures of many parts, which nobody changes once they are drawn."""
 PART, PART_FONT = 6, 28
 """A table of more columns is shown in parts of so many, in letters of so many pixels."""
@@ -111,7 +111,7 @@ def sheet(
         pictures = pictures.copy()
         frame(pictures[marked], 1)
     small = grid(pictures, columns, gap=1)
-    led = key == led_to()[0] and key not in shape.run().led  # the first of several of one key
+    led = key == link_target()[0] and key not in shape.run().led  # the first of several of one key
     shape.run().led |= {key} if led else set()
     with shape.figure(key, alt), st.container(key=key if led else None):
         st.image(pixels(see_through(pictures, columns)), alt=alt, width=width)
@@ -265,7 +265,7 @@ def chart(
     else:
         styled = CHARTS.ask((key, of, height, language()), lambda: in_house_style(figure(), height))
     with shape.figure(key, alt):
-        _drawn(styled, key, alt, picked)
+        _draw_chart(styled, key, alt, picked)
         about(provenance, key, alt, rows=rows, plot=lambda: styled)
 
 
@@ -273,14 +273,14 @@ def plain_chart(figure: go.Figure, key: str, alt: str, rows: Rows, *, height: in
     """A figure of a formula alone: nothing of a model is in it, so no bundle stands under it."""
     styled = in_house_style(figure, height)
     with shape.figure(key, alt):
-        _drawn(styled, key, alt)
+        _draw_chart(styled, key, alt)
         about((), key, alt, rows=rows, plot=lambda: styled)
 
 
-def _drawn(
+def _draw_chart(
     figure: go.Figure, key: str, alt: str, picked: Callable[[int], None] | None = None
 ) -> None:
-    def heard() -> None:
+    def pick_point() -> None:
         if points := st.session_state[key].selection.points:
             picked(points[0]["point_index"])
 
@@ -290,7 +290,7 @@ def _drawn(
         key=key,
         alt=alt,
         width="stretch",
-        on_select=heard if picked else "ignore",
+        on_select=pick_point if picked else "ignore",
         selection_mode="points",
         config={
             "displaylogo": False,

@@ -71,7 +71,7 @@ def open_(place: str, owned: Owned = set) -> str:
 def _note(repo: str, before: Collection[fetched.Commit], owned: Owned) -> None:
     """Notes what came into the cache for a visitor, whether it could be opened or not."""
     with suppress(OSError):  # a cache that cannot be written holds nothing new
-        visitors = set(fetched.noted())
+        visitors = set(fetched.commits())
         for one in hub.cached_sizes():
             if one[0] == repo and (one not in before or one in visitors):
                 fetched.note(*one, _most_bytes(), owned=owned())
@@ -120,10 +120,10 @@ def from_link(owned: Owned = set) -> None:
     What is not in the cache yet is fetched only if the visitor agrees: a link is made by somebody else.
     """
     asked = st.session_state.setdefault(REFUSED, {})
-    for place in _wanted():
+    for place in _places_to_open():
         try:
             repo, revision = remote.parse(place)
-            if hub.cached_folder(repo, revision) is None and not _agreed(place):
+            if hub.cached_folder(repo, revision) is None and not _ask_to_fetch(place):
                 continue
             asked[place] = None
             open_(place, owned)
@@ -136,7 +136,7 @@ def from_link(owned: Owned = set) -> None:
             asked[place] = None  # said once
 
 
-def _wanted() -> list[str]:
+def _places_to_open() -> list[str]:
     """Places that the address names, and that were neither opened nor refused on this visit."""
     done = st.session_state.get(REFUSED, {})
     held = {f"{one.repo}@{one.revision}" for one in entries()}
@@ -144,7 +144,7 @@ def _wanted() -> list[str]:
     return [place for place in asked if place not in held and place not in done]
 
 
-def _agreed(place: str) -> bool:
+def _ask_to_fetch(place: str) -> bool:
     """Asks whether a bundle that a link names shall be fetched; whether the visitor said so now."""
     question = st.empty()
     with question.container(border=True):
@@ -170,4 +170,4 @@ def keep_in_link() -> None:
     has not answered; a change of page would lose them.
     """
     held = [f"{one.repo}@{one.revision}" for one in entries()]
-    links.write(PARAMETER, [*held, *_wanted()])
+    links.write(PARAMETER, [*held, *_places_to_open()])

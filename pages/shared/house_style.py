@@ -22,7 +22,7 @@ Spec = dict[str, Any]
 """A figure, or a part of one, as Plotly's dictionary."""
 
 
-def as_written(spec: Spec) -> None:
+def escape_words(spec: Spec) -> None:
     """Words of a figure stand there letter for letter, but for ``<br>``, in place.
 
     A class may be called ``<b>``, after its folder. Templates of pages are left as they are.
@@ -56,7 +56,7 @@ def in_house_style(figure: go.Figure, height: int) -> go.Figure:
     that is set on a figure, which takes it ten milliseconds for these few.
     """
     spec = figure.to_dict()
-    as_written(spec)
+    escape_words(spec)
     layout = spec["layout"]
     named = [one for one in spec["data"] if one.get("showlegend") is not False and one.get("name")]
     crowned = len(named) > 1 or layout.get("annotations") or layout.get("title", {}).get("text")

@@ -22,7 +22,7 @@ def _short(request: Hashable) -> Hashable:
     return tuple(map(_short, request)) if type(request) is tuple else request
 
 
-class Kept(Generic[Value]):
+class AnswerCache(Generic[Value]):
     """The last ``most`` answers by request; the one that was not asked for longest leaves first."""
 
     def __init__(self, most: int) -> None:

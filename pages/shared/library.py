@@ -24,7 +24,7 @@ from core.pictures.house_number import HouseNumber, draw
 from core.pictures.images import Pictures, read_sheet
 from pages.shared import guests, once
 from pages.shared.colours import APP
-from pages.shared.kept import Kept
+from pages.shared.kept import AnswerCache
 from pages.shared.text import _
 
 CHECKPOINTS_VARIABLE = "ATELIER_CHECKPOINTS"
@@ -51,7 +51,7 @@ def icon() -> Pictures:
 
 
 @lru_cache(maxsize=4)
-def _named(path: str, changed: int) -> Manifest:
+def _manifest_at(path: str, changed: int) -> Manifest:
     return read_manifest(Path(path))
 
 
@@ -60,9 +60,9 @@ def own_manifest() -> Manifest:
     path = Path(os.environ.get(CHECKPOINTS_VARIABLE, CHECKPOINTS)) / "manifest.json"
 
     def look() -> Manifest:
-        return _named(str(path), path.stat().st_mtime_ns if path.exists() else 0)
+        return _manifest_at(str(path), path.stat().st_mtime_ns if path.exists() else 0)
 
-    return once.asked(path, look)
+    return once.ask(path, look)
 
 
 def own_commits() -> set[tuple[str, str]]:
@@ -85,7 +85,9 @@ def available(family: str, *, own: bool = False) -> list[ManifestEntry]:
 
     def here(entry: ManifestEntry) -> bool:
         # What is in the Hub's cache may come and go while the page runs: that is looked for every time.
-        stands = once.asked((found.root, entry.folder), lambda: found.embedded(entry) is not None)
+        stands = once.ask(
+            (found.root, entry.folder), lambda: found.embedded_folder(entry) is not None
+        )
         return stands or found.at_hand(entry)
 
     return [entry for entry in found.of_family(family) if here(entry)]
@@ -114,22 +116,22 @@ def identity(entry: ManifestEntry) -> str:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _bundle(identity: str, name: str) -> Timed[Bundle]:
-    return _opened(name)
+    return _open_bundle(name)
 
 
 @st.cache_resource(max_entries=guests.MOST, show_spinner=False)
 def _guest(identity: str, name: str) -> Timed[Bundle]:
-    return _opened(name)
+    return _open_bundle(name)
 
 
-def _opened(name: str) -> Timed[Bundle]:
+def _open_bundle(name: str) -> Timed[Bundle]:
     begun = time.perf_counter()
     found = visible_manifest().open(name)
     check_contents(found)
     return Timed(found, time.perf_counter() - begun)
 
 
-def opened(name: str) -> Timed[Bundle]:
+def timed_bundle(name: str) -> Timed[Bundle]:
     """A verified bundle, and the seconds that reading and hashing its files took."""
 
     def look() -> Timed[Bundle]:
@@ -137,7 +139,7 @@ def opened(name: str) -> Timed[Bundle]:
         cached = _guest if entry in guests.entries() else _bundle
         return cached(identity(entry), name)
 
-    return once.asked(("opened", name), look)
+    return once.ask(("opened", name), look)
 
 
 def drop(name: str) -> None:
@@ -151,7 +153,7 @@ def drop(name: str) -> None:
 
 def bundle(name: str) -> Bundle:
     """A verified bundle of the manifest or of this visitor's guests."""
-    return opened(name).value
+    return timed_bundle(name).value
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -198,12 +200,12 @@ def golden_deviation(name: str) -> float:
 
 
 @st.cache_resource(show_spinner=False)  # as many as the pages name, and each is bounded itself
-def kept(kind: str, most: int) -> Kept:
+def answers(kind: str, most: int) -> AnswerCache:
     """Answers of one kind, kept for all visitors: at most ``most`` of them."""
-    return Kept(most)
+    return AnswerCache(most)
 
 
-def timed(kind: str, most: int, request: Hashable, compute: Callable[[], T]) -> Timed[T]:
+def timed_answer(kind: str, most: int, request: Hashable, compute: Callable[[], T]) -> Timed[T]:
     """The answer to a request, computed once for all visitors, and the seconds that took."""
 
     def answer() -> Timed[T]:
@@ -211,4 +213,4 @@ def timed(kind: str, most: int, request: Hashable, compute: Callable[[], T]) -> 
         found = compute()
         return Timed(found, time.perf_counter() - begun)
 
-    return kept(kind, most).ask(request, answer)
+    return answers(kind, most).ask(request, answer)

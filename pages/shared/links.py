@@ -131,7 +131,7 @@ def _stands(key: str) -> bool:
     return key in st.session_state and (visit.following is None or key in visit.set_now)
 
 
-def held_or_said(key: str) -> list[str]:
+def codes_to_restore(key: str) -> list[str]:
     """What a control of several codes is about to be restored to: the visitor's own, or the link's."""
     return list(st.session_state[key]) if _stands(key) else values(key)
 
@@ -141,7 +141,7 @@ def stands() -> dict[str, list[str]]:
     return {key: said for key, said in _visit().stands.items() if key not in FRAME}
 
 
-def said() -> dict[str, list[str]]:
+def parameters() -> dict[str, list[str]]:
     """All that the address says."""
     return {name: st.query_params.get_all(name) for name in st.query_params}
 
@@ -151,17 +151,17 @@ def address(names: Collection[str] = ()) -> str:
 
     ``names``: controls that a step of a lesson has set; what they stand at is said where the address does not.
     """
-    told, state = said(), st.session_state
+    told, state = parameters(), st.session_state
     pairs = [(name, one) for name, of in told.items() if name not in OF_A_LESSON for one in of]
     for name in names:
         if name in state and name not in told:
             held = state[name]
             several = held if isinstance(held, list | tuple) else [held]
-            pairs += [(name, _as_said(one)) for one in several]
+            pairs += [(name, _in_address(one)) for one in several]
     return urlencode(pairs)
 
 
-def _as_said(value: object) -> str:
+def _in_address(value: object) -> str:
     """The value of a control as an address says it."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -229,7 +229,7 @@ def answer(key: str, shown: object, said: Sequence[str] | None = None) -> None:
     visit = _visit()
     visit.shown.add(key)
     visit.set_now.add(key)
-    visit.stands[key] = [_as_said(shown)] if said is None else list(said)
+    visit.stands[key] = [_in_address(shown)] if said is None else list(said)
     refusal = visit.refused.get(key)
     if refusal is None:
         return
@@ -283,21 +283,21 @@ def check(
 
 # ---------------------------------------------------------------- choices
 
-_folded: ContextVar[bool] = ContextVar("folded", default=False)
+_telling_again: ContextVar[bool] = ContextVar("telling_again", default=False)
 
 
 @contextmanager
-def folded() -> Iterator[None]:
+def tell_values_again() -> Iterator[None]:
     """Around controls that a browser draws only once something is opened.
 
     Streamlit tells a browser the value of a control with the run that sets it. What a popover holds is drawn
     when it is opened, perhaps runs later, and would then be empty: so every run tells it again.
     """
-    before = _folded.set(True)
+    before = _telling_again.set(True)
     try:
         yield
     finally:
-        _folded.reset(before)
+        _telling_again.reset(before)
 
 
 def restore(
@@ -330,7 +330,7 @@ def restore(
             state[key] = known or list(default)
         elif not several and held not in options and held != default:
             state[key] = default
-        elif _folded.get() or state.get(f"{key}_language") != language():
+        elif _telling_again.get() or state.get(f"{key}_language") != language():
             # The browser holds the words of the other language, or has never drawn the control: of both, the
             # value itself outlives what it was told before.
             state[key] = held
@@ -446,7 +446,7 @@ def keep_numbers(shown: Mapping[str, tuple[float, float]]) -> None:
     write_all(wanted)
 
 
-def number_said(value: str) -> float:
+def number_in_address(value: str) -> float:
     """The number that a link says; 0 where it says none."""
     number = _real(value)
     return 0.0 if math.isnan(number) else number
@@ -491,7 +491,7 @@ def keep(
 # ---------------------------------------------------------------- the page that a visit is on
 
 
-def arrived(page: StreamlitPage) -> None:
+def note_arrival(page: StreamlitPage) -> None:
     """To be called with the page that a whole run is about to show."""
     context = get_script_run_ctx(suppress_warning=True)
     if context is not None:

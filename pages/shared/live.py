@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.resumable import Resumable, State
 from pages.shared import library, links, shape
-from pages.shared.kept import Kept
+from pages.shared.kept import AnswerCache
 from pages.shared.text import _, number
 
 Place = st.delta_generator.DeltaGenerator
@@ -40,11 +40,11 @@ def share_of_steps(now: State) -> float:
     return now.done / max(1, now.total)
 
 
-def works_of(prefix: str, little: bool = False) -> Kept[Resumable[State]]:
+def works_of(prefix: str, little: bool = False) -> AnswerCache[Resumable[State]]:
     """The works of one kind, kept for all visitors."""
     if little:
-        return library.kept(f"{prefix}_little", MOST_LITTLE)
-    return library.kept(prefix, MOST_KEPT)
+        return library.answers(f"{prefix}_little", MOST_LITTLE)
+    return library.answers(prefix, MOST_KEPT)
 
 
 def result(prefix: str, request: Hashable, *, little: bool = False) -> State | None:
@@ -100,7 +100,7 @@ def answer(
         return None
     going = wanted and not work.finished
     if work.newest is not None and not (work.finished or wanted):
-        going = stopped(work.newest, place, prefix)
+        going = offer_to_go_on(work.newest, place, prefix)
     if going:
         quiet = QUIET if little and not pressed else 0.0
         # Whoever joins sees at once how far it is: the next step may be a long one, or wait for others.
@@ -187,7 +187,7 @@ def paced(states: Sequence[State]) -> Iterator[State]:
         time.sleep(REPLAYED_IN / len(states))
 
 
-def stopped(now: State, place: Place, prefix: str) -> bool:
+def offer_to_go_on(now: State, place: Place, prefix: str) -> bool:
     """Says where work stands; whether this visitor wants to go on with it.
 
     The button stands where Stop stood, above all that comes and goes: one that moves between the

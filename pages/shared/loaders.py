@@ -128,7 +128,7 @@ def run(name: str) -> RunRecord:
     def look() -> RunRecord:
         return _run(library.identity(library.visible_manifest().entry(name)), name)
 
-    return once.asked(("run", name), look)
+    return once.ask(("run", name), look)
 
 
 def warm_up() -> None:
@@ -258,30 +258,30 @@ def schedule(of: ScheduleConfig) -> NoiseSchedule:
     return of.build()
 
 
-def is_drawn(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> bool:
-    """Whether ``drawn`` has its answer ready."""
+def has_samples(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> bool:
+    """Whether ``samples`` has its answer ready."""
     request = (library.bundle(name).digest, settings, tuple(seeds))
-    return library.kept("drawn", DRAWN_KEPT).get(request) is not None
+    return library.answers("drawn", DRAWN_KEPT).get(request) is not None
 
 
-def drawn(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> Timed[Pictures]:
+def samples(name: str, settings: SamplerSettings, seeds: Sequence[int]) -> Timed[Pictures]:
     """Only the pictures at the end of a trajectory, picture i from seed i."""
 
     def draw() -> Timed[Pictures]:
         path = ddpm(name).denoise(settings, seeds)
         return Timed(path.result, path.seconds)
 
-    return library.kept("drawn", DRAWN_KEPT).ask(
+    return library.answers("drawn", DRAWN_KEPT).ask(
         (library.bundle(name).digest, settings, tuple(seeds)), draw
     )
 
 
-def keep_drawn(
+def keep_samples(
     name: str, settings: SamplerSettings, seeds: Sequence[int], path: Trajectory
 ) -> None:
-    """Keeps the end of a trajectory for ``drawn``."""
+    """Keeps the end of a trajectory for ``samples``."""
     found = Timed(path.result, path.seconds)
-    library.kept("drawn", DRAWN_KEPT).put(
+    library.answers("drawn", DRAWN_KEPT).put(
         (library.bundle(name).digest, settings, tuple(seeds)), found
     )
 
@@ -297,7 +297,7 @@ def seconds_a_picture(name: str) -> float:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _restored(
+def _restoration(
     digest: str,
     name: str,
     way: SamplerSettings,
@@ -311,7 +311,7 @@ def _restored(
     return whole
 
 
-def restored(
+def restoration(
     name: str,
     way: SamplerSettings,
     pictures: Pictures,
@@ -320,7 +320,9 @@ def restored(
     seed: int,
 ) -> Restoration:
     """Pictures noised to several levels and denoised, at once: for what takes about a second."""
-    return _restored(library.bundle(name).digest, name, way, pictures, tuple(levels), draws, seed)
+    return _restoration(
+        library.bundle(name).digest, name, way, pictures, tuple(levels), draws, seed
+    )
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -349,25 +351,25 @@ def nearest_pictures(name: str, split: str, pictures: Pictures) -> Nearest:
     return _nearest(files_of(name, split), name, split, pictures)
 
 
-def judged(pictures: Pictures) -> Verdicts:
+def verdicts(pictures: Pictures) -> Verdicts:
     """What the judge says of pictures (..., 32, 32, 3): it looks at the same ones once, whoever shows them."""
     request = (judge().bundle.digest, pictures.shape, pictures.tobytes())
-    return library.kept("judged", JUDGED_KEPT).ask(request, lambda: judge().judge(pictures))
+    return library.answers("judged", JUDGED_KEPT).ask(request, lambda: judge().judge(pictures))
 
 
 def quality(pictures: Pictures, sure_from: float) -> SampleQuality:
     """Figures of pictures (N, 32, 32, 3), kept like what the judge says of them."""
     request = (judge().bundle.digest, sure_from, pictures.shape, pictures.tobytes())
-    return library.kept("quality", JUDGED_KEPT).ask(
+    return library.answers("quality", JUDGED_KEPT).ask(
         request,
-        lambda: judge().quality(pictures, sure_from=sure_from, seen=judged(pictures)),
+        lambda: judge().quality(pictures, sure_from=sure_from, seen=verdicts(pictures)),
     )
 
 
-def encoded(explorer: VAEExplorer, picture: Pictures) -> np.ndarray:
+def posterior_mean(explorer: VAEExplorer, picture: Pictures) -> np.ndarray:
     """z (d,), the mean of q(z|x) of one picture (32, 32, 3), kept for all visitors."""
     request = (explorer.bundle.digest, picture.tobytes())
-    return library.kept("encoded", ENCODED_KEPT).ask(
+    return library.answers("encoded", ENCODED_KEPT).ask(
         request, lambda: explorer.encode(picture[None]).mean[0]
     )
 
@@ -393,7 +395,7 @@ def frechet_of_count(count: int) -> float:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _attacked(
+def _attack(
     digest: str, picture: Pictures, label: int, kind: Attack, levels: int, steps: int, seed: int
 ) -> Pictures:
     return judge().attack(
@@ -401,11 +403,11 @@ def _attacked(
     )[0]
 
 
-def attacked(
+def attack(
     picture: Pictures, label: int, kind: Attack, *, levels: int, steps: int, seed: int
 ) -> Pictures:
     """A picture changed so that the judge no longer sees ``label`` in it."""
-    return _attacked(judge().bundle.digest, picture, label, kind, levels, steps, seed)
+    return _attack(judge().bundle.digest, picture, label, kind, levels, steps, seed)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

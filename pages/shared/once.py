@@ -35,7 +35,7 @@ def forget(request: Hashable) -> None:
         held.pop(request, None)
 
 
-def asked(request: Hashable, look: Callable[[], Value]) -> Value:
+def ask(request: Hashable, look: Callable[[], Value]) -> Value:
     """The answer of this run, looked up the first time; outside of a run every time."""
     held = _RUN.get()
     if held is None:

@@ -130,7 +130,7 @@ BACKGROUNDS = {
 
 
 @dataclass(frozen=True)
-class Picked:
+class PickedPicture:
     """A picture (32, 32, 3) that a visitor chose; ``words`` says what it is, for captions.
 
     ``house_number`` or ``shape`` is what it was drawn from, if it was drawn; ``label`` the class
@@ -201,7 +201,7 @@ def picture(
     default: Origin = "gallery",
     first: int = DIGIT["gallery"],
     said: bool = False,
-) -> Picked | None:
+) -> PickedPicture | None:
     """A picture: generated, drawn, of the test set, from a file or a camera.
 
     ``of`` says which data set is meant, and so what is on offer; ``first`` is the gallery's picture
@@ -218,7 +218,7 @@ def picture(
     return found
 
 
-def companions(prefix: str, of: Bundle, picked: Picked, count: int) -> list[Picked]:
+def companions(prefix: str, of: Bundle, picked: PickedPicture, count: int) -> list[PickedPicture]:
     """The picture and those that follow it where it came from, ``count`` in all at most.
 
     An upload and a photo stand alone.
@@ -228,7 +228,9 @@ def companions(prefix: str, of: Bundle, picked: Picked, count: int) -> list[Pick
         first = int(st.session_state.get(f"{prefix}_gallery", DIGIT["gallery"])) - 1
         chosen = [(first + i) % len(shown) for i in range(count)]
         words = [_("generated picture {index}").format(index=i + 1) for i in chosen]
-        return [Picked("gallery", shown[i], said) for i, said in zip(chosen, words, strict=True)]
+        return [
+            PickedPicture("gallery", shown[i], said) for i, said in zip(chosen, words, strict=True)
+        ]
     if picked.origin == "test":
         settings = of.config["data"]
         first = int(st.session_state.get(f"{prefix}_test", 0))
@@ -249,7 +251,7 @@ def companions(prefix: str, of: Bundle, picked: Picked, count: int) -> list[Pick
     return [picked]
 
 
-def drawn_objects() -> list[Picked]:
+def drawn_objects() -> list[PickedPicture]:
     """One of every object that can be drawn."""
     return [_drawn_shape(shapes.Shape(kind=kind)) for kind in shapes.KINDS]
 
@@ -276,11 +278,11 @@ def shape_words(drawn: shapes.Shape) -> str:
     return _("drawn object: {kind}").format(kind=_(KINDS[drawn.kind]))
 
 
-def _test_pictures(settings: Mapping[str, object], rows: Sequence[int]) -> list[Picked]:
+def _test_pictures(settings: Mapping[str, object], rows: Sequence[int]) -> list[PickedPicture]:
     """Some pictures of a test set; no other one is decoded."""
     found = loaders.some_pictures(settings["name"], settings["test_split"], rows)
     return [
-        Picked(
+        PickedPicture(
             "test",
             found.pictures[place],
             _test_words(found, int(found.labels[place]), row),
@@ -290,12 +292,12 @@ def _test_pictures(settings: Mapping[str, object], rows: Sequence[int]) -> list[
     ]
 
 
-def _drawn_number(drawn: house_number.HouseNumber) -> Picked:
-    return Picked("maker", _number_pixels(drawn), maker_words(drawn), house_number=drawn)
+def _drawn_number(drawn: house_number.HouseNumber) -> PickedPicture:
+    return PickedPicture("maker", _number_pixels(drawn), maker_words(drawn), house_number=drawn)
 
 
-def _drawn_shape(drawn: shapes.Shape) -> Picked:
-    return Picked("shape", _shape_pixels(drawn), shape_words(drawn), shape=drawn)
+def _drawn_shape(drawn: shapes.Shape) -> PickedPicture:
+    return PickedPicture("shape", _shape_pixels(drawn), shape_words(drawn), shape=drawn)
 
 
 _number_pixels = lru_cache(maxsize=256)(house_number.draw)
@@ -337,7 +339,7 @@ def start(
     if not own:
         ours = _controls(explorer.bundle, origin)
         carried.keep(prefix, data_set, ours, chosen.picture, chosen.words)
-    z = loaders.encoded(explorer, chosen.picture)
+    z = loaders.posterior_mean(explorer, chosen.picture)
     return Start(origin, z, chosen.picture, chosen.words)
 
 
@@ -359,7 +361,7 @@ def _pick(
     rotation: int = DIGIT["rotation"],
     *,
     own: bool = False,
-) -> Picked | None:
+) -> PickedPicture | None:
     if origin == "gallery":
         return _from_gallery(prefix, of, first)
     if origin == "maker":
@@ -373,7 +375,7 @@ def _pick(
     return _cut(prefix, of, origin, place, given(prefix, of, place))
 
 
-def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
+def _from_gallery(prefix: str, of: Bundle, first: int) -> PickedPicture:
     shown = library.gallery()
     index = controls.whole(_("Picture"), 1, len(shown.pictures), first, f"{prefix}_gallery") - 1
     figures.sheet(
@@ -392,7 +394,7 @@ def _from_gallery(prefix: str, of: Bundle, first: int) -> Picked:
     st.caption(figures.in_words(Provenance(shown.of, live=False, settings=shown.settings)))
     _offer_digits(prefix, of)
     words = _("generated picture {index}").format(index=index + 1)
-    return Picked("gallery", shown.pictures[index], words)
+    return PickedPicture("gallery", shown.pictures[index], words)
 
 
 def _offer_digits(prefix: str, of: Bundle) -> None:
@@ -402,7 +404,7 @@ def _offer_digits(prefix: str, of: Bundle) -> None:
     data_sets.offer(settings["name"], settings["test_split"], words, f"{prefix}_download")
 
 
-def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
+def _from_test_set(prefix: str, of: Bundle) -> PickedPicture | None:
     settings = of.config["data"]
     label = (
         _("Number of the test picture, 0 to {last}")
@@ -417,7 +419,7 @@ def _from_test_set(prefix: str, of: Bundle) -> Picked | None:
     return None
 
 
-def _from_maker(prefix: str, of: Bundle, first: str, turn: int) -> Picked | None:
+def _from_maker(prefix: str, of: Bundle, first: str, turn: int) -> PickedPicture | None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = controls.line(
             _("Digits (1 to 3)"),
@@ -449,7 +451,7 @@ def _from_maker(prefix: str, of: Bundle, first: str, turn: int) -> Picked | None
     return _drawn_number(drawn)
 
 
-def _from_shape(prefix: str, of: Bundle) -> Picked:
+def _from_shape(prefix: str, of: Bundle) -> PickedPicture:
     kind = controls.choice(_("Object"), KINDS, f"{prefix}_kind", default=OBJECT["kind"])
     with st.container(horizontal=True, vertical_alignment="bottom"):
         colour = controls.choice(_("Colour"), COLOURS, f"{prefix}_colour", default=OBJECT["colour"])
@@ -495,7 +497,7 @@ def _upload(prefix: str, of: Bundle, place: str) -> object:
         sorted(suffix.lstrip(".") for suffix in data.PICTURE_SUFFIXES),
         key,
         images.MAX_BYTES // 2**20,
-        on_change=_emptied,
+        on_change=_forget_if_empty,
         args=(key, place),
     )
 
@@ -504,16 +506,16 @@ def _photo(prefix: str, of: Bundle, place: str) -> object:
     objects = of.config["data"]["name"] == OBJECTS
     label = _("A photo of an object") if objects else _("A photo of a house number")
     key = f"{prefix}_camera"
-    return st.camera_input(label, key=key, on_change=_emptied, args=(key, place))
+    return st.camera_input(label, key=key, on_change=_forget_if_empty, args=(key, place))
 
 
-def _emptied(key: str, place: str) -> None:
+def _forget_if_empty(key: str, place: str) -> None:
     """A photo that its visitor takes away is gone from the other pages, too."""
     if st.session_state.get(key) is None:
         carried.forget_photo(place)
 
 
-def _cut(prefix: str, of: Bundle, origin: Origin, place: str, file: object) -> Picked | None:
+def _cut(prefix: str, of: Bundle, origin: Origin, place: str, file: object) -> PickedPicture | None:
     """A square of the photo that was given here, or earlier in this visit at the same place."""
     given = None
     if file is not None:
@@ -541,7 +543,7 @@ def _cut(prefix: str, of: Bundle, origin: Origin, place: str, file: object) -> P
         else _("Let one digit fill the square, as in SVHN. A link cannot carry this picture.")
     )
     words = _("uploaded picture") if origin == "upload" else _("photo")
-    return Picked(origin, picture, words)
+    return PickedPicture(origin, picture, words)
 
 
 def _framed(photo: Pictures, zoom: float, across: float, down: float) -> Image.Image:

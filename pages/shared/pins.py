@@ -39,7 +39,7 @@ Keeper = Callable[[Pin], None]
 _keepers: list[Keeper] = []
 
 
-def kept_by(keeper: Keeper) -> None:
+def set_keeper(keeper: Keeper) -> None:
     """From now on ``keeper`` is given what visitors keep; it speaks to the visitor itself."""
     _keepers[:] = [keeper]
 

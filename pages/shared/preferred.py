@@ -29,7 +29,7 @@ FIRST_RECIPE = "baseline"
 
 
 @dataclass
-class Wanted:
+class Preferences:
     """What one visitor chose.
 
     ``chosen``: name by family. ``controls``: family by the key of every control that chooses a model on a
@@ -41,8 +41,8 @@ class Wanted:
     page: str | None = None
 
 
-def _wanted() -> Wanted:
-    return st.session_state.setdefault(STATE, Wanted())
+def _preferences() -> Preferences:
+    return st.session_state.setdefault(STATE, Preferences())
 
 
 # ---------------------------------------------------------------- names
@@ -80,30 +80,30 @@ def _newest_guest(family: str) -> str | None:
     return theirs[-1] if theirs else None
 
 
-def chosen(family: str) -> str | None:
+def choice(family: str) -> str | None:
     """What the visitor chose for the pages of a family, else the newest guest of it; None: neither."""
-    name = _wanted().chosen.get(family)
+    name = _preferences().chosen.get(family)
     at_hand = {entry.name for entry in library.available(family)}
     return name if name in at_hand else _newest_guest(family)
 
 
 def in_use(family: str) -> str | None:
     """The model that the pages of a family begin with."""
-    return chosen(family) or usual(family)
+    return choice(family) or usual(family)
 
 
 def begin_with(family: str, key: str, names: Sequence[str]) -> str | None:
     """Which of ``names`` a page's control of its model begins with; None where the visitor chose none of
     them. To be called before that control.
     """
-    _wanted().controls[key] = family
-    name = chosen(family)
+    _preferences().controls[key] = family
+    name = choice(family)
     return name if name in names else None
 
 
 def use(name: str) -> None:
     """Makes all pages of its family begin with a model."""
-    wanted, family = _wanted(), library.visible_manifest().entry(name).family
+    wanted, family = _preferences(), library.visible_manifest().entry(name).family
     if family not in FAMILIES:
         return
     if name == (_newest_guest(family) or usual(family)):
@@ -130,7 +130,7 @@ def from_link() -> None:
     """Takes over what the address asks for, where it may be new: at the begin of a visit and when a page
     is opened. What is not here is said above the page.
     """
-    wanted, context = _wanted(), get_script_run_ctx(suppress_warning=True)
+    wanted, context = _preferences(), get_script_run_ctx(suppress_warning=True)
     page = context.page_script_hash if context else ""
     if page != wanted.page:
         wanted.page = page
@@ -145,14 +145,14 @@ def from_link() -> None:
 
 def keep_in_link() -> None:
     """The address names what was chosen; a change of page would lose it."""
-    held = _wanted().chosen
+    held = _preferences().chosen
     links.write(PARAMETER, [held[family] for family in FAMILIES if family in held])
 
 
 def show(place: DeltaGenerator) -> None:
     """In the sidebar: which models are not the usual ones, each with its way back."""
     for family in FAMILIES:
-        name, own = chosen(family), usual(family)
+        name, own = choice(family), usual(family)
         if name is None or name == own:
             continue
         with place.container(border=True, gap="small", key=f"preferred_{family}"):

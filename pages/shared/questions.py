@@ -60,13 +60,13 @@ def unanswered(*keys: str) -> bool:
     """Whether the page asks and its visitor has not answered one of these questions with options yet."""
     state = st.session_state  # an answer of now stands in the control before the question is drawn
 
-    def told(key: str) -> bool:
+    def has_answer(key: str) -> bool:
         return f"{key}_told" in state or state.get(f"{key}_own") is not None
 
-    return shape.tells("answers") and not all(map(told, keys))
+    return shape.tells("answers") and not all(map(has_answer, keys))
 
 
-def asked(*keys: str) -> list[str]:
+def questions_asked(*keys: str) -> list[str]:
     """Those of these questions that the visitor has been asked."""
     return [key for key in keys if f"{key}_of" in st.session_state]
 

@@ -106,7 +106,7 @@ def nowhere() -> DeltaGenerator:
 
 
 @contextmanager
-def applied(to: Run) -> Iterator[None]:
+def apply(to: Run) -> Iterator[None]:
     """The page is run inside."""
     st.session_state[VISIT] = to
     with nowhere() if to.cut else nullcontext():
@@ -172,13 +172,13 @@ def fragment(part: Callable[..., None]) -> Callable[..., None]:
     alone = once.in_a_run()(part)
 
     @wraps(part)
-    def shown(*given: Any, **named: Any) -> None:
+    def run_part(*given: Any, **named: Any) -> None:
         if run().cut:
             part(*given, **named)
         else:
             st.fragment(alone)(*given, **named)
 
-    return shown
+    return run_part
 
 
 def apart() -> AbstractContextManager:
@@ -239,7 +239,7 @@ def sources() -> bool:
 # ---------------------------------------------------------------- as an address says it
 
 
-def listed(values: Sequence[str]) -> list[str]:
+def names_in(values: Sequence[str]) -> list[str]:
     """Names in an address, ``a,b`` or one value each."""
     return [name for value in values for name in value.split(",") if name]
 
@@ -249,9 +249,9 @@ def read(keep: Sequence[str], figures: Sequence[str], hide: Sequence[str]) -> Sh
 
     Names that the page does not have leave nothing out of place: they are never shown.
     """
-    known = frozenset(part for part in PARTS if part in listed(hide))
+    known = frozenset(part for part in PARTS if part in names_in(hide))
     return Shape(
-        tuple(dict.fromkeys(listed(keep))) if keep else None,
-        tuple(dict.fromkeys(listed(figures))) if figures else None,
+        tuple(dict.fromkeys(names_in(keep))) if keep else None,
+        tuple(dict.fromkeys(names_in(figures))) if figures else None,
         known,
     )

@@ -41,7 +41,7 @@ def _catalogue(language: str) -> gettext.NullTranslations:
 
 def language() -> str:
     """The visitor's language: ``en`` or ``fr``."""
-    return once.asked(LANGUAGE, lambda: st.session_state.get(LANGUAGE, "en"))
+    return once.ask(LANGUAGE, lambda: st.session_state.get(LANGUAGE, "en"))
 
 
 def _(message: str) -> str:
@@ -126,7 +126,7 @@ STAYS, LED = "stays", "led"
 """In the visit: the page it is on, and the pages that it has been to before; the part that a link led to."""
 
 
-def turned_to(page: str, view: str = "") -> None:
+def turn_to(page: str, view: str = "") -> None:
     """To be called with the page that is about to be shown, and the part of it that a link leads to.
 
     The address says that part for as long as the page is shown, and one arrives there once.
@@ -138,7 +138,7 @@ def turned_to(page: str, view: str = "") -> None:
         st.session_state[LED] = view, number + bool(view)
 
 
-def led_to() -> tuple[str, int]:
+def link_target() -> tuple[str, int]:
     """The part of this page that a link has led to, empty for none: the key of a figure, or ``code_`` and the
     name of a function; and how many links of this visit have led to a part of a page.
     """
@@ -168,7 +168,7 @@ def formula(latex: Sequence[str], words: str, *functions: Callable) -> None:
     """The third depth: the formula, and the very functions that computed the figure."""
     if not shape.tells("code"):
         return
-    view, _number = led_to()
+    view, _number = link_target()
     opened = view in {f"code_{function.__name__}" for function in functions}
     with st.expander(_("Formula and code"), opened, icon=":material/function:"):
         for line in latex:

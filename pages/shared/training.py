@@ -73,7 +73,7 @@ def _at_each(bundle: Bundle, words: str) -> str | list[str]:
     return [words.replace(STOP, number(before + stop, 0)) for stop in shots(bundle)]
 
 
-def saved(bundle: Bundle, kind: str, epoch: int, key: str, *, columns: int = 6) -> None:
+def downloads(bundle: Bundle, kind: str, epoch: int, key: str, *, columns: int = 6) -> None:
     """The pictures of an epoch, and those of all epochs, as files."""
     figures.downloads(
         key,
@@ -169,7 +169,7 @@ def curves(
             )
             figures.about(provenance, key, rows=lambda: history)
     if bundle.ancestors:
-        st.caption(what_is_held(bundle))
+        st.caption(history_in_words(bundle))
 
 
 def clock_of(bundle: Bundle) -> tuple[list[Series], Axis]:
@@ -209,7 +209,7 @@ def timed(bundle: Bundle) -> bool:
     return all(one.seconds is not None for one in lineage.parts(bundle))
 
 
-def what_is_held(bundle: Bundle) -> str:
+def history_in_words(bundle: Bundle) -> str:
     """Where the runs begin in the charts, and of how many epochs the bundle holds no curves."""
     of = lineage.parts(bundle)
     words = [
@@ -255,7 +255,7 @@ def went_on(bundle: Bundle) -> None:
         )
 
 
-def average_said(bundle: Bundle) -> None:
+def explain_average(bundle: Bundle) -> None:
     """What a moving average of the weights means for the comparison of the curves."""
     settings = bundle.config["training"]
     if not settings.get("average_decay"):

@@ -91,7 +91,7 @@ def choose() -> tuple[Mapping[str, RunRecord], list[RunRecord], Layer]:
     row = st.container(
         horizontal=True, gap="small", vertical_alignment="bottom", key="collapse_row"
     )
-    wanted = links.held_or_said(RUNS) or DEFAULT
+    wanted = links.codes_to_restore(RUNS) or DEFAULT
     with row:
         shown = st.container(width=320)
         with st.container(width=340):

@@ -28,7 +28,7 @@ from pages.browser.curves import Level
 from pages.browser.timeline import timeline
 from pages.shared import controls, figures, shape
 from pages.shared.colours import GREY
-from pages.shared.questions import asked, unanswered
+from pages.shared.questions import questions_asked, unanswered
 from pages.shared.text import (
     N_,
     _,
@@ -339,7 +339,7 @@ def explain() -> None:
             "above −0.8 has not converged, an effective rank below 0.55 d is a collapse to few directions, "
             "a kNN accuracy of 0.9 or more has learnt."
         ),
-        folded=unanswered(*asked(*toy_questions.keys())),
+        folded=unanswered(*questions_asked(*toy_questions.keys())),
     )
     z, p = coloured("z"), coloured("x_hat", "p")
     formula(

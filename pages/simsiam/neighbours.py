@@ -14,7 +14,7 @@ from core.simsiam.representation import normalise
 from pages.shared import controls, data_sets, figures, library, picking, shape
 from pages.shared.colours import CLASSES, GREY
 from pages.shared.figures import Provenance
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import (
     N_,
     _,
@@ -107,7 +107,7 @@ def words_of(names: Sequence[str]) -> list[str]:
     return [picking.class_word(name) for name in names]
 
 
-def settings_of(picked: Picked, k: int, temperature: float) -> dict[str, object]:
+def settings_of(picked: PickedPicture, k: int, temperature: float) -> dict[str, object]:
     return {
         _("picture"): picked.words,
         "k": number(k, 0),
@@ -115,7 +115,7 @@ def settings_of(picked: Picked, k: int, temperature: float) -> dict[str, object]
     }
 
 
-def answer(found: Vote, names: list[str], picked: Picked) -> None:
+def answer(found: Vote, names: list[str], picked: PickedPicture) -> None:
     """The winner, how sure the vote is, and whether it is right."""
     order = np.argsort(-found.scores, kind="stable")
     runner_up = next(int(c) for c in order if c != found.predicted)
@@ -161,7 +161,7 @@ def ballot(found: Vote, names: list[str], frequency: np.ndarray, most: float) ->
     return figure
 
 
-def by_rank(voters: Sequence[Voter], votes: Sequence[Vote], picked: Picked, k: int) -> None:
+def by_rank(voters: Sequence[Voter], votes: Sequence[Vote], picked: PickedPicture, k: int) -> None:
     """How fast similarity falls from the nearest neighbour to the last one that votes, by network."""
     figure = go.Figure()
     for voter, found in zip(voters, votes, strict=True):
@@ -200,7 +200,7 @@ def by_rank(voters: Sequence[Voter], votes: Sequence[Vote], picked: Picked, k: i
 
 
 def by_k(
-    voter: Voter, picked: Picked, temperature: float, names: list[str]
+    voter: Voter, picked: PickedPicture, temperature: float, names: list[str]
 ) -> list[dict[str, object]]:
     """The predicted class and its share for every k on offer."""
 
@@ -209,13 +209,13 @@ def by_k(
         votes = {k: voter.vote_anew(picked.picture, k, temperature) for k in stops(whole)}
         return [(k, one.predicted, float(one.scores[one.predicted])) for k, one in votes.items()]
 
-    answers = library.kept("near_by_k", ANSWERS_KEPT)
+    answers = library.answers("near_by_k", ANSWERS_KEPT)
     found = answers.ask((voter.identity, picked.picture.tobytes(), temperature), ask)
     return [{"k": k, "class": names[predicted], "share": share} for k, predicted, share in found]
 
 
 def one_network(
-    voter: Voter, found: Vote, picked: Picked, k: int, temperature: float, most: float
+    voter: Voter, found: Vote, picked: PickedPicture, k: int, temperature: float, most: float
 ) -> None:
     """What one network's neighbours vote for."""
     explorer = networks.explorer(voter.record)
@@ -253,7 +253,7 @@ def rows_of(found: Vote, class_names: Sequence[str]) -> list[dict[str, object]]:
     ]
 
 
-def spread_words(voter: Voter, picked: Picked, found: Vote) -> str:
+def spread_words(voter: Voter, picked: PickedPicture, found: Vote) -> str:
     """How much nearer the nearest are than any picture of the bank."""
 
     def ask() -> float:
@@ -261,7 +261,7 @@ def spread_words(voter: Voter, picked: Picked, found: Vote) -> str:
         whole = voter.vote_anew(picked.picture, count, 1.0)
         return float(np.median(whole.similarity))
 
-    medians = library.kept("near_median", ANSWERS_KEPT)
+    medians = library.answers("near_median", ANSWERS_KEPT)
     middle = medians.ask((voter.identity, picked.picture.tobytes()), ask)
     return _(HOW_NEAR).format(
         name=voter.title,
@@ -274,7 +274,7 @@ def spread_words(voter: Voter, picked: Picked, found: Vote) -> str:
 # ---------------------------------------------------------------- the pictures themselves
 
 
-def twelve(pair: networks.Pair, picked: Picked) -> list[Voter]:
+def twelve(pair: networks.Pair, picked: PickedPicture) -> list[Voter]:
     """The nearest of every network, as pictures where they are the run's own, as classes otherwise.
 
     What the untrained network makes of the bank takes seconds the first time: the others stand there before.
@@ -355,7 +355,7 @@ def over_the_test_set(pair: networks.Pair) -> None:
 # ---------------------------------------------------------------- k
 
 
-def against_k(voters: Sequence[Voter], picked: Picked, temperature: float) -> None:
+def against_k(voters: Sequence[Voter], picked: PickedPicture, temperature: float) -> None:
     st.subheader(_("How much does k decide?"), anchor=False)
     columns: dict[str, list[str]] = {}
     rows: list[dict[str, object]] = []
@@ -385,7 +385,7 @@ def against_k(voters: Sequence[Voter], picked: Picked, temperature: float) -> No
     figures.about(origin_of(voters, settings), "near_by_k", rows=lambda: rows)
 
 
-def right_or_wrong(picked: Picked, answer: str, names: Sequence[str]) -> str:
+def right_or_wrong(picked: PickedPicture, answer: str, names: Sequence[str]) -> str:
     """A mark behind an answer, where the picture has a class."""
     if picked.label is None:
         return ""
@@ -395,7 +395,7 @@ def right_or_wrong(picked: Picked, answer: str, names: Sequence[str]) -> str:
 # ---------------------------------------------------------------- the page
 
 
-def the_vote(voters: Sequence[Voter], picked: Picked) -> None:
+def the_vote(voters: Sequence[Voter], picked: PickedPicture) -> None:
     """k and the temperature, and what follows from them."""
     st.subheader(_("The vote"), anchor=False)
     k, temperature = read_settings(len(networks.explorer(voters[0].record).bank[1]))

@@ -21,7 +21,7 @@ from pages.browser.timeline import timeline
 from pages.shared import controls, figures, library, picking, shape
 from pages.shared.colours import BLUE, VERMILION
 from pages.shared.figures import Provenance
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import (
     N_,
     _,
@@ -164,10 +164,10 @@ def frames(picture: Pictures, recipe: Views, seed: int) -> tuple[Pictures, Pictu
     return originals, both
 
 
-def row_of_three(picked: Picked, recipe: Views, seed: int) -> None:
+def row_of_three(picked: PickedPicture, recipe: Views, seed: int) -> None:
     """The picture and its two views, which follow the hand on the strength."""
     request = (picked.picture.tobytes(), recipe, seed)
-    made = library.kept("views_frames", FILMS_KEPT)  # of two megabytes each
+    made = library.answers("views_frames", FILMS_KEPT)  # of two megabytes each
     originals, both = made.ask(request, lambda: frames(picked.picture, recipe, seed))
     original = film.levels(originals)
     first, second = film.several(both)
@@ -211,7 +211,7 @@ def stage_tiles(view: View) -> list[figures.Tile]:
     return tiles
 
 
-def steps(picked: Picked, views: list[View], provenance: Provenance) -> None:
+def steps(picked: PickedPicture, views: list[View], provenance: Provenance) -> None:
     st.subheader(_("Part by part"), anchor=False)
     for index, view in enumerate(views):
         with shape.figure("two_views"):
@@ -239,7 +239,7 @@ def steps(picked: Picked, views: list[View], provenance: Provenance) -> None:
 # ---------------------------------------------------------------- the page
 
 
-def other_pictures(picked: Picked, of: RunRecord) -> Pictures:
+def other_pictures(picked: PickedPicture, of: RunRecord) -> Pictures:
     """Pictures of something else: those after the chosen one, or drawn objects."""
     found = picking.companions("views", of.bundle, picked, OTHERS + 1)[1:]
     if not found:
@@ -247,7 +247,7 @@ def other_pictures(picked: Picked, of: RunRecord) -> Pictures:
     return np.stack([one.picture for one in found])
 
 
-def at_work(pair: Pair, picked: Picked, others: Pictures, seed: int) -> None:
+def at_work(pair: Pair, picked: PickedPicture, others: Pictures, seed: int) -> None:
     """The views, what changes them, and what the networks say of them; follows its own controls alone."""
     hand = st.container()
     recipe = read_recipe()

@@ -159,7 +159,7 @@ def answered(kept: Kept) -> None:
 @st.fragment
 def words(mark: int) -> None:
     """The student's own words on a thing; writing them runs nothing else."""
-    controls.held_words(
+    controls.words_field(
         _("In your own words"),
         next((kept.words for other, kept in keeping.things() if other == mark), ""),
         f"sheet_words_{mark}",
@@ -319,7 +319,7 @@ def top(of: Sheet) -> None:
     """The student's name, and what saves the sheet."""
     left, right = st.columns([2, 3], gap="medium", vertical_alignment="bottom")
     with left:
-        controls.held_words(
+        controls.words_field(
             _("Name (optional)"),
             of.name,
             "sheet_name",

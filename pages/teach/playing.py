@@ -88,7 +88,7 @@ def show(now: Now) -> None:
     wanted = attending.shape_of(now)
     staged = now.look == "stage" and wanted.figures is not None
     run, place = on_stage(now, wanted) if staged else at_desk(now, wanted)
-    with place, shape.applied(run):
+    with place, shape.apply(run):
         now.page.show()
     missing(now, run)
 
@@ -254,7 +254,9 @@ def way(now: Now) -> None:
 
 def leave(now: Now) -> None:
     """To the page of the step, with its controls where they stand."""
-    query = {name: said for name, said in links.said().items() if name not in attending.PARAMETERS}
+    query = {
+        name: said for name, said in links.parameters().items() if name not in attending.PARAMETERS
+    }
     attending.leave()
     st.switch_page(now.page.page(), query_params=query)
 

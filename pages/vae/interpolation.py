@@ -208,7 +208,7 @@ def decode_walks(
     explorer: VAEExplorer, first: Start, second: Start, count: int
 ) -> Timed[list[Walk]]:
     """Both paths, decoded at so many points; computed once for all visitors."""
-    return library.timed(
+    return library.timed_answer(
         "interpolation",
         WALKS_KEPT,
         (explorer.bundle.digest, first.z.tobytes(), second.z.tobytes(), count),

@@ -68,7 +68,7 @@ PEAKS_KEPT = 64
 
 def order_of(explorer: VAEExplorer, shown: ClassProfiles, order: str) -> np.ndarray:
     if order in ("between", "share"):
-        by = shown.between_variance if order == "between" else shown.explained
+        by = shown.between_variance if order == "between" else shown.eta_squared
         return np.argsort(-by, kind="stable")
     return explorer.order if order == "kl" else np.arange(explorer.latent_dim)
 
@@ -257,9 +257,9 @@ def one_peak(profiled: ClassChartData, c: int, unit: int) -> None:
     times = timeline(_("How many times the bar"), TIMES, "profiles_times", default=10)
     start = departure(explorer, label)
     picture, made_by = start.picture, start.maker or explorer.bundle
-    z = loaders.encoded(explorer, picture)
+    z = loaders.posterior_mean(explorer, picture)
     values = z[unit] + away[unit] * np.array(TIMES)
-    decoded = library.timed(
+    decoded = library.timed_answer(
         "profiles_peaks",
         PEAKS_KEPT,
         (explorer.bundle.digest, z.tobytes(), unit, values.tobytes()),
@@ -361,12 +361,12 @@ def units_by_class(profiled: ClassChartData) -> None:
     alt = _("Standardised deviation δ of every class and unit")
     figure = heat_map(shown, classes, units)
     figures.chart(figure, "profiles_heat", alt, profiled.provenance, profiled.rows, height=420)
-    best = int(np.argmax(shown.explained))
+    best = int(np.argmax(shown.eta_squared))
     st.markdown(
         _(
             "The unit that tells classes apart best is **z{unit}**: {share} of its variance lies "
             "between classes. The rest is variation between pictures of one class."
-        ).format(unit=best + 1, share=percent(float(shown.explained[best]), 1))
+        ).format(unit=best + 1, share=percent(float(shown.eta_squared[best]), 1))
     )
 
 
@@ -474,7 +474,7 @@ def main() -> None:
             _("Active units: Burda, Grosse & Salakhutdinov 2016, section 5.2."),
             ClassProfiles.deviation.fget,
             ClassProfiles.peaks,
-            ClassProfiles.explained.fget,
+            ClassProfiles.eta_squared.fget,
             read,
             products,
             vote_of_neighbours,

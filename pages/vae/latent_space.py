@@ -96,7 +96,7 @@ def point(start: Start, values: np.ndarray) -> np.ndarray:
 
 def take(explorer: VAEExplorer, limit: float) -> None:
     """What the desk says when the hand lets go; what no desk of this page would say is left out."""
-    z, unit = desk.said(DESK)
+    z, unit = desk.values_and_unit(DESK)
     try:
         z = np.asarray(z, dtype=np.float64)
     except (TypeError, ValueError):
@@ -135,7 +135,7 @@ def generated_digits(explorer: VAEExplorer) -> dict[str, np.ndarray]:
     if not made:
         return {}
     pictures = np.stack(list(made.values()))
-    z = library.timed(
+    z = library.timed_answer(
         "generated_digits",
         8,
         (explorer.bundle.digest, of.digest),

@@ -141,7 +141,7 @@ def draw(explorer: VAEExplorer) -> None:
 
 def digits_and_blur(pictures: Pictures, of: Bundle) -> None:
     """The answer of the figures to the assignment's question: first those of many samples, then why."""
-    if measured := " ".join(filter(None, [from_noise.unchosen(of), sharpness_words(of)])):
+    if measured := " ".join(filter(None, [from_noise.sure_sentence(of), sharpness_words(of)])):
         st.markdown(measured)
     st.markdown(
         _(WHY_BLURRED).format(
@@ -207,9 +207,9 @@ def show_epoch(bundle: Bundle, epoch: int) -> None:
             png=lambda: training.sheet_of(bundle, ("samples", "reconstructions"), epoch),
         ):
             st.markdown(_("Samples"))
-            training.saved(bundle, "samples", epoch, "vae_samples_by_epoch")
+            training.downloads(bundle, "samples", epoch, "vae_samples_by_epoch")
             st.markdown(_("Reconstructions"))
-            training.saved(bundle, "reconstructions", epoch, "vae_reconstructions_by_epoch")
+            training.downloads(bundle, "reconstructions", epoch, "vae_reconstructions_by_epoch")
             if frames is not None:
                 st.markdown(_("Test digits and their reconstructions"))
                 save_pairs(frames, training.shots(bundle).index(epoch))
@@ -311,7 +311,7 @@ def main() -> None:
         bundle = library.bundle(name)
         pace(bundle)
         training.went_on(bundle)
-        training.average_said(bundle)
+        training.explain_average(bundle)
         mechanism(
             _(
                 "A sample is the **mode** of p(x|z), which for a Gaussian is its mean: no pixel "

@@ -36,10 +36,10 @@ def refusal(bundle):
 
 
 @pytest.mark.parametrize(
-    "entry", [*filter(MANIFEST.embedded, MANIFEST.entries)], ids=lambda e: e.name
+    "entry", [*filter(MANIFEST.embedded_folder, MANIFEST.entries)], ids=lambda e: e.name
 )
 def test_what_our_own_runs_leave_is_whole(entry):
-    check_contents(read_bundle(MANIFEST.embedded(entry)))
+    check_contents(read_bundle(MANIFEST.embedded_folder(entry)))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,6 +1,6 @@
 import pytest
 
-from core.errors import AtelierError, told
+from core.errors import AtelierError, recognise_memory_error
 
 
 def test_an_error_reads_as_its_filled_sentence():
@@ -14,10 +14,10 @@ def test_an_error_reads_as_its_filled_sentence():
     "error", [ValueError("no"), RuntimeError("no"), SystemExit(), OSError(28, "full")]
 )
 def test_an_error_of_another_kind_than_memory_is_left_as_it_is(error):
-    assert told(error) is error
+    assert recognise_memory_error(error) is error
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("out of memory")])
 def test_where_there_was_no_memory_there_is_a_sentence(error):
-    assert told(error).code == "memory"
-    assert str(told(error)).endswith(".")
+    assert recognise_memory_error(error).code == "memory"
+    assert str(recognise_memory_error(error)).endswith(".")

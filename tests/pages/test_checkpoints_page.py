@@ -262,7 +262,7 @@ def test_two_models_stand_side_by_side(open_page):
     table = at.dataframe[0].value.set_index(["part", "what"])
     errors = [stored(name, "metrics.json")["test"]["eps_mse"] for name in (first, second)]
     shown = table.loc[("on test pictures", labels.WORDS["eps_mse"])].to_numpy().ravel()
-    assert list(shown) == [labels.written(value) for value in errors]
+    assert list(shown) == [labels.value_in_words(value) for value in errors]
     assert list(table.loc[("noise schedule", "T")].to_numpy().ravel()) == ["500", "1,000"]
     assert ("model", "family") not in table.index
     (chart,) = at.get("plotly_chart")
@@ -298,7 +298,11 @@ def test_every_value_of_the_embedded_models_has_its_word():
     missing = set()
     for name in EMBEDDED:
         of = read_bundle(CHECKPOINTS / name)
-        paths = [*labels.told(of.config), *labels.told(of.metrics), *of.history[-1]]
+        paths = [
+            *labels.readable_values(of.config),
+            *labels.readable_values(of.metrics),
+            *of.history[-1],
+        ]
         for path in paths:
             key = path.rpartition(".")[2]
             figure = key.removeprefix("train_").removeprefix("test_")

@@ -447,5 +447,5 @@ def test_a_page_that_is_left_is_no_first_visit_any_more(monkeypatch):
     state = {}
     monkeypatch.setattr(st, "session_state", state)
     for page, before in (("a", set()), ("a", set()), ("b", {"a"}), ("a", {"a", "b"})):
-        text.turned_to(page)
+        text.turn_to(page)
         assert state[text.STAYS] == (page, frozenset(before))

@@ -464,7 +464,7 @@ def test_a_class_stands_in_a_chart_as_it_is_written(name, written):
     count = sum(words == name for words in words_in(figure.to_dict()))
     assert count >= 9
     after = figure.to_dict()
-    figures.as_written(after)
+    figures.escape_words(after)
     words = list(words_in(after))
     assert words.count(written) == count
     assert template in words

@@ -242,11 +242,11 @@ def test_cards_say_how_sure_the_judge_is_and_nothing_where_nobody_asked_it(open_
     for family in ("vae", "ddpm"):
         of = library.bundle(library.available(family)[0].name)
         found = of.metrics["judged"]["samples"]
-        words = from_noise.unchosen(of)
+        words = from_noise.sure_sentence(of)
         assert f"**{100 * found['sure']:.0f}%**" in words
         assert words in said(at)
         of.metrics.pop("judged")
-        assert from_noise.unchosen(of) == ""
+        assert from_noise.sure_sentence(of) == ""
 
 
 def test_routes_are_few_short_and_of_pages_that_exist(open_page):

@@ -40,7 +40,7 @@ def test_its_answers_are_those_to_these_pictures_in_their_order(looked_at):
         (pictures[::-1], expected.p[::-1]),
     ):
         for _visitor in range(2):
-            np.testing.assert_allclose(loaders.judged(shown).p, p, atol=1e-5)
+            np.testing.assert_allclose(loaders.verdicts(shown).p, p, atol=1e-5)
     assert looked_at == [6, 6, 6]
 
 
@@ -49,7 +49,7 @@ def test_figures_of_samples_rest_on_its_answers():
     judge = loaders.judge()
     for sure_from in (0.2, 0.9):
         alone = judge.quality(pictures, sure_from=sure_from)
-        known = judge.quality(pictures, sure_from=sure_from, seen=loaders.judged(pictures))
+        known = judge.quality(pictures, sure_from=sure_from, seen=loaders.verdicts(pictures))
         assert (alone.sure, alone.diversity, alone.frechet) == pytest.approx(
             (known.sure, known.diversity, known.frechet)
         )

@@ -3,11 +3,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pages.shared.kept import Kept
+from pages.shared.kept import AnswerCache
 
 
 def test_an_answer_is_computed_once():
-    kept, computed = Kept(3), []
+    kept, computed = AnswerCache(3), []
     for _ in range(2):
         assert kept.ask("a", lambda: computed.append("a") or 7) == 7
     assert computed == ["a"]
@@ -16,7 +16,7 @@ def test_an_answer_is_computed_once():
 
 
 def test_what_was_not_asked_for_longest_leaves_first():
-    kept = Kept(2)
+    kept = AnswerCache(2)
     kept.put("a", 1)
     kept.put("b", 2)
     assert kept.get("a") == 1
@@ -29,7 +29,7 @@ def test_what_was_not_asked_for_longest_leaves_first():
 
 
 def test_a_second_asker_waits_for_the_first_and_others_do_not():
-    kept, computed = Kept(9), []
+    kept, computed = AnswerCache(9), []
     begun, go_on = threading.Event(), threading.Event()
 
     def slow():
@@ -50,7 +50,7 @@ def test_a_second_asker_waits_for_the_first_and_others_do_not():
 
 
 def test_what_failed_is_computed_again():
-    kept = Kept(2)
+    kept = AnswerCache(2)
 
     def broken():
         raise ValueError("no")
@@ -61,7 +61,7 @@ def test_what_failed_is_computed_again():
 
 
 def test_an_answer_is_dropped_only_where_no_other_took_its_place():
-    kept = Kept(2)
+    kept = AnswerCache(2)
     old, new = kept.put("a", [1]), kept.put("a", [2])
     kept.drop("a", only=old)
     assert kept.get("a") is new
@@ -70,7 +70,7 @@ def test_an_answer_is_dropped_only_where_no_other_took_its_place():
 
 
 def test_what_visitors_bring_does_not_stay_as_a_key():
-    kept, pixels = Kept(4), bytes(range(256)) * 12
+    kept, pixels = AnswerCache(4), bytes(range(256)) * 12
     kept.put(("bundle", (pixels, 3)), 1)
     assert kept.get(("bundle", (pixels, 3))) == kept.ask(("bundle", (pixels, 3)), lambda: 2) == 1
     assert kept.get(("bundle", (pixels[::-1], 3))) is None

@@ -347,7 +347,7 @@ def test_the_network_before_training_is_made_again_from_its_seed(bundle):
     x = loop.as_float(trainer.tested.levels[:8])
     with torch.no_grad():
         expected = trainer.averaged_model().features(x)
-        found = methods.untrained(bundle).features(x)
+        found = methods.untrained_network(bundle).features(x)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(found, explorer._trained.features(x))
 

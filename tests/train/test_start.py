@@ -146,7 +146,7 @@ def test_views_go_on_by_the_recipe_of_the_bundle_or_by_another(
         x = torch.rand(4, 3, 32, 32) * 2 - 1
         earlier = open_bundle(cifar_run / "bundle")
         with torch.no_grad():
-            ours, theirs = (methods.untrained(one).features(x) for one in (bundle, earlier))
+            ours, theirs = (methods.untrained_network(one).features(x) for one in (bundle, earlier))
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
         assert bundle.metrics["before"]["test_rank_h"] == pytest.approx(
             earlier.history[-1]["test_rank_h"], rel=0.05

@@ -86,14 +86,14 @@ def pictures_of(test: BlindTest, round_: int) -> Pictures:
         seeds, kinds = seeds_of(test.seed, round_, test.kinds), order(test.seed, round_, test.kinds)
         make_of = {
             "vae": lambda count: loaders.vae_samples(test.vae.name, seeds[0], count).value,
-            "ddpm": lambda count: loaders.drawn(test.ddpm.name, WAY, seeds[:count]).value,
+            "ddpm": lambda count: loaders.samples(test.ddpm.name, WAY, seeds[:count]).value,
             "real": lambda count: real_digits(test, round_)[:count],
         }
         waiting = {kind: iter(make_of[kind](kinds.count(kind))) for kind in set(kinds)}
         return np.stack([next(waiting[kind]) for kind in kinds])
 
     with st.spinner(_("Making the pictures …")):
-        return library.timed("blind", ROUNDS_KEPT, (*test.request, round_), make).value
+        return library.timed_answer("blind", ROUNDS_KEPT, (*test.request, round_), make).value
 
 
 def real_digits(test: BlindTest, round_: int) -> Pictures:
@@ -303,7 +303,7 @@ def tell(test: BlindTest, answers: Answers, picture: Pictures) -> None:
         icon=":material/check:" if was == said else ":material/close:",
     )
     judge = loaders.judge()
-    seen = loaders.judged(picture[None])
+    seen = loaders.verdicts(picture[None])
     st.caption(
         _(
             "Neighbouring pixels differ by {sharp} grey levels. The digit classifier reads {digit} "

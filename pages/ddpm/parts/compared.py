@@ -67,7 +67,7 @@ def ways_to_show(
         calls = sum(calls_of(explorer, code) for code in codes) * len(seeds)
         return number(calls * loaders.seconds_a_picture(name), 0)
 
-    missing = [code for code in chosen if not loaders.is_drawn(name, WAYS[code][1], seeds)]
+    missing = [code for code in chosen if not loaders.has_samples(name, WAYS[code][1], seeds)]
     quick = [code for code in missing if code != "ddpm"]
     if quick and not wanted:
         words = _("Draw the pictures of {count} samplers: about {seconds} s")
@@ -134,7 +134,7 @@ def rows_of(
     for code in chosen:
         title, way = WAYS[code]
         with st.spinner(_("Denoising …")):
-            drawn = loaders.drawn(name, way, seeds)
+            drawn = loaders.samples(name, way, seeds)
         every.append(drawn.value)
         off = np.sqrt(np.square(drawn.value.astype(float) - every[0]).mean())
         calls = calls_of(explorer, code)

@@ -94,7 +94,7 @@ def samplings(explorers: Sequence[DDPMExplorer], step: Sequence[float]) -> list[
             )
         with suppress(AtelierError):  # no classifier: the figures that are stored, alone
             if of.progress("ancestral"):
-                sure = float(loaders.judged(sheet_of(of, "ancestral")).sure.mean())
+                sure = float(loaders.verdicts(sheet_of(of, "ancestral")).sure.mean())
                 found.append(Sampling(T, "ancestral", T * seconds, STORED, sure, None))
     return found
 

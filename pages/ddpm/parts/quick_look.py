@@ -34,7 +34,7 @@ def levels(low: int, high: int, count: int, T: int) -> tuple[int, ...]:
 def restoration(name: str, pictures: Pictures, asked: Sequence[int], seed: int) -> Restoration:
     """Pictures (P, 32, 32, 3) noised to the levels asked for and denoised: once for all visitors."""
     zero_based = [level - 1 for level in asked]
-    return loaders.restored(name, WAY, pictures, zero_based, DRAWS, seed)
+    return loaders.restoration(name, WAY, pictures, zero_based, DRAWS, seed)
 
 
 def prepare() -> None:

@@ -18,7 +18,7 @@ from pages.ddpm.parts import prediction
 from pages.shared import controls, figures, library, live, shape
 from pages.shared.colours import GREY, MARK, SYMBOL_COLOURS
 from pages.shared.figures import Provenance
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import N_, _, number, percent, plain_errors
 
 TOO_EASY = N_(
@@ -86,7 +86,7 @@ class SweepResult:
 
     explorer: DDPMExplorer
     judge: JudgeExplorer
-    picked: list[Picked]
+    picked: list[PickedPicture]
     back: Restoration
     compared: Comparison
     way_words: str

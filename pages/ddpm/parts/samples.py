@@ -79,14 +79,14 @@ def from_ddpm(
         sheet = library.sheet(of, "final", max(stored), library.GALLERY_SIZE)
         return ModelSamples("ddpm", "DDPM", of, sheet[seed : seed + count], None, False, settings)
     calls = (len(way.grid(loaders.ddpm(name).T)) - 1) * count
-    drawn = loaders.is_drawn(name, way, seeds)
+    drawn = loaders.has_samples(name, way, seeds)
     ready = calls <= AT_ONCE or drawn
     if drawn and calls > AT_ONCE:
         links.keep_result(True)
     if not ready and not draw_on_click(name, way, seeds, calls):
         return None
     with st.spinner(_("Denoising …")):
-        timed = loaders.drawn(name, way, seeds)
+        timed = loaders.samples(name, way, seeds)
     return ModelSamples("ddpm", "DDPM", of, timed.value, timed.seconds, True, settings)
 
 
@@ -121,9 +121,9 @@ def draw_on_click(name: str, way: SamplerSettings, seeds: list[int], calls: int)
     )
     if path is None or not path.finished:
         return False
-    loaders.keep_drawn(name, way, seeds, path)
+    loaders.keep_samples(name, way, seeds, path)
     # Its pictures are kept now: the steps to them would fill the memory for nothing.
-    library.kept(KIND, live.MOST_KEPT).drop(request)
+    library.answers(KIND, live.MOST_KEPT).drop(request)
     button.empty()
     return True
 
@@ -150,7 +150,7 @@ def show(drawn: ModelSamples, judge: JudgeExplorer, marks: bool, sure_from: floa
         if shape.run().cut:  # what heads it on its page stays there
             st.markdown(f"**{drawn.title}**")
     if marks:
-        seen = loaders.judged(drawn.pictures)
+        seen = loaders.verdicts(drawn.pictures)
         labels = [
             f"{judge.class_names[digit] if p >= sure_from else '?'} · {percent(p)}"
             for digit, p in zip(seen.digit, seen.confidence, strict=True)

@@ -37,7 +37,7 @@ def show(found: SweepResult) -> None:
         ]
         vaes = [loaders.vae(entry.name) for entry in library.available("vae")[:1]]
         for explorer in vaes:
-            decoded = explorer.decode(loaders.encoded(explorer, original)[None])[0]
+            decoded = explorer.decode(loaders.posterior_mean(explorer, original)[None])[0]
             ways.append((_("VAE"), decoded, film.still(decoded)))
         cells = [
             film.Cell(film.still(original), _("original"), _("The original picture")),

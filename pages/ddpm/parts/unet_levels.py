@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from core.ddpm.explorer import DDPMExplorer
 from pages.shared.figures import Provenance
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import _
 
 STOP_SHARES = (0.01, *(step / 20 for step in range(1, 21)))
@@ -21,7 +21,7 @@ def levels_of(explorer: DDPMExplorer, shares: Sequence[float] = SHARES) -> list[
 
 
 def provenance(
-    explorer: DDPMExplorer, picked: Picked, seed: int, seconds: float, **more: object
+    explorer: DDPMExplorer, picked: PickedPicture, seed: int, seconds: float, **more: object
 ) -> Provenance:
     """Of a figure made of one picture, here and now."""
     settings = {_("picture"): picked.words, _("seed of the noise"): seed, **more}

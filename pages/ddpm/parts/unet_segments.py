@@ -14,7 +14,7 @@ from core.ddpm.clustering import Clusters, k_means
 from core.ddpm.explorer import DDPMExplorer
 from core.ddpm.feature_views import PALETTE, best_overlap, overlap, overlay, segments
 from core.ddpm.labelled_places import (
-    Labelled,
+    LabelledPicture,
     digit_of,
     of_colours,
     of_network,
@@ -32,7 +32,7 @@ from pages.ddpm.parts.unet_levels import (
 from pages.shared import controls, figures, library, loaders, shape
 from pages.shared.figures import Provenance
 from pages.shared.library import Timed
-from pages.shared.picking import INKS, WALLS, Picked
+from pages.shared.picking import INKS, WALLS, PickedPicture
 from pages.shared.text import N_, _, number, percent, plain_errors
 
 MOST_SEGMENTS, SEGMENTS = len(PALETTE), 3
@@ -77,19 +77,19 @@ ASKED_ABOUT = (
 SHADOW = 0.5
 
 
-def _draw_digit(of: tuple[str, str, str], from_left: bool) -> Labelled:
+def _draw_digit(of: tuple[str, str, str], from_left: bool) -> LabelledPicture:
     number_ = HouseNumber(text=of[0], ink=of[1], wall=of[2])
-    return Labelled(shaded(draw(number_), SHADOW, from_left=from_left), digit_of(number_))
+    return LabelledPicture(shaded(draw(number_), SHADOW, from_left=from_left), digit_of(number_))
 
 
 @cache
-def labelled_digits() -> list[Labelled]:
+def labelled_digits() -> list[LabelledPicture]:
     """The drawn digits that the classifiers learn from, in a shadow from either side."""
     return [_draw_digit(one, index % 2 == 1) for index, one in enumerate(LEARNT_FROM)]
 
 
 @cache
-def held_out_digits() -> list[Labelled]:
+def held_out_digits() -> list[LabelledPicture]:
     """The drawn digits that they are asked about."""
     return [_draw_digit(one, index % 2 == 1) for index, one in enumerate(ASKED_ABOUT)]
 
@@ -98,7 +98,7 @@ def held_out_digits() -> list[Labelled]:
 
 
 @shape.fragment
-def show(name: str, picked: Picked, seed: int) -> None:
+def show(name: str, picked: PickedPicture, seed: int) -> None:
     """k-means on one picture, and a read-out of labelled places, from chosen layers and levels."""
     with plain_errors():
         st.subheader(_("Which places are the digit?"), anchor=False)
@@ -125,7 +125,7 @@ def show(name: str, picked: Picked, seed: int) -> None:
 def without_labels(
     explorer: DDPMExplorer,
     name: str,
-    picked: Picked,
+    picked: PickedPicture,
     seed: int,
     layers: Sequence[str],
     chosen: Sequence[int],
@@ -136,7 +136,7 @@ def without_labels(
     k = controls.whole(_("Segments"), 2, MOST_SEGMENTS, SEGMENTS, "inside_k")
     found = loaders.features(name, picked.picture, list(chosen), seed)
     request = (explorer.bundle.digest, picked.picture.tobytes(), seed, *layers, *chosen, k)
-    map_, clusters, by_colour = library.kept("unet_segments", KEPT).ask(
+    map_, clusters, by_colour = library.answers("unet_segments", KEPT).ask(
         request, lambda: cut_out(found.value, picked.picture, layers, len(chosen), k)
     )
     shape = picked.picture.shape
@@ -216,7 +216,7 @@ def over_held_out_digits(explorer: DDPMExplorer) -> str:
         return np.mean(found, axis=0)
 
     request = explorer.bundle.digest
-    of_layers, of_pixels = library.kept("unet_k_means", KEPT).ask(request, compute)
+    of_layers, of_pixels = library.answers("unet_k_means", KEPT).ask(request, compute)
     return over_held_out_digits_verdict(float(of_layers), float(of_pixels))
 
 
@@ -278,10 +278,10 @@ def compute_read_out(
     begun = time.perf_counter()
     known, others = labelled_digits(), held_out_digits()
 
-    def network_features(of: Sequence[Labelled]) -> list:
+    def network_features(of: Sequence[LabelledPicture]) -> list:
         return [of_network(explorer, one.picture, layers, levels, seed) for one in of]
 
-    def colour_features(of: Sequence[Labelled]) -> list:
+    def colour_features(of: Sequence[LabelledPicture]) -> list:
         return [of_colours(one.picture) for one in of]
 
     ways = {
@@ -303,7 +303,7 @@ def best_segments() -> list[np.ndarray]:
     return [best_segment(one) for one in held_out_digits()]
 
 
-def best_segment(of: Labelled) -> np.ndarray:
+def best_segment(of: LabelledPicture) -> np.ndarray:
     """Of two segments by colour the one that fits the digit better, chosen by who knows the digit."""
     labels = k_means(of.picture.reshape(-1, 3).astype(float), 2).labels.reshape(of.digit.shape)
     return labels == best_overlap(labels, of.digit)[1]
@@ -325,7 +325,7 @@ def labels_shown(
         "inside_labelled",
     )
     request = (explorer.bundle.digest, tuple(layers), tuple(levels), count, seed)
-    timed = library.kept("unet_read_out", KEPT).ask(
+    timed = library.answers("unet_read_out", KEPT).ask(
         request, lambda: compute_read_out(explorer, layers, levels, count, seed)
     )
     found, others = timed.value, held_out_digits()

@@ -291,7 +291,7 @@ def at_level(explorer: DDPMExplorer, way: SamplerSettings, seed: int, t: int) ->
         return whole
 
     request = (explorer.bundle.digest, way, seed)
-    path = library.timed("denoised_for_browsers", WAYS_KEPT, request, compute).value
+    path = library.timed_answer("denoised_for_browsers", WAYS_KEPT, request, compute).value
     place = [int(one) + 1 for one in path.t].index(t)
     parts = (path.x_t, path.eps_hat, path.x0_hat)
     return figures.grid(np.stack([part[place, 0] for part in parts]), len(parts))

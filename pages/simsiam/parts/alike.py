@@ -21,7 +21,7 @@ from pages.browser.curves import Axis, Level, Series
 from pages.shared import controls, figures, live
 from pages.shared.colours import AMBER, BLUE, GREY
 from pages.shared.figures import Provenance
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import N_, _, number, percent
 from pages.simsiam.parts import networks, runs
 from pages.simsiam.parts.networks import STRENGTHS, Pair
@@ -63,7 +63,7 @@ class Question:
     """What is asked: how alike views of one picture are at every strength, and views of ``others``."""
 
     pair: Pair
-    picked: Picked
+    picked: PickedPicture
     others: Pictures
     recipe: Views
     seed: int
@@ -168,13 +168,13 @@ def verdict(found: dict[str, np.ndarray], strength: float) -> str:
 
 def nearer_words(counted: Nearer, strength: str) -> str:
     """A count of draws in words, with its interval; draws that rounding decides are told apart from it."""
-    if not counted.decided:
+    if not counted.decisions:
         return _(NEARER["all ties"]).format(strength=strength, count=counted.count)
     low, high = (float(edge) for edge in interval(counted))
     words = {
         "strength": strength,
         "hits": counted.first,
-        "decided": counted.decided,
+        "decided": counted.decisions,
         "low": percent(low),
         "high": percent(high),
         "chance": percent(CHANCE),
@@ -187,7 +187,7 @@ def nearer_words(counted: Nearer, strength: str) -> str:
 
 def interval(counted: Nearer) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's interval of the share of decided draws in which the view is nearer."""
-    return wilson(np.float64(counted.first / counted.decided), counted.decided, COVERAGE)
+    return wilson(np.float64(counted.first / counted.decisions), counted.decisions, COVERAGE)
 
 
 def chance_verdict(low: float, high: float) -> str:

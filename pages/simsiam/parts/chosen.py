@@ -7,11 +7,11 @@ import streamlit as st
 from core.bundles.bundle import Bundle
 from core.pictures.shapes import KINDS
 from pages.shared import controls, data_sets, links, loaders, picking
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import _
 
 
-def picture(prefix: str, of: Bundle, settings: tuple[str, ...]) -> Picked | None:
+def picture(prefix: str, of: Bundle, settings: tuple[str, ...]) -> PickedPicture | None:
     """The picture, from a picker in one folded line; None where nothing is chosen yet.
 
     It begins with a test picture where those are at hand. As another machine may begin otherwise, an address

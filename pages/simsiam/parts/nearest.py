@@ -15,7 +15,7 @@ from core.simsiam.explorer import Vote
 from core.simsiam.run_record import RunRecord
 from pages.shared import library
 from pages.shared.colours import CLASSES
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from pages.shared.text import N_, _, number
 from pages.simsiam.parts import networks, runs
 
@@ -81,14 +81,14 @@ class Voter:
     def vote(self, picture: Pictures, k: int, temperature: float) -> Vote:
         """What a page shows of a picture, kept for all visitors."""
         request = (self.identity, picture.tobytes(), k, temperature)
-        return library.kept("near_votes", VOTES_KEPT).ask(
+        return library.answers("near_votes", VOTES_KEPT).ask(
             request, lambda: self.vote_anew(picture, k, temperature)
         )
 
     def vote_anew(self, picture: Pictures, k: int, temperature: float) -> Vote:
         """The same for what is kept in a shorter form: a vote of the whole bank is large."""
         ask = networks.explorer(self.record)
-        seen = library.kept("near_features", FEATURES_KEPT).ask(
+        seen = library.answers("near_features", FEATURES_KEPT).ask(
             (self.identity, picture.tobytes()),
             lambda: ask.features(picture[None], trained=self.bank is None),
         )
@@ -104,7 +104,7 @@ class Group:
     pictures: Pictures | None
 
 
-def group(voter: Voter, picked: Picked) -> Group:
+def group(voter: Voter, picked: PickedPicture) -> Group:
     """The nearest of one network, and their pictures where they are at hand."""
     found = voter.vote(picked.picture, SHOWN, TEMPERATURE)
     at_hand = networks.training_set_at_hand(voter.record)
@@ -113,7 +113,7 @@ def group(voter: Voter, picked: Picked) -> Group:
 
 
 def grid(
-    picked: Picked, groups: Sequence[Group], names: Sequence[str], coming: Sequence[str] = ()
+    picked: PickedPicture, groups: Sequence[Group], names: Sequence[str], coming: Sequence[str] = ()
 ) -> None:
     """The picture, and of every network the nearest of its bank, most similar first.
 
@@ -143,7 +143,7 @@ def grid(
     st.html("".join([*parts, "</div>"]))
 
 
-def of_its_class(picked: Picked, found: Vote, names: Sequence[str]) -> str:
+def of_its_class(picked: PickedPicture, found: Vote, names: Sequence[str]) -> str:
     """How many of the nearest are of the picture's class; of a picture without one, which classes they are."""
     labels = found.labels[:SHOWN]
     if picked.label is None:

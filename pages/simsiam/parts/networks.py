@@ -93,7 +93,7 @@ def explorer(record: RunRecord) -> SimSiamExplorer:
 
 def compute_once(kind: str, request: Hashable, compute: Callable[[], Result]) -> Timed[Result]:
     """The answer to a request, computed once for all visitors; the last few of a kind are kept."""
-    return library.timed(kind, KEPT, request, compute)
+    return library.timed_answer(kind, KEPT, request, compute)
 
 
 def by_strength(
@@ -199,7 +199,7 @@ def are_other_pictures(record: RunRecord) -> bool:
 
 
 def _known_untrained_bank(record: RunRecord) -> Timed[np.ndarray | str] | None:
-    return library.kept("untrained_banks", UNTRAINED_KEPT).get(_untrained_request(record))
+    return library.answers("untrained_banks", UNTRAINED_KEPT).get(_untrained_request(record))
 
 
 def untrained_bank(record: RunRecord) -> np.ndarray | None:
@@ -218,6 +218,6 @@ def untrained_bank(record: RunRecord) -> np.ndarray | None:
 
     with plain_errors():
         request = _untrained_request(record)
-        found = library.timed("untrained_banks", UNTRAINED_KEPT, request, compute).value
+        found = library.timed_answer("untrained_banks", UNTRAINED_KEPT, request, compute).value
         return None if isinstance(found, str) else found
     return None

@@ -102,7 +102,7 @@ def config_of(code: str, seed: int = 0) -> ToyConfig:
 def moments(code: str, seed: int) -> tuple[Moment, ...]:
     """All steps of a network, taken once for all visitors."""
     config = config_of(code, seed)
-    return library.kept("toy_slow", KEPT).ask(config, lambda: tuple(slow_motion(config)))
+    return library.answers("toy_slow", KEPT).ask(config, lambda: tuple(slow_motion(config)))
 
 
 def points_shown() -> list[int]:
@@ -155,7 +155,7 @@ def moving(codes: Sequence[str], seed: int) -> tuple[dict[str, tuple[Moment, ...
     near = links.restore_number(NEAR, _("Magnify"), (0, 1), 0)
 
     def take_choices() -> None:
-        other, whole, close = drawn.said(FIGURE)
+        other, whole, close = drawn.choices(FIGURE)
         if other in range(len(points)) and whole in (False, True) and close in (False, True):
             st.session_state[PAIR] = other
             st.session_state[HALVES], st.session_state[NEAR] = int(whole), int(close)

@@ -25,7 +25,7 @@ Holders = Sequence[live.Place]
 
 def runs_of(*configs: ToyConfig) -> tuple[Run, ...]:
     """The runs of these settings, shared by all visitors, trained as far as anybody asked."""
-    kept = library.kept("toy", KEPT)
+    kept = library.answers("toy", KEPT)
     return tuple(kept.ask(config, lambda config=config: Run(config)) for config in configs)
 
 
@@ -64,7 +64,7 @@ def train_in_view(runs: Sequence[Run], holders: Holders, place: live.Place) -> b
     if st.session_state.pop(WANTED, None) == configs:
         going = True
     elif behind:
-        going = live.stopped(behind[-1], place, "toy")
+        going = live.offer_to_go_on(behind[-1], place, "toy")
     else:
         going = False
         with place:

@@ -102,7 +102,7 @@ def end_of(config: ToyConfig) -> State:
         *_before, last = train(config)
         return last
 
-    return library.kept("toy_ends", KEPT).ask(config, train_to_the_end)
+    return library.answers("toy_ends", KEPT).ask(config, train_to_the_end)
 
 
 def over_seeds(own: ToyConfig) -> Iterator[Seeds]:

@@ -17,7 +17,7 @@ FIRST = 8
 def digits() -> tuple[dict[str, Pictures], Bundle | None]:
     """A picture (32, 32, 3) of every digit that was made, and the bundle that keeps them, if there is one."""
     with suppress(AtelierError):
-        found = from_noise.stored()
+        found = from_noise.find_way_or_samples()
         if isinstance(found, from_noise.Way):
             pictures = found.frames[-1]
             # Where a digit was missed, another sample stands in its column.

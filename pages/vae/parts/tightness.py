@@ -50,7 +50,7 @@ LEAST = math.floor(math.log(np.finfo(np.float64).smallest_subnormal))
 
 def weights_of(explorer: VAEExplorer, picture: Pictures) -> Timed[tuple[WeightsAtK, ...]]:
     """The importance weights of a picture at every K of ``LEVELS``; drawn once for all visitors."""
-    return library.timed(
+    return library.timed_answer(
         "importance_weights",
         KEPT,
         (explorer.bundle.digest, picture.tobytes()),

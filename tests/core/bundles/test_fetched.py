@@ -42,7 +42,7 @@ def test_the_commit_used_longest_ago_leaves_first(cache):
     gone = used("user/m1", "user/m2", "user/m1", "user/m3", most=2 * SIZE)
     assert gone == [[], [], [], [("user/m2", COMMITS["user/m2"])]]
     assert there() == {"user/m1", "user/m3", "user/m4"}
-    assert [repo for repo, _commit in fetched.noted()] == ["user/m1", "user/m3"]
+    assert [repo for repo, _commit in fetched.commits()] == ["user/m1", "user/m3"]
 
 
 def test_the_one_in_use_stays_however_large(cache):
@@ -59,7 +59,7 @@ def test_what_the_owner_put_into_the_cache_stays(cache):
 def test_a_damaged_note_is_begun_anew(note, cache):
     (cache / fetched.FILE).write_text(note)
     used("user/m1", most=SIZE)
-    assert fetched.noted() == [("user/m1", COMMITS["user/m1"])]
+    assert fetched.commits() == [("user/m1", COMMITS["user/m1"])]
 
 
 def test_a_mirror_of_the_same_commit_is_deleted_alone(cache):
@@ -78,7 +78,7 @@ def test_what_the_owner_names_is_neither_noted_nor_deleted(cache):
     used("user/m1", most=9 * SIZE)
     assert fetched.note("user/m2", COMMITS["user/m2"], 0, owned=owned) == []
     assert fetched.note("user/m1", COMMITS["user/m1"], 9 * SIZE, owned=owned) == []
-    assert fetched.noted() == [("user/m2", COMMITS["user/m2"])]
+    assert fetched.commits() == [("user/m2", COMMITS["user/m2"])]
     assert {"user/m1", "user/m2"} <= there()
 
 
@@ -86,4 +86,4 @@ def test_what_was_deleted_by_hand_is_noted_no_more(cache):
     used("user/m1", most=9 * SIZE)
     shutil.rmtree(cache / "models--user--m1")
     used("user/m2", most=9 * SIZE)
-    assert fetched.noted() == [("user/m2", COMMITS["user/m2"])]
+    assert fetched.commits() == [("user/m2", COMMITS["user/m2"])]

@@ -505,10 +505,10 @@ def restorations(explorer, asked):
 def test_levels_snap_to_the_way_rise_and_come_once(explorer):
     way = SamplerSettings("ddim", 8)
     grid = way.grid(T)[:-1].tolist()  # 59, 52, 44, 37, 29, 22, 14, 7
-    assert explorer.snapped(way, [59, 8, 7, 30, 6, 28]).tolist() == [7, 29, 59]
-    assert explorer.snapped(way, [0, 10**6]).tolist() == [grid[-1], 59]
-    assert explorer.snapped(way, range(T)).tolist() == grid[::-1]
-    assert explorer.snapped(SamplerSettings("ddpm", 8), [5, 3, 3]).tolist() == [
+    assert explorer.nearest_levels(way, [59, 8, 7, 30, 6, 28]).tolist() == [7, 29, 59]
+    assert explorer.nearest_levels(way, [0, 10**6]).tolist() == [grid[-1], 59]
+    assert explorer.nearest_levels(way, range(T)).tolist() == grid[::-1]
+    assert explorer.nearest_levels(SamplerSettings("ddpm", 8), [5, 3, 3]).tolist() == [
         3,
         5,
     ]  # knows every level

@@ -6,7 +6,7 @@ import torch
 
 from core.ddpm.labelled_places import (
     PENALTY,
-    Labelled,
+    LabelledPicture,
     chosen_places,
     digit_of,
     of_colours,
@@ -57,7 +57,7 @@ def test_places_are_as_many_of_the_digit_as_of_the_wall():
 
 def pictures(digits, **more):
     drawn = [HouseNumber(text=text, **more) for text in digits]
-    return [Labelled(draw(one), digit_of(one)) for one in drawn]
+    return [LabelledPicture(draw(one), digit_of(one)) for one in drawn]
 
 
 def test_what_colours_tell_is_read_from_them():

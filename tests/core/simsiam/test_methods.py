@@ -195,7 +195,7 @@ def test_bundles_without_a_usable_network_are_refused(copied, tmp_path, tiny_bun
     kept = record(bundle, tmp_path / "record")
     assert refusal(methods.from_pretrained, kept.folder) == "bundle-record"
     assert refusal(SimSiamExplorer, kept) == "bundle-record"
-    assert refusal(methods.untrained, kept) == "bundle-record"
+    assert refusal(methods.untrained_network, kept) == "bundle-record"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_bundles_without_a_usable_network_are_refused(copied, tmp_path, tiny_bun
 )
 def test_an_architecture_that_does_not_exist_is_refused(copied, wrong):
     altered = copied("config.json", lambda config: config["architecture"].update(wrong))
-    for ask in (methods.from_bundle, methods.untrained, read_run, SimSiamExplorer):
+    for ask in (methods.from_bundle, methods.untrained_network, read_run, SimSiamExplorer):
         assert refusal(ask, altered) == "bundle-config"
 
 
@@ -230,7 +230,7 @@ def first_network(seed, method="simsiam"):
 @pytest.mark.parametrize("method", ["simsiam", "byol"])
 def test_the_untrained_network_is_the_one_that_the_run_began_with(run, method):
     bundle = open_bundle(run(method))
-    found, first = methods.untrained(bundle), first_network(SEED, method)
+    found, first = methods.untrained_network(bundle), first_network(SEED, method)
     trained = methods.from_bundle(bundle)
     assert not found.training
     for name, value in first.named_parameters():
@@ -245,7 +245,7 @@ def test_the_untrained_network_is_the_one_that_the_run_began_with(run, method):
 
 def test_the_untrained_network_has_the_figures_of_epoch_0(run, bundle, make_digits):
     """Its kNN among the run's own pictures, as it was measured before the first step."""
-    model = methods.untrained(bundle)
+    model = methods.untrained_network(bundle)
     (train, labels), (test, wanted) = make_digits(BANK, 0), make_digits(QUERIES, 1)
     with torch.no_grad():
         bank = F.normalize(model.features(images.to_tensor(train[:50]))).double()
@@ -260,7 +260,7 @@ def test_the_untrained_network_has_the_figures_of_epoch_0(run, bundle, make_digi
 def test_the_untrained_network_leaves_the_global_generator_alone(bundle):
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    methods.untrained(bundle)
+    methods.untrained_network(bundle)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -280,7 +280,7 @@ def test_statistics_of_another_network_are_refused(run, tmp_path, change):
         arrays[name] = np.ascontiguousarray(change(arrays[name]))
 
     spoilt = with_arrays(shutil.copytree(run(), tmp_path / "copy"), spoil)
-    assert refusal(methods.untrained, spoilt) == "bundle-damaged"
+    assert refusal(methods.untrained_network, spoilt) == "bundle-damaged"
 
 
 # ---------------------------------------------------------------- a run, epoch by epoch
@@ -462,7 +462,7 @@ def cosine(a, b):
 def test_similarity_is_the_cosine_of_what_the_network_makes_of_both(
     explorer, bundle, pictures, trained
 ):
-    model = methods.from_bundle(bundle) if trained else methods.untrained(bundle)
+    model = methods.from_bundle(bundle) if trained else methods.untrained_network(bundle)
     first, second = pictures[:5], pictures[5:10]
     found = explorer.similarity(first, second, trained=trained)
     one, two = outputs(model, first), outputs(model, second)
@@ -503,7 +503,7 @@ def test_agreement_compares_views_of_one_draw(explorer, bundle, pictures, traine
     found = explorer.agreement(
         pictures[0], STANDARD, pictures[1:3], seed=4, count=6, trained=trained
     )
-    model = methods.from_bundle(bundle) if trained else methods.untrained(bundle)
+    model = methods.from_bundle(bundle) if trained else methods.untrained_network(bundle)
     source = pictures[[0] * 12 + [1, 2] * 3]
     made = STANDARD(images.to_tensor(source), torch.Generator().manual_seed(4))
     with torch.no_grad():
@@ -655,7 +655,7 @@ def test_features_are_those_of_the_network(bundle, explorer, pictures):
     x = images.to_tensor(pictures)
     with torch.no_grad():
         trained = methods.from_bundle(bundle).features(x).numpy()
-        untrained = methods.untrained(bundle).features(x).numpy()
+        untrained = methods.untrained_network(bundle).features(x).numpy()
     np.testing.assert_allclose(explorer.features(pictures), trained, atol=1e-5)
     np.testing.assert_allclose(explorer.features(pictures, trained=False), untrained, atol=1e-5)
     assert np.abs(trained - untrained).max() > 1e-3

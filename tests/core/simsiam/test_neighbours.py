@@ -348,9 +348,9 @@ def test_the_nearer_are_counted_and_equals_are_not_misses():
     first = np.array([0.9, 0.2, 1.0, 1.0, 0.5])
     second = np.array([0.1, 0.3, 1.0, 1.0 - ROUNDING / 2, 0.5 + 2 * ROUNDING])
     found = nearer(first, second)
-    assert (found.first, found.ties, found.count, found.decided) == (1, 2, 5, 3)
+    assert (found.first, found.ties, found.count, found.decisions) == (1, 2, 5, 3)
     swapped = nearer(second, first)
-    assert (swapped.first, swapped.ties) == (found.decided - found.first, found.ties)
+    assert (swapped.first, swapped.ties) == (found.decisions - found.first, found.ties)
 
 
 def test_what_is_called_rounding_is_rounding_and_no_more():

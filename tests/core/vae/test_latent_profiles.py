@@ -24,7 +24,7 @@ def test_a_class_without_pictures_is_unknown_and_counts_nowhere(latents):
     z, labels = latents  # of the classes 0, 1 and 3
     with_gap, without = profile(z, labels, 4), profile(z, np.minimum(labels, 2), 3)
     assert np.isnan(with_gap.mean[2]).all()
-    for name in ("overall", "within_variance", "between_variance", "explained"):
+    for name in ("overall", "within_variance", "between_variance", "eta_squared"):
         np.testing.assert_allclose(getattr(with_gap, name), getattr(without, name))
     assert not with_gap.peaks(0.01)[2].any()
 
@@ -40,7 +40,7 @@ def test_variance_splits_into_within_and_between_classes_of_equal_size():
     z = rng.normal(size=(100, 3)) + rng.normal(size=(5, 3))[labels]
     found = profile(z, labels, 5)
     np.testing.assert_allclose(found.within_variance + found.between_variance, z.var(0))
-    np.testing.assert_allclose(found.explained, found.between_variance / z.var(0))
+    np.testing.assert_allclose(found.eta_squared, found.between_variance / z.var(0))
     np.testing.assert_allclose(found.overall, z.mean(0))
 
 
@@ -75,12 +75,12 @@ def test_pictures_of_one_digit_count_as_one_and_few_digits_make_no_peak():
 def test_a_unit_that_never_varies_has_no_effect_and_explains_nothing():
     found = ClassProfiles(np.ones((3, 1)), np.zeros((3, 1)), np.full(3, 5))
     assert (found.deviation == 0).all()
-    assert (found.explained == 0).all()
+    assert (found.eta_squared == 0).all()
 
 
 def test_a_unit_that_is_its_class_explains_everything():
     found = ClassProfiles(np.array([[0.0], [1.0]]), np.zeros((2, 1)), np.array([5, 5]))
-    assert found.explained.tolist() == [1.0]
+    assert found.eta_squared.tolist() == [1.0]
 
 
 @pytest.mark.parametrize("threshold", [0, -1, float("nan")])

@@ -21,7 +21,7 @@ from pages.ddpm.parts import copies, prediction, quick_look, restored
 from pages.ddpm.parts import t_star_of_set as of_set
 from pages.ddpm.parts.restored import UNRELATED, SweepResult, around, interval_words
 from pages.shared import figures, library, live, loaders, training
-from pages.shared.picking import Picked
+from pages.shared.picking import PickedPicture
 from tests.pages.opening import answered, components, frames, moved
 from tests.pages.sentences import like
 
@@ -241,7 +241,7 @@ def test_every_picture_has_its_own_unrelated_samples_and_they_are_judged_once(mo
 
     monkeypatch.setattr(type(judge), "compare", counted)
     found = SweepResult(
-        explorer, judge, [Picked("maker", p, "") for p in pictures], None, None, "", 0
+        explorer, judge, [PickedPicture("maker", p, "") for p in pictures], None, None, "", 0
     )
     for index, picture in enumerate(pictures):
         many = torch.from_numpy(samples).permute(0, 3, 1, 2) / 255
@@ -321,7 +321,7 @@ def test_what_t_star_is_stands_above_the_pictures(open_page):
 def test_a_stopped_sweep_goes_on_to_the_same_pictures(open_page):
     at = opened(open_page, **FEW)
     at.button(key="tstar_go").click().run()
-    works = library.kept("tstar", live.MOST_KEPT)
+    works = library.answers("tstar", live.MOST_KEPT)
     (request,) = works.requests()
     finished = works.get(request).newest.now
     explorer = loaders.ddpm(NAME)

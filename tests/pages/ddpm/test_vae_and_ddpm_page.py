@@ -405,7 +405,7 @@ def test_samples_that_were_stopped_go_on_to_the_same_pictures(open_page):
     for path in work.advance():
         if path.done == 3:
             break
-    library.kept("against", live.MOST_KEPT).put((explorer.bundle.digest, way, seeds), work)
+    library.answers("against", live.MOST_KEPT).put((explorer.bundle.digest, way, seeds), work)
     at.run()
     assert said(at, "3 of 20 steps are done")
     assert not shown(at, "Samples of DDPM")
@@ -413,4 +413,4 @@ def test_samples_that_were_stopped_go_on_to_the_same_pictures(open_page):
     assert not at.exception
     assert shown(at, "Samples of DDPM")
     whole = explorer.denoise(way, seeds)
-    np.testing.assert_array_equal(loaders.drawn(DDPM, way, seeds).value, whole.result)
+    np.testing.assert_array_equal(loaders.samples(DDPM, way, seeds).value, whole.result)

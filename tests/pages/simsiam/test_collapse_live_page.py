@@ -91,7 +91,7 @@ def own(at):
 
 
 def shared_runs():
-    return library.kept("toy", toy_training.KEPT)
+    return library.answers("toy", toy_training.KEPT)
 
 
 def marked(at):
@@ -413,7 +413,7 @@ def test_seeds_that_were_stopped_stay_and_count_their_work_alone(open_page, monk
     ends = [end_of(replace(c, seed=s)) for c, s in ((BASE, 0), (own_config, 0), (BASE, 1))]
     assert (len(now.plain), len(now.own)) == (2, 1)
     assert now.seconds == sum(state.seconds for state in (*now.plain, *now.own))
-    library.kept("toy_seeds", live.MOST_KEPT).put(own_config, work)
+    library.answers("toy_seeds", live.MOST_KEPT).put(own_config, work)
     at.run()
     assert not at.exception
     counts = toy_verdicts.tally_of_ends([ends[0], ends[2]], 4)

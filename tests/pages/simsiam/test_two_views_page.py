@@ -229,11 +229,11 @@ def test_the_network_is_not_asked_before_somebody_wants_it(open_page):
     at = open_page(PAGE)
     for part in ("crop", "grey"):
         at.slider(key=f"views_{part}").set_value(0.5).run()
-    assert not len(library.kept("agreements", networks.KEPT))
+    assert not len(library.answers("agreements", networks.KEPT))
     assert not at.get("plotly_chart")
     assert not charts(at)
     asked(at)
-    assert len(library.kept("agreements", networks.KEPT)) == 3
+    assert len(library.answers("agreements", networks.KEPT)) == 3
 
 
 # ---------------------------------------------------------------- how alike they are
@@ -381,7 +381,7 @@ def test_other_pictures_are_those_that_were_given_in_turn():
 
 def test_an_answer_is_computed_once_for_all_visitors(open_page):
     asked(open_page(PAGE))
-    kept = library.kept("agreements", networks.KEPT)
+    kept = library.answers("agreements", networks.KEPT)
     first = {request: kept.get(request) for request in kept.requests()}
     at = open_page(PAGE, run="1")  # the link of that visitor
     assert len(at.get("plotly_chart")) == 1

@@ -25,13 +25,13 @@ def script():
     import streamlit as st
 
     from pages.shared import pins
-    from pages.shared.text import turned_to
+    from pages.shared.text import turn_to
     from pages.teach import keeping
     from tests.pages.teach.test_keeping import PINS
 
     state = st.session_state
-    turned_to("collapse")
-    pins.kept_by(keeping.keep)
+    turn_to("collapse")
+    pins.set_keeper(keeping.keep)
     if said := state.pop("browser_says", None):
         keeping.hear([said[0], keeping._visit().token, *said[1:]])
     with st.sidebar:

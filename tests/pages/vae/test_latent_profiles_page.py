@@ -11,7 +11,7 @@ import pytest
 
 from core.pictures import data, house_number
 from pages.shared import figures, library, loaders
-from pages.shared.kept import Kept
+from pages.shared.kept import AnswerCache
 from pages.vae import latent_profiles
 from pages.vae.parts import class_charts, generated, readers
 from tests.pages.opening import frames, moved, turned_to
@@ -43,7 +43,7 @@ def test_the_figure_of_all_classes_is_drawn_once_whichever_class_is_chosen(open_
     monkeypatch.setattr(
         latent_profiles, "all_classes", lambda profiled: drawn.append(1) or all_classes(profiled)
     )
-    monkeypatch.setattr(figures, "CHARTS", Kept(2))
+    monkeypatch.setattr(figures, "CHARTS", AnswerCache(2))
     at = open_page("latent_profiles")
     whole = all_classes_of(at)
     at.button_group(key="profiles_class").set_value("5").run()
@@ -56,7 +56,7 @@ def test_the_figure_of_all_classes_is_drawn_once_whichever_class_is_chosen(open_
 
 
 def test_the_figure_of_all_classes_speaks_each_visitors_language(open_page, monkeypatch):
-    monkeypatch.setattr(figures, "CHARTS", Kept(2))
+    monkeypatch.setattr(figures, "CHARTS", AnswerCache(2))
     for language in ("en", "fr", "en"):
         at = open_page("latent_profiles", lang=language)
         separators = all_classes_of(at)["layout"]["separators"]

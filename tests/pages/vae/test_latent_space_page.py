@@ -220,7 +220,7 @@ def test_a_known_architecture_is_offered_with_the_weights_of_the_bundle(open_pag
     bundle = library.bundle(NAME)
     listed = {"family": "vae", "part": "decoder", "architecture": bundle.config["architecture"]}
     file = next(networks.GRAPHS.glob("vae-decoder-*.onnx"))
-    monkeypatch.setattr(networks, "listed", lambda: [listed | {"file": file.name}])
+    monkeypatch.setattr(networks, "graphs", lambda: [listed | {"file": file.name}])
     found = given(open_page("latent_space"))["network"]
     digest = found["weights"].split("/")[-2]
     assert serving.OFFERS.file(digest) == bundle.folder / "model.safetensors"

@@ -81,7 +81,7 @@ def test_the_answer_is_what_the_classifier_measured(open_page, monkeypatch):
     figures = {"sure": 0.31, "sure_of_test": 0.87, "sharpness": 3.0, "sharpness_of_test": 6.0}
     monkeypatch.setitem(bundle.metrics, "judged", {"samples": figures})
     said = " ".join(answer(open_page("vae_training")))
-    unchosen = from_noise.unchosen(bundle)
+    unchosen = from_noise.sure_sentence(bundle)
     assert [share in unchosen for share in (percent(0.31), percent(0.87))] == [True, True]
     assert unchosen in said
     assert vae_training.SHARPNESS.format(sharp="3.0", real="6.0", share=percent(0.5)) in said
