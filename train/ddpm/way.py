@@ -90,7 +90,7 @@ def measure(model: DDPM, judge: JudgeExplorer, device: torch.device) -> Measurem
     """The sheet ``way``, ten columns, noise in the first row, and its figures; stored weights.
 
     ``seeds``, ``digit``, ``confidence`` (10,): of column d the seed, and which digit the judge sees in the
-    last row and how surely. The digit is d, unless ``chosen`` found none. ``t``: the level of every row.
+    last row and how surely. The digit is d, unless ``surest_rows`` found none. ``t``: the level of every row.
     """
     model = model.to(device)
     steps = min(STEPS, model.schedule.T)
