@@ -162,7 +162,7 @@ def make_bundles(folder: Path, made: Path) -> None:
             learning_rate=0.3,
             protocol=Protocol(spread=30, queries=30, bank=100, k=10),
         )
-        config = simsiam.configured(replace(chosen, config=values), size)
+        config = simsiam.named_config(replace(chosen, config=values), size)
         bundle = simsiam.start(folder / recipe, config, training, device=CPU)
         if recipe in COLLAPSED:
             collapse(bundle / "history.json")

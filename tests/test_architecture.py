@@ -259,7 +259,7 @@ RULES = {
         ("core/a.py", "def f():\n    from train import loop"),
         ("train/a.py", "from pages import home"),
         ("train/a.py", "import app"),
-        ("pages/a.py", "from train.loop import timed"),
+        ("pages/a.py", "from train.loop import seconds_per_call"),
         ("pages/shared/a.py", "from .. import home"),
         ("pages/shared/a.py", "from pages.home import show"),
         ("pages/shared/a.py", "from pages.simsiam.parts import runs"),

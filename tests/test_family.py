@@ -23,7 +23,7 @@ from train.__main__ import main
 from train.family import TrainedFamily
 from train.graph import PICTURES, Graph, random_pictures
 from train.run import loop, run, trainer
-from train.run.bundling import Measured, bundle_config
+from train.run.bundling import Measurements, bundle_config
 from train.run.settings import Training
 
 CPU = torch.device("cpu")
@@ -54,7 +54,9 @@ def measure(model, about, train_set, test_set, device):
     x = to_tensor(test_set.pictures)
     with torch.no_grad():
         error = float((model(x) - x.mean(dim=(2, 3))).square().mean())
-    return Measured({"test": {"mse": error}}, {"weight": model.colour.weight.detach().numpy()}, {})
+    return Measurements(
+        {"test": {"mse": error}}, {"weight": model.colour.weight.detach().numpy()}, {}
+    )
 
 
 def card(config, metrics, history):
@@ -81,7 +83,7 @@ class Trainer(trainer.Trainer):
         return ()
 
     def step(self, rows, number, generator):
-        x = self.augmented(rows, generator)
+        x = self.augmented_batch(rows, generator)
         loss = (self.model(x) - x.mean(dim=(2, 3))).square().mean()
         self.descend(loss, number)
         return (loss.detach(),)

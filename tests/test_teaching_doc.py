@@ -58,7 +58,7 @@ def figures_of(name):
 
 def test_the_lesson_is_called_as_its_file():
     assert f"{LESSON.id}.toml" in EXAMPLE.splitlines()[0]
-    assert LESSON.planned == LESSON.minutes
+    assert LESSON.planned_minutes == LESSON.minutes
     assert all((EMBEDDED / name).is_dir() for name in LESSON.needs)
     check_numbers(LESSON, figures_of)
 

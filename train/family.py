@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.judge.explorer import JudgeExplorer
 from train.graph import Graph
-from train.run.bundling import Measured
+from train.run.bundling import Measurements
 from train.run.settings import Training
 from train.run.trainer import Trainer
 
@@ -40,7 +40,7 @@ class TrainedFamily:
     command: ModuleType
     trainer: type[Trainer]
     preset: Callable[[str], tuple[object, Training]]
-    measure: Callable[..., Measured]
+    measure: Callable[..., Measurements]
     card: Callable[[dict, dict, list[dict]], str]
     graphs: Callable[[Any, dict[str, Tensor]], list[Graph]]
     task: str
@@ -48,6 +48,6 @@ class TrainedFamily:
     judged: Callable[..., tuple[dict, dict]] | None = None
     of_training: tuple[str, ...] = ()
     clocked: Callable[[Any, Any], dict] | None = None
-    way: Callable[[Any, JudgeExplorer, Any], Measured] | None = None
-    probed: Callable[..., Measured] | None = None
+    way: Callable[[Any, JudgeExplorer, Any], Measurements] | None = None
+    probed: Callable[..., Measurements] | None = None
     record: bool = False

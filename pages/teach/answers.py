@@ -56,7 +56,7 @@ class Policy:
 
 def policy() -> Policy:
     """What the environment says now; where it says something else, the strictest way is in force."""
-    said, phrase = os.environ.get(VARIABLE, "").strip().lower() or OPEN, bool(_wanted())
+    said, phrase = os.environ.get(VARIABLE, "").strip().lower() or OPEN, bool(_passphrase())
     if said not in WAYS:
         problem = AtelierError(
             "answers-policy",
@@ -132,7 +132,7 @@ def give(phrase: str) -> bool:
     accents apart) make no difference; capitals do. Raises ``AtelierError`` after too many wrong phrases,
     of whichever visitors, and then for the right one as well: guessing stays slow.
     """
-    wanted, said = _wanted(), _plain(phrase)
+    wanted, said = _passphrase(), _plain(phrase)
     if not wanted or not said:
         return False
     if not GUESSES.ask(lambda: hmac.compare_digest(_bytes(said), _bytes(wanted))):
@@ -145,7 +145,7 @@ def _has_given(now: Policy) -> bool:
     return now.phrase and st.session_state.get(GIVEN) is True
 
 
-def _wanted() -> str:
+def _passphrase() -> str:
     return _plain(os.environ.get(PHRASE, ""))
 
 

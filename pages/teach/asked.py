@@ -11,14 +11,14 @@ from pages.shared import controls
 from pages.shared.questions import verdict
 from pages.shared.text import _
 from pages.teach import answers, attending, keeping, marks, numbers, room_desk
-from pages.teach.attending import Given, Now
+from pages.teach.attending import Now, Response
 from pages.teach.fields import Place
 from pages.teach.lesson import Ask, Words
 
 WIDGET = "lesson_own"
 
 
-def filled(now: Now, words: Words, field: str) -> str:
+def text_of(now: Now, words: Words, field: str) -> str:
     """A text of the question in the visitor's language, with its numbers."""
     return numbers.fill(words, Place(now.number, f"ask.{field}"))
 
@@ -26,13 +26,13 @@ def filled(now: Now, words: Words, field: str) -> str:
 def show(now: Now) -> None:
     """The question with its points, the visitor's answer, and once it is revealed the answer."""
     ask = now.ask
-    words = f"**{marks.markdown(filled(now, ask.question, 'question'))}**"
+    words = f"**{marks.markdown(text_of(now, ask.question, 'question'))}**"
     if ask.points and now.look == "desk":
         words += " " + _("({points} points)").format(points=ask.points)
     st.markdown(words)
-    options = offered(now)
+    options = option_texts(now)
     if now.look == "stage" and (now.revealed or attending.may_reveal(now)):
-        if room_desk.counted(now):
+        if room_desk.counts_answers(now):
             room_desk.show(now, options, lambda: on_stage(now, options))
         else:
             on_stage(now, options)
@@ -41,14 +41,14 @@ def show(now: Now) -> None:
         room_desk.show(now, options)
     if now.revealed:
         answer(now, options)
-    elif not room_desk.counted(now):
+    elif not room_desk.counts_answers(now):
         to_reveal(now)
 
 
-def offered(now: Now) -> dict[str, str]:
+def option_texts(now: Now) -> dict[str, str]:
     """The options by id, in the visitor's language."""
     return {
-        option.id: filled(now, option.words, f"options.{place}")
+        option.id: text_of(now, option.words, f"options.{place}")
         for place, option in enumerate(now.ask.options, 1)
     }
 
@@ -70,7 +70,7 @@ def own(now: Now, options: dict[str, str]) -> None:
     """The visitor's answer: one of the options, and a reason; or words of their own."""
     name = now.name if answers.can_keep_back(now.name) else f"link{zlib.crc32(now.name.encode())}"
     key = re.sub(r"[^a-z0-9-]", "_", f"{WIDGET}_{name}_{now.ask.id}".lower())
-    before = now.given
+    before = now.own_response
     option = ""
     if options:
         st.session_state.setdefault(key, before.option or None)
@@ -79,19 +79,19 @@ def own(now: Now, options: dict[str, str]) -> None:
     label = _("because …") if options else _("Your answer")
     st.session_state.setdefault(f"{key}_words", before.words)
     words = controls.own_words(label, f"{key}_words", long=not options)
-    given = Given(option, words)
+    given = Response(option, words)
     if given != before:
         attending.answer(now, given)
         if given.whole:
             keep(now, given, options)
 
 
-def keep(now: Now, given: Given, options: dict[str, str]) -> None:
+def keep(now: Now, given: Response, options: dict[str, str]) -> None:
     """Puts the answer on the visitor's sheet."""
     ask = now.ask
     keeping.answer(
         ask.id,
-        marks.plain(filled(now, ask.question, "question")),
+        marks.plain(text_of(now, ask.question, "question")),
         given.option,
         marks.plain(options.get(given.option, _(controls.I_DO_NOT_KNOW) if given.option else "")),
         ask.points,
@@ -118,7 +118,7 @@ def to_reveal(now: Now) -> None:
 
 def reveal(now: Now) -> None:
     """Shows the answer; in a room its host shows the votes, and then the answer."""
-    if room_desk.counted(now):
+    if room_desk.counts_answers(now):
         room_desk.reveal(now)
     else:
         attending.reveal(now)
@@ -128,9 +128,9 @@ def answer(now: Now, options: dict[str, str]) -> None:
     """The right option, and why."""
     ask: Ask = now.ask
     if ask.right is not None and now.look == "desk":
-        verdict([marks.markdown(options[ask.right])], own=now.given.option == ask.right)
+        verdict([marks.markdown(options[ask.right])], own=now.own_response.option == ask.right)
     if ask.why:
-        st.markdown(marks.markdown(filled(now, ask.why, "why")))
+        st.markdown(marks.markdown(text_of(now, ask.why, "why")))
     elif ask.right is None:
         st.caption(
             _("There is no one answer to this question: compare yours with your neighbour's.")

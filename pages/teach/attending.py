@@ -33,7 +33,7 @@ PARAMETERS = (LESSON, STEP, AS, ROOM, HOST)
 
 
 @dataclass(frozen=True)
-class Given:
+class Response:
     """What a visitor answered: an option, or none, and words of their own."""
 
     option: str = ""
@@ -56,7 +56,7 @@ class Visit:
     """
 
     entered: tuple[str, int] | None = None
-    given: dict[tuple[str, str], Given] = field(default_factory=dict)
+    given: dict[tuple[str, str], Response] = field(default_factory=dict)
     revealed: set[tuple[str, str]] = field(default_factory=set)
     chosen: set[tuple[str, str, str]] = field(default_factory=set)
     votes: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -107,9 +107,9 @@ class Now:
         return self.room, *self.question
 
     @property
-    def given(self) -> Given:
+    def own_response(self) -> Response:
         """What this visitor answered."""
-        return visit().given.get(self.question, Given())
+        return visit().given.get(self.question, Response())
 
     @property
     def revealed(self) -> bool:
@@ -117,19 +117,19 @@ class Now:
         return self.ask is not None and self.question in visit().revealed
 
 
-def _said(parameter: str) -> str:
+def _parameter_value(parameter: str) -> str:
     return next(iter(links.values(parameter)), "")
 
 
 def read() -> Now | None:
     """The step of the address; None where it says no lesson. Raises ``AtelierError`` in one sentence."""
-    name, code = _said(LESSON), _said(ROOM)
+    name, code = _parameter_value(LESSON), _parameter_value(ROOM)
     if not name and not code:
         return None
     held, gone = None, None
     if code:
         try:
-            theirs, held = room.rooms().lesson(code), room.rooms().held(code)
+            theirs, held = room.rooms().lesson(code), room.rooms().full_lesson(code)
         except AtelierError as error:
             if not name:
                 raise
@@ -141,12 +141,12 @@ def read() -> Now | None:
                 )
             name = theirs
     lesson = held or shelf.lesson(name)
-    secret = _said(HOST) or visit().secrets.get(room.typed(code), "")
+    secret = _parameter_value(HOST) or visit().secrets.get(room.canonical_code(code), "")
     return Now(name, lesson, _number(lesson), _look(), code, secret, gone)
 
 
 def _number(lesson: Lesson) -> int:
-    said, last = _said(STEP) or "1", len(lesson.steps)
+    said, last = _parameter_value(STEP) or "1", len(lesson.steps)
     if not (said.isascii() and said.isdigit() and len(said) < 4 and 1 <= int(said) <= last):
         raise AtelierError(
             "lesson-step",
@@ -158,7 +158,7 @@ def _number(lesson: Lesson) -> int:
 
 
 def _look() -> Look:
-    said = _said(AS) or "desk"
+    said = _parameter_value(AS) or "desk"
     if said not in LOOKS:
         raise AtelierError(
             "lesson-look",
@@ -200,7 +200,7 @@ def leave() -> None:
     links.write_all({one: [] for one in PARAMETERS})
 
 
-def answer(now: Now, given: Given) -> None:
+def answer(now: Now, given: Response) -> None:
     """Keeps what the visitor answered, in the visit alone."""
     known = visit()
     known.given[now.question] = given
@@ -211,7 +211,7 @@ def may_reveal(now: Now, *, in_room: bool = False) -> bool:
     """Whether this visitor may see the answer now."""
     if not answers.can_keep_back(now.name):
         return True
-    return answers.may_reveal(now.given.whole, in_room=in_room)
+    return answers.may_reveal(now.own_response.whole, in_room=in_room)
 
 
 def why_not(now: Now) -> str:

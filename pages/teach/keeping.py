@@ -37,7 +37,7 @@ from pages.shared.site import PageEntry
 from pages.shared.text import N_, _, literal, number, sentence
 from pages.teach import attending
 from pages.teach import sheet as sheets
-from pages.teach.sheet import Answer, Data, Kept, Sheet
+from pages.teach.sheet import Answer, Data, Sheet, SheetItem
 
 VISIT, MIRROR, STORE = "sheet_of_visit", "sheet_mirror", "sheet_store"
 MOST_DATA = 2**19
@@ -86,7 +86,7 @@ class Visit:
     copy: Literal["", "full", "forbidden"] = ""
     refused: AtelierError | None = None
     said: list[tuple[str, bool]] = field(default_factory=list)
-    deleted: tuple[int, Kept, int] | None = None
+    deleted: tuple[int, SheetItem, int] | None = None
     offered: Sheet | None = None
     read: bool = False
     news: bool = False
@@ -127,7 +127,7 @@ def sheet() -> Sheet:
     return visit.sheet
 
 
-def things() -> list[tuple[int, Kept]]:
+def things() -> list[tuple[int, SheetItem]]:
     """What is on the sheet, in order, each with the mark that it keeps when it moves."""
     return list(zip(_visit().marks, sheet().items, strict=True))
 
@@ -149,7 +149,7 @@ def _new_marks(count: int) -> tuple[int, ...]:
     return tuple(range(visit.made - count, visit.made))
 
 
-def _told(change: Callable[..., str | None]) -> Callable[..., None]:
+def _announce_outcome(change: Callable[..., str | None]) -> Callable[..., None]:
     """A change of which the visitor is told, with the next run, what it returns or why it failed."""
 
     @wraps(change)
@@ -173,20 +173,20 @@ def _copy_now() -> None:
             st.rerun([MIRROR])
 
 
-@_told
+@_announce_outcome
 def change(wanted: Sheet) -> None:
     """Another sheet in place of the visit's own."""
     _take(wanted, _new_marks(len(wanted.items)))
     _visit().deleted = None
 
 
-@_told
+@_announce_outcome
 def name(words: str) -> None:
     """The name on the sheet."""
-    _take(sheets.named(_visit().sheet, words), _visit().marks)
+    _take(sheets.with_name(_visit().sheet, words), _visit().marks)
 
 
-@_told
+@_announce_outcome
 def say(mark: int, words: str) -> None:
     """The student's own words on a thing; one that is gone changes nothing."""
     visit = _visit()
@@ -194,7 +194,7 @@ def say(mark: int, words: str) -> None:
         _take(sheets.say(visit.sheet, visit.marks.index(mark), words), visit.marks)
 
 
-@_told
+@_announce_outcome
 def move(mark: int, by: int) -> None:
     """A thing ``by`` places further down, up to the ends; one that is gone changes nothing."""
     visit = _visit()
@@ -205,7 +205,7 @@ def move(mark: int, by: int) -> None:
         _take(sheets.move(visit.sheet, at, by), marks)
 
 
-@_told
+@_announce_outcome
 def delete(mark: int) -> None:
     """Takes a thing off the sheet; ``undo`` brings the last one back."""
     visit = _visit()
@@ -216,7 +216,7 @@ def delete(mark: int) -> None:
         visit.deleted = gone
 
 
-@_told
+@_announce_outcome
 def undo() -> None:
     """Brings the last thing deleted back to its place."""
     visit = _visit()
@@ -229,7 +229,7 @@ def undo() -> None:
         visit.deleted = None
 
 
-def deleted() -> tuple[int, Kept] | None:
+def last_deletion() -> tuple[int, SheetItem] | None:
     """The place and the thing that ``undo`` would bring back."""
     gone = _visit().deleted
     return None if gone is None else (min(gone[0], len(_visit().marks)), gone[1])
@@ -238,11 +238,11 @@ def deleted() -> tuple[int, Kept] | None:
 # ---------------------------------------------------------------- keeping a figure
 
 
-@_told
+@_announce_outcome
 def keep(pin: pins.Pin) -> str:
     """Puts a figure on the sheet, as it is now; what went wrong, or was left out, is said."""
     try:
-        kept, notes = _kept(pin)
+        kept, notes = _item_of(pin)
         _put(kept)
     except AtelierError as error:
         raise AtelierError("sheet-not-kept", "Not kept: {reason}", reason=error) from error
@@ -250,7 +250,7 @@ def keep(pin: pins.Pin) -> str:
     return " ".join([words, *notes])
 
 
-def _put(kept: Kept) -> None:
+def _put(kept: SheetItem) -> None:
     """A thing at the end of the sheet; an answer in place of an earlier one to its question."""
     visit = _visit()
     items, answer = list(visit.sheet.items), kept.answer
@@ -265,12 +265,12 @@ def _put(kept: Kept) -> None:
     return _take(grown, (*visit.marks, *_new_marks(1)))
 
 
-def _lesson(of: Kept) -> list[str]:
+def _lesson(of: SheetItem) -> list[str]:
     """The lesson that an answer belongs to, as its address says it."""
     return parse_qs(of.query).get(attending.LESSON, [])
 
 
-def _kept(pin: pins.Pin) -> tuple[Kept, list[str]]:
+def _item_of(pin: pins.Pin) -> tuple[SheetItem, list[str]]:
     """The figure as a sheet keeps it, and a sentence for whatever was left out."""
     page, query, notes = *_here(), []
     alt = sheets.tidy(pin.alt).strip()
@@ -288,7 +288,7 @@ def _kept(pin: pins.Pin) -> tuple[Kept, list[str]]:
         tuple(sheets.tidy(word)[: sheets.LONG] for word in pair)
         for pair in pin.settings[: sheets.MOST_SETTINGS]
     ]
-    kept = Kept(
+    kept = SheetItem(
         title=title[: sheets.SHORT],
         page=_path(page),
         when=date.today(),
@@ -364,7 +364,7 @@ def _picture(pin: pins.Pin) -> bytes:
     return made
 
 
-@_told
+@_announce_outcome
 def answer(
     question: str,
     asked: str,
@@ -390,7 +390,7 @@ def answer(
         if step and not question[:1].isdigit()  # a name that its lesson alone reads
         else _("Question {name}").format(name=question)
     )
-    kept = Kept(
+    kept = SheetItem(
         title=title[: sheets.SHORT],
         page=page,
         when=date.today(),
@@ -420,7 +420,7 @@ def open_file(data: bytes) -> AtelierError | None:
     return None
 
 
-def offered() -> Sheet | None:
+def pending_sheet() -> Sheet | None:
     """The sheet of a file that would replace the visit's own, if the student agrees."""
     return _visit().offered
 
@@ -442,11 +442,11 @@ def mirror() -> None:
     """
     st.html(STYLE)
     _visit().read = False
-    _mirrored()
+    _mount_store()
 
 
 @st.fragment(key=MIRROR)
-def _mirrored() -> None:
+def _mount_store() -> None:
     visit = _visit()
     if visit.news and visit.read:
         visit.news = False
@@ -530,7 +530,7 @@ def _restore(held: str) -> None:
         return
     try:
         if early.name:
-            _take(sheets.named(found, early.name), visit.marks)
+            _take(sheets.with_name(found, early.name), visit.marks)
         for kept in early.items:
             _put(kept)
     except AtelierError as error:
@@ -551,7 +551,7 @@ def run_again() -> None:
     visit.read = visit.news = True
 
 
-def heard() -> bool:
+def tab_was_heard() -> bool:
     """Whether the tab has said what it holds."""
     return _visit().heard
 
@@ -566,7 +566,7 @@ def once_heard(then: Callable[[], None]) -> None:
         then()
 
 
-def refused() -> AtelierError | None:
+def refusal() -> AtelierError | None:
     """Why what the tab holds is no sheet; it stays there, and the visit's sheet has no copy."""
     return _visit().refused
 

@@ -75,7 +75,7 @@ class Words:
     en: str
     fr: str
 
-    def spoken(self, language: str) -> str:
+    def in_language(self, language: str) -> str:
         """The text in a language: ``en`` or ``fr``."""
         return getattr(self, language)
 
@@ -111,7 +111,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Staged:
+class Stage:
     """What a hall sees of a step, by name: controls, figures, and those that are shown with the answer, which
     are None where they are the question's own.
     """
@@ -136,7 +136,7 @@ class Step:
     keep: tuple[str, ...] | None = None
     figures: tuple[str, ...] | None = None
     ask: Ask | None = None
-    stage: Staged | None = None
+    stage: Stage | None = None
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -155,7 +155,7 @@ class Lesson:
     needs: tuple[str, ...] = ()
 
     @property
-    def planned(self) -> int:
+    def planned_minutes(self) -> int:
         """The minutes of all steps."""
         return sum(step.minutes for step in self.steps)
 
@@ -168,7 +168,7 @@ def _words(value: object, place: Place, kind: str) -> Words:
     return Words(*(fields.text(found[one], place.inner(one), LONGEST[kind]) for one in LANGUAGES))
 
 
-def _said(value: object, place: Place) -> str:
+def _control_value(value: object, place: Place) -> str:
     """One value of a control, as the address says it."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -187,7 +187,7 @@ def _said(value: object, place: Place) -> str:
     return value
 
 
-def _set(value: object, place: Place) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _control_values(value: object, place: Place) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if not isinstance(value, dict):
         raise place.wrong(fields.table_wanted())
     if len(value) > fields.MOST_KEYS:
@@ -200,7 +200,7 @@ def _set(value: object, place: Place) -> tuple[tuple[str, tuple[str, ...]], ...]
         values = (
             fields.list_of(said, inner, MOST_VALUES, least=1) if isinstance(said, list) else [said]
         )
-        found.append((key, tuple(_said(one, inner) for one in values)))
+        found.append((key, tuple(_control_value(one, inner) for one in values)))
     return tuple(found)
 
 
@@ -268,9 +268,9 @@ def _likely(
     return tuple(found)
 
 
-def _staged(value: object, place: Place) -> Staged:
+def _stage(value: object, place: Place) -> Stage:
     found = fields.table(value, place, ("keep", "figures"), ("reveal",))
-    return Staged(**{name: fields.codes(found[name], place.inner(name), KEY) for name in found})
+    return Stage(**{name: fields.codes(found[name], place.inner(name), KEY) for name in found})
 
 
 def _step(value: object, number: int) -> Step:
@@ -285,9 +285,9 @@ def _step(value: object, number: int) -> Step:
         fields.code(found["page"], place.inner("page"), NAME),
         fields.whole(found["minutes"], place.inner("minutes"), 1, MOST_MINUTES),
         _words(found["say"], place.inner("say"), "say"),
-        _set(found.get("set", {}), place.inner("set")),
+        _control_values(found.get("set", {}), place.inner("set")),
         **shown,
-        stage=_staged(found["stage"], place.inner("stage")) if "stage" in found else None,
+        stage=_stage(found["stage"], place.inner("stage")) if "stage" in found else None,
         ask=_ask(found["ask"], place.inner("ask")) if "ask" in found else None,
     )
 
@@ -342,7 +342,7 @@ def data_of(lesson: Lesson, *, answers: bool = True) -> dict[str, Any]:
 
 
 def _plain(words: Words) -> dict[str, str]:
-    return {one: words.spoken(one) for one in LANGUAGES}
+    return {one: words.in_language(one) for one in LANGUAGES}
 
 
 def _data_of_step(step: Step, answers: bool) -> dict[str, Any]:

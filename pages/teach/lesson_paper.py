@@ -139,10 +139,10 @@ class _Writer:
     def file(self, kind: str, sections: Sequence[str]) -> str:
         below = [
             self.of(kind),
-            self.of(N_("{count} min")).format(count=self.lesson.planned),
+            self.of(N_("{count} min")).format(count=self.lesson.planned_minutes),
             self.of(N_("{count} points")).format(count=points_of(self.lesson)),
         ]
-        title = marks.plain(self.filled(self.lesson.title, Place(None, "title")))
+        title = marks.plain(self.text(self.lesson.title, Place(None, "title")))
         made = [Made(section) for section in sections]
         return document(title, self.language, made, below=" · ".join(below), style=_STYLE)
 
@@ -150,19 +150,19 @@ class _Writer:
         """A sentence of the app in the language of the paper; not escaped."""
         return in_language(message, self.language)
 
-    def filled(self, words: Words, place: Place) -> str:
+    def text(self, words: Words, place: Place) -> str:
         """A text of the lesson with its numbers; not escaped."""
 
         def one(found: str) -> str:
             return rewritten(numbers.filled(found, self.resolve), self.language)
 
         try:
-            return NUMBER.sub(lambda match: one(match[0]), words.spoken(self.language))
+            return NUMBER.sub(lambda match: one(match[0]), words.in_language(self.language))
         except AtelierError as error:
             raise place.wrong(error) from None
 
-    def said(self, words: Words, place: Place) -> str:
-        return marks.html(self.filled(words, place))
+    def html(self, words: Words, place: Place) -> str:
+        return marks.html(self.text(words, place))
 
     # ------------------------------------------------------------ parts of both
 
@@ -171,7 +171,7 @@ class _Writer:
         title = escape(self.of(shelf.page_of(self.lesson, number).title))
         return f"<h2>{number}. {title} <span>{' · '.join(meta)}</span></h2>"
 
-    def labelled(self, label: str, html: str, kind: str = "") -> str:
+    def labelled_paragraph(self, label: str, html: str, kind: str = "") -> str:
         """A paragraph of a name, which may have marks, and ``html``, which is HTML."""
         colon = f"{NARROW}:" if self.language == "fr" else ":"
         shown = f' class="{kind}"' if kind else ""
@@ -201,7 +201,7 @@ class _Writer:
         """The options with their letters; ``mark`` makes an entry of id and HTML."""
         entries = [
             mark(
-                one.id, f"{_letter(index)}. {self.said(one.words, place.inner(f'options.{index}'))}"
+                one.id, f"{_letter(index)}. {self.html(one.words, place.inner(f'options.{index}'))}"
             )
             for index, one in enumerate(ask.options, 1)
         ]
@@ -215,7 +215,7 @@ class _Writer:
         return f'<p class="name">{"".join(f"<span>{part}</span>" for part in parts)}</p>'
 
     def end(self) -> str:
-        return self.labelled(N_("Total"), _out_of(points_of(self.lesson)), "total")
+        return self.labelled_paragraph(N_("Total"), _out_of(points_of(self.lesson)), "total")
 
     def sheets(self) -> Iterator[str]:
         points = self.of(N_("Points"))
@@ -227,11 +227,13 @@ class _Writer:
             yield "".join(
                 [
                     self.heading(number, meta),
-                    f"<p>{self.said(step.say, place.inner('say'))}</p>",
-                    self.labelled(
+                    f"<p>{self.html(step.say, place.inner('say'))}</p>",
+                    self.labelled_paragraph(
                         N_("Link"), self.link(number, "desk", N_("Open this step")), "small"
                     ),
-                    self.labelled(N_("Figure that you used"), '<span class="blank"></span>'),
+                    self.labelled_paragraph(
+                        N_("Figure that you used"), '<span class="blank"></span>'
+                    ),
                     *self.to_answer(step.ask, place.inner("ask")),
                 ]
             )
@@ -247,7 +249,7 @@ class _Writer:
         yield '<div class="line"></div>' * lines_for(ask)
 
     def question(self, ask: Ask, place: Place) -> str:
-        asked = self.said(ask.question, place.inner("question"))
+        asked = self.html(ask.question, place.inner("question"))
         return f'<p class="asked">{asked} <code>{escape(ask.id)}</code></p>'
 
     # ------------------------------------------------------------ guide
@@ -267,11 +269,13 @@ class _Writer:
         parts = [
             f'<div class="table"><table class="run"><tr>{head}</tr>{"".join(rows)}</table></div>'
         ]
-        if self.lesson.minutes != self.lesson.planned:
-            parts.append(self.labelled(MINUTES, escape(str(self.lesson.minutes))))
+        if self.lesson.minutes != self.lesson.planned_minutes:
+            parts.append(self.labelled_paragraph(MINUTES, escape(str(self.lesson.minutes))))
         if self.lesson.needs:
             parts.append(
-                self.labelled(N_("Models that it needs"), self.codes(self.lesson.needs), "small")
+                self.labelled_paragraph(
+                    N_("Models that it needs"), self.codes(self.lesson.needs), "small"
+                )
             )
         return "".join(parts)
 
@@ -284,7 +288,7 @@ class _Writer:
                 [
                     self.heading(number, meta),
                     self.facts(number, step),
-                    f"<p>{self.said(step.say, place.inner('say'))}</p>",
+                    f"<p>{self.html(step.say, place.inner('say'))}</p>",
                     *self.answer(step.ask, place.inner("ask")),
                 ]
             )
@@ -311,20 +315,22 @@ class _Writer:
             return f'<li class="key">✓ {html} ({right})</li>' if known else f"<li>{html}</li>"
 
         yield self.question(ask, place)
-        yield self.labelled(N_("Points"), str(ask.points), "small")
+        yield self.labelled_paragraph(N_("Points"), str(ask.points), "small")
         yield self.options(ask, place, entry)
         if ask.why:
-            yield self.labelled(N_("**Why**"), self.said(ask.why, place.inner("why")))
+            yield self.labelled_paragraph(N_("**Why**"), self.html(ask.why, place.inner("why")))
         if ask.likely:
-            yield self.labelled(N_("**Likely wrong answers**"), "")
+            yield self.labelled_paragraph(N_("**Likely wrong answers**"), "")
             yield f'<ul class="likely">{"".join(self.likely(ask, place))}</ul>'
         if ask.reveal:
-            yield self.labelled(N_("**With the answer it shows**"), self.codes(ask.reveal))
+            yield self.labelled_paragraph(
+                N_("**With the answer it shows**"), self.codes(ask.reveal)
+            )
 
     def likely(self, ask: Ask, place: Place) -> Iterator[str]:
         letters = {one.id: f"{_letter(index)}. " for index, one in enumerate(ask.options, 1)}
         for index, one in enumerate(ask.likely, 1):
-            words = self.said(one.words, place.inner(f"likely.{index}"))
+            words = self.html(one.words, place.inner(f"likely.{index}"))
             yield f"<li>{letters.get(one.option, '')}{words}</li>"
 
 

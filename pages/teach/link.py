@@ -25,7 +25,7 @@ RAW = -15
 """Deflate without a header, as zlib counts it."""
 
 
-def packed(lesson: Lesson, *, answers: bool = False) -> str:
+def pack(lesson: Lesson, *, answers: bool = False) -> str:
     """The lesson as text for an address: deflate, then base64url.
 
     Whoever has the link can unpack it, so answers are left out unless they are asked for. Raises
@@ -46,7 +46,7 @@ def packed(lesson: Lesson, *, answers: bool = False) -> str:
 
 
 @lru_cache(maxsize=32)  # every run of every step asks for it
-def unpacked(text: str) -> Lesson:
+def unpack(text: str) -> Lesson:
     """The lesson of a link; raises ``AtelierError`` with one sentence where it holds none."""
     if len(text) > LONGEST or not PACKED.fullmatch(text):
         raise _none()

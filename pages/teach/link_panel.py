@@ -63,19 +63,19 @@ def contents(page: str, known: Mapping[str, str], figures: Mapping[str, str]) ->
         )
     )
     with plain_errors(here=True):
-        wanted = ticked(known, figures)
+        wanted = read_shape(known, figures)
         said, ask = sentence_and_question()
         address = view_link(page, wanted)
         st.markdown(_("**The link of this view**"))
         st.code(address, language=None, wrap_lines=True)
         st.link_button(_("Look at it"), address, icon=":material/open_in_new:", type="tertiary")
-        collected(page, wanted, said, ask)
+        collect_steps(page, wanted, said, ask)
 
 
 # ---------------------------------------------------------------- what stays of the page
 
 
-def named(names: Mapping[str, str]) -> dict[str, str]:
+def option_labels(names: Mapping[str, str]) -> dict[str, str]:
     """Names with what a visitor reads of them, short enough for a list."""
     found = {}
     for name, words in names.items():
@@ -85,16 +85,22 @@ def named(names: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def ticked(known: Mapping[str, str], figures: Mapping[str, str]) -> shape.Shape:
+def read_shape(known: Mapping[str, str], figures: Mapping[str, str]) -> shape.Shape:
     """Which controls and figures stay, and what else is left out."""
-    keep = chosen(_("Only some controls"), _("Controls that stay"), named(known), "panel_keep")
-    shown = chosen(_("Only some figures"), _("Figures that stay"), named(figures), "panel_figures")
+    keep = read_subset(
+        _("Only some controls"), _("Controls that stay"), option_labels(known), "panel_keep"
+    )
+    shown = read_subset(
+        _("Only some figures"), _("Figures that stay"), option_labels(figures), "panel_figures"
+    )
     parts = {part: _(words) for part, words in PARTS.items()}
     hide = controls.some(_("Leave out"), parts, "panel_hide", _("nothing"))
     return shape.Shape(keep, shown, frozenset(hide))
 
 
-def chosen(switch: str, label: str, names: Mapping[str, str], key: str) -> tuple[str, ...] | None:
+def read_subset(
+    switch: str, label: str, names: Mapping[str, str], key: str
+) -> tuple[str, ...] | None:
     """Some of the names; None where all of them stay."""
     if not controls.mark(switch, f"{key}_some"):
         return None
@@ -150,7 +156,7 @@ def sentence_and_question() -> tuple[str, Ask | None]:
     return said, ask
 
 
-def collected(page: str, wanted: shape.Shape, said: str, ask: Ask | None) -> None:
+def collect_steps(page: str, wanted: shape.Shape, said: str, ask: Ask | None) -> None:
     """The lesson so far: this view as its next step, its link, its file."""
     steps: list[Step] = st.session_state.setdefault(STEPS, [])
     minutes = controls.minutes(_("Minutes"), LONGEST_STEP, 5, "panel_minutes")
@@ -174,7 +180,7 @@ def collected(page: str, wanted: shape.Shape, said: str, ask: Ask | None) -> Non
     if dropped:
         steps.pop()
     if steps:
-        finished(tuple(steps))
+        offer_lesson(tuple(steps))
 
 
 def step_of(
@@ -200,7 +206,7 @@ def lesson_with(steps: Sequence[Step], title: str = "", name: str = "") -> Lesso
     )
 
 
-def finished(steps: Sequence[Step]) -> None:
+def offer_lesson(steps: Sequence[Step]) -> None:
     """The lesson's link and its file."""
     st.markdown(_("**The lesson so far: step 1 to {last}**").format(last=number(len(steps), 0)))
     for place, step in enumerate(steps, 1):
@@ -214,7 +220,7 @@ def finished(steps: Sequence[Step]) -> None:
         help=_("Whoever has the link can read what is inside it: a link cannot keep answers back."),
     )
     try:
-        packed = link.packed(lesson, answers=with_answers)
+        packed = link.pack(lesson, answers=with_answers)
     except AtelierError as error:
         st.info(_(error.template).format(**error.values))
     else:

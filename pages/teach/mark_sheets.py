@@ -17,8 +17,8 @@ from pages.shared.text import N_, _, head, literal, number, plain_errors, senten
 from pages.teach import attending, marking, marks, my_sheet, numbers, on_paper, shelf
 from pages.teach.fields import Place
 from pages.teach.lesson import Lesson, Words
-from pages.teach.marking import Given, Key, Student, Table
-from pages.teach.sheet import Kept, Sheet, from_json
+from pages.teach.marking import Key, MarkedAnswer, Student, Table
+from pages.teach.sheet import Sheet, SheetItem, from_json
 
 WORDS = 60
 """Characters of a student's words in the table."""
@@ -36,7 +36,7 @@ TOO_MUCH = N_("These sheets have more than {most} MiB together: mark them in two
 STUDENT, EARNED = " student", " points"
 """Columns that no question can be called."""
 
-Shown = list[tuple[Student, Kept]]
+Shown = list[tuple[Student, SheetItem]]
 
 
 # ---------------------------------------------------------------- the lesson
@@ -45,7 +45,7 @@ Shown = list[tuple[Student, Kept]]
 def choose_lesson() -> Lesson | None:
     """The lesson that the sheets are marked against; None for none."""
     found = shelf.lessons().lessons
-    titles = {name: filled(one.title) or name for name, one in found.items()}
+    titles = {name: text_of(one.title) or name for name, one in found.items()}
     chosen = controls.option(
         _("Lesson"),
         titles,
@@ -78,7 +78,7 @@ def offer_lesson(students: Sequence[Student]) -> None:
     held = shelf.lessons().lessons.get(min(named)) if len(named) == 1 else None
     if held is not None:
         st.button(
-            _("Mark against the lesson “{title}”").format(title=literal(filled(held.title))),
+            _("Mark against the lesson “{title}”").format(title=literal(text_of(held.title))),
             key="marking_offer",
             icon=":material/checklist:",
             type="primary",
@@ -86,7 +86,7 @@ def offer_lesson(students: Sequence[Student]) -> None:
         )
 
 
-def filled(words: Words) -> str:
+def text_of(words: Words) -> str:
     """A text of a lesson in the visitor's language; empty where no model has one of its numbers."""
     try:
         return numbers.fill(words, Place(None, ""))
@@ -104,14 +104,14 @@ def words_of(lesson: Lesson | None) -> dict[tuple[str, str], str]:
     """The options of a lesson's questions in words, by question and option."""
     asked = [step.ask for step in lesson.steps if step.ask] if lesson else []
     return {
-        (ask.id, one.id): marks.plain(filled(one.words)) for ask in asked for one in ask.options
+        (ask.id, one.id): marks.plain(text_of(one.words)) for ask in asked for one in ask.options
     }
 
 
 # ---------------------------------------------------------------- the table
 
 
-def mark_of(given: Given | None, key: Key | None) -> str:
+def mark_of(given: MarkedAnswer | None, key: Key | None) -> str:
     """A cell of the table: the option and whether it is right, or the first of the student's words."""
     if given is None:
         return figures.NOTHING
@@ -132,7 +132,9 @@ def show_table(found: Table, keys: Mapping[str, Key]) -> None:
     rows = [
         {
             STUDENT: student.name,
-            EARNED: student.earned if keys else None,  # without a lesson nothing is right or wrong
+            EARNED: student.earned_points
+            if keys
+            else None,  # without a lesson nothing is right or wrong
             **{
                 question: mark_of(student.given.get(question), keys.get(question))
                 for question in found.questions
@@ -197,7 +199,7 @@ def show_refused(found: Table) -> None:
 # ---------------------------------------------------------------- figures next to one another
 
 
-def offered(sheets: Sequence[Sheet]) -> dict[str, str]:
+def comparison_options(sheets: Sequence[Sheet]) -> dict[str, str]:
     """What can be compared: questions, and titles that stand on several sheets, with how many there are."""
     count = _("{name} · {count}")
     asked = Counter(k.answer.question for one in sheets for k in one.items if k.answer)
@@ -228,7 +230,7 @@ def matching(students: Sequence[Student], chosen: str) -> Shown:
 @st.fragment
 def compare(found: Table, keys: Mapping[str, Key]) -> None:
     """Figures and words of one question, or of one title, of all students."""
-    options = offered([student.sheet for student in found.students])
+    options = comparison_options([student.sheet for student in found.students])
     if not options:
         return
     st.subheader(_("Next to one another"), anchor=False)
@@ -253,11 +255,11 @@ def compare(found: Table, keys: Mapping[str, Key]) -> None:
     my_sheet.forget_drawings(max(most, len(shown)))
 
 
-def one(place: int, student: Student, kept: Kept, keys: Mapping[str, Key]) -> None:
+def one(place: int, student: Student, kept: SheetItem, keys: Mapping[str, Key]) -> None:
     """What one student kept: the name, what was chosen, the figure, the words."""
     st.html(f"<strong>{escape(student.name)}</strong>")
     if kept.answer and kept.answer.option:
-        own = Given(kept.answer.option, kept.words, None)
+        own = MarkedAnswer(kept.answer.option, kept.words, None)
         mark = mark_of(own, keys.get(kept.answer.question))
         st.text(" · ".join(filter(None, (mark, kept.answer.chosen))))
     my_sheet.figure(kept, f"marking_{place}")
@@ -291,7 +293,7 @@ def main() -> None:
         ),
     )
     st.caption(_(NOT_KEPT))
-    if not on_paper.opened():
+    if not on_paper.unlock_answers():
         return
     st.html(my_sheet.LOOK)
     left, right = st.columns([2, 3], gap="medium")

@@ -26,7 +26,7 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Given:
+class MarkedAnswer:
     """One student's answer. ``earned`` is None where it takes a reader to mark it."""
 
     option: str
@@ -40,17 +40,17 @@ class Student:
 
     name: str
     file: str
-    given: Mapping[str, Given]
+    given: Mapping[str, MarkedAnswer]
     sheet: Sheet
 
     @property
-    def earned(self) -> float:
+    def earned_points(self) -> float:
         """Points of the answers that mark themselves."""
         return sum(one.earned or 0.0 for one in self.given.values())
 
 
 @dataclass(frozen=True)
-class Refused:
+class Refusal:
     """A file that is no sheet, and why."""
 
     file: str
@@ -66,7 +66,7 @@ class Table:
     questions: Mapping[str, float]
     students: tuple[Student, ...]
     tallies: Mapping[str, Mapping[str, int]]
-    refused: tuple[Refused, ...]
+    refused: tuple[Refusal, ...]
 
     def rows(self) -> list[dict[str, object]]:
         """A row a student, raw: the option and the points of every question, and their sum."""
@@ -79,7 +79,7 @@ class Table:
                     for question in self.questions
                     for key, value in _cells(question, student.given.get(question))
                 },
-                "points": student.earned,
+                "points": student.earned_points,
             }
             for student in self.students
         ]
@@ -96,7 +96,7 @@ class Table:
         return text.getvalue().encode()
 
 
-def _cells(question: str, given: Given | None) -> tuple[tuple[str, object], ...]:
+def _cells(question: str, given: MarkedAnswer | None) -> tuple[tuple[str, object], ...]:
     option = given.option if given else ""
     return (f"{question} option", option), (f"{question} points", given.earned if given else None)
 
@@ -129,14 +129,14 @@ def table(
         try:
             sheet = read(data)
         except AtelierError as error:
-            refused.append(Refused(file, error))
+            refused.append(Refusal(file, error))
             continue
         answers = _answers(sheet)
         for question, (answer, _words) in answers.items():
             claims.setdefault(question, Counter())[answer.points] += 1
             tallies.setdefault(question, Counter())[answer.option] += 1
         given = {
-            question: Given(answer.option, words, _earned(answer, keys.get(question)))
+            question: MarkedAnswer(answer.option, words, _points_of(answer, keys.get(question)))
             for question, (answer, words) in answers.items()
         }
         name = " ".join(sheet.name.split()) or PurePath(file).stem
@@ -154,7 +154,7 @@ def _answers(sheet: Sheet) -> dict[str, tuple[Answer, str]]:
     return {kept.answer.question: (kept.answer, kept.words) for kept in sheet.items if kept.answer}
 
 
-def _earned(answer: Answer, key: Key | None) -> float | None:
+def _points_of(answer: Answer, key: Key | None) -> float | None:
     if key is None or not key.right:
         return None
     return key.points if answer.option == key.right else 0.0

@@ -23,27 +23,27 @@ _MARK = re.compile(
 
 def html(text: str) -> str:
     """The text as HTML: its marks become ``<strong>``, ``<em>`` and ``<code>``, all else is escaped."""
-    return _said(text, escape, lambda tag, inner: f"<{tag}>{inner}</{tag}>", escape)
+    return _render(text, escape, lambda tag, inner: f"<{tag}>{inner}</{tag}>", escape)
 
 
 def markdown(text: str) -> str:
     """The text for a page: all that is no mark stands there letter for letter."""
-    return _said(text, literal, lambda tag, inner: f"{SIGNS[tag]}{inner}{SIGNS[tag]}", str)
+    return _render(text, literal, lambda tag, inner: f"{SIGNS[tag]}{inner}{SIGNS[tag]}", str)
 
 
 def plain(text: str) -> str:
     """The text without its marks."""
-    return _said(text, str, lambda _tag, inner: inner, str)
+    return _render(text, str, lambda _tag, inner: inner, str)
 
 
-def _said(text: str, word: Write, mark: Callable[[str, str], str], code: Write) -> str:
+def _render(text: str, word: Write, mark: Callable[[str, str], str], code: Write) -> str:
     """The text with its words and what stands in ``code`` written so, and its marks by their tags."""
     parts, at = [], 0
     for found in _MARK.finditer(text):
         tag = found.lastgroup or ""
         inner = found[tag]
         parts.append(word(text[at : found.start()]))
-        within = code(inner) if tag == "code" else _said(inner, word, mark, code)
+        within = code(inner) if tag == "code" else _render(inner, word, mark, code)
         parts.append(mark(tag, within))
         at = found.end()
     return "".join([*parts, word(text[at:])])

@@ -16,7 +16,7 @@ from pages.shared import controls, site
 from pages.shared.site import PageEntry
 from pages.shared.text import N_, _, head, language, literal, sentence
 from pages.teach import keeping, sheet_html, sheet_plot, sheet_svg
-from pages.teach.sheet import LONG, SHORT, Kept, Sheet, to_json
+from pages.teach.sheet import LONG, SHORT, Sheet, SheetItem, to_json
 from pages.teach.sheet_html import to_html
 from pages.teach.sheet_notebook import to_notebook
 
@@ -46,7 +46,7 @@ OF_A_FILE = 40
 # ---------------------------------------------------------------- what a thing on a sheet looks like
 
 
-def figure(kept: Kept, key: str) -> None:
+def figure(kept: SheetItem, key: str) -> None:
     """The figure as it prints: the drawing of its chart, else its picture, else its numbers."""
     alt = kept.alt or kept.title
     if found := drawing(kept):
@@ -60,7 +60,7 @@ def figure(kept: Kept, key: str) -> None:
         st.dataframe({name: list(held) for name, held in columns}, hide_index=True, height=TABLE)
 
 
-def drawing(kept: Kept) -> str:
+def drawing(kept: SheetItem) -> str:
     """The chart of a figure as SVG, made once a visit; empty where there is none that can be read."""
     if not kept.figure:
         return ""
@@ -86,7 +86,7 @@ def _width(picture: bytes) -> int:
     return max(1, width) * max(1, SIDE // max(1, width, height))
 
 
-def page_of(kept: Kept) -> PageEntry | None:
+def page_of(kept: SheetItem) -> PageEntry | None:
     """The page that a thing comes from; None where the app has none of that address."""
     pages = [page for of in site.SECTIONS.values() for page in of]
     path = kept.page or site.HOME.path
@@ -96,7 +96,7 @@ def page_of(kept: Kept) -> PageEntry | None:
 # ---------------------------------------------------------------- the things, one below the other
 
 
-def item(place: int, count: int, mark: int, kept: Kept) -> None:
+def item(place: int, count: int, mark: int, kept: SheetItem) -> None:
     """One thing: its title and what moves it, the figure, the student's words, where it comes from."""
     with st.container(border=True, key=f"sheet_item_{mark}"):
         title, moves = st.columns([5, 1], vertical_alignment="center")
@@ -127,7 +127,7 @@ def item(place: int, count: int, mark: int, kept: Kept) -> None:
             with left:
                 figure(kept, str(mark))
         with right:
-            answered(kept)
+            show_answer(kept)
             words(mark)
             origin(kept)
 
@@ -146,7 +146,7 @@ def move(mark: int, way: str, words_: str, by: int, disabled: bool) -> None:
     )
 
 
-def answered(kept: Kept) -> None:
+def show_answer(kept: SheetItem) -> None:
     """The question of a lesson and what was chosen."""
     if kept.answer is None:
         return
@@ -170,7 +170,7 @@ def words(mark: int) -> None:
     )
 
 
-def origin(kept: Kept) -> None:
+def origin(kept: SheetItem) -> None:
     """The way back to the view, and what stands under the figure on paper."""
     page = page_of(kept)
     if page is not None:
@@ -199,7 +199,7 @@ def origin(kept: Kept) -> None:
                 )
 
 
-def undo_here(kept: Kept) -> None:
+def undo_here(kept: SheetItem) -> None:
     """Says what was deleted, in its place, with the way to bring it back."""
     with st.container(horizontal=True, vertical_alignment="center", key="sheet_undo"):
         st.caption(_("Deleted: {title}").format(title=literal(kept.title)), width="content")
@@ -264,14 +264,14 @@ def open_one(opened: bool) -> None:
             ["json"],
             key,
             LARGEST,
-            on_change=_given,
+            on_change=_take_file,
             args=(key,),
         )
         if problem := st.session_state.get(PROBLEM):
             st.error(sentence(problem), icon=":material/error:")
 
 
-def _given(key: str) -> None:
+def _take_file(key: str) -> None:
     """Takes the file, so that the same one can be given again."""
     state = st.session_state
     if file := state.get(key):
@@ -294,7 +294,7 @@ def ask_before(found: Sheet, own: Sheet) -> None:
 
 def copy_in_this_tab() -> None:
     """Says what stands between the sheet and its copy, if anything does."""
-    if problem := keeping.refused():
+    if problem := keeping.refusal():
         with st.container(border=True, key="sheet_refused"):
             st.warning(
                 _("This tab holds a sheet that cannot be read: {reason}").format(
@@ -341,7 +341,7 @@ def main() -> None:
     st.html(LOOK)
     own, found = keeping.sheet(), keeping.things()
     copy_in_this_tab()
-    if (other := keeping.offered()) is not None:
+    if (other := keeping.pending_sheet()) is not None:
         ask_before(other, own)
     if not found:
         st.info(
@@ -356,7 +356,7 @@ def main() -> None:
             "tab after you finds it. Save it, then close the tab."
         )
     )
-    gone = keeping.deleted()
+    gone = keeping.last_deletion()
     for place, (mark, kept) in enumerate(found):
         if gone and gone[0] == place:
             undo_here(gone[1])

@@ -94,7 +94,7 @@ def _row(history: Sequence[Mapping[str, object]], key: str) -> Mapping[str, obje
     return next((row for row in history if str(row.get("epoch")) == key), None)
 
 
-def written(value: float, form: str) -> str:
+def format_number(value: float, form: str) -> str:
     """A number in the visitor's language; ``form`` is as .2f, .1% or .1e, or empty."""
     if not form:
         return number(value, 0 if isinstance(value, int) else 1)
@@ -118,7 +118,7 @@ def filled(text: str, resolve: Resolver = of_library) -> str:
             raise AtelierError(
                 "lesson-number", "no model here has the number “{name}”.", name=harmless(said, 120)
             )
-        return written(value, form)
+        return format_number(value, form)
 
     return NUMBER.sub(one, text)
 
@@ -126,7 +126,7 @@ def filled(text: str, resolve: Resolver = of_library) -> str:
 def fill(words: Words, place: Place, resolve: Resolver = of_library) -> str:
     """A text of a lesson in the visitor's language, with its numbers; an error names its place."""
     try:
-        return filled(words.spoken(language()), resolve)
+        return filled(words.in_language(language()), resolve)
     except AtelierError as error:
         raise place.wrong(error) from None
 

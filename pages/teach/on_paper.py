@@ -19,7 +19,7 @@ def show(now: Now) -> None:
     """The file as it will be printed, and to save; the guide only where the server shows answers."""
     guide = now.look == "guide"
     st.title(_("Guide for teachers") if guide else _("Worksheet"), anchor=False)
-    if guide and answers.can_keep_back(now.name) and not opened():
+    if guide and answers.can_keep_back(now.name) and not unlock_answers():
         return
     with plain_errors(here=True):
         write = lesson_paper.guide if guide else lesson_paper.paper
@@ -41,7 +41,7 @@ def show(now: Now) -> None:
         st.iframe(address, height=HEIGHT, alt=_("The file as it will be printed"))
 
 
-def opened() -> bool:
+def unlock_answers() -> bool:
     """Whether this visit may see answers; asks for the passphrase where that opens them."""
     problem = answers.guide_problem()
     if problem is None:

@@ -49,7 +49,7 @@ def main() -> None:
     with st.container(horizontal=True):
         st.page_link(site.SHEET.page(), icon=site.SHEET.icon)
         st.page_link(site.MARKING.page(), icon=site.MARKING.icon)
-    kept_back()
+    show_policy()
 
 
 def in_order(lessons: Mapping[str, Lesson]) -> list[tuple[str, Lesson]]:
@@ -71,7 +71,7 @@ def join() -> None:
         pressed = st.form_submit_button(_("Join"), icon=":material/login:")
     if pressed and code.strip():
         room_desk.lesson_of(code)  # or there is no such room
-        st.switch_page(site.HOME.page(), query_params={STEP: "1", ROOM: room.typed(code)})
+        st.switch_page(site.HOME.page(), query_params={STEP: "1", ROOM: room.canonical_code(code)})
 
 
 def card(name: str, lesson: Lesson) -> None:
@@ -141,7 +141,7 @@ def own_file() -> None:
         for place in range(1, len(lesson.steps) + 1):
             shelf.page_of(lesson, place)
         numbers.check_numbers(lesson)
-        card(link.packed(lesson, answers=True), lesson)
+        card(link.pack(lesson, answers=True), lesson)
         st.caption(
             _(
                 "Whoever has such a link has the answers as well: they are inside it. A room keeps them back: "
@@ -150,7 +150,7 @@ def own_file() -> None:
         )
 
 
-def kept_back() -> None:
+def show_policy() -> None:
     """What this server says of answers."""
     found = answers.policy()
     if found.problem:
@@ -163,4 +163,4 @@ def kept_back() -> None:
     }
     st.caption(said[found.answers])
     if not answers.allowed_to_host():
-        on_paper.opened()
+        on_paper.unlock_answers()

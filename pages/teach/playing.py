@@ -111,7 +111,7 @@ def at_desk(now: Now, wanted: shape.Shape) -> Laid:
     """One below the other, for a phone as well; a whole page stands next to its question, or below it."""
     head(now)
     if wanted.figures is not None:
-        said(now)
+        show_sentence(now)
         run = shape.laid_out(wanted, st.container(), figures())
         question(now)
         way(now)
@@ -122,7 +122,7 @@ def at_desk(now: Now, wanted: shape.Shape) -> Laid:
     else:  # a stage is too narrow, as all on it is half as large again
         side, right = st.container(), st.container()
     with side:
-        said(now)
+        show_sentence(now)
         question(now)
         way(now)
     return shape.Run(wanted), right
@@ -135,7 +135,7 @@ def on_stage(now: Now, wanted: shape.Shape) -> Laid:
         stage_head(now)
         if not now.revealed:  # then the answer takes the place
             with st.container(key="lesson_say"):
-                said(now)
+                show_sentence(now)
         question(now)
         hints(now)
     with right:
@@ -167,7 +167,7 @@ def figures(narrowest: str = "20rem") -> DeltaGenerator:
 # ---------------------------------------------------------------- parts
 
 
-def said(now: Now) -> None:
+def show_sentence(now: Now) -> None:
     """The sentence of the step."""
     with plain_errors(here=True):
         st.markdown(marks.markdown(say(now, now.step.say, "say")))

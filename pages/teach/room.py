@@ -208,13 +208,13 @@ class Rooms:
         """The host's: the room is gone at once, with all it counted."""
         with self._holding:
             self._of_host(code, secret)
-            del self._rooms[typed(code)]
+            del self._rooms[canonical_code(code)]
 
     def is_host(self, code: str, secret: str) -> bool:
         """Whether the secret is that of the room's host; False where there is no such room."""
         with self._holding:
             self._drop_old()
-            room = self._rooms.get(typed(code))
+            room = self._rooms.get(canonical_code(code))
             return room is not None and _same(room.secret, secret)
 
     def trust(self, code: str, secret: str, token: str) -> None:
@@ -222,13 +222,13 @@ class Rooms:
         with self._holding:
             hosts = self._of_host(code, secret).hosts
             if len(hosts) < MOST_HOSTS:
-                hosts.add(_checked(token))
+                hosts.add(_valid_token(token))
 
     def secret(self, code: str, token: str) -> str:
         """The secret of the room for a tab that its host trusts; empty for any other, and without a room."""
         with self._holding:
             self._drop_old()
-            room = self._rooms.get(typed(code))
+            room = self._rooms.get(canonical_code(code))
             return room.secret if room is not None and token in room.hosts else ""
 
     def lesson(self, code: str) -> str:
@@ -236,7 +236,7 @@ class Rooms:
         with self._holding:
             return self._room(code).lesson
 
-    def held(self, code: str) -> Lesson | None:
+    def full_lesson(self, code: str) -> Lesson | None:
         """The lesson itself, where the room was given it."""
         with self._holding:
             return self._room(code).held
@@ -249,7 +249,7 @@ class Rooms:
         Raises ``AtelierError`` ``room-full`` where every place is that of a tab that voted.
         """
         with self._holding:
-            self._room(code).tab(_checked(token))
+            self._room(code).tab(_valid_token(token))
 
     def rejoin(self, code: str, token: str, kept: str) -> None:
         """Says that a tab has another token, ``kept``: if it was here with that one, it is the same tab again,
@@ -258,7 +258,7 @@ class Rooms:
         with self._holding:
             room = self._room(code)
             number = room.tabs.get(token)
-            if _checked(kept) != token and number is not None:
+            if _valid_token(kept) != token and number is not None:
                 del room.tabs[token]
                 if kept in room.tabs:
                     room.forget(number)
@@ -284,11 +284,11 @@ class Rooms:
                 raise AtelierError(
                     "room-counted", "This vote is over: a second one begins when the host opens it."
                 )
-            tab = room.tab(_checked(token))
+            tab = room.tab(_valid_token(token))
             room.voters.add(tab)
             asked.ballot[tab] = option
 
-    def voted(self, code: str, token: str, question: str) -> str | None:
+    def choice(self, code: str, token: str, question: str) -> str | None:
         """What this tab chose in the vote that is going on, or else in the last one; None: nothing."""
         with self._holding:
             room = self._room(code)
@@ -306,7 +306,7 @@ class Rooms:
         with self._holding:
             return len(self._room(code).tabs)
 
-    def answered(self, code: str, question: str) -> int:
+    def vote_count(self, code: str, question: str) -> int:
         """How many tabs gave the vote that is going on, or else the last one."""
         with self._holding:
             return len(self._room(code).question(question).ballot)
@@ -319,7 +319,7 @@ class Rooms:
         with self._holding:
             return self._room(code).question(question).counts()
 
-    def told(self, code: str, question: str) -> bool:
+    def has_been_told(self, code: str, question: str) -> bool:
         """Whether the host has told the room what is right."""
         with self._holding:
             return self._room(code).question(question).told
@@ -348,7 +348,7 @@ class Rooms:
 
     def _room(self, code: str) -> _Room:
         self._drop_old()
-        room = self._rooms.get(typed(code))
+        room = self._rooms.get(canonical_code(code))
         if room is None:
             raise AtelierError(
                 "room-none",
@@ -389,12 +389,12 @@ class Rooms:
                 return code
 
 
-def typed(code: str) -> str:
+def canonical_code(code: str) -> str:
     """A code as rooms are called, from what somebody typed: in capitals, without spaces and hyphens."""
     return "".join(code[: 4 * LETTERS].upper().replace("-", "").split())
 
 
-def _checked(token: str) -> str:
+def _valid_token(token: str) -> str:
     if not 16 <= len(token) <= LONGEST_TOKEN:
         raise AtelierError("room-tab", "This tab has no valid token: reload the page.")
     return token

@@ -53,7 +53,7 @@ def has_a_place(now: Now) -> bool:
     looked, since = st.session_state.setdefault(LOOKED, (now.room, time.monotonic()))
     if looked != now.room:
         st.session_state[LOOKED] = now.room, time.monotonic()
-    if keeping.heard() or (looked == now.room and time.monotonic() - since >= PATIENCE):
+    if keeping.tab_was_heard() or (looked == now.room and time.monotonic() - since >= PATIENCE):
         come_in(now)
         return True
     keeping.once_heard(partial(come_in, now))
@@ -72,7 +72,7 @@ def leads(now: Now) -> bool:
     secret = _secret(now) or rooms.secret(now.room, tab)
     if not rooms.is_host(now.room, secret):
         return False
-    attending.visit().secrets[room.typed(now.room)] = secret
+    attending.visit().secrets[room.canonical_code(now.room)] = secret
     if tab:
         with suppress(AtelierError):  # a browser may say anything
             rooms.trust(now.room, secret, tab)
@@ -81,10 +81,10 @@ def leads(now: Now) -> bool:
 
 
 def _secret(now: Now) -> str:
-    return now.host or attending.visit().secrets.get(room.typed(now.room), "")
+    return now.host or attending.visit().secrets.get(room.canonical_code(now.room), "")
 
 
-def counted(now: Now) -> bool:
+def counts_answers(now: Now) -> bool:
     """Whether the room counts answers to the question of this step."""
     return bool(now.room and now.ask and now.ask.options)
 
@@ -101,7 +101,7 @@ def head(now: Now) -> None:
         host = leads(now)
         if not host:
             keeping.once_heard(partial(come_in, now))
-        code = room.typed(now.room)
+        code = room.canonical_code(now.room)
         if now.look == "stage":
             where = _("Room")
             if now.number == 1:
@@ -116,7 +116,7 @@ def head(now: Now) -> None:
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                 st.caption(joining(code), width="content")
                 with st.popover("", icon=":material/qr_code_2:", type="tertiary", help=where):
-                    st.html(scanned(code))
+                    st.html(qr_code(code))
         else:
             st.caption(
                 _("Room {code}: what you choose is counted, without your name.").format(code=code)
@@ -135,7 +135,7 @@ def lead_elsewhere(now: Now, code: str) -> None:
         )
 
 
-def scanned(code: str) -> str:
+def qr_code(code: str) -> str:
     """The room's address as a QR code, in HTML: dark on light in both themes, as phones want it."""
     link = f"{site.address(for_others=True)}/?room={code}"
     drawn = segno.make(link, micro=False).svg_data_uri(border=2, light="white")
@@ -153,7 +153,7 @@ def show(now: Now, options: Mapping[str, str], listed: Callable[[], None] | None
     """Takes part in the room's vote, and shows how it stands; ``listed`` writes the options where the votes
     will be.
     """
-    if counted(now):
+    if counts_answers(now):
         st.fragment(_standing, run_every=EVERY)(now, options, listed)
 
 
@@ -162,7 +162,7 @@ def _standing(
 ) -> None:
     with plain_errors(here=True):
         rooms, ask = room.rooms(), now.ask
-        state, told = rooms.state(now.room, ask.id), rooms.told(now.room, ask.id)
+        state, told = rooms.state(now.room, ask.id), rooms.has_been_told(now.room, ask.id)
         if told and not now.revealed and attending.may_reveal(now, in_room=True):
             attending.reveal(now, in_room=True)
             st.rerun()
@@ -174,7 +174,7 @@ def _standing(
             listed()
         st.caption(
             _("{answered} of {present} answered.").format(
-                answered=number(rooms.answered(now.room, ask.id), 0),
+                answered=number(rooms.vote_count(now.room, ask.id), 0),
                 present=number(rooms.present(now.room), 0),
             )
         )
@@ -192,7 +192,7 @@ def _vote(now: Now, state: str) -> None:
     """Gives the room what the visitor chose, where a vote is going on and this visit has not yet given it:
     two tabs of one token, as a browser makes them of a tab that is duplicated, do not vote by turns.
     """
-    chosen, rooms, known = now.given.option, room.rooms(), attending.visit()
+    chosen, rooms, known = now.own_response.option, room.rooms(), attending.visit()
     if known.votes.get(now.vote) != state:
         known.votes[now.vote] = state
         if state == room.SECOND:  # what was chosen for the first one is no vote in the second
@@ -214,7 +214,7 @@ def _stay(now: Now) -> None:
         key=f"room_stay_{now.number}",
         icon=":material/how_to_vote:",
         on_click=attending.answer,
-        args=(now, now.given),
+        args=(now, now.own_response),
     )
 
 

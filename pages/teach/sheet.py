@@ -1,8 +1,8 @@
 """The sheet: figures and answers that a student keeps, in order, and the file that holds them.
 
-A sheet is data: nothing here knows a page, and nothing is kept on the server. What a ``Kept`` or a ``Sheet``
-cannot hold is refused when it is made, so that every sheet can be saved, and a file that somebody else made
-either gives a sheet or ends in one sentence.
+A sheet is data: nothing here knows a page, and nothing is kept on the server. What a ``SheetItem`` or a
+``Sheet`` cannot hold is refused when it is made, so that every sheet can be saved, and a file that somebody
+else made either gives a sheet or ends in one sentence.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _is_figure(text: object) -> bool:
     if not (isinstance(text, str) and len(text) <= MOST_PICTURE and text.isascii()):
         return False
     try:
-        found = _parsed(text)
+        found = _parse_json(text)
     except (ValueError, RecursionError):
         return False
     return (
@@ -168,7 +168,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Kept:
+class SheetItem:
     """One thing on a sheet: a figure with its caption, where it was seen, and what is said of it.
 
     ``page`` and ``query`` are the address of the view; ``settings`` are names and values as the visitor
@@ -214,7 +214,7 @@ class Sheet:
     """What a student keeps, in order; a name only where one is wanted."""
 
     name: str = ""
-    items: tuple[Kept, ...] = ()
+    items: tuple[SheetItem, ...] = ()
 
     def __post_init__(self) -> None:
         _need(_is_text(self.name, SHORT), "name")
@@ -239,12 +239,12 @@ def figure_json(figure: go.Figure) -> str:
 # ---------------------------------------------------------------- changing a sheet
 
 
-def named(sheet: Sheet, name: str) -> Sheet:
+def with_name(sheet: Sheet, name: str) -> Sheet:
     """The sheet under a student's name; control characters go."""
     return replace(sheet, name=tidy(name)[:SHORT])
 
 
-def add(sheet: Sheet, kept: Kept) -> Sheet:
+def add(sheet: Sheet, kept: SheetItem) -> Sheet:
     """The sheet with one thing more, at its end. AtelierError ``sheet-full`` or ``sheet-too-large``."""
     grown = replace(sheet, items=(*sheet.items, kept))
     to_json(grown)
@@ -293,13 +293,13 @@ def to_json(sheet: Sheet) -> bytes:
         "format": FORMAT,
         "version": VERSION,
         "name": sheet.name,
-        "items": [_written(kept) for kept in sheet.items],
+        "items": [_item_data(kept) for kept in sheet.items],
     }
     text = json.dumps(held, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return _bounded(text.encode())
+    return _check_size(text.encode())
 
 
-def _written(kept: Kept) -> dict[str, object]:
+def _item_data(kept: SheetItem) -> dict[str, object]:
     answer = kept.answer
     return {
         **{field.name: getattr(kept, field.name) for field in fields(kept)},
@@ -310,7 +310,7 @@ def _written(kept: Kept) -> dict[str, object]:
     }
 
 
-def _bounded(data: bytes) -> bytes:
+def _check_size(data: bytes) -> bytes:
     if len(data) > MOST_BYTES:
         raise AtelierError(
             "sheet-too-large",
@@ -325,9 +325,9 @@ def from_json(data: bytes) -> Sheet:
     """The sheet in a file. AtelierError: ``sheet-too-large``, ``sheet-unreadable`` where the file is none,
     ``sheet-version``, ``sheet-item`` (which thing, which field), ``sheet-field``, ``sheet-full``.
     """
-    _bounded(data)
+    _check_size(data)
     try:
-        found = _parsed(data.decode("utf-8-sig"))
+        found = _parse_json(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
@@ -346,10 +346,10 @@ def from_json(data: bytes) -> Sheet:
     return Sheet(found["name"], tuple(_read(item, place + 1) for place, item in enumerate(items)))
 
 
-def _parsed(text: str) -> object:
+def _parse_json(text: str) -> object:
     """Strict JSON: no NaN, no key twice. ValueError or RecursionError."""
 
-    def refused(name: str) -> None:
+    def refuse(name: str) -> None:
         raise ValueError(name)
 
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -358,13 +358,13 @@ def _parsed(text: str) -> object:
             raise ValueError("a key stands there twice")
         return found
 
-    return json.loads(text, parse_constant=refused, object_pairs_hook=once)
+    return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
 
 
-def _read(item: object, place: int) -> Kept:
+def _read(item: object, place: int) -> SheetItem:
     try:
-        _need(_has_exactly(item, Kept), "form")
-        return Kept(
+        _need(_has_exactly(item, SheetItem), "form")
+        return SheetItem(
             **{
                 **item,
                 "when": _day(item["when"]),

@@ -14,7 +14,7 @@ from html import escape
 
 from pages.shared.text import LANGUAGES, N_, in_language
 from pages.teach import sheet_plot, sheet_svg
-from pages.teach.sheet import Data, Kept, Sheet
+from pages.teach.sheet import Data, Sheet, SheetItem
 
 SHOWN_ROWS = 40
 """Of a table that stands in place of a figure; the file of its data has all."""
@@ -91,7 +91,7 @@ def to_html(sheet: Sheet, language: str, base: str = "") -> str:
     return document(title, language, blocks, below=sheet.name)
 
 
-def block(kept: Kept, place: int, language: str, base: str = "") -> Block:
+def block(kept: SheetItem, place: int, language: str, base: str = "") -> Block:
     """What a kept figure is on paper: drawn where its Plotly figure can be read, else its picture."""
     if not BASE.fullmatch(base):
         raise ValueError(f"not an address of an app: {base}")
@@ -99,7 +99,7 @@ def block(kept: Kept, place: int, language: str, base: str = "") -> Block:
     answer = kept.answer
     facts = [*kept.settings, (in_language(N_("Kept on"), language), kept.when.isoformat())]
     if answer and answer.points:
-        points = sheet_svg.written(
+        points = sheet_svg.format_number(
             answer.points, 0 if answer.points % 1 == 0 else 1, False, language
         )
         facts.append((in_language(N_("Points"), language), points))

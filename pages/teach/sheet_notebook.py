@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from pages.shared.text import N_, in_language, literal
 from pages.teach import sheet_plot
-from pages.teach.sheet import Answer, Cell, Data, Kept, Sheet
+from pages.teach.sheet import Answer, Cell, Data, Sheet, SheetItem
 from pages.teach.sheet_plot import Axis, Mark, Plot, Series
 
 NBGRADER = 3
@@ -96,7 +96,7 @@ def _code(name: str, source: str) -> Json:
     }
 
 
-def _item(kept: Kept, place: int, language: str, base: str, taken: set[str]) -> Iterator[Json]:
+def _item(kept: SheetItem, place: int, language: str, base: str, taken: set[str]) -> Iterator[Json]:
     yield _markdown(f"figure-{place}", _about(kept, place, language, base))
     if kept.picture and not kept.figure:
         coded = base64.b64encode(kept.picture).decode()
@@ -114,12 +114,12 @@ def _item(kept: Kept, place: int, language: str, base: str, taken: set[str]) -> 
         yield _code(f"data-{place}", f"data_{place} = rows({quoted(kept.data.csv())})")
     plot = sheet_plot.read(kept.figure) if kept.figure else None
     if plot:
-        yield _code(f"plot-{place}", "\n".join(_drawn(plot, place)))
+        yield _code(f"plot-{place}", "\n".join(_figure_source(plot, place)))
     elif not kept.picture and (lines := _chart(kept.data, place)):
         yield _code(f"plot-{place}", "\n".join(lines))
 
 
-def _about(kept: Kept, place: int, language: str, base: str) -> str:
+def _about(kept: SheetItem, place: int, language: str, base: str) -> str:
     """Title, caption, settings, the way back, and the question."""
     parts = [f"## {place}. {literal(kept.title)}".replace("  \n", " "), literal(kept.caption)]
     parts.append("\n".join(f"- {literal(name)}: {literal(value)}" for name, value in kept.settings))
@@ -176,7 +176,7 @@ def quoted(text: str) -> str:
 # ---------------------------------------------------------------- drawing a figure
 
 
-def _drawn(plot: Plot, place: int) -> Iterator[str]:
+def _figure_source(plot: Plot, place: int) -> Iterator[str]:
     """Source that draws the figure from numbers that stand in it."""
     yield f"points_{place} = points({quoted(_points(plot))})"
     height = round(plot.height / 95, 1)

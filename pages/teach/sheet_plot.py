@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pages.shared import colours
-from pages.teach.sheet_values import Numbers, colour, listed, per_point, plain, real, scaled
+from pages.teach.sheet_values import Numbers, as_list, colour, per_point, plain, real, scale_colours
 
 MOST_POINTS, MOST_RECTANGLES = 60_000, 20_000
 MOST_SERIES, MOST_PANELS, MOST_TEXTS = 200, 60, 400
@@ -177,8 +177,8 @@ class _Scale:
     def ticks(self) -> tuple[tuple[float, str], ...]:
         layout = self.layout
         if layout.get("tickvals") is not None:
-            places = self.at(listed(layout["tickvals"]))
-            words = listed(layout.get("ticktext")) or [f"{place:g}" for place in places]
+            places = self.at(as_list(layout["tickvals"]))
+            words = as_list(layout.get("ticktext")) or [f"{place:g}" for place in places]
             found = zip(places, words, strict=False)
             return tuple((p, plain(w)) for p, w in found if p == p and (p > 0 or not self.log))[
                 :100
@@ -269,7 +269,7 @@ def _along(name: str, traces: Sequence[Mapping], pairs: Sequence[tuple]) -> list
     """All that the traces have along one axis."""
     place = 0 if name.startswith("x") else 1
     return [
-        listed(trace.get("xy"[place]))
+        as_list(trace.get("xy"[place]))
         for trace, pair in zip(traces, pairs, strict=True)
         if pair[place] == name
     ]
@@ -336,8 +336,8 @@ def _series(trace: Mapping, panel: int, x: _Scale, y: _Scale, own: str) -> Serie
 def _curve(
     trace: Mapping, panel: int, x: _Scale, y: _Scale, own: str, name: str, shown: bool
 ) -> Series:
-    ys = y.at(listed(trace.get("y")))
-    xs = x.at(listed(trace["x"])) if "x" in trace else tuple(float(i) for i in range(len(ys)))
+    ys = y.at(as_list(trace.get("y")))
+    xs = x.at(as_list(trace["x"])) if "x" in trace else tuple(float(i) for i in range(len(ys)))
     count = min(len(xs), len(ys))
     # Plotly's own default.
     mode = str(trace.get("mode", "lines" if count > 19 else "lines+markers"))
@@ -371,7 +371,7 @@ def _curve(
 
 
 def _many_colours(marker: Mapping, count: int, own: str) -> tuple[str, ...]:
-    found = listed(marker.get("color"))
+    found = as_list(marker.get("color"))
     if len(found) != count or not found:
         return (own,)
     if any(isinstance(one, str) for one in found):
@@ -379,7 +379,7 @@ def _many_colours(marker: Mapping, count: int, own: str) -> tuple[str, ...]:
     values = tuple(real(one) for one in found)
     known = [v for v in values if v == v] or [0.0]
     low, high = real(marker.get("cmin", min(known))), real(marker.get("cmax", max(known)))
-    return scaled(values, low, high, marker.get("colorscale"))
+    return scale_colours(values, low, high, marker.get("colorscale"))
 
 
 def _error(found: object, values: Numbers) -> tuple[Numbers, Numbers] | None:
@@ -398,7 +398,7 @@ def _bars(
     trace: Mapping, panel: int, x: _Scale, y: _Scale, own: str, name: str, shown: bool
 ) -> Series:
     across = trace.get("orientation") == "h"
-    xs, ys = x.at(listed(trace.get("x"))), y.at(listed(trace.get("y")))
+    xs, ys = x.at(as_list(trace.get("x"))), y.at(as_list(trace.get("y")))
     # Places that are not named are counted.
     xs, ys = xs or tuple(map(float, range(len(ys)))), ys or tuple(map(float, range(len(xs))))
     count = min(len(xs), len(ys))
@@ -474,12 +474,12 @@ def _stacked(series: Sequence[Series]) -> list[Series]:
 
 def _cells(trace: Mapping, panel: int, x: _Scale, y: _Scale) -> Series:
     """A heat map as one rectangle a cell: ``widths`` across, ``base`` how high."""
-    z = [listed(row) for row in listed(trace.get("z"))]
+    z = [as_list(row) for row in as_list(trace.get("z"))]
     down, over = len(z), max(len(row) for row in z)
     if down * over > MOST_RECTANGLES or any(len(row) != over for row in z):
         raise ValueError("no table")
-    xs = x.at(listed(trace["x"])) if "x" in trace else tuple(float(i) for i in range(over))
-    ys = y.at(listed(trace["y"])) if "y" in trace else tuple(float(i) for i in range(down))
+    xs = x.at(as_list(trace["x"])) if "x" in trace else tuple(float(i) for i in range(over))
+    ys = y.at(as_list(trace["y"])) if "y" in trace else tuple(float(i) for i in range(down))
     if (len(xs), len(ys)) != (over, down):
         raise ValueError("a table needs one place a column and a row")
     values = tuple(real(value) for row in z for value in row)
@@ -489,14 +489,14 @@ def _cells(trace: Mapping, panel: int, x: _Scale, y: _Scale) -> Series:
     if trace.get("reversescale") is True:
         low, high = high, low
     texts = trace.get("text") if trace.get("texttemplate") == "%{text}" else None
-    texts = tuple(plain(one) for row in listed(texts) for one in listed(row))
+    texts = tuple(plain(one) for row in as_list(texts) for one in as_list(row))
     least, most = min(low, high), max(low, high)
     steps = tuple(least + (most - least) * step / 20 for step in range(21))
     bar = Scale(
         title=plain((trace.get("colorbar") or {}).get("title")),
         low=least,
         high=most,
-        colours=scaled(steps, low, high, scale),
+        colours=scale_colours(steps, low, high, scale),
         shown=trace.get("showscale") is not False and most - least > 1e-12 * abs(most),
     )
     return Series(
@@ -505,7 +505,7 @@ def _cells(trace: Mapping, panel: int, x: _Scale, y: _Scale) -> Series:
         name=plain(trace.get("name")),
         x=xs * down,
         y=tuple(place for place in ys for _column in xs),
-        colours=scaled(values, low, high, scale),
+        colours=scale_colours(values, low, high, scale),
         base=(_step(ys),) * len(values),
         widths=(_step(xs),) * len(values),
         values=values,

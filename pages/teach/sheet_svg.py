@@ -34,7 +34,7 @@ def draw(plot: Plot, alt: str, language: str = "en") -> str:
     rows = max((row for row, *_rest in legend), default=-1) + 1
     above = ABOVE + LINE * (rows + bool(plot.title)) + (LINE if plot.notes else 0)
     height = plot.height + LINE * rows
-    left, right = _left(plot), RIGHT + (SCALE if _scales(plot) else 0)
+    left, right = _left_margin(plot), RIGHT + (SCALE if _scales(plot) else 0)
     room = (left, above, WIDTH - left - right, height - above - BELOW)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {_n(height)}" role="img" '
@@ -43,7 +43,7 @@ def draw(plot: Plot, alt: str, language: str = "en") -> str:
     ]
     if plot.title:
         parts.append(_text(WIDTH / 2, 16, plot.title, "middle", size=16))
-    parts += _drawn_legend(legend, LINE * bool(plot.title) + 16)
+    parts += _legend_parts(legend, LINE * bool(plot.title) + 16)
     for place, panel in enumerate(plot.panels):
         parts += _panel(plot, place, panel, room, language)
     for one in _scales(plot)[:1]:
@@ -54,7 +54,7 @@ def draw(plot: Plot, alt: str, language: str = "en") -> str:
     return "".join([*parts, "</svg>"])
 
 
-def _left(plot: Plot) -> float:
+def _left_margin(plot: Plot) -> float:
     """Room at the left for the longest name of a vertical axis that stands there."""
     names = [
         LETTER * len(words)
@@ -79,7 +79,7 @@ def _scale(scale: Scale, left: float, top: float, height: float, language: str) 
     digits = max(0, 1 - math.floor(math.log10(abs(scale.high - scale.low))))
     for share in (0, 0.5, 1):
         value = scale.low + share * (scale.high - scale.low)
-        words = written(value, digits, False, language)
+        words = format_number(value, digits, False, language)
         yield _text(left + 18, top + height * (1 - share) + 5, words, "start", size=12)
     if scale.title:
         yield _text(left + 7, top - 6, scale.title, "middle", size=13)
@@ -129,14 +129,14 @@ def _legend(plot: Plot) -> list[Entry]:
     return entries
 
 
-def _drawn_legend(entries: list[Entry], top: float) -> Iterator[str]:
+def _legend_parts(entries: list[Entry], top: float) -> Iterator[str]:
     for row, x, words, one in entries:
         y = top + row * LINE
         middle = y - 5
         if one.line and not one.fill:
             yield (
                 f'<path d="M{_n(x)} {_n(middle)}h26" fill="none" stroke="{one.colours[0]}" '
-                f'stroke-width="{_n(one.width)}"{_dashed(one.dash)}/>'
+                f'stroke-width="{_n(one.width)}"{_dash_attribute(one.dash)}/>'
             )
         elif one.markers:
             yield f'<circle cx="{_n(x + 13)}" cy="{_n(middle)}" r="4" fill="{one.colours[0]}"/>'
@@ -148,7 +148,7 @@ def _drawn_legend(entries: list[Entry], top: float) -> Iterator[str]:
         yield _text(x + 32, y, words, "start")
 
 
-def _dashed(dash: str) -> str:
+def _dash_attribute(dash: str) -> str:
     return f' stroke-dasharray="{DASHES[dash]}"' if dash in DASHES else ""
 
 
@@ -282,7 +282,7 @@ def _ticks(
     count = min(60, math.floor(high / step + 1e-9) - first + 1)
     digits = max(0, -math.floor(math.log10(step * (100 if axis.percent else 1)) + 1e-9))
     return [
-        (value, written(value, digits, axis.percent, language))
+        (value, format_number(value, digits, axis.percent, language))
         for value in (step * (first + index) for index in range(count))
     ]
 
@@ -301,7 +301,7 @@ def _decades(low: float, high: float, most: int, language: str) -> list[tuple[fl
 
 def _power(value: float, power: float, language: str) -> str:
     if -3 <= power <= 4:
-        return written(value, max(0, -int(power)), False, language)
+        return format_number(value, max(0, -int(power)), False, language)
     raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     factor = round(value / 10**power)
     return f"10{raised}" if factor == 1 else f"{factor}·10{raised}"
@@ -313,7 +313,7 @@ def _nice(step: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
 
 
-def written(value: float, digits: int, percent: bool, language: str) -> str:
+def format_number(value: float, digits: int, percent: bool, language: str) -> str:
     """A number as the language writes it: 2,880.1 or 2 880,1; 74% or 74 %."""
     if abs(value) >= 1e7 or digits > 6:
         text = f"{value:.3g}"
@@ -338,7 +338,7 @@ def _mark(mark: Mark, at: _Place) -> str:
         return _rectangle(x0, x1, y0, y1, mark.colour, mark.opacity)
     return (
         f'<path d="M{_n(x0)} {_n(y0)}L{_n(x1)} {_n(y1)}" fill="none" stroke="{mark.colour}" '
-        f'stroke-width="2" stroke-opacity="{_n(mark.opacity)}"{_dashed(mark.dash)}/>'
+        f'stroke-width="2" stroke-opacity="{_n(mark.opacity)}"{_dash_attribute(mark.dash)}/>'
     )
 
 
@@ -359,7 +359,7 @@ def _curve(one: Series, at: _Place) -> Iterator[str]:
     elif one.line:
         yield (
             f'<path d="{path}" fill="none" stroke="{first}" stroke-width="{_n(one.width)}" '
-            f'stroke-opacity="{_n(one.opacity)}" stroke-linejoin="round"{_dashed(one.dash)}/>'
+            f'stroke-opacity="{_n(one.opacity)}" stroke-linejoin="round"{_dash_attribute(one.dash)}/>'
         )
     yield from _whiskers(one, at)
     if one.markers:

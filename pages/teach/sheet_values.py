@@ -57,7 +57,7 @@ def _hex(levels: Sequence[int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*levels)
 
 
-def scaled(values: Numbers, low: float, high: float, scale: object) -> tuple[str, ...]:
+def scale_colours(values: Numbers, low: float, high: float, scale: object) -> tuple[str, ...]:
     """Numbers as colours of a scale: pairs of a share and a colour, or a name that Plotly knows."""
     try:
         named = get_colorscale(scale if isinstance(scale, str) else "Viridis")
@@ -74,7 +74,7 @@ def scaled(values: Numbers, low: float, high: float, scale: object) -> tuple[str
     return tuple(_hex(one) for one in zip(*mixed, strict=True))
 
 
-def listed(value: object) -> list[object]:
+def as_list(value: object) -> list[object]:
     """A list of the figure; Plotly packs one of numbers into base64."""
     if isinstance(value, dict) and "bdata" in value:
         if value.get("dtype") not in ARRAYS:
@@ -104,5 +104,5 @@ def per_point(value: object, count: int, otherwise: float) -> Numbers:
     """One number a point, where the figure has one for all or a list."""
     if isinstance(value, int | float):
         return (float(value),) * count
-    found = tuple(real(one) for one in listed(value))
+    found = tuple(real(one) for one in as_list(value))
     return found if len(found) == count else (otherwise,) * count

@@ -75,11 +75,11 @@ def _read(folder: Path) -> Iterator[tuple[Path, Lesson | AtelierError]]:
             stamp = path.stat()
         except OSError:
             continue  # it has just gone
-        yield path, _kept(path, folder, stamp.st_mtime_ns, stamp.st_size)
+        yield path, _cached_lesson(path, folder, stamp.st_mtime_ns, stamp.st_size)
 
 
 @lru_cache(maxsize=2 * MOST_FILES)  # our own folder and that of the setting
-def _kept(path: Path, folder: Path, _changed: int, _size: int) -> Lesson | AtelierError:
+def _cached_lesson(path: Path, folder: Path, _changed: int, _size: int) -> Lesson | AtelierError:
     """What a file holds, read again when it changes."""
     try:
         return read_file(path, folder)
@@ -115,7 +115,7 @@ def lesson(name: str) -> Lesson:
     A name is looked up among the files that there are, so it never becomes a path.
     """
     if name.startswith(link.BEGINNING):
-        found = link.unpacked(name)
+        found = link.unpack(name)
         for number in range(1, len(found.steps) + 1):
             page_of(found, number)
         return found

@@ -8,7 +8,7 @@ from html import escape
 from pages.shared.text import N_, in_language
 from pages.teach import marks
 from pages.teach.room import Counts
-from pages.teach.sheet_svg import written
+from pages.teach.sheet_svg import format_number
 
 FONT, BAR, NUMBERS = 24, 26, 7
 """Pixels of letters and of a bar's height; room for the numbers at its end, in heights of letters."""
@@ -34,12 +34,12 @@ def bars(options: Options, counts: Counts, right: str | None, language: str) -> 
             for vote, opacity in zip(votes, (FIRST, SECOND), strict=False)
         ]
         parts.append(_option(_plain(words), shown, name == right))
-    alt = escape(described(options, counts, right, language))
+    alt = escape(description(options, counts, right, language))
     style = f"font-size:{FONT}px;line-height:1.3"
     return f'<div role="img" aria-label="{alt}" style="{style}">{"".join(parts)}</div>'
 
 
-def described(options: Options, counts: Counts, right: str | None, language: str) -> str:
+def description(options: Options, counts: Counts, right: str | None, language: str) -> str:
     """The same in words, for whoever does not see it."""
     said = [_vote(N_("First vote ({total}): {parts}."), options, counts.first, language)]
     if counts.second is not None:
@@ -82,7 +82,7 @@ def _option(words: str, shown: Sequence[str], right: bool) -> str:
 
 def _bar(count: int, total: int, opacity: float, language: str) -> str:
     share = count / total if total else 0.0
-    said = f"{count} · {written(share, 0, True, language)}" if total else str(count)
+    said = f"{count} · {format_number(share, 0, True, language)}" if total else str(count)
     return (
         '<div style="display:flex;align-items:center;gap:10px">'
         f'<div style="flex:none;width:calc((100% - {NUMBERS}em) * {share:.4f});min-width:2px;'

@@ -44,7 +44,7 @@ FAMILIES = {
     ),
     "simsiam": (
         simsiam,
-        simsiam.configured(simsiam.ABLATIONS["baseline"], SIZE),
+        simsiam.named_config(simsiam.ABLATIONS["baseline"], SIZE),
         simsiam.SimSiamTraining(**SHORT, protocol=FEW),
     ),
     "judge": (judge, JudgeConfig(channels=(8, 8, 8), blocks=1), judge.JudgeTraining(**SHORT)),

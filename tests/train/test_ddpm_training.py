@@ -105,7 +105,7 @@ def test_one_step_is_the_loss_of_the_noise(tiny_ddpm):
                     0.05 * torch.randn(value.shape, generator=torch.Generator().manual_seed(3))
                 )
         rows = torch.arange(16)
-        x0 = trainer.augmented(rows, torch.Generator().manual_seed(9))
+        x0 = trainer.augmented_batch(rows, torch.Generator().manual_seed(9))
         generator = torch.Generator().manual_seed(9)
         t = trainer.schedule.t_sample(16, generator, stratified=True)
         noise = torch.randn(x0.shape, generator=generator)

@@ -60,7 +60,7 @@ def test_alone_one_has_all_rows_and_is_the_first():
     assert torch.equal(distributed.share(rows), rows)
     assert distributed.is_first()
     assert distributed.world() == 1
-    assert distributed.agreed(7) == 7
+    assert distributed.agree_on(7) == 7
     module = torch.nn.Linear(2, 2)
     assert distributed.parallel(module, torch.device("cpu")) is module
     with distributed.processes(torch.device("cpu")) as device:
@@ -75,7 +75,7 @@ def test_two_processes_share_rows_and_average_gradients(tmp_path):
         mine = distributed.share(rows)
         told["rows"] = mine.tolist()
         told["first"] = distributed.is_first()
-        told["agreed"] = distributed.agreed(10 + distributed.rank())
+        told["agreed"] = distributed.agree_on(10 + distributed.rank())
         told["mean"] = float(distributed.mean(torch.tensor(float(distributed.rank()))))
         torch.manual_seed(distributed.rank())  # other initial weights: those of the first count
         model = distributed.parallel(nn.Linear(3, 1), device)

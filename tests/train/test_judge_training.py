@@ -193,7 +193,7 @@ def test_one_step_takes_the_gradient_of_the_cross_entropy_of_its_rows(
     training = replace(LEARNS, label_smoothing=smoothing, mixup=mixup, augmentation=augmentation)
     trainer, twin = new_trainer(tiny_judge, training), new_trainer(tiny_judge, training).model
     rows, generator = torch.arange(200, 0, -9), seeded(4)
-    x, labels = trainer.augmented(rows, generator), trainer.trained.labels[rows]
+    x, labels = trainer.augmented_batch(rows, generator), trainer.trained.labels[rows]
     assert not torch.equal(labels, trainer.trained.labels[: len(rows)])
     chance, share = torch.rand(2, len(rows), generator=generator)
     share[chance >= mixup] = 1

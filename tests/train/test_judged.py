@@ -253,7 +253,7 @@ def test_every_draw_of_a_picture_has_a_seed_of_its_own_and_every_level_its_noise
     schedule = NoiseSchedule.linear(60)
     pictures = sets[1].pictures[:5]
     levels, grid = torch.tensor([4, 19, 59]), torch.tensor([59, 39, 19, 9, 4, -1])
-    parts = list(judged.restored(says_none, schedule, pictures, levels, grid, 2, CPU))
+    parts = list(judged.restorations(says_none, schedule, pictures, levels, grid, 2, CPU))
     assert len(parts) == {1: 5, 24: 2, 500: 1}[batch]
     np.testing.assert_array_equal(np.concatenate([rows for rows, _ in parts]), np.arange(5))
     back = np.concatenate([found for _, found in parts])
@@ -278,7 +278,7 @@ def test_the_way_back_is_not_differentiated(ddpm, sets):
         asked.append(torch.is_grad_enabled())
         return ddpm.eps(x_t, t)
 
-    list(judged.restored(eps_model, ddpm.schedule, sets[1].pictures[:2], levels, grid, 1, CPU))
+    list(judged.restorations(eps_model, ddpm.schedule, sets[1].pictures[:2], levels, grid, 1, CPU))
     assert asked == [False, False]
 
 

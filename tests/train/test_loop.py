@@ -165,7 +165,7 @@ def test_a_longer_budget_never_means_fewer_epochs():
 
 def test_a_step_is_timed_after_its_warm_up():
     calls = []
-    seconds = loop.timed(lambda: calls.append(1), CPU, warmup=3, runs=8)
+    seconds = loop.seconds_per_call(lambda: calls.append(1), CPU, warmup=3, runs=8)
     assert len(calls) == 11
     assert seconds > 0
 

@@ -48,7 +48,7 @@ def test_a_diffusion_run_on_a_gpu_leaves_a_bundle_that_a_cpu_reads(
 def test_a_recorded_step_is_the_step(recipe, cifar):
     device = torch.device("cuda")
     sets = [Resident.of(load_split("cifar10", split), device) for split in ("train", "test")]
-    config = simsiam.configured(simsiam.ABLATIONS[recipe], SIZE)
+    config = simsiam.named_config(simsiam.ABLATIONS[recipe], SIZE)
     rows, losses = torch.arange(32, device=device), {}
     for record in (False, True):
         trainer = simsiam.Trainer(config, replace(SHORT, record=record), device, *sets)
@@ -89,7 +89,7 @@ SHORT = simsiam.SimSiamTraining(
 
 @pytest.mark.parametrize("recipe", ["baseline", "heavy-dssl", "byol", "barlow", "vicreg"])
 def test_a_self_supervised_run_on_a_gpu_leaves_a_bundle_that_a_cpu_reads(recipe, tmp_path, cifar):
-    config = simsiam.configured(simsiam.ABLATIONS[recipe], SIZE)
+    config = simsiam.named_config(simsiam.ABLATIONS[recipe], SIZE)
     training = replace(SHORT, heavy=recipe == "heavy-dssl")
     device = torch.device("cuda")
     bundle = open_bundle(simsiam.start(tmp_path / "run", config, training, device=device))
@@ -109,7 +109,7 @@ def test_processes_on_gpus_share_batch_statistics(monkeypatch, cifar):
     try:
         device = torch.device("cuda", 0)
         sets = [Resident.of(load_split("cifar10", split), device) for split in ("train", "test")]
-        config = simsiam.configured(simsiam.ABLATIONS["baseline"], SIZE)
+        config = simsiam.named_config(simsiam.ABLATIONS["baseline"], SIZE)
         trainer = simsiam.Trainer(config, SHORT, device, *sets)
         norms = [m for m in trainer.model.modules() if isinstance(m, _BatchNorm)]
         assert norms

@@ -16,7 +16,7 @@ from train.__main__ import main
 from train.release import pack, plan
 from train.release.plan import PlannedRun, Standing, command_of, read_plan
 from train.run import loop, options
-from train.run.lock import PLAN_VARIABLE, locked
+from train.run.lock import PLAN_VARIABLE, run_lock
 
 JUDGE = "judge --batch-size 16"
 
@@ -297,7 +297,7 @@ def test_two_train_at_once_and_one_begins_with_the_weights_of_another(at_hand, t
 
 def test_a_run_that_another_process_trains_is_left_to_it_and_counts_as_one_at_work(quick, tmp_path):
     runs = [PlannedRun("a", f"{JUDGE} --epochs 1", 1), PlannedRun("b", f"{JUDGE} --epochs 1", 1)]
-    with locked(tmp_path / "a"):
+    with run_lock(tmp_path / "a"):
         assert "at work" in plan.table(runs, tmp_path).splitlines()[0]
         assert plan.work(runs, tmp_path, 0.05, jobs=1) == []
         assert not (tmp_path / "b").exists()

@@ -268,7 +268,7 @@ def test_pictures_are_found_in_every_layout():
 def test_padding_is_no_picture():
     tiles = np.zeros((3, 32, 32, 3), np.uint8)
     tiles[1, 0, 0, 0] = 9
-    assert len(publish.varied(tiles)) == 1
+    assert len(publish.without_uniform(tiles)) == 1
     buffer = io.BytesIO()
     Image.fromarray(tiles[0]).save(buffer, format="PNG")
-    assert len(publish.varied(tiles[:0])) == 0
+    assert len(publish.without_uniform(tiles[:0])) == 0

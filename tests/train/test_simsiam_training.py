@@ -53,7 +53,7 @@ def residents():
 
 def new_trainer(recipe="baseline", training=SHORT, size=SIZE):
     chosen = simsiam.ABLATIONS[recipe]
-    config = simsiam.configured(replace(chosen, config={**chosen.config, "dim": size.dim}), size)
+    config = simsiam.named_config(replace(chosen, config={**chosen.config, "dim": size.dim}), size)
     settings = {key: value for key, value in chosen.training.items() if key == "heavy"}
     return simsiam.Trainer(config, replace(training, **settings), CPU, *residents())
 
@@ -61,7 +61,7 @@ def new_trainer(recipe="baseline", training=SHORT, size=SIZE):
 def trained(run, recipe="baseline", training=SHORT, **how):
     chosen = simsiam.ABLATIONS[recipe]
     settings = {key: value for key, value in chosen.training.items() if key == "heavy"}
-    config = simsiam.configured(replace(chosen, config={**chosen.config, "dim": 64}), SIZE)
+    config = simsiam.named_config(replace(chosen, config={**chosen.config, "dim": 64}), SIZE)
     training = replace(training, recipe=recipe, **settings)
     return simsiam.start(run, config, training, device=CPU, **how)
 
@@ -119,7 +119,7 @@ def test_every_recipe_takes_a_step_and_changes_what_it_names(recipe):
 
 def test_recipes_differ_from_the_baseline_in_what_they_name_alone():
     for name, recipe in simsiam.ABLATIONS.items():
-        _method, config = simsiam.configured(recipe, simsiam.EMBEDDING_PRESETS["narrow"])
+        _method, config = simsiam.named_config(recipe, simsiam.EMBEDDING_PRESETS["narrow"])
         assert config.width == simsiam.EMBEDDING_PRESETS["narrow"].width
         assert (config.dim == 4096) == ("dim-4096" in name)
         assert (recipe.training.get("batch_size") == 4096) == name.endswith("batch-4096")
@@ -219,7 +219,7 @@ def test_dssl_gets_standard_views_and_harder_ones_made_of_them():
 
 
 def test_dssl_without_harder_views_is_refused():
-    config = simsiam.configured(simsiam.ABLATIONS["heavy-dssl"], SIZE)
+    config = simsiam.named_config(simsiam.ABLATIONS["heavy-dssl"], SIZE)
     with pytest.raises(ValueError, match="heavy"):
         simsiam.Trainer(config, SHORT, CPU, *residents())
 

@@ -185,7 +185,7 @@ def cifar_run(tmp_path_factory, make_digits, write_shard):
         file = root / f"uoft-cs/cifar10/plain_text/{split}-00000-of-00001.parquet"
         write_shard(file, *make_digits(count, seed), image_column="img")
     size = EmbeddingConfig(width=8, stem="strided", hidden=32, dim=64, predictor_hidden=8)
-    config = simsiam.configured(simsiam.ABLATIONS["no-stop-gradient"], size)
+    config = simsiam.named_config(simsiam.ABLATIONS["no-stop-gradient"], size)
     training = simsiam.SimSiamTraining(
         epochs=1,
         batch_size=16,
@@ -214,8 +214,8 @@ def both_data_sets(svhn_folder, cifar_run, tmp_path, monkeypatch):
 HOLDS = """
 import sys, time
 from pathlib import Path
-from train.run.lock import locked
-with locked(Path(sys.argv[1])):
+from train.run.lock import run_lock
+with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -381,7 +381,7 @@ def test_going_on_and_finishing_are_one_or_the_other(capsys):
 def test_every_option_is_absent_until_it_is_typed(command):
     """So that none can pass unseen where it would be ignored."""
     arguments = build_parser().parse_args([command, "--run", "r"])
-    assert options.given(arguments) == {"run"}
+    assert options.typed_options(arguments) == {"run"}
 
 
 def test_options_change_what_they_name(tmp_path):

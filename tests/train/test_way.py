@@ -30,19 +30,19 @@ def certain(*named, digits=10):
 
 def test_every_digit_has_its_surest_sample():
     p = certain((1, 0.7), (0, 0.6), (2, 0.9), (1, 0.8), (2, 0.5), (0, 0.95), digits=3)
-    assert way.chosen(p) == [5, 3, 2]
+    assert way.surest_rows(p) == [5, 3, 2]
 
 
 def test_digits_that_no_sample_shows_take_the_surest_of_what_is_left():
     """0 and 3 are seen in nothing; 1 keeps its surest, whose second best is not theirs to take first."""
     p = certain((1, 0.99), (2, 0.6), (1, 0.98), (1, 0.5), (2, 0.7), digits=4)
-    assert way.chosen(p) == [2, 0, 4, 1]
+    assert way.surest_rows(p) == [2, 0, 4, 1]
 
 
 def test_of_any_samples_no_seed_is_chosen_twice_and_none_is_surer_of_its_digit(seeded):
     for seed in range(30):
         p = torch.rand(14, 10, generator=seeded(seed), dtype=torch.float64).softmax(dim=1).numpy()
-        rows = way.chosen(p)
+        rows = way.surest_rows(p)
         assert len(set(rows)) == 10
         for digit, row in enumerate(rows):
             of_it = p[p.argmax(axis=1) == digit, digit]
@@ -53,7 +53,7 @@ def test_of_any_samples_no_seed_is_chosen_twice_and_none_is_surer_of_its_digit(s
 
 def test_fewer_samples_than_digits_are_refused():
     with pytest.raises(ValueError, match="p must have a row for each of 10 digits"):
-        way.chosen(np.ones((9, 10)) / 10)
+        way.surest_rows(np.ones((9, 10)) / 10)
 
 
 def test_frames_of_a_world_whose_picture_is_known_are_the_closed_form():

@@ -21,7 +21,7 @@ from core.pictures import images
 from core.pictures.data import PictureSet
 from core.pictures.images import Pictures
 from train.run import ancestry, loop, sets
-from train.run.bundling import Measured, bundle_config, progress_files, rounded, shown_rows
+from train.run.bundling import Measurements, bundle_config, progress_files, rounded, shown_rows
 
 LEVELS = 20
 LEVEL_PICTURES = 256
@@ -159,7 +159,7 @@ def timing(model: DDPM, device: torch.device) -> dict[str, float | str]:
     x = torch.zeros(16, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
     t = torch.zeros(16, dtype=torch.long, device=device)
     with torch.no_grad():
-        call = loop.timed(lambda: eps_model(x, t), device, warmup=10, runs=60) / len(x)
+        call = loop.seconds_per_call(lambda: eps_model(x, t), device, warmup=10, runs=60) / len(x)
     return {
         "seconds_a_step": call,
         "seconds_a_picture_all_steps": call * schedule.T,
@@ -170,7 +170,7 @@ def timing(model: DDPM, device: torch.device) -> dict[str, float | str]:
 
 def measure(
     model: DDPM, about: dict, train_set: PictureSet, test_set: PictureSet, device: torch.device
-) -> Measured:
+) -> Measurements:
     """Measure a model with stored (float16) weights; ``about`` is the bundle's ``data``."""
     model = model.to(device)
     eps_model, schedule = model.eps, model.schedule
@@ -179,7 +179,7 @@ def measure(
     steps = min(SAMPLE_STEPS, schedule.T)
     drawn = draw(eps_model, schedule, SAMPLES, steps, device)
     ancestral = draw(eps_model, schedule, SHEET_PICTURES, schedule.T, device)
-    return Measured(
+    return Measurements(
         metrics={
             "test": figures,
             "samples": sample_figures(drawn, steps, train_set, test_set),

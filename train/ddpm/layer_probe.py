@@ -9,7 +9,7 @@ from core.ddpm.feature_probe import probe_layers
 from core.ddpm.model import DDPM
 from core.pictures.data import PictureSet
 from train.run import loop
-from train.run.bundling import Measured, shown_rows
+from train.run.bundling import Measurements, shown_rows
 
 KIND = "layer_probe"
 """The name of the figures in ``metrics.json``."""
@@ -21,7 +21,7 @@ TRAIN_PICTURES, TEST_PICTURES = 2000, 1000
 
 def measure(
     model: DDPM, train_set: PictureSet, test_set: PictureSet, device: torch.device
-) -> Measured:
+) -> Measurements:
     """The figures ``layer_probe``, stored weights."""
     model = model.to(device)
 
@@ -34,7 +34,7 @@ def measure(
     levels = sorted({max(0, round(share * T) - 1) for share in SHARES})
     sets = (side(train_set, TRAIN_PICTURES), side(test_set, TEST_PICTURES))
     found = probe_layers(model.unet, model.schedule, sets, levels, len(train_set.class_names))
-    return Measured({KIND: found.figures()}, {}, {})
+    return Measurements({KIND: found.figures()}, {}, {})
 
 
 def best(figures: dict) -> tuple[str, int, float]:

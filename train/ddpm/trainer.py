@@ -104,7 +104,7 @@ class Trainer(base.Trainer):
 
     def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One update on the given rows: what was minimised, and smooth L1 of the noise."""
-        x0 = self.augmented(rows, generator)
+        x0 = self.augmented_batch(rows, generator)
         t = self.schedule.t_sample(len(x0), generator, stratified=True)
         noise = draw_noise(x0, generator)
         said = torch.empty_like(x0)
@@ -151,7 +151,7 @@ class Trainer(base.Trainer):
         x = x.contiguous(memory_format=torch.channels_last)
         t = torch.zeros(len(x), dtype=torch.long, device=self.device)
         with torch.no_grad():
-            call = loop.timed(lambda: model(x, t), self.device, warmup=2, runs=4)
+            call = loop.seconds_per_call(lambda: model(x, t), self.device, warmup=2, runs=4)
         return call / len(x) * ddpm_bundle.pictures_at_end(self.config.schedule.T)
 
     def architecture(self) -> dict[str, object]:

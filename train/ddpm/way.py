@@ -23,7 +23,7 @@ from core.judge.model import CLASSES
 from core.pictures import images
 from core.pictures.images import Pictures
 from train.ddpm import bundle as ddpm_bundle
-from train.run.bundling import Measured
+from train.run.bundling import Measurements
 
 KIND = "way"
 """Of the sheet, and the name of its figures in ``metrics.json``."""
@@ -32,7 +32,7 @@ SEEDS = 200
 QUALITY = 75
 
 
-def chosen(p: np.ndarray) -> list[int]:
+def surest_rows(p: np.ndarray) -> list[int]:
     """For each of D digits one row of p (N, D), the judge's probabilities of N >= D samples.
 
     Of the rows whose likeliest digit it is, the surest. A digit that is no row's likeliest takes the
@@ -86,16 +86,16 @@ def frames(
     return np.stack(made), [int(grid[place]) + 1 for place in places]
 
 
-def measure(model: DDPM, judge: JudgeExplorer, device: torch.device) -> Measured:
+def measure(model: DDPM, judge: JudgeExplorer, device: torch.device) -> Measurements:
     """The sheet ``way``, ten columns, noise in the first row, and its figures; stored weights.
 
     ``seeds``, ``digit``, ``confidence`` (10,): of column d the seed, and which digit the judge sees in the
-    last row and how surely. The digit is d, unless ``chosen`` found none. ``t``: the level of every row.
+    last row and how surely. The digit is d, unless ``surest_rows`` found none. ``t``: the level of every row.
     """
     model = model.to(device)
     steps = min(STEPS, model.schedule.T)
     drawn = ddpm_bundle.draw(model.eps, model.schedule, SEEDS, steps, device)
-    seeds = chosen(judge.judge(drawn).p)
+    seeds = surest_rows(judge.judge(drawn).p)
     shown, t = frames(model.eps, model.schedule, seeds, steps, device)
     seen = judge.judge(shown[-1])
     figures = {
@@ -108,7 +108,7 @@ def measure(model: DDPM, judge: JudgeExplorer, device: torch.device) -> Measured
         "digit": seen.digit.tolist(),
         "confidence": seen.confidence.tolist(),
     }
-    return Measured({KIND: figures}, {}, {KIND: sheet_bytes(shown)})
+    return Measurements({KIND: figures}, {}, {KIND: sheet_bytes(shown)})
 
 
 def sheet_bytes(shown: Pictures) -> bytes:

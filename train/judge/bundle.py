@@ -19,7 +19,7 @@ from core.judge.model import CLASSES, SURE, Judge, JudgeConfig
 from core.pictures.data import PictureSet
 from train.run import ancestry, loop, sets
 from train.run.augment import without_digit
-from train.run.bundling import Measured, bundle_config, rounded, shown_rows
+from train.run.bundling import Measurements, bundle_config, rounded, shown_rows
 
 BATCH = 256
 FRECHET_PICTURES = 2000
@@ -165,7 +165,7 @@ def feature_figures(
 
 def measure(
     model: Judge, about: dict, train_set: PictureSet, test_set: PictureSet, device: torch.device
-) -> Measured:
+) -> Measurements:
     """Measure a judge with stored (float16) weights; ``about`` is the bundle's ``data``."""
     model = model.to(device, memory_format=torch.channels_last)
     tested = loop.Resident.of(test_set, device)
@@ -173,7 +173,7 @@ def measure(
     of_features, statistics = feature_figures(
         model, loop.resident(train_set.pictures, device), tested.levels, tested.labels
     )
-    return Measured(
+    return Measurements(
         metrics={
             "test": figures,
             "digitless": digitless_figures(model, tested.levels),

@@ -96,7 +96,7 @@ def levels_at(grid: Tensor, places: Sequence[int]) -> Tensor:
 
 
 @torch.no_grad()
-def restored(
+def restorations(
     eps_model: EpsModel,
     schedule: NoiseSchedule,
     pictures: Pictures,
@@ -155,7 +155,9 @@ def t_star_figures(
     chosen = shown_rows(len(test_set), count or T_STAR_PICTURES or len(test_set))
     pictures, rules = test_set.pictures[chosen], judge.rules()
     curves: dict[Criterion, list[np.ndarray]] = {name: [] for name in rules}
-    for rows, back in restored(eps_model, schedule, pictures, levels, grid, T_STAR_DRAWS, device):
+    for rows, back in restorations(
+        eps_model, schedule, pictures, levels, grid, T_STAR_DRAWS, device
+    ):
         for name, scores in judge.compare(pictures[rows], back).scores.items():
             curves[name].append(scores.mean(axis=2))
     figures: dict[str, object] = {
@@ -201,7 +203,7 @@ def purification_figures(
     for kind, pictures in sets.items():
         right = np.zeros(1 + len(levels))
         right[0] = (judge.judge(pictures).digit == labels).sum()
-        for rows, back in restored(eps_model, schedule, pictures, levels, grid, 1, device):
+        for rows, back in restorations(eps_model, schedule, pictures, levels, grid, 1, device):
             right[1:] += (judge.judge(back[:, :, 0]).digit == labels[rows, None]).sum(axis=0)
         arrays[f"purified_{kind}"] = (right / len(chosen)).astype(np.float32)
     figures = {

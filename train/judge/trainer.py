@@ -102,7 +102,7 @@ class Trainer(base.Trainer):
         An answer is right where it is the picture's own digit, or of two that of the stronger;
         pictures without a digit have none.
         """
-        x, labels = self.augmented(rows, generator), self.trained.labels[rows]
+        x, labels = self.augmented_batch(rows, generator), self.trained.labels[rows]
         chance, share = torch.rand(2, len(x), generator=generator, device=x.device)
         share = torch.where(chance < self.training.mixup, share, torch.ones_like(share))
         other = torch.randperm(len(x), generator=generator, device=x.device)
@@ -150,7 +150,7 @@ class Trainer(base.Trainer):
         """A judge makes no pictures."""
 
     def seconds_at_end(self, model: Judge) -> float:
-        test = loop.timed(lambda: self.evaluate(model), self.device, warmup=1, runs=1)
+        test = loop.seconds_per_call(lambda: self.evaluate(model), self.device, warmup=1, runs=1)
         return test * (2 + len(self.trained.levels) / len(self.tested.levels))
 
     def architecture(self) -> dict[str, object]:

@@ -38,13 +38,13 @@ def main(arguments: argparse.Namespace) -> None:
         raise AtelierError("embed-itself", "{folder} is there already.", folder=target)
     wanted = dict(source.sha256)
 
-    def named() -> None:
+    def register_bundle() -> None:
         embedded = bundles.read_bundle(target, expected=wanted)
         place = arguments.checkpoints / "manifest.json"
         register(place, embedded, name=arguments.name, title=arguments.title)
         print(f"{target}: {embedded.bytes / 2**20:.2f} MiB, {embedded.digest}")
 
-    with replacing_folder(target, named) as temporary:
+    with replacing_folder(target, register_bundle) as temporary:
         if arguments.record:
             write_record(source, temporary)
             wanted = dict(bundles.read_bundle(temporary, name=target.name).sha256)

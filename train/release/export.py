@@ -68,7 +68,7 @@ FILES = (
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportedFile:
     """A file that was written and agrees: its ``deviation`` is a share of the output's scale."""
 
     file: str
@@ -78,7 +78,7 @@ class Exported:
     gives: dict[str, str]
 
 
-class Traced(nn.Module):
+class AnswerNetwork(nn.Module):
     """A network with one of its answers as ``forward``."""
 
     def __init__(self, graph: Graph) -> None:
@@ -166,7 +166,7 @@ def traced_graph(
         axes = (tuple({0: free} for _ in inputs),)
     with _silence(), torch.no_grad():
         # By itself the exporter would fall back to a fixed batch where a free one fails.
-        traced = torch.export.export(Traced(graph).eval(), inputs, dynamic_shapes=axes)
+        traced = torch.export.export(AnswerNetwork(graph).eval(), inputs, dynamic_shapes=axes)
         program = torch.onnx.export(
             traced,
             dynamo=True,
@@ -276,7 +276,7 @@ def _share(found: np.ndarray, wanted: np.ndarray) -> float:
 
 def export(
     bundle: bundles.Bundle, folder: Path, *, opset: int = OPSET, batch: int | None = None
-) -> list[Exported]:
+) -> list[ExportedFile]:
     """The networks of a bundle as checked ONNX files in ``folder``, in place of an earlier export.
 
     ``opset``: the operator set, 18 to 23; ``batch``: the only batch size they take, None for any.
@@ -312,7 +312,7 @@ def export(
             write_graph(graph, path, metadata, opset=opset, batch=batch)
             off = deviation(graph, path, batch)
             size = path.stat().st_size
-            written.append(Exported(graph.file, size, off, graph.takes, graph.gives))
+            written.append(ExportedFile(graph.file, size, off, graph.takes, graph.gives))
         if isinstance(model, DDPM):
             write_json(temporary / SCHEDULER_FILE, scheduler_config(model.config))
         text = read_me(bundle, written, opset=opset, batch=batch)
@@ -348,7 +348,7 @@ def _need_room(folder: Path) -> None:
 
 
 def read_me(
-    bundle: bundles.Bundle, written: list[Exported], *, opset: int, batch: int | None
+    bundle: bundles.Bundle, written: list[ExportedFile], *, opset: int, batch: int | None
 ) -> str:
     """What stands next to the files: what each takes and gives, and how to load it."""
     size = "any batch size B" if batch is None else f"batches of B = {batch}"
@@ -362,7 +362,7 @@ def read_me(
         "| file | takes | gives | off by |",
         "|---|---|---|---|",
         *(
-            f"| {one.file} | {_described(one.takes)} | {_described(one.gives)} "
+            f"| {one.file} | {_descriptions(one.takes)} | {_descriptions(one.gives)} "
             f"| {one.deviation:.1e} |"
             for one in written
         ),
@@ -377,11 +377,11 @@ def read_me(
     return "\n".join(lines) + "\n"
 
 
-def _described(named: dict[str, str]) -> str:
+def _descriptions(named: dict[str, str]) -> str:
     return "; ".join(f"`{name}` {what}" for name, what in named.items())
 
 
-def _example(one: Exported, batch: int | None) -> list[str]:
+def _example(one: ExportedFile, batch: int | None) -> list[str]:
     count = batch or 1
     feeds = {
         "x": f'"x": np.zeros(({count}, 3, 32, 32), np.float32)',
@@ -398,7 +398,7 @@ def _example(one: Exported, batch: int | None) -> list[str]:
     ]
 
 
-def _scheduler_example(unet: Exported) -> list[str]:
+def _scheduler_example(unet: ExportedFile) -> list[str]:
     own = list(unet.gives)[-1]
     return [
         f"`{SCHEDULER_FILE}` is the schedule for `diffusers`; its `step` takes `{own}`:",

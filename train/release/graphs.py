@@ -60,7 +60,7 @@ def unet_of(config: ddpm.UNetConfig) -> Part:
     return Part("ddpm", "unet", config.plain(), unet_alone(ddpm.UNet(config).eval()))
 
 
-def known() -> Iterator[Part]:
+def preset_parts() -> Iterator[Part]:
     """The parts of every preset that is trained."""
     yield from (decoder_of(config) for config in vae.PRESETS.values())
     yield from (unet_of(config.unet) for config in ddpm.PRESETS.values())
@@ -118,5 +118,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    for path in write(known(), arguments.to):
+    for path in write(preset_parts(), arguments.to):
         print(f"{path}: {path.stat().st_size / 2**10:.0f} KiB")

@@ -15,7 +15,7 @@ from train.families import trained_family_of
 from train.judge import judged
 from train.release import verify
 from train.run import loop
-from train.run.bundling import Measured
+from train.run.bundling import Measurements
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--t-star is for a diffusion model: leave it out for {bundle.place}")
     device = loop.pick_device(arguments.device)
     if arguments.seconds:
-        measured = clocked(bundle, device)
+        measured = with_timing(bundle, device)
     elif arguments.way:
         measured = with_way(bundle, device)
     elif arguments.layers:
@@ -69,7 +69,7 @@ def main(arguments: argparse.Namespace) -> None:
         )
         if "timing" in bundle.metrics:
             measured.metrics["timing"] = bundle.metrics["timing"]
-    written = rewritten(bundle, measured)
+    written = rewrite(bundle, measured)
     print(f"{written.folder}: measured, {written.bytes / 2**20:.2f} MiB, {written.digest}")
 
 
@@ -84,16 +84,16 @@ def refuse_ignored(arguments: argparse.Namespace) -> None:
         raise ValueError(f"t_star must be 0 or more, got {arguments.t_star}")
 
 
-def clocked(bundle: Bundle, device: torch.device) -> Measured:
+def with_timing(bundle: Bundle, device: torch.device) -> Measurements:
     """All that was measured, with the seconds of this machine; raises ValueError where there are none."""
     clock = trained_family_of(bundle).clocked
     if clock is None:
         raise ValueError(f"seconds are not measured for the family {bundle.family}")
     timing = bundle.metrics.get("timing", {}) | clock(family_of(bundle).load(bundle), device)
-    return verify.together(known(bundle), Measured({"timing": timing}, {}, {}))
+    return verify.together(stored_measurements(bundle), Measurements({"timing": timing}, {}, {}))
 
 
-def with_way(bundle: Bundle, device: torch.device) -> Measured:
+def with_way(bundle: Bundle, device: torch.device) -> Measurements:
     """All that was measured, with the way back; raises ValueError where none is kept or nothing can choose."""
     family = trained_family_of(bundle)
     if family.way is None:
@@ -101,25 +101,27 @@ def with_way(bundle: Bundle, device: torch.device) -> Measured:
     judge = judged.judge_for(bundle.config["data"])
     if judge is None:
         raise ValueError(f"no judge is here that could choose samples of {bundle.place}")
-    return verify.together(known(bundle), family.way(family_of(bundle).load(bundle), judge, device))
+    return verify.together(
+        stored_measurements(bundle), family.way(family_of(bundle).load(bundle), judge, device)
+    )
 
 
-def with_probe(bundle: Bundle, folder: str, device: torch.device) -> Measured:
+def with_probe(bundle: Bundle, folder: str, device: torch.device) -> Measurements:
     """All that was measured, with what is read from every layer; raises ValueError where nothing is."""
     family = trained_family_of(bundle)
     if family.probed is None:
         raise ValueError(f"no layers are read for the family {bundle.family}")
     pictures = verify.pictures_of(bundle, folder)
     model = family_of(bundle).load(bundle)
-    return verify.together(known(bundle), family.probed(model, *pictures, device))
+    return verify.together(stored_measurements(bundle), family.probed(model, *pictures, device))
 
 
-def known(bundle: Bundle) -> Measured:
+def stored_measurements(bundle: Bundle) -> Measurements:
     """All that was measured."""
-    return Measured(bundle.metrics, load_file(bundle.folder / "profiles.safetensors"), {})
+    return Measurements(bundle.metrics, load_file(bundle.folder / "profiles.safetensors"), {})
 
 
-def rewritten(bundle: Bundle, measured: Measured) -> Bundle:
+def rewrite(bundle: Bundle, measured: Measurements) -> Bundle:
     """The bundle in its folder with other figures, arrays and sheets."""
     last = len(bundle.history)
     chosen = set() if way.KIND in measured.metrics else {*bundle.progress(way.KIND).values()}

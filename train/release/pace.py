@@ -65,7 +65,7 @@ def matrix_peak(device: torch.device) -> float:
     size, kind = (8192, torch.bfloat16) if device.type == "cuda" else (2048, torch.float32)
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(size, size, generator=generator).to(device, kind) for _ in range(2))
-    return 2 * size**3 / loop.timed(lambda: a @ b, device)
+    return 2 * size**3 / loop.seconds_per_call(lambda: a @ b, device)
 
 
 def flops_of_a_step(trainer: Trainer, rows: Tensor) -> int:
@@ -120,7 +120,7 @@ def measure(
     seconds = seconds_of_a_step(trainer)
     busy, operations = where_time_goes(trainer, rows)
     model = trainer.averaged_model()
-    evaluation = loop.timed(lambda: trainer.evaluate(model), device, warmup=1, runs=1)
+    evaluation = loop.seconds_per_call(lambda: trainer.evaluate(model), device, warmup=1, runs=1)
     return Pace(
         family=family,
         preset=preset,

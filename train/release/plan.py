@@ -441,7 +441,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen(runs: Sequence[PlannedRun], only: str | None) -> list[PlannedRun]:
+def select_runs(runs: Sequence[PlannedRun], only: str | None) -> list[PlannedRun]:
     """The runs that ``only`` names, in the order of the plan; all without it."""
     if only is None:
         return list(runs)
@@ -468,7 +468,7 @@ def table(runs: Sequence[PlannedRun], root: Path, plan: Sequence[PlannedRun] = (
 
 def main(arguments: argparse.Namespace) -> int:
     plan = read_plan(arguments.file)
-    runs = chosen(plan, arguments.only)
+    runs = select_runs(plan, arguments.only)
     for name in ("minutes", "smoke", "part"):
         value = getattr(arguments, name)
         if value is not None and not 0 < value < math.inf:
@@ -478,7 +478,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.part is not None and arguments.pack is None:
         raise ValueError("--part cuts what --pack packs: name a folder with --pack")
 
-    def packed(some: Sequence[PlannedRun]) -> list[Path]:
+    def pack_runs(some: Sequence[PlannedRun]) -> list[Path]:
         if arguments.pack is None:
             return []
         kept = {run.name: run.keep for run in some}
@@ -493,12 +493,12 @@ def main(arguments: argparse.Namespace) -> int:
             arguments.runs,
             arguments.minutes,
             arguments.jobs,
-            lambda run: packed([run]),  # there, whatever happens to the next one
+            lambda run: pack_runs([run]),  # there, whatever happens to the next one
             plan,
         )
     if arguments.finish:
         failed += finish(runs, arguments.runs, arguments.jobs)
-    for path in packed(runs):
+    for path in pack_runs(runs):
         print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
     print(table(runs, arguments.runs, plan))
     if failed:

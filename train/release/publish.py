@@ -53,7 +53,7 @@ def main(arguments: argparse.Namespace) -> None:
             "publish-revision", "{repo}: name the repository alone.", repo=arguments.repo
         )
     name = arguments.name or re.sub(r"[^a-z0-9-]+", "-", repo.split("/")[1].lower())
-    source = opened(arguments.bundle)
+    source = open_folder(arguments.bundle)
     title = arguments.title or source.heading
     check(source, without_data=arguments.without_data)
     with tempfile.TemporaryDirectory() as folder:
@@ -69,12 +69,12 @@ def main(arguments: argparse.Namespace) -> None:
         published = hub.publish(
             repo, files, message=words, private=arguments.private, progress=space.show
         )
-        arrived(staged, repo, published.commit)
+        check_arrival(staged, repo, published.commit)
     print(f"{published.url}\ncommit {published.commit}")
     print(json.dumps(entry(staged, repo, published.commit, name, title), indent=1))
 
 
-def opened(folder: Path) -> bundles.Bundle:
+def open_folder(folder: Path) -> bundles.Bundle:
     """The bundle of a folder; verified where a manifest next to it names its hashes."""
     manifest = read_manifest(folder.resolve().parent / "manifest.json")
     for named in manifest.entries:
@@ -123,12 +123,12 @@ def pictures_inside(source: bundles.Bundle) -> Iterator[tuple[str, Pictures]]:
     for file in source.sha256:
         if file.endswith(".jpg"):
             tiles = images.read_sheet((source.folder / file).read_bytes(), MOST_TILES)
-            yield file, varied(tiles)
+            yield file, without_uniform(tiles)
         elif file.endswith(".safetensors") and file != "model.safetensors":
             for key, array in source.arrays(file).items():
                 found = as_pictures(array)
                 if found is not None:
-                    yield f"{file}: {key}", varied(found)
+                    yield f"{file}: {key}", without_uniform(found)
 
 
 def as_pictures(array: np.ndarray) -> Pictures | None:
@@ -144,7 +144,7 @@ def as_pictures(array: np.ndarray) -> Pictures | None:
     return np.clip(np.rint((found.astype(np.float64) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
-def varied(tiles: Pictures) -> Pictures:
+def without_uniform(tiles: Pictures) -> Pictures:
     """Those that are not of one colour, as the padding of a sheet is."""
     return tiles[np.ptp(tiles.reshape(len(tiles), -1), axis=1) > 0] if len(tiles) else tiles
 
@@ -250,7 +250,7 @@ def show(staged: bundles.Bundle, repo: str) -> None:
         print(f"  {(staged.folder / file).stat().st_size:>10,}  {value[:12]}  {file}")
 
 
-def arrived(staged: bundles.Bundle, repo: str, commit: str) -> None:
+def check_arrival(staged: bundles.Bundle, repo: str, commit: str) -> None:
     """The commit holds these files and no other; raises ``AtelierError`` ``publish-differs``."""
     there = hub.list_repository(repo, commit).files
     names = {name for name in there if name != hub.KEPT_FILE}

@@ -253,7 +253,7 @@ def of_simsiam(manifest: Manifest) -> str:
     """What every self-supervised run came to, and what the first one started from."""
     titles = {entry.name: entry.title for entry in manifest.of_family("simsiam")}
 
-    def measured(figures: dict, dim: int, prefix: str = "") -> list[str]:
+    def spread_cells(figures: dict, dim: int, prefix: str = "") -> list[str]:
         ranks = [figures[f"{prefix}rank_{layer}"] for layer in "zh"]
         return [
             f"{figures[f'{prefix}std_z'] * dim**0.5:.2f}",
@@ -263,7 +263,7 @@ def of_simsiam(manifest: Manifest) -> str:
     baseline = manifest.open("simsiam-cifar10-baseline")
     before = baseline.metrics["before"]
     first = ["before training, on fewer pictures", "–", f"{before['test_knn_accuracy']:.1%}", "–"]
-    rows = [first + measured(before, baseline.config["architecture"]["dim"], "test_")]
+    rows = [first + spread_cells(before, baseline.config["architecture"]["dim"], "test_")]
     sizes = ("simsiam-cifar10", WIDE)
     for name in (f"{size}-{recipe}" for size in sizes for recipe in ABLATIONS):
         if name not in titles:
@@ -276,7 +276,7 @@ def of_simsiam(manifest: Manifest) -> str:
                 f"{bundle.history[-1]['train_loss']:.3g}",
                 f"{test['knn_accuracy']:.1%}",
                 f"{test['linear_accuracy']:.1%}",
-                *measured(test, dim),
+                *spread_cells(test, dim),
             ]
         )
     head = "run, training loss, kNN, linear probe, std of z × √d, effective rank of z, of h"
@@ -394,13 +394,13 @@ def rewritten(text: str, manifest: Manifest) -> str:
     Raises ``AtelierError`` ``table-unknown`` for a name that is not in ``TABLES``.
     """
 
-    def made(found: re.Match) -> str:
+    def remake(found: re.Match) -> str:
         begin, name, end = found.groups()
         if name not in TABLES:
             raise AtelierError("table-unknown", "There is no table {name}.", name=name)
         return f"{begin}\n{TABLES[name](manifest)}\n\n{end}"
 
-    return BLOCK.sub(made, text)
+    return BLOCK.sub(remake, text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

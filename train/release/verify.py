@@ -22,7 +22,7 @@ from train.ddpm import layer_probe, way
 from train.families import trained_family_of
 from train.judge import judged
 from train.run import loop, sets
-from train.run.bundling import Measured
+from train.run.bundling import Measurements
 
 RELATIVE_TOLERANCE = 1e-4
 """Of a figure. A CPU draws the same z again; a GPU draws others, and its figures will differ."""
@@ -91,7 +91,7 @@ def recompute(
     with_way: bool = False,
     with_probe: bool = False,
     t_star_pictures: int | None = None,
-) -> Measured:
+) -> Measurements:
     """Figures, arrays and sheets of a bundle afresh, those of the judge, the way that it chooses and what is
     read from every layer where asked for.
 
@@ -104,8 +104,8 @@ def recompute(
     found = family.measure(model, about, train_set, test_set, device)
     found = replace(
         found,
-        metrics=kept(bundle.metrics, family.of_training) | found.metrics,
-        profiles=kept(bundle.profiles, family.of_training) | found.profiles,
+        metrics=select_by_prefix(bundle.metrics, family.of_training) | found.metrics,
+        profiles=select_by_prefix(bundle.profiles, family.of_training) | found.profiles,
     )
     if with_probe and family.probed:
         found = together(found, family.probed(model, train_set, test_set, device))
@@ -121,16 +121,16 @@ def recompute(
     return together(found, family.way(model, judge, device)) if with_way else found
 
 
-def together(first: Measured, second: Measured) -> Measured:
+def together(first: Measurements, second: Measurements) -> Measurements:
     """All that two measurements found; the second one's where both did."""
-    return Measured(
+    return Measurements(
         first.metrics | second.metrics,
         first.profiles | second.profiles,
         first.sheets | second.sheets,
     )
 
 
-def kept(named: dict[str, Any], beginnings: tuple[str, ...]) -> dict[str, Any]:
+def select_by_prefix(named: dict[str, Any], beginnings: tuple[str, ...]) -> dict[str, Any]:
     """What tells of the time of training: taken as it stands."""
     return {name: value for name, value in named.items() if name.startswith(beginnings)}
 

@@ -20,7 +20,7 @@ and split (``data_name``, ``split``); how many ``epochs``, ``updates`` (None: it
 ``minutes``; its ``history``, an object an epoch, so that pages can show all of the training."""
 
 
-def opened(place: str, family: str) -> Bundle:
+def open_start(place: str, family: str) -> Bundle:
     """The bundle to begin with: a folder, or ``user/name`` on the Hub.
 
     Raises ``AtelierError`` where it is missing, damaged, of another family or without weights.
@@ -45,7 +45,7 @@ def load_start(model: nn.Module, bundle: Bundle) -> None:
         ) from error
 
 
-def called(bundle: Bundle) -> str:
+def name_of(bundle: Bundle) -> str:
     """The name of a bundle; of one in the folder of its run, the name of the run."""
     return bundle.name if bundle.name != "bundle" else bundle.folder.resolve().parent.name
 
@@ -54,7 +54,7 @@ def ancestors(bundle: Bundle) -> tuple[Ancestor, ...]:
     """The bundles that a run goes through which begins with this one, this one last."""
     training, history = bundle.config["training"], bundle.history
     itself = {
-        "name": called(bundle),
+        "name": name_of(bundle),
         "title": bundle.heading,
         "digest": bundle.digest,
         "data": sets.describe(bundle.config["data"])[0],

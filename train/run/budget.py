@@ -20,7 +20,7 @@ def seconds_of_a_step(trial: Trainer) -> float:
     generator = loop.epoch_generator(trial.training.seed, 0, "pace", trial.device)
     count = min(trial.training.batch_size, len(trial.trained.levels))
     rows = torch.arange(count, device=trial.device)
-    return loop.timed(lambda: trial.step(rows, 0, generator), trial.device)
+    return loop.seconds_per_call(lambda: trial.step(rows, 0, generator), trial.device)
 
 
 def measure_pace(trainer: Trainer) -> tuple[float, float]:
@@ -28,5 +28,5 @@ def measure_pace(trainer: Trainer) -> tuple[float, float]:
     trial = copy_of(trainer)
     step = seconds_of_a_step(trial)
     model = trial.averaged_model()
-    test = loop.timed(lambda: trial.evaluate(model), trainer.device, warmup=1, runs=1)
+    test = loop.seconds_per_call(lambda: trial.evaluate(model), trainer.device, warmup=1, runs=1)
     return step * trainer.steps_per_epoch + test, trial.seconds_at_end(model)

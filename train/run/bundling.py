@@ -78,7 +78,7 @@ def is_text(words: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurements:
     """All that a bundle says of its weights: figures, arrays, sheets of pictures by kind."""
 
     metrics: dict

@@ -62,7 +62,7 @@ def share(rows: Tensor) -> Tensor:
     return rows[rank() :: world()]
 
 
-def agreed(value: int) -> int:
+def agree_on(value: int) -> int:
     """The first process's value, in all of them."""
     if not running():
         return value

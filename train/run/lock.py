@@ -20,7 +20,7 @@ PLAN_VARIABLE = "ATELIER_PLAN"
 
 
 @contextmanager
-def locked(run: Path) -> Iterator[None]:
+def run_lock(run: Path) -> Iterator[None]:
     """The folder of a run, for one process at a time, or those of one ``torchrun``.
 
     The lock goes with the process that holds it, however it ends. Raises ``AtelierError``

@@ -153,7 +153,7 @@ def epochs_within(
     return max(1, int(min(available / seconds_per_epoch, most)))
 
 
-def timed(
+def seconds_per_call(
     step: Callable[[], object], device: torch.device, warmup: int = 3, runs: int = 8
 ) -> float:
     """Seconds of one call of ``step``, after ``warmup`` calls, averaged over ``runs``."""

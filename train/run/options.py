@@ -133,12 +133,12 @@ def _add_recipe(parser: argparse.ArgumentParser, defaults: Training, augmented: 
     )
 
 
-def given(arguments: argparse.Namespace) -> set[str]:
+def typed_options(arguments: argparse.Namespace) -> set[str]:
     """The options that were typed, by the names of their values."""
     return {key for key, value in vars(arguments).items() if value is not None} - {"command"}
 
 
-def spelled(names: set[str]) -> str:
+def spell_options(names: set[str]) -> str:
     """Options as they are typed, in order."""
     own = {"start": "--from", "T": "-T"}
     return ", ".join(sorted(own.get(name, f"--{name.replace('_', '-')}") for name in names))
@@ -146,16 +146,16 @@ def spelled(names: set[str]) -> str:
 
 def refuse_ignored(arguments: argparse.Namespace) -> None:
     """Raises ValueError where an option was typed that this run would not heed."""
-    typed = given(arguments)
+    typed = typed_options(arguments)
     for going_on, taken in TAKEN_WITH.items():
         if going_on in typed and (ignored := typed - taken):
             raise ValueError(
-                f"--resume and --finish take the settings of the run: leave out {spelled(ignored)}"
+                f"--resume and --finish take the settings of the run: leave out {spell_options(ignored)}"
             )
     if {"minutes", "epochs"} <= typed:
         raise ValueError("--minutes decides the number of epochs: leave out --epochs")
     if "folder" in typed and (ignored := typed & {"data", "split", "test_split", "download"}):
-        raise ValueError(f"--folder names the pictures: leave out {spelled(ignored)}")
+        raise ValueError(f"--folder names the pictures: leave out {spell_options(ignored)}")
     if "selection" in typed and "pictures" not in typed:
         raise ValueError("--selection says which pictures --pictures takes: name their number")
     for name in ("minutes", "at_most"):
@@ -191,7 +191,7 @@ def training_of(
     return replace(recipe, **changed)
 
 
-def _carried_out(
+def _carry_out(
     family: type[Trainer], configure: Configure, arguments: argparse.Namespace, device: torch.device
 ) -> Path:
     """The bundle of the run that the command line starts, resumes or finishes."""
@@ -209,7 +209,7 @@ def _carried_out(
         )
     bundle = None
     if arguments.start is not None:
-        bundle = ancestry.opened(arguments.start, family.family)
+        bundle = ancestry.open_start(arguments.start, family.family)
     config, recipe = configure(arguments, bundle)
     return run.start(
         family,
@@ -233,7 +233,7 @@ def main(
     refuse_ignored(arguments)
     device = device or loop.pick_device(arguments.device)
     try:
-        bundle = _carried_out(family, configure, arguments, device)
+        bundle = _carry_out(family, configure, arguments, device)
     except KeyboardInterrupt:
         if not (arguments.run / "state.pt").exists():
             raise AtelierError(

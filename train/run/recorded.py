@@ -28,7 +28,7 @@ class Whole(nn.Module):
         return self.network(*inputs)
 
 
-class Recorded:
+class RecordedNetwork:
     """``network`` as a function of tensors that need no gradient, recorded at the first call.
 
     Later calls must have inputs of the same shapes and types. Weights may change in place between
@@ -60,8 +60,8 @@ class Recorded:
         return graphed
 
 
-def recorded(network: nn.Module, device: torch.device, wanted: bool) -> nn.Module | Recorded:
+def recorded(network: nn.Module, device: torch.device, wanted: bool) -> nn.Module | RecordedNetwork:
     """``network`` recorded where that is wanted and can be done: on CUDA, in a single process."""
     if wanted and device.type == "cuda" and not distributed.running():
-        return Recorded(network, device)
+        return RecordedNetwork(network, device)
     return network

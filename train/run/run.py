@@ -27,7 +27,7 @@ from core.errors import AtelierError
 from core.pictures.data import PictureSet
 from train.run import ancestry, bundling, distributed, loop, sets
 from train.run.budget import measure_pace
-from train.run.lock import locked, orphaned
+from train.run.lock import orphaned, run_lock
 from train.run.loop import MOST_EPOCHS, Resident
 from train.run.settings import Training, not_finite
 from train.run.trainer import Trainer
@@ -68,7 +68,7 @@ def start(
     if at_most is None:  # a sheet's name has four digits, which no run reaches that the clock ends
         checks.whole("epochs", training.epochs, 1, MOST_EPOCHS)
     _refuse_bundle(run := Path(run))
-    with locked(run):
+    with run_lock(run):
         if (run / "state.pt").exists():
             raise AtelierError(
                 "run-exists",
@@ -76,7 +76,7 @@ def start(
                 folder=run,
             )
         if training.folder:  # a run may be resumed from another working directory
-            training = replace(training, folder=placed(training.folder))
+            training = replace(training, folder=absolute_folder(training.folder))
         note = training.data_note or sets.note_of(training.data, training.split, training.folder)
         training = replace(training, data_note=note)
         if begin_with is not None:
@@ -88,7 +88,7 @@ def start(
             trainer.training = replace(training, epochs=_epochs_within(minutes, trainer))
         settings = _settings_of(trainer, pictures)
         _check_bundle(trainer, pictures, settings)
-        return _trained(trainer, run, pictures, settings, end)
+        return _train_and_bundle(trainer, run, pictures, settings, end)
 
 
 def resume(
@@ -111,8 +111,8 @@ def resume(
     ``OSError`` where a file cannot be read or written.
     """
     end = _end_after(at_most)
-    with _opened(family, run, epochs, folder, download, device) as (trainer, settings, pictures):
-        return _trained(trainer, Path(run), pictures, settings, end)
+    with _open_run(family, run, epochs, folder, download, device) as (trainer, settings, pictures):
+        return _train_and_bundle(trainer, Path(run), pictures, settings, end)
 
 
 def finish(
@@ -129,9 +129,9 @@ def finish(
     ``run-damaged``, ``run-family``, ``run-other-data``, and those of ``sets.load`` and of
     ``family.check``; ``OSError`` where a file cannot be read or written.
     """
-    with _opened(family, run, None, folder, download, device) as (trainer, settings, pictures):
+    with _open_run(family, run, None, folder, download, device) as (trainer, settings, pictures):
         trainer.snapshot(trainer.averaged_model(), Path(run) / "progress", trainer.epoch)
-        return _bundled(trainer, Path(run), pictures, settings)
+        return _write_bundle(trainer, Path(run), pictures, settings)
 
 
 # ---------------------------------------------------------------- what they share
@@ -155,14 +155,16 @@ def _end_after(at_most: float | None) -> float:
     return time.monotonic() + 60 * (math.inf if at_most is None else at_most)
 
 
-def _trained(trainer: Trainer, run: Path, pictures: Pictures, settings: dict, end: float) -> Path:
+def _train_and_bundle(
+    trainer: Trainer, run: Path, pictures: Pictures, settings: dict, end: float
+) -> Path:
     if distributed.is_first():
         write_json(run / "run.json", settings)
     _run_epochs(trainer, run, settings, end)
-    return _bundled(trainer, run, pictures, settings)
+    return _write_bundle(trainer, run, pictures, settings)
 
 
-def _bundled(trainer: Trainer, run: Path, pictures: Pictures, settings: dict) -> Path:
+def _write_bundle(trainer: Trainer, run: Path, pictures: Pictures, settings: dict) -> Path:
     if distributed.is_first():  # one process writes, whatever their number
         trainer.write(run / "bundle", *pictures, settings)
     return run / "bundle"
@@ -189,7 +191,7 @@ def _with_data(
 def _epochs_within(minutes: float, trainer: Trainer) -> int:
     """How many epochs the budget allows, the same number in every process."""
     per_epoch, at_end = measure_pace(trainer)
-    epochs = distributed.agreed(loop.epochs_within(minutes, per_epoch, at_end))
+    epochs = distributed.agree_on(loop.epochs_within(minutes, per_epoch, at_end))
     if distributed.is_first():
         print(f"{minutes:g} minutes: {epochs} epochs of {per_epoch:.1f} s", flush=True)
     return epochs
@@ -225,7 +227,7 @@ def _check_bundle(trainer: Trainer, pictures: Pictures, settings: dict) -> None:
     bundling.check_config(config)
 
 
-def placed(folder: str) -> str:
+def absolute_folder(folder: str) -> str:
     """A folder as it is found from every working directory; ``~`` is one's home."""
     return str(Path(folder).expanduser().absolute())
 
@@ -258,7 +260,7 @@ def _read(family: type[Trainer], run: Path, state: object) -> tuple[dict, Any, T
         ) from error
 
 
-def _moved(training: Training, folder: str | None) -> Training:
+def _with_folder(training: Training, folder: str | None) -> Training:
     """The settings of a run whose own pictures lie in ``folder`` now."""
     if folder is None:
         return training
@@ -266,11 +268,11 @@ def _moved(training: Training, folder: str | None) -> Training:
         raise ValueError(
             f"folder must be left out: the run was trained on {training.data}, got {folder!r}"
         )
-    return replace(training, folder=placed(folder))
+    return replace(training, folder=absolute_folder(folder))
 
 
 @contextmanager
-def _opened(
+def _open_run(
     family: type[Trainer],
     run: Path,
     epochs: int | None,
@@ -282,10 +284,10 @@ def _opened(
     run = Path(run)
     if not (run / "state.pt").exists():
         raise loop.no_run(run)
-    with locked(run):
+    with run_lock(run):
         state = loop.load_state(run / "state.pt", device)
         settings, config, training = _read(family, run, state)
-        training = planned = _moved(training, folder)
+        training = planned = _with_folder(training, folder)
         if epochs is not None:
             training = longer(training, state["epoch"], epochs)
         if training != planned:
@@ -348,7 +350,7 @@ def _run_epochs(trainer: Trainer, run: Path, settings: dict, end: float) -> None
         if orphaned():
             raise KeyboardInterrupt
         late = trainer.epoch > 0 and time.monotonic() > end
-        if distributed.agreed(int(late)):  # the first process's clock, or some would go on alone
+        if distributed.agree_on(int(late)):  # the first process's clock, or some would go on alone
             if trainer.epoch not in shown and first:
                 trainer.snapshot(trainer.averaged_model(), run / "progress", trainer.epoch)
             return

@@ -198,7 +198,7 @@ class Trainer(ABC):
             )
         return wanted or whole
 
-    def augmented(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def augmented_batch(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Training pictures (B, 3, 32, 32) in [-1, 1], augmented, channels last."""
         x = self.training.augmentation(loop.as_float(self.trained.levels[rows]), generator)
         return x.contiguous(memory_format=torch.channels_last)

@@ -17,7 +17,7 @@ from core.simsiam.explorer import golden_deviation, golden_outputs
 from core.simsiam.joint_embedding import JointEmbedding
 from core.simsiam.run_record import RIGHT
 from train.run import ancestry, sets
-from train.run.bundling import Measured, bundle_config, rounded
+from train.run.bundling import Measurements, bundle_config, rounded
 from train.run.loop import Resident
 from train.simsiam import diagnosis
 from train.simsiam.diagnosis import Protocol
@@ -43,7 +43,7 @@ def measure(
     train_set: PictureSet,
     test_set: PictureSet,
     device: torch.device,
-) -> Measured:
+) -> Measurements:
     """All diagnostics, kNN and linear probe of stored (float16) weights over all pictures."""
     model = model.to(device, memory_format=torch.channels_last)
     trained, tested = Resident.of(train_set, device), Resident.of(test_set, device)
@@ -67,10 +67,10 @@ def measure(
     arrays = {
         "bank_features": bank[:kept].half().cpu().numpy(),
         "bank_labels": kept_labels(trained.labels[:kept], classes),
-        RIGHT["knn_accuracy"]: diagnosis.packed(by_vote).numpy(),
-        RIGHT["linear_accuracy"]: diagnosis.packed(probe.test_right).numpy(),
+        RIGHT["knn_accuracy"]: diagnosis.pack_bits(by_vote).numpy(),
+        RIGHT["linear_accuracy"]: diagnosis.pack_bits(probe.test_right).numpy(),
     }
-    return Measured({"test": figures, "protocol": protocol(about)}, arrays, {})
+    return Measurements({"test": figures, "protocol": protocol(about)}, arrays, {})
 
 
 def kept_labels(labels: Tensor, classes: int) -> np.ndarray:

@@ -121,7 +121,7 @@ def projections_of(model: JointEmbedding, h: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def packed(right: Tensor) -> Tensor:
+def pack_bits(right: Tensor) -> Tensor:
     """bool (n,) as uint8 (ceil(n / 8),) on the CPU, eight pictures a byte, as ``np.packbits`` has them."""
     return torch.from_numpy(np.packbits(right.cpu().numpy()))
 
@@ -166,7 +166,7 @@ def diagnose(
         "test_alignment": float(representation.alignment(first, second)),
         "test_uniformity": float(representation.uniformity(z)),
     }
-    arrays = {"right": packed(right)}
+    arrays = {"right": pack_bits(right)}
     for name, x in (("z", z), ("h", h)):
         values = representation.singular_values(x.cpu())  # a GPU takes many times as long
         figures[f"test_std_{name}"] = float(representation.std_of_outputs(x))

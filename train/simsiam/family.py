@@ -13,7 +13,7 @@ TRAINED = TrainedFamily(
     command=trainer,
     trainer=trainer.Trainer,
     preset=lambda name: (
-        trainer.configured(trainer.ABLATIONS["baseline"], EMBEDDING_PRESETS[name]),
+        trainer.named_config(trainer.ABLATIONS["baseline"], EMBEDDING_PRESETS[name]),
         trainer.SimSiamTraining(),
     ),
     measure=bundle.measure,

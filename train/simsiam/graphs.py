@@ -15,7 +15,7 @@ def graphs(model: JointEmbedding, golden: dict[str, Tensor]) -> list[Graph]:
     def features(x: Tensor) -> Tensors:
         return (model.features(x),)
 
-    def projected(h: Tensor) -> Tensors:
+    def projections(h: Tensor) -> Tensors:
         return (model.projector(h),)
 
     return [
@@ -32,8 +32,8 @@ def graphs(model: JointEmbedding, golden: dict[str, Tensor]) -> list[Graph]:
         Graph(
             "projector.onnx",
             model,
-            projected,
-            projected,
+            projections,
+            projections,
             {"h": f"(B, {width}) features of the backbone"},
             {"z": f"(B, {d}) what the loss looks at, not normalised to length 1"},
             features(golden["x"]),

@@ -186,7 +186,7 @@ class Trainer(base.Trainer):
     def seconds_at_end(self, model: JointEmbedding) -> float:
         pictures = len(self.trained.levels) + len(self.tested.levels)
         few = min(simsiam_bundle.BANK, len(self.tested.levels))
-        once = loop.timed(
+        once = loop.seconds_per_call(
             lambda: diagnosis.features_of(model, self.tested.levels[:few]), self.device, 1, 1
         )
         return 2 * once * pictures / few + 20
@@ -284,7 +284,7 @@ ABLATIONS = {
 another scale."""
 
 
-def configured(recipe: Recipe, size: EmbeddingConfig) -> NamedConfig:
+def named_config(recipe: Recipe, size: EmbeddingConfig) -> NamedConfig:
     """The recipe's method at a preset's size."""
     values = size.plain() | dict(recipe.config)
     return recipe.method, methods.method_class(recipe.method).config_class(**values)
@@ -331,7 +331,7 @@ def configure(
     given = {key: getattr(arguments, key) for key in ("bank", "queries")}
     protocol = Protocol(**{key: count for key, count in given.items() if count is not None})
     training = SimSiamTraining(**recipe.training)
-    return configured(recipe, size), replace(training, recipe=name, protocol=protocol)
+    return named_config(recipe, size), replace(training, recipe=name, protocol=protocol)
 
 
 def main(arguments: argparse.Namespace) -> None:

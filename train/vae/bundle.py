@@ -26,7 +26,7 @@ from core.vae.model import VAE
 from core.vae.networks import VAEConfig
 from core.vae.readouts import read
 from train.run import ancestry, loop, sets
-from train.run.bundling import Measured, bundle_config, progress_files, rounded, shown_rows
+from train.run.bundling import Measurements, bundle_config, progress_files, rounded, shown_rows
 
 DRAWS = 5
 IMPORTANCE_SAMPLES = (1, 10, 100, 1000)
@@ -198,7 +198,7 @@ def golden(model: VAE) -> dict[str, np.ndarray]:
 
 def measure(
     model: VAE, about: dict, train_set: PictureSet, test_set: PictureSet, device: torch.device
-) -> Measured:
+) -> Measurements:
     """Measure a model with stored (float16) weights; ``about`` is the bundle's ``data``."""
     model = model.to(device, memory_format=torch.channels_last)
     levels = loop.resident(test_set.pictures, device)
@@ -209,7 +209,7 @@ def measure(
     shown = shown_rows(len(test_set), SHEET_PICTURES)
     told_apart = len(train_set.class_names) >= LEAST_READ
     read = {"readouts": readouts(model, train_set, test_set, device)} if told_apart else {}
-    return Measured(
+    return Measurements(
         metrics={
             "test": figures,
             "importance_weighted": importance_figures(model, levels),

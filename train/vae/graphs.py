@@ -39,14 +39,14 @@ def decoder(model: VAE, golden: Tensor) -> Graph:
     """The decoder alone; ``golden`` are latents (B, d)."""
     d = model.config.latent_dim
 
-    def decoded(z: Tensor) -> Tensors:
+    def decodings(z: Tensor) -> Tensors:
         return (model.decode(z).mean,)
 
     return Graph(
         "decoder.onnx",
         model,
-        decoded,
-        decoded,
+        decodings,
+        decodings,
         {"z": f"(B, {d}) latents, float32; N(0, I) draws make samples"},
         {"x_hat": "(B, 3, 32, 32) mean of p(x given z), not clamped to [-1, 1]"},
         (golden,),

@@ -76,7 +76,7 @@ class Trainer(base.Trainer):
 
     def step(self, rows: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """One update on the given rows: mean (nll, kl) of the batch (2,), and E[z|x] (B, d)."""
-        x = self.augmented(rows, generator)
+        x = self.augmented_batch(rows, generator)
         with loop.autocast(self.device):
             encoded = self.model.encode(x)
         # Latents and losses are float32, whatever the networks run in: a loss sums 3,072 pixels.
@@ -108,7 +108,7 @@ class Trainer(base.Trainer):
         snapshot(model, self.tested.levels, folder, epoch)
 
     def seconds_at_end(self, model: VAE) -> float:
-        test = loop.timed(
+        test = loop.seconds_per_call(
             lambda: evaluate(model, self.tested.levels), self.device, warmup=1, runs=1
         )
         decode = vae_bundle.decodings_at_end(len(self.trained.levels), len(self.tested.levels))

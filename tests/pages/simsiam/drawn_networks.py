@@ -66,7 +66,7 @@ def networks_folder(objects_folder, tmp_path_factory):
         )
         with without_onednn(), pytest.MonkeyPatch.context() as patch:
             patch.setenv("ATELIER_DATA_DIR", str(objects_folder))
-            config = training.configured(training.ABLATIONS[recipe], SIZE)
+            config = training.named_config(training.ABLATIONS[recipe], SIZE)
             bundle = training.start(root / recipe, config, settings, device=torch.device("cpu"))
         asked = Namespace(bundle=bundle, name=name, title=name, record=False, checkpoints=folder)
         embed.main(asked)

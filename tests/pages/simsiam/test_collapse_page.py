@@ -82,7 +82,7 @@ def trained(root, folder, recipe):
     )
     with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
-        config = training.configured(training.ABLATIONS[recipe], SIZE)
+        config = training.named_config(training.ABLATIONS[recipe], SIZE)
         bundle = training.start(root / recipe, config, settings, device=torch.device("cpu"))
     name = f"run-{recipe}"
     request = Namespace(bundle=bundle, name=name, title=name, record=True, checkpoints=folder)

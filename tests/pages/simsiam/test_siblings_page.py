@@ -79,7 +79,7 @@ def one_run(root, folder, name):
     with without_onednn(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(root))
         made = training.start(
-            root / name, training.configured(recipe, size), settings, device=torch.device("cpu")
+            root / name, training.named_config(recipe, size), settings, device=torch.device("cpu")
         )
     embed.main(
         Namespace(bundle=made, name=f"run-{name}", title=name, record=True, checkpoints=folder)

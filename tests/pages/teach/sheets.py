@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.subplots import make_subplots
 
-from pages.teach.sheet import Answer, Kept, Sheet, data_of, figure_json
+from pages.teach.sheet import Answer, Sheet, SheetItem, data_of, figure_json
 
 ROWS = [
     {"run": run, "epoch": epoch, "accuracy": share}
@@ -93,7 +93,7 @@ def sheet(name="Ada"):
     return Sheet(
         name,
         (
-            Kept(
+            SheetItem(
                 title="Accuracy by epoch",
                 page="collapse",
                 when=day,
@@ -106,8 +106,12 @@ def sheet(name="Ada"):
                 words="The loss falls,\nand the network knows nothing.",
                 answer=ANSWER,
             ),
-            Kept(title="A digit", page="latent-space", when=day, picture=png(), data=data_of(ROWS)),
-            Kept(title="Rows", page="siblings", when=day, data=data_of(ROWS), words="3. a list?"),
-            Kept(title="Exit question", page="", when=day, answer=Answer("3.9", points=4.5)),
+            SheetItem(
+                title="A digit", page="latent-space", when=day, picture=png(), data=data_of(ROWS)
+            ),
+            SheetItem(
+                title="Rows", page="siblings", when=day, data=data_of(ROWS), words="3. a list?"
+            ),
+            SheetItem(title="Exit question", page="", when=day, answer=Answer("3.9", points=4.5)),
         ),
     )

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from core.errors import AtelierError
 from pages.teach import answers, shelf
 from pages.teach.answers import Guesses, Policy
-from pages.teach.link import packed
+from pages.teach.link import pack
 
 PHRASE = "Correct horse  battery"
 
@@ -242,5 +242,5 @@ def test_a_lesson_inside_its_link_cannot_keep_answers_back():
     from dataclasses import replace
 
     step = replace(lesson, steps=lesson.steps[:1])
-    assert not answers.can_keep_back(packed(step, answers=True))
+    assert not answers.can_keep_back(pack(step, answers=True))
     assert answers.can_keep_back(lesson.id)

@@ -18,7 +18,7 @@ from pages.teach.lesson import (
     Lesson,
     Likely,
     Option,
-    Staged,
+    Stage,
     Step,
     Words,
     lesson_of,
@@ -96,14 +96,14 @@ def test_every_field_arrives():
         ),
     )
     assert found.steps[0].query["collapse_runs"] == ["baseline", "no-predictor"]
-    assert found.planned == 5
+    assert found.planned_minutes == 5
 
 
 def test_what_a_hall_sees_arrives():
     staged = TEXT.replace("keep = []", 'keep = []\nstage = {keep = ["a"], figures = ["b"]}')
-    assert read_lesson(staged).steps[0].stage == Staged(("a",), ("b",))
+    assert read_lesson(staged).steps[0].stage == Stage(("a",), ("b",))
     staged = staged.replace('["b"]', '["b"], reveal = ["c"]')
-    assert read_lesson(staged).steps[0].stage == Staged(("a",), ("b",), ("c",))
+    assert read_lesson(staged).steps[0].stage == Stage(("a",), ("b",), ("c",))
 
 
 def test_the_example_of_the_documentation_is_a_lesson():
@@ -172,7 +172,7 @@ def some_lesson(seed):
             source.choice((None, (), ("one", "two_2"))),
             source.choice((None, (), ("one_figure",))),
             some_ask(source, number) if source.random() < 0.7 else None,
-            source.choice((None, Staged((), ("one",)), Staged(("a",), ("b", "c"), ("d",)))),
+            source.choice((None, Stage((), ("one",)), Stage(("a",), ("b", "c"), ("d",)))),
         )
         for number in range(1, source.randint(2, 9))
     )

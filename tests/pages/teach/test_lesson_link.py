@@ -12,8 +12,8 @@ import pytest
 
 from core.errors import AtelierError
 from pages.teach import link, shelf
-from pages.teach.lesson import Ask, Lesson, Likely, Option, Staged, Step, Words, data_of
-from pages.teach.link import LONGEST, MOST_BYTES, packed, unpacked
+from pages.teach.lesson import Ask, Lesson, Likely, Option, Stage, Step, Words, data_of
+from pages.teach.link import LONGEST, MOST_BYTES, pack, unpack
 
 
 def words(text):
@@ -55,14 +55,14 @@ def inside(text):
 
 
 def test_with_answers_the_whole_lesson_arrives():
-    assert unpacked(packed(lesson(), answers=True)) == lesson()
+    assert unpack(pack(lesson(), answers=True)) == lesson()
 
 
 def test_without_answers_nothing_of_them_is_in_the_link():
-    text = packed(lesson())
+    text = pack(lesson())
     for said in ("SECRET", "MISTAKE", "right", "reveal", "collapse_knn", "likely", "why"):
         assert said not in inside(text)
-    found = unpacked(text).steps[0].ask
+    found = unpack(text).steps[0].ask
     assert (found.right, found.why, found.reveal, found.likely) == (None, None, (), ())
     assert found.options == lesson().steps[0].ask.options
     assert found.question == lesson().steps[0].ask.question
@@ -71,16 +71,16 @@ def test_without_answers_nothing_of_them_is_in_the_link():
 def test_without_answers_a_stage_has_only_what_it_asks_with():
     (step,) = lesson(steps=1).steps
     staged = replace(
-        lesson(steps=1), steps=(replace(step, stage=Staged(("a",), ("b",), ("secret_figure",))),)
+        lesson(steps=1), steps=(replace(step, stage=Stage(("a",), ("b",), ("secret_figure",))),)
     )
-    assert unpacked(packed(staged, answers=True)) == staged
-    assert "secret_figure" not in inside(packed(staged))
-    assert unpacked(packed(staged)).steps[0].stage == Staged(("a",), ("b",))
+    assert unpack(pack(staged, answers=True)) == staged
+    assert "secret_figure" not in inside(pack(staged))
+    assert unpack(pack(staged)).steps[0].stage == Stage(("a",), ("b",))
 
 
 def test_a_link_has_signs_that_an_address_does_not_change():
-    assert link.PACKED.fullmatch(packed(lesson(9, "é数—")))
-    assert unpacked(packed(lesson(9, "é数—"), answers=True)) == lesson(9, "é数—")
+    assert link.PACKED.fullmatch(pack(lesson(9, "é数—")))
+    assert unpack(pack(lesson(9, "é数—"), answers=True)) == lesson(9, "é数—")
 
 
 def unlike(count):
@@ -90,15 +90,15 @@ def unlike(count):
 
 
 def test_what_does_not_fit_is_said():
-    assert len(packed(lesson(30, unlike(300)))) <= LONGEST  # one text thirty times
+    assert len(pack(lesson(30, unlike(300)))) <= LONGEST  # one text thirty times
     steps = tuple(Step("collapse", 1, words(unlike(300 + n))) for n in range(9))
     with pytest.raises(AtelierError) as caught:
-        packed(Lesson("big", 9, words("Title"), steps))
+        pack(Lesson("big", 9, words("Title"), steps))
     assert caught.value.code == "lesson-link-long"
 
 
 def bad_links():
-    good = packed(lesson())
+    good = pack(lesson())
     plain = json.dumps(data_of(lesson())).encode()
     yield "nothing", ""
     yield "no beginning", good[2:]
@@ -151,11 +151,11 @@ def test_a_bomb_is_never_unpacked_whole():
     assert len(bomb) <= LONGEST
     tracemalloc.start()
     with pytest.raises(AtelierError):
-        unpacked(bomb)
+        unpack(bomb)
     _now, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 10 * MOST_BYTES
 
 
 def test_a_lesson_in_a_link_is_found_by_the_link():
-    assert shelf.lesson(packed(lesson(), answers=True)) == lesson()
+    assert shelf.lesson(pack(lesson(), answers=True)) == lesson()

@@ -79,7 +79,7 @@ def written(make, of, language, base=BASE, **named):
 def filled(name, language, words, place):
     """A text of a lesson as the paper has it, without its marks."""
     writer = lesson_paper._Writer(LESSONS[name], language, BASE, name, embedded)
-    return marks.plain(writer.filled(words, place))
+    return marks.plain(writer.text(words, place))
 
 
 def is_answer(place):
@@ -134,7 +134,7 @@ def test_the_guide_has_everything(name, language):
             place = Place(number, "ask")
             right = next(one for one in step.ask.options if one.id == step.ask.right)
             assert f". {filled(name, language, right.words, place)} (" in said
-    assert clock(lesson.planned) == ("2:00" if lesson.planned == 120 else "0:45")
+    assert clock(lesson.planned_minutes) == ("2:00" if lesson.planned_minutes == 120 else "0:45")
 
 
 @EACH

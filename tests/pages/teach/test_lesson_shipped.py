@@ -11,7 +11,7 @@ from pages.shared import site, text
 from pages.teach import numbers, shelf
 from pages.teach.fields import NUMBER
 from pages.teach.lesson import read_lesson, texts, write_lesson
-from pages.teach.link import packed
+from pages.teach.link import pack
 from pages.teach.numbers import RUNS, Figures, check_numbers, fill
 
 ROOT = Path(__file__).parents[3]
@@ -40,7 +40,7 @@ def test_there_are_four():
 @pytest.mark.parametrize("name", LESSONS)
 def test_the_minutes_add_up(name):
     lesson = LESSONS[name]
-    assert lesson.planned == lesson.minutes == (120 if name == "lab-2h" else 45)
+    assert lesson.planned_minutes == lesson.minutes == (120 if name == "lab-2h" else 45)
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -155,4 +155,4 @@ def test_a_lesson_of_45_minutes_may_be_too_long_for_a_link_but_a_step_fits():
 
     for lesson in LESSONS.values():
         for step in lesson.steps:
-            assert packed(replace(lesson, steps=(step,), minutes=step.minutes), answers=True)
+            assert pack(replace(lesson, steps=(step,), minutes=step.minutes), answers=True)

@@ -82,7 +82,7 @@ def with_a_step(at):
 def test_a_view_becomes_a_lesson_that_plays(at):
     at = with_a_step(at)
     packed = query_of(shown(at)[1])["lesson"][0]
-    (step,) = link.unpacked(packed).steps
+    (step,) = link.unpack(packed).steps
     assert (step.page, step.say.en, step.minutes) == ("interpolation", "Look at **this**.", 5)
     assert step.query["interpolation_w"] == ["30"]
     assert [option.words.fr for option in step.ask.options] == ["one", "two"]
@@ -95,7 +95,7 @@ def test_a_view_becomes_a_lesson_that_plays(at):
 def test_answers_travel_only_if_they_are_ticked(at):
     at = with_a_step(at)
     at = checked(at.checkbox(key="panel_answers").check().run())
-    (step,) = link.unpacked(query_of(shown(at)[1])["lesson"][0]).steps
+    (step,) = link.unpack(query_of(shown(at)[1])["lesson"][0]).steps
     assert step.ask.right == "b"
 
 

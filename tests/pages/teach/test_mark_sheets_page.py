@@ -7,7 +7,7 @@ import pytest
 
 from pages.shared import figures
 from pages.teach import mark_sheets, sheet
-from pages.teach.sheet import Answer, Kept, Sheet, figure_json, to_json
+from pages.teach.sheet import Answer, Sheet, SheetItem, figure_json, to_json
 from tests.pages.opening import checked
 from tests.pages.teach.sheets import curves, png
 
@@ -43,9 +43,11 @@ def of(name, option, *, words="because"):
     return Sheet(
         name,
         (
-            Kept("Loss", "collapse", day, figure=figure_json(curves()), words=words, answer=answer),
-            Kept("A digit", "latent-space", day, picture=png()),
-            Kept("Why", "collapse", day, words="long " * 40, answer=Answer("why", points=2)),
+            SheetItem(
+                "Loss", "collapse", day, figure=figure_json(curves()), words=words, answer=answer
+            ),
+            SheetItem("A digit", "latent-space", day, picture=png()),
+            SheetItem("Why", "collapse", day, words="long " * 40, answer=Answer("why", points=2)),
         ),
     )
 

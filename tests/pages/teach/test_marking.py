@@ -13,7 +13,7 @@ import pytest
 from core.errors import AtelierError
 from pages.teach import marking
 from pages.teach.marking import Key, table
-from pages.teach.sheet import Answer, Kept, Sheet, to_json
+from pages.teach.sheet import Answer, Sheet, SheetItem, to_json
 from tests.pages.teach.sheets import sheet
 
 KEYS = {"3.4": Key(8, "b"), "3.5": Key(2), "3.9": Key(4, "a")}
@@ -22,7 +22,7 @@ KEYS = {"3.4": Key(8, "b"), "3.5": Key(2), "3.9": Key(4, "a")}
 def answered(name, **given):
     """A sheet with an option for each question, ``q34="b"`` for 3.4."""
     items = [
-        Kept("Question", "collapse", date(2026, 11, 28), words=f"because {option}")
+        SheetItem("Question", "collapse", date(2026, 11, 28), words=f"because {option}")
         for option in given.values()
     ]
     answers = [
@@ -49,7 +49,7 @@ def test_a_class_of_thirty_is_counted():
     assert found.tallies["3.4"] == dict(Counter(first for first, _second in given))
     assert sum(found.tallies["3.9"].values()) == 30
     wanted = [8 * (first == "b") + 4 * (second == "a") for first, second in given]
-    assert [student.earned for student in found.students] == wanted
+    assert [student.earned_points for student in found.students] == wanted
     assert [student.name for student in found.students] == [one.name for one in sheets]
     assert found.questions == {"3.4": 8, "3.5": 2, "3.9": 4}
     assert found.refused == ()
@@ -85,7 +85,7 @@ def test_a_file_does_not_say_what_it_earns():
     boast = answered("Eve", q34="b")
     boast = replace(boast, items=(replace(boast.items[0], answer=Answer("3.4", "", "b", "", 999)),))
     found = table(files([boast]), KEYS)
-    assert found.students[0].earned == 8
+    assert found.students[0].earned_points == 8
     assert found.questions["3.4"] == 8
 
 
@@ -94,7 +94,7 @@ def test_what_no_option_decides_is_left_to_a_reader():
     assert found.students[0].given["3.5"].earned is None
     assert found.students[0].given["3.5"].words == "because x"
     assert found.students[0].given["7.7"].earned is None
-    assert found.students[0].earned == 0
+    assert found.students[0].earned_points == 0
 
 
 def test_without_a_lesson_questions_stand_as_the_sheets_have_them():

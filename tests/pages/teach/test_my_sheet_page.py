@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import AtelierError
 from pages.teach import keeping, my_sheet
-from pages.teach.sheet import PNG, Data, Kept, Sheet, from_json, to_json
+from pages.teach.sheet import PNG, Data, Sheet, SheetItem, from_json, to_json
 from tests.pages.opening import checked, turned_to
 from tests.pages.teach.sheets import sheet
 
@@ -194,7 +194,7 @@ def test_a_column_of_numbers_and_words_is_shown(at):
 
 def test_words_of_a_strange_file_stand_there_letter_for_letter(at):
     strange = "![x](http://example.com/x.png) <b>$x$ **"
-    thing = Kept(
+    thing = SheetItem(
         strange, "nowhere", date(2026, 11, 28), caption=strange, settings=((strange, "1"),)
     )
     filled(at, Sheet(strange, (thing,)))

@@ -12,7 +12,7 @@ from pages.shared import links, site
 from pages.shared.controls import I_DO_NOT_KNOW
 from pages.teach import answers, attending, keeping, room, room_desk, shelf
 from pages.teach.lesson import read_lesson, write_lesson
-from pages.teach.link import packed
+from pages.teach.link import pack
 from tests.pages.opening import OF_THE_FRAME, checked, components, opened, sent
 from tests.pages.sentences import refusal
 
@@ -214,10 +214,10 @@ def test_a_passphrase_keeps_the_answer_back(small, monkeypatch):
 
 def test_a_lesson_in_its_link_cannot_keep_answers_back(small, monkeypatch):
     monkeypatch.setenv("ATELIER_ANSWERS", "after-answer")
-    at = opened("home", lesson=packed(small, answers=True), step="1")
+    at = opened("home", lesson=pack(small, answers=True), step="1")
     at = checked(at.button(key="lesson_reveal_1").click().run())
     assert "The secret reason." in sent(at)
-    at = opened("home", lesson=packed(small), step="1")
+    at = opened("home", lesson=pack(small), step="1")
     at = checked(at.button(key="lesson_reveal_1").click().run())
     assert "secret" not in sent(at)
 
@@ -364,7 +364,7 @@ def kept_back(monkeypatch):
 
 def test_a_lesson_of_ones_own_opens_no_answer_of_another(small, kept_back):
     own = read_lesson(SMALL.replace("The secret reason.", "Mine."))
-    at = opened("home", lesson=packed(own, answers=True), step="1")
+    at = opened("home", lesson=pack(own, answers=True), step="1")
     at = checked(at.button(key="lesson_reveal_1").click().run())
     assert "Mine." in sent(at)
     at = turned(at, lesson="small", step="1")
@@ -385,7 +385,7 @@ def test_a_room_opens_no_answer_of_another_lesson(small, kept_back):
 
 def test_a_room_keeps_back_the_answers_of_a_lesson_that_only_it_has(small, kept_back):
     own = read_lesson(SMALL.replace('id = "small"', 'id = "own"'))
-    code, secret = room_desk.open_for(packed(own, answers=True), own)
+    code, secret = room_desk.open_for(pack(own, answers=True), own)
     at = opened("home", room=code, step="1")
     assert "Which one?" in sent(at)
     assert "lesson" not in at.query_params
@@ -409,7 +409,7 @@ def test_an_answer_is_counted_in_another_room_of_the_lesson_too(small):
     checked(at.button_group(key=OWN).set_value("a").run())
     at = turned(at, room=second, step="1")
     assert at.button_group(key=OWN).value == "a"
-    assert [room.rooms().answered(code, "1.1") for code in (first, second)] == [1, 1]
+    assert [room.rooms().vote_count(code, "1.1") for code in (first, second)] == [1, 1]
 
 
 def test_two_tabs_of_one_token_do_not_vote_by_turns(small):
@@ -496,7 +496,7 @@ def test_a_room_goes_on_with_the_lesson_that_it_was_opened_for(small, tmp_path):
 def test_a_phone_reads_the_address_of_the_room(monkeypatch):
     """What is drawn is what the library draws of that very address, with a margin that readers need."""
     monkeypatch.setattr(site, "address", lambda for_others: "http://10.0.0.7:8501/a&b")
-    drawn = ElementTree.fromstring(room_desk.scanned("KITES") + "</img>")
+    drawn = ElementTree.fromstring(room_desk.qr_code("KITES") + "</img>")
     link = "http://10.0.0.7:8501/a&b/?room=KITES"
     assert link in drawn.get("alt")
     head, comma, picture = drawn.get("src").partition(",")
@@ -510,7 +510,7 @@ def test_a_vote_waits_until_the_tab_has_said_who_it_is(small, monkeypatch):
     code, _secret = room.rooms().open_room("small", room.options_of(small))
 
     def votes():
-        return room.rooms().answered(code, "1.1"), room.rooms().present(code)
+        return room.rooms().vote_count(code, "1.1"), room.rooms().present(code)
 
     def voted(seconds):
         monkeypatch.setattr(room_desk, "PATIENCE", seconds)

@@ -73,9 +73,9 @@ def test_a_vote_is_moved_and_not_added(rooms, opened):
     for option in ("high", "low", "low", "either"):
         rooms.vote(code, token(1), "keep", option)
     rooms.vote(code, token(2), "keep", "low")
-    assert rooms.answered(code, "keep") == 2
-    assert rooms.voted(code, token(1), "keep") == "either"
-    assert rooms.voted(code, token(3), "keep") is None
+    assert rooms.vote_count(code, "keep") == 2
+    assert rooms.choice(code, token(1), "keep") == "either"
+    assert rooms.choice(code, token(3), "keep") is None
     rooms.reveal(code, secret, "keep")
     assert rooms.counts(code, "keep") == Counts({"high": 0, "low": 1, "either": 1})
 
@@ -85,13 +85,13 @@ def test_a_tab_that_comes_again_is_no_other_voter(rooms, opened):
     rooms.join(code, token(1))
     rooms.rejoin(code, token(1), token(7))  # what the tab itself keeps
     rooms.vote(code, token(7), "keep", "high")
-    assert rooms.present(code) == rooms.answered(code, "keep") == 1
+    assert rooms.present(code) == rooms.vote_count(code, "keep") == 1
     rooms.join(code, token(2))  # a reload: another visit, which the room does not know yet
     assert rooms.present(code) == 2
     rooms.vote(code, token(2), "keep", "low")
     rooms.rejoin(code, token(2), token(7))
-    assert rooms.present(code) == rooms.answered(code, "keep") == 1
-    assert rooms.voted(code, token(7), "keep") == "high"
+    assert rooms.present(code) == rooms.vote_count(code, "keep") == 1
+    assert rooms.choice(code, token(7), "keep") == "high"
     rooms.vote(code, token(7), "keep", "either")
     rooms.reveal(code, secret, "keep")
     assert rooms.counts(code, "keep") == Counts({"high": 0, "low": 0, "either": 1})
@@ -104,10 +104,10 @@ def test_a_tab_that_says_its_token_twice_loses_nothing(rooms, opened):
         rooms.rejoin(code, token(1), token(7))
         rooms.rejoin(code, token(7), token(7))
     assert rooms.present(code) == 1
-    assert rooms.voted(code, token(7), "keep") == "high"
+    assert rooms.choice(code, token(7), "keep") == "high"
     with pytest.raises(AtelierError, match="no valid token"):
         rooms.rejoin(code, token(7), "short")
-    assert rooms.voted(code, token(7), "keep") == "high"
+    assert rooms.choice(code, token(7), "keep") == "high"
 
 
 def test_nobody_sees_a_vote_that_goes_on(rooms, opened):
@@ -128,7 +128,7 @@ def test_nobody_sees_a_vote_that_goes_on(rooms, opened):
     assert rooms.counts(code, "keep") == both
     rooms.second(code, secret, "keep")  # opened again: it goes on
     assert rooms.counts(code, "keep") == first
-    assert rooms.answered(code, "keep") == 1
+    assert rooms.vote_count(code, "keep") == 1
     assert rooms.counts(code, "live") is None
 
 
@@ -138,10 +138,10 @@ def test_the_second_vote_may_come_before_anything_is_revealed(rooms, opened):
     rooms.vote(code, token(2), "keep", "high")
     rooms.second(code, secret, "keep")
     assert rooms.counts(code, "keep") is None
-    assert rooms.answered(code, "keep") == 0
-    assert rooms.voted(code, token(1), "keep") is None
+    assert rooms.vote_count(code, "keep") == 0
+    assert rooms.choice(code, token(1), "keep") is None
     rooms.vote(code, token(1), "keep", "low")
-    assert rooms.answered(code, "keep") == 1
+    assert rooms.vote_count(code, "keep") == 1
     rooms.reveal(code, secret, "keep")
     assert rooms.counts(code, "keep").first["high"] == 2
     assert rooms.counts(code, "keep").second == {"high": 0, "low": 1, "either": 0}
@@ -153,12 +153,12 @@ def test_what_is_right_is_told_after_the_votes(rooms, opened):
     rooms.reveal(code, secret, "keep")
     rooms.second(code, secret, "keep")
     rooms.vote(code, token(1), "keep", "low")
-    assert not rooms.told(code, "keep")
+    assert not rooms.has_been_told(code, "keep")
     rooms.tell(code, secret, "keep")
-    assert rooms.told(code, "keep")
+    assert rooms.has_been_told(code, "keep")
     assert rooms.state(code, "keep") == "revealed"
     assert rooms.counts(code, "keep").second == {"high": 0, "low": 1, "either": 0}
-    assert not rooms.told(code, "live")
+    assert not rooms.has_been_told(code, "live")
     refused("room-host", rooms.tell, code, "guessed", "live")
 
 
@@ -178,13 +178,13 @@ def test_what_the_lesson_has_not_is_refused(rooms, opened):
     assert "<" not in said
     refused("room-option", rooms.vote, code, token(1), "live", "high")
     refused("room-question", rooms.vote, code, token(1), "other", "high")
-    for act in (rooms.answered, rooms.counts, rooms.state, rooms.told):
+    for act in (rooms.vote_count, rooms.counts, rooms.state, rooms.has_been_told):
         refused("room-question", act, code, "other")
     for act in (rooms.reveal, rooms.second, rooms.tell):
         refused("room-question", act, code, secret, "other")
     refused("room-tab", rooms.vote, code, "short", "keep", "high")
     refused("room-tab", rooms.join, code, "long" * 100)
-    assert rooms.answered(code, "keep") == 0
+    assert rooms.vote_count(code, "keep") == 0
     assert rooms.present(code) == 0
 
 
@@ -252,7 +252,7 @@ def test_a_room_that_is_only_looked_at_is_in_use(rooms, clock):
     made = [rooms.open_room("a", OPTIONS) for _ in range(MOST_ROOMS)]
     clock.now += IDLE
     for code, _secret in made:
-        rooms.answered(code, "keep")
+        rooms.vote_count(code, "keep")
     refused("room-rooms", rooms.open_room, "a", OPTIONS)
 
 
@@ -265,15 +265,15 @@ def test_a_room_holds_so_many_tabs_and_those_without_a_vote_give_way(rooms, open
     rooms.vote(code, token(1), "keep", "high")
     rooms.join(code, token(MOST_TABS))
     assert rooms.present(code) == MOST_TABS
-    assert rooms.voted(code, token(1), "keep") == "high"
+    assert rooms.choice(code, token(1), "keep") == "high"
     for number in range(MOST_TABS):
         rooms.vote(code, token(number), "keep", "high")
-    assert rooms.answered(code, "keep") == MOST_TABS
+    assert rooms.vote_count(code, "keep") == MOST_TABS
     said = refused("room-full", rooms.join, code, token(10**5))
     assert str(MOST_TABS) in said
     refused("room-full", rooms.vote, code, token(10**5), "keep", "low")
     rooms.vote(code, token(3), "keep", "low")  # who is in may still change their mind
-    assert rooms.answered(code, "keep") == MOST_TABS
+    assert rooms.vote_count(code, "keep") == MOST_TABS
 
 
 def test_a_room_is_opened_for_so_many_questions_and_options(rooms):
@@ -327,9 +327,9 @@ def test_thirty_threads_vote_and_change_their_minds(opened, rooms):
             for _turn in range(200):
                 option = source.choice(OPTIONS["keep"])
                 rooms.vote(code, one, "keep", option)
-                assert 1 <= rooms.answered(code, "keep") <= 30
+                assert 1 <= rooms.vote_count(code, "keep") <= 30
                 assert rooms.counts(code, "keep") is None
-                assert rooms.voted(code, one, "keep") == option
+                assert rooms.choice(code, one, "keep") == option
             last[number] = option
         except Exception as error:
             failed.append(error)
@@ -419,9 +419,9 @@ def test_whatever_happens_the_sums_are_those_of_a_naive_list(rooms, clock, seed)
         for name, one in naive.items():
             going = one.votes(2 if one.begun else 1)
             assert rooms.state(code, name) == one.now
-            assert rooms.answered(code, name) == len(going)
+            assert rooms.vote_count(code, name) == len(going)
             assert rooms.counts(code, name) == one.counts(OPTIONS[name])
-            assert rooms.voted(code, token(tab), name) == going.get(tab)
+            assert rooms.choice(code, token(tab), name) == going.get(tab)
 
 
 # ---------------------------------------------------------------- nothing personal, nothing kept

@@ -22,17 +22,17 @@ from pages.teach.sheet import (
     MOST_ITEMS,
     Answer,
     Data,
-    Kept,
     Sheet,
+    SheetItem,
     add,
     data_of,
     delete,
     figure_json,
     from_json,
     move,
-    named,
     say,
     to_json,
+    with_name,
 )
 from tests.pages.teach.sheets import ROWS, figures, png, sheet
 
@@ -40,7 +40,7 @@ DAY = date(2026, 11, 28)
 
 
 def kept(title="A figure", **more):
-    return Kept(title=title, page="collapse", when=DAY, **more)
+    return SheetItem(title=title, page="collapse", when=DAY, **more)
 
 
 def titles(of):
@@ -139,14 +139,14 @@ def test_nothing_is_changed_in_place():
     say(before, 0, "other")
     delete(before, 0)
     add(before, kept())
-    named(before, "Bob")
+    with_name(before, "Bob")
     assert before == sheet()
 
 
 def test_words_from_a_field_lose_what_no_file_may_hold():
     said = say(Sheet(items=(kept(),)), 0, "one\r\ntwo\x00\x1b[31m three\ud800")
     assert said.items[0].words == "one\ntwo[31m three"
-    assert named(said, "Ada\x07").name == "Ada"
+    assert with_name(said, "Ada\x07").name == "Ada"
     assert from_json(to_json(said)) == said
 
 
@@ -222,7 +222,7 @@ def test_a_file_that_is_no_sheet_is_said_to_be_none(data):
 
 
 def test_a_file_that_is_too_large_is_not_parsed(monkeypatch):
-    monkeypatch.setattr(module, "_parsed", None)
+    monkeypatch.setattr(module, "_parse_json", None)
     assert code_of(b" " * (module.MOST_BYTES + 1)) == "sheet-too-large"
 
 

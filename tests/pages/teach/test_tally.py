@@ -7,7 +7,7 @@ import pytest
 
 from pages.teach import tally
 from pages.teach.room import Counts
-from pages.teach.tally import bars, described
+from pages.teach.tally import bars, description
 
 OPTIONS = (("high", "the higher loss"), ("low", "the lower loss"), ("either", "either"))
 FIRST = {"high": 5, "low": 17, "either": 3}
@@ -93,12 +93,12 @@ def test_the_alt_text_says_all_numbers_and_the_right_answer(language):
     counts = Counts(FIRST, SECOND)
     picture = read(OPTIONS, counts, "high", language)
     said = picture.get("aria-label")
-    assert said == described(OPTIONS, counts, "high", language)
+    assert said == description(OPTIONS, counts, "high", language)
     assert picture.get("role") == "img"
     for number in (25, 5, 17, 3, 24, 20, 4, 0):
         assert str(number) in said
     assert said.count("the higher loss") == 3
-    assert described(OPTIONS, Counts(FIRST), None, "en") == (
+    assert description(OPTIONS, Counts(FIRST), None, "en") == (
         "First vote (25): “the higher loss” 5, “the lower loss” 17, “either” 3."
     )
 
