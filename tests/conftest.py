@@ -113,6 +113,7 @@ def tiny_bundle(svhn_folder, tmp_path_factory):
         patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
         patch.setattr(vae_bundle, "IMPORTANCE_PICTURES", 6)
         patch.setattr(vae_bundle, "IMPORTANCE_SAMPLES", (1, 10, 50))
+        patch.setattr(vae_bundle, "READ_ITERATIONS", 30)
         return vae.start(run, TINY, training, device=torch.device("cpu"))
 
 

@@ -52,7 +52,11 @@ SIZE = replace(
     predictor_hidden=6,
 )
 FEW = {
-    vae_bundle: {"IMPORTANCE_PICTURES": 6, "IMPORTANCE_SAMPLES": (1, 10, 50)},
+    vae_bundle: {
+        "IMPORTANCE_PICTURES": 6,
+        "IMPORTANCE_SAMPLES": (1, 10, 50),
+        "READ_ITERATIONS": 30,
+    },
     ddpm_bundle: {"SAMPLES": 40, "LEVEL_PICTURES": 16, "COMPONENTS": 6},
     way: {"SEEDS": 40},
     layer_probe: {"TRAIN_PICTURES": 40, "TEST_PICTURES": 20, "SHARES": (0.05, 0.2)},

@@ -23,6 +23,7 @@ from core.linear_probe import linear_probe
 from core.rows import checked_rows
 
 NEIGHBOURS = 50
+ITERATIONS = 1000
 CHUNK = 256
 
 
@@ -78,17 +79,23 @@ def vote_of_neighbours(
 
 
 def read(
-    sets: Sequence[tuple[Tensor, Tensor, Tensor]], classes: int, k: int = NEIGHBOURS
+    sets: Sequence[tuple[Tensor, Tensor, Tensor]],
+    classes: int,
+    k: int = NEIGHBOURS,
+    iterations: int = ITERATIONS,
 ) -> Readouts:
     """All readers, fitted on the first of two ``sets`` and asked about the second.
 
     Each is (pixels (N, p), z (N, d), labels (N,)). Deterministic: every fit is a convex problem solved to
-    convergence (``core.linear_probe``), and a vote.
+    convergence, in ``iterations`` at most (``core.linear_probe``), and a vote.
     """
     (pixels, z, labels), (test_pixels, test_z, test_labels) = sets
 
     def right(features: Tensor, test_features: Tensor) -> float:
-        return linear_probe(features, labels, test_features, test_labels, classes).test_accuracy
+        probe = linear_probe(
+            features, labels, test_features, test_labels, classes, iterations=iterations
+        )
+        return probe.test_accuracy
 
     voted = vote_of_neighbours(z, labels, test_z, k).to(test_labels.device)
     most = int(labels.bincount(minlength=classes).argmax())

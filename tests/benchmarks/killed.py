@@ -51,7 +51,11 @@ FAMILIES = {
 }
 """By family: trainer, network, recipe; of each the smallest that there is."""
 FEWER = {
-    vae_bundle: {"IMPORTANCE_PICTURES": 4, "IMPORTANCE_SAMPLES": (1, 10, 50)},
+    vae_bundle: {
+        "IMPORTANCE_PICTURES": 4,
+        "IMPORTANCE_SAMPLES": (1, 10, 50),
+        "READ_ITERATIONS": 30,
+    },
     ddpm_bundle: {"SAMPLES": 12, "LEVEL_PICTURES": 8, "COMPONENTS": 6},
 }
 """Constants that say of how many pictures figures are; smaller here."""

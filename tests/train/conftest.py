@@ -15,6 +15,7 @@ def small_data_and_few_draws(svhn_folder, monkeypatch):
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
     monkeypatch.setattr(vae_bundle, "IMPORTANCE_PICTURES", 6)
     monkeypatch.setattr(vae_bundle, "IMPORTANCE_SAMPLES", (1, 10, 50))
+    monkeypatch.setattr(vae_bundle, "READ_ITERATIONS", 30)
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def once(svhn_folder, small, tmp_path_factory):
             patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
             patch.setattr("train.vae.bundle.IMPORTANCE_PICTURES", 6)
             patch.setattr("train.vae.bundle.IMPORTANCE_SAMPLES", (1, 10, 50))
+            patch.setattr("train.vae.bundle.READ_ITERATIONS", 30)
             small(patch)
             assert run("measure", copy, *options) == 0
         return copy

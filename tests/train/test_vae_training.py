@@ -72,6 +72,7 @@ def uninterrupted(svhn_folder, tiny, tmp_path_factory):
         patch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
         patch.setattr(vae.vae_bundle, "IMPORTANCE_PICTURES", 6)
         patch.setattr(vae.vae_bundle, "IMPORTANCE_SAMPLES", (1, 10, 50))
+        patch.setattr(vae.vae_bundle, "READ_ITERATIONS", 30)
         trained(run, tiny)
     return run
 

@@ -24,7 +24,7 @@ from core.vae.latent_profiles import profile
 from core.vae.latents import active_units
 from core.vae.model import VAE
 from core.vae.networks import VAEConfig
-from core.vae.readouts import read
+from core.vae.readouts import ITERATIONS, read
 from train.run import ancestry, loop, sets
 from train.run.bundling import Measurements, bundle_config, progress_files, rounded, shown_rows
 
@@ -32,7 +32,9 @@ DRAWS = 5
 IMPORTANCE_SAMPLES = (1, 10, 100, 1000)
 IMPORTANCE_PICTURES = 200
 READ_FROM = 20_000
-"""Readers of z learn from so many training pictures at most."""
+"""Readers of z learn from this number of training pictures at most."""
+READ_ITERATIONS = ITERATIONS
+"""And fit in this number of steps at most."""
 LEAST_READ = 2
 """Of fewer classes there is nothing to read from z."""
 EXTREMES = 16
@@ -148,7 +150,8 @@ def readouts(
         pixels = loop.as_float(levels).flatten(1)
         return pixels, z, torch.from_numpy(of.labels[rows]).to(device)
 
-    return read((side(train_set), side(test_set)), len(train_set.class_names)).figures()
+    sets, classes = (side(train_set), side(test_set)), len(train_set.class_names)
+    return read(sets, classes, iterations=READ_ITERATIONS).figures()
 
 
 def linear_model(train_set: PictureSet, test_set: PictureSet) -> tuple[dict, dict[str, np.ndarray]]:
