@@ -59,7 +59,12 @@ FEW = {
     },
     ddpm_bundle: {"SAMPLES": 40, "LEVEL_PICTURES": 16, "COMPONENTS": 6},
     way: {"SEEDS": 40},
-    layer_probe: {"TRAIN_PICTURES": 40, "TEST_PICTURES": 20, "SHARES": (0.05, 0.2)},
+    layer_probe: {
+        "TRAIN_PICTURES": 40,
+        "TEST_PICTURES": 20,
+        "SHARES": (0.05, 0.2),
+        "PROBE_ITERATIONS": 30,
+    },
     judged: {
         "SAMPLES": 60,
         "TOLD_APART": 20,

@@ -29,6 +29,7 @@ from core.linear_probe import linear_probe
 PARTS = 2
 PENALTY = 1e-2
 """Of the classifiers: a layer has up to 4 x 120 numbers for 2,000 pictures."""
+ITERATIONS = 1000
 BATCH = 64
 
 Labelled = tuple[Tensor, Tensor]
@@ -99,12 +100,13 @@ def probe_layers(
     parts: int = PARTS,
     penalty: float = PENALTY,
     seed: int = 0,
+    iterations: int = ITERATIONS,
 ) -> LayerProbe:
     """A classifier for each layer and level, fitted on the first of two ``sets``, asked about the second.
 
     Training pictures get the noise of ``seed``, test pictures that of ``seed`` + 1. Deterministic on a CPU:
-    every fit is a convex problem solved to convergence (``core.linear_probe``). ValueError for levels outside
-    0 to T - 1.
+    every fit is a convex problem solved to convergence, in ``iterations`` at most (``core.linear_probe``).
+    ValueError for levels outside 0 to T - 1.
     """
     if not levels or not all(0 <= t < schedule.T for t in levels):
         raise ValueError(f"levels must be 0 to {schedule.T - 1}, got {list(levels)}")
@@ -114,7 +116,9 @@ def probe_layers(
     )
 
     def right(features: Tensor, test_features: Tensor) -> float:
-        probe = linear_probe(features, labels, test_features, test_labels, classes, penalty)
+        probe = linear_probe(
+            features, labels, test_features, test_labels, classes, penalty, iterations
+        )
         return probe.test_accuracy
 
     accuracy: dict[str, list[float]] = {layer: [] for layer in unet.layers()}

@@ -63,6 +63,7 @@ def small(few_ddpm_figures, judge_at_hand):
         patch.setattr(way, "SEEDS", 12)
         patch.setattr(layer_probe, "SHARES", (0.1,))
         patch.setattr(layer_probe, "TRAIN_PICTURES", 20)
+        patch.setattr(layer_probe, "PROBE_ITERATIONS", 30)
         patch.setattr(layer_probe, "TEST_PICTURES", 10)
         for name, value in FEW.items():
             patch.setattr(judged, name, value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from core.ddpm.feature_probe import probe_layers
+from core.ddpm.feature_probe import ITERATIONS, probe_layers
 from core.ddpm.model import DDPM
 from core.pictures.data import PictureSet
 from train.run import loop
@@ -16,7 +16,9 @@ KIND = "layer_probe"
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.4, 0.7)
 """The levels, as shares of T."""
 TRAIN_PICTURES, TEST_PICTURES = 2000, 1000
-"""At most so many, spread over the sets: minutes on one core."""
+"""At most this number, spread over the sets: minutes on one core."""
+PROBE_ITERATIONS = ITERATIONS
+"""Each classifier is fitted in this number of steps at most."""
 
 
 def measure(
@@ -33,7 +35,10 @@ def measure(
     T = model.schedule.T
     levels = sorted({max(0, round(share * T) - 1) for share in SHARES})
     sets = (side(train_set, TRAIN_PICTURES), side(test_set, TEST_PICTURES))
-    found = probe_layers(model.unet, model.schedule, sets, levels, len(train_set.class_names))
+    classes = len(train_set.class_names)
+    found = probe_layers(
+        model.unet, model.schedule, sets, levels, classes, iterations=PROBE_ITERATIONS
+    )
     return Measurements({KIND: found.figures()}, {}, {})
 
 
