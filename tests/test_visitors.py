@@ -364,6 +364,35 @@ def app(tmp_path):
     process.wait(timeout=30)
 
 
+@pytest.mark.parametrize("closed", [2, 99])  # aiohttp replaces one by itself
+def test_a_connection_that_the_server_closed_is_replaced_once_more(closed):
+    asked = []
+
+    async def answer(reader, writer):
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        if len(asked) > closed:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            await writer.drain()
+        writer.transport.abort()
+
+    async def visit():
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        browser = visitor_module.Browser()
+        port = server.sockets[0].getsockname()[1]
+        try:
+            return await Visitor("http://nowhere", browser).fetch(f"http://127.0.0.1:{port}/health")
+        finally:
+            await browser.close()
+            server.close()
+
+    if closed == 2:
+        assert done(visit()) == b"ok"
+    else:
+        with pytest.raises(Failed, match="for http"):
+            done(visit())
+        assert len(asked) < 10
+
+
 @pytest.mark.slow
 def test_a_server_understands_a_visitor(app):
     async def visit():

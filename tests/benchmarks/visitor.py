@@ -362,10 +362,17 @@ class Visitor:
     async def fetch(self, address: str) -> bytes:
         """What an address answers. Raises ``Failed`` where that is anything but 200."""
         try:
-            async with self.browser.http.get(address) as response:
-                body = await response.read()
-                if response.status != 200:
-                    raise Failed(f"{response.status} for {address}")
-                return body
+            try:
+                return await self._get(address)
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+                # The server closed a connection just as it was used again: browsers take another one.
+                return await self._get(address)
         except aiohttp.ClientError as error:
             raise Failed(f"{type(error).__name__} for {address}") from error
+
+    async def _get(self, address: str) -> bytes:
+        async with self.browser.http.get(address) as response:
+            body = await response.read()
+            if response.status != 200:
+                raise Failed(f"{response.status} for {address}")
+            return body
