@@ -19,6 +19,21 @@ from train.run import loop, options
 from train.run.lock import PLAN_VARIABLE, run_lock
 
 JUDGE = "judge --batch-size 16"
+QUICK = """
+import sys
+from train.__main__ import main
+from train.judge import bundle
+bundle.CLOUDS = 20
+sys.exit(main())
+"""
+"""Trains with fewer pictures behind the last figures, which took half of what so short a run takes."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_figures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "TRAIN", (sys.executable, "-c", QUICK))
+        yield
 
 
 def written(path, *runs):
@@ -181,7 +196,7 @@ def test_a_run_that_begins_with_another_waits_for_its_bundle(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def worked(svhn_folder, tmp_path_factory):
+def worked(few_figures, svhn_folder, tmp_path_factory):
     """A plan of three runs: the second fails, the third follows the first."""
     folder = tmp_path_factory.mktemp("plan")
     path = written(
@@ -237,7 +252,7 @@ def test_a_run_stopped_in_time_keeps_its_epochs_and_can_be_finished(
     monkeypatch.setenv("ATELIER_DATA_DIR", str(svhn_folder))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     runs = [PlannedRun("long", f"{JUDGE} --epochs 9999", 1)]
-    for minutes in (0.2, 0.5, 1.5):  # on a busy machine the first epoch takes its time
+    for minutes in (0.1, 0.3, 0.6, 1.5):  # on a busy machine the first epoch takes its time
         assert plan.work(runs, tmp_path, minutes) == []
         now = plan.standing(tmp_path / "long")
         if now.done:
