@@ -194,13 +194,27 @@ def pytest_collection_modifyitems(config, items):
         path = item.path.relative_to(config.rootpath).as_posix()
         if path.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-        if path.startswith("tests/browser/"):
-            if config.pluginmanager.hasplugin("xdist"):
-                # One browser and one server for all of them, and the other worker has what takes no browser.
-                item.add_marker(pytest.mark.xdist_group("browser"))
-            if _required():
-                # Next to other tests on few cores: once more, and what failed before is printed all the same.
-                item.add_marker(pytest.mark.flaky(reruns=1))
+        if path.startswith("tests/browser/") and _required():
+            # Next to other tests on few cores: once more, and what failed before is printed all the same.
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With ``--dist loadgroup`` one worker drives the browser, while the other goes through the other files.
+
+    xdist would do it by marks, but writes them into names of tests, which pytest 9.2 does not read again.
+    """
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class BrowserAlone(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False  # the browser's tests take longest, and come first
+    return BrowserAlone(config, log)
 
 
 # ---------------------------------------------------------------- a browser
