@@ -69,7 +69,12 @@ def show(navigate: Callable[[], Page]) -> None:
         initial_sidebar_state=SIDEBAR,
     )
     st.html(
-        CLOSER_TO_THE_TOP + CLOSER_ON_A_PHONE + WHOLE_WORDS + figures.SHARP + controls.WORDS_UNSEEN
+        CLOSER_TO_THE_TOP
+        + CLOSER_ON_A_PHONE
+        + WHOLE_WORDS
+        + figures.SHARP
+        + figures.NUMBERS_ALONE
+        + controls.WORDS_UNSEEN
     )
     shape.begin()
     pins.set_keeper(keeping.keep)

@@ -359,6 +359,12 @@ def _outlier(words: Sequence[str]) -> int:
     return min(longest, LONGEST_CELL) if cut else 0
 
 
+NUMBERS_ALONE = """<style>
+[data-testid=stElementToolbarButton]:has([aria-label^="Download as CSV"]) { display: none; }
+</style>"""
+"""Streamlit's own button on a table saves the words that are shown; ``downloads`` saves numbers with points."""
+
+
 def words_of(rows: Sequence[Row] | Mapping[str, Sequence[object]], key: str, **layout: Any) -> None:
     """A table of what the visitor reads; on a stage one whose cells wrap, as nobody there can scroll it."""
     names = list(rows) if isinstance(rows, Mapping) else list(rows[0]) if rows else []

@@ -110,6 +110,18 @@ def test_a_sheet_comes_small_and_is_enlarged_without_smoothing(tab, width):
     assert rendering == "pixelated"
 
 
+def test_a_table_has_no_second_button_that_saves_words_in_place_of_numbers(tab):
+    go(tab, "checkpoints")
+    table = tab.locator("[data-testid=stDataFrame] >> visible=true").first
+    table.scroll_into_view_if_needed()
+    table.hover()
+    bar = tab.locator("[data-testid=stElementToolbar] >> visible=true")
+    bar.get_by_role("button", name="Search").wait_for()
+    saves = bar.locator("[aria-label^='Download as CSV']")
+    assert saves.count() == 1  # Streamlit's own is there, and has no place on the screen
+    assert not saves.is_visible()
+
+
 def test_french_from_the_sidebar_to_the_address(tab):
     go(tab, "interpolation")
     tab.get_by_role("radio", name="Français").click()
