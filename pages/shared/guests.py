@@ -15,13 +15,14 @@ from core.bundles.manifest import ManifestEntry
 from core.errors import AtelierError
 from core.families import check_contents, networks
 from pages.shared import links
-from pages.shared.text import _, literal, megabytes, sentence
+from pages.shared.text import N_, _, literal, megabytes, sentence
 
 PARAMETER = "bundle"
 MOST = 4
 MOST_VARIABLE, MOST_MIB = "ATELIER_GUESTS_MIB", 2048
 Owned = Callable[[], Collection[fetched.Commit]]
 """The commits that the app's owner names; asked for only when something was fetched."""
+MADE_ROOM = N_("{name} is here no longer: its files made room for bundles that others opened.")
 GUESTS, REFUSED, COPIES = "guests", "guests_refused", "guests_copies"
 
 
@@ -117,9 +118,16 @@ def leave(name: str) -> None:
 def from_link(owned: Owned = set) -> None:
     """Opens what ``?bundle=user/name@revision`` names, once a visit; says why where it cannot.
 
-    What is not in the cache yet is fetched only if the visitor agrees: a link is made by somebody else.
+    What is not in the cache is fetched only if the visitor agrees: a link is made by somebody else. That
+    holds for a guest as well that had to make room in the cache for another visitor's.
     """
     asked = st.session_state.setdefault(REFUSED, {})
+    for name in [
+        one.name for one in entries() if hub.cached_folder(one.repo, one.revision) is None
+    ]:
+        lost = st.session_state[GUESTS].pop(name)
+        asked.pop(f"{lost.repo}@{lost.revision}", None)
+        st.info(literal(_(MADE_ROOM).format(name=name)), icon=":material/info:")
     for place in _places_to_open():
         try:
             repo, revision = remote.parse(place)

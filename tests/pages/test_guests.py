@@ -85,6 +85,21 @@ def test_the_address_names_the_commit_that_a_branch_stood_for(open_page, cached)
     assert at.query_params["bundle"] == PLACE
 
 
+def test_a_guest_that_made_room_for_others_is_missed_in_a_sentence_and_offered(open_page, cached):
+    at = open_page("latent_space", bundle=PLACE)
+    repository = cached.parents[1]
+    elsewhere = shutil.move(repository, repository.with_name("elsewhere"))
+    turned_to(at, "interpolation")
+    assert not at.selectbox  # of one model there is nothing to choose
+    assert like(guests.MADE_ROOM, name=NAME).search(said(at))
+    assert at.button(key=f"guests_fetch_{PLACE}")
+    assert at.query_params["bundle"] == PLACE
+    shutil.move(elsewhere, repository)  # somebody opened it again
+    checked(at.run())
+    assert not like(guests.MADE_ROOM, name=NAME).search(said(at))
+    assert at.selectbox[0].value == NAME
+
+
 def test_a_guest_stays_when_the_page_changes(open_page, cached):
     at = open_page("latent_space", bundle=PLACE)
     turned_to(at, "interpolation")
