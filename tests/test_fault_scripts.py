@@ -139,7 +139,7 @@ def test_links_and_pictures_from_elsewhere_are_seen_where_markdown_makes_them():
 
     from tests.benchmarks import visits
 
-    at = AppTest.from_function(page_with_markup).run()
+    at = AppTest.from_function(page_with_markup, default_timeout=visits.LONGEST).run()
     found = visits.foreign_on(at, "evil.example")
     assert found[0] == "<b onclick=…>"
     assert [one.split("example")[1] for one in found[1:]] == ["/b", "/c.png"]

@@ -14,10 +14,8 @@ from streamlit.testing.v1 import AppTest
 
 from pages import frame
 from pages.shared.text import report_failure
-from tests.pages.opening import PAGES, SHOWN, script
+from tests.pages.opening import LONGEST, PAGES, SHOWN, script
 
-LONGEST = 600.0
-"""Seconds after which a run of a page is given up."""
 UNEXPECTED = "failed unexpectedly"
 """In what the app shows of an error that no page has a sentence for."""
 OFF = ("script", "iframe", "object", "embed", "form", "meta", "base", "link")

@@ -13,6 +13,10 @@ from pages.shared import site
 
 PAGES = {page.name: page for pages in site.SECTIONS.values() for page in pages}
 SHOWN = "page_of_the_test"
+LONGEST = 600.0
+"""Seconds after which a run of a page is given up. AppTest asks the clock on the wall, which a machine may set
+forward by a minute.
+"""
 OF_THE_FRAME = {"arrival", "copy_link", "sheet_store"}
 """Keys of what the frame mounts around every page."""
 
@@ -34,7 +38,7 @@ def script():
 
 def opened(name, **query):
     """A page by the name of its module, as a link would open it; fails on an exception."""
-    at = AppTest.from_function(script, default_timeout=60)
+    at = AppTest.from_function(script, default_timeout=LONGEST)
     at.session_state[SHOWN] = name
     for key, value in {"lang": "en", **query}.items():
         at.query_params[key] = value

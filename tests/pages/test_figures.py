@@ -24,7 +24,7 @@ from core.pictures.images import enlarge, grid
 from pages.shared import figures, house_style, text
 from pages.shared.colours import LABEL_ON_DARK
 from pages.shared.figures import MARK
-from tests.pages.opening import PAGES, opened
+from tests.pages.opening import LONGEST, PAGES, opened
 
 ROOT = Path(__file__).parents[2]
 ALT = "Pictures by level"
@@ -95,7 +95,7 @@ def table(monkeypatch):
         shown.clear()
         monkeypatch.setattr(DeltaGenerator, "image", image)
         monkeypatch.setattr(st, "image", lambda made, **kwargs: image(None, made, **kwargs))
-        at = AppTest.from_function(page)
+        at = AppTest.from_function(page, default_timeout=LONGEST)
         at.query_params["columns"] = str(columns)
         if divided is not None:
             at.query_params["divided"] = str(divided)
@@ -206,7 +206,7 @@ def pictures_page():
 
 def sent(draw):
     """What ``draw`` of the figures sends to a browser, image by image, and what it returns."""
-    at = AppTest.from_function(pictures_page)
+    at = AppTest.from_function(pictures_page, default_timeout=LONGEST)
     at.session_state["made"] = draw
     at.run()
     assert not at.exception
@@ -337,7 +337,7 @@ def cut_page():
 
 
 def test_a_cell_that_the_grid_would_leave_out_of_its_measure_has_its_room():
-    at = AppTest.from_function(cut_page)
+    at = AppTest.from_function(cut_page, default_timeout=LONGEST)
     at.run()
     many, few = (json.loads(shown.proto.columns) for shown in at.dataframe)
     assert many.pop("_index") == few.pop("_index") == {"hidden": True}
@@ -364,7 +364,7 @@ def table_page():
 
 
 def test_a_table_is_shown_in_the_visitors_language():
-    at = AppTest.from_function(table_page)
+    at = AppTest.from_function(table_page, default_timeout=LONGEST)
     at.session_state["language"] = "fr"
     shown = at.run().dataframe[0].value
     assert not at.exception
@@ -531,7 +531,7 @@ def two_sheets():
 
 
 def test_a_link_leads_to_the_first_of_several_sheets_of_one_key():
-    at = AppTest.from_function(two_sheets).run()
+    at = AppTest.from_function(two_sheets, default_timeout=LONGEST).run()
     assert not at.exception
     assert len(at.image) == 2
 

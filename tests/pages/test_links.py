@@ -5,7 +5,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.shared import links
 from pages.shared.text import in_language
-from tests.pages.opening import moved, turned_to
+from tests.pages.opening import LONGEST, moved, turned_to
 from tests.pages.sentences import like
 
 
@@ -40,7 +40,7 @@ RUNS = {"baseline": "SimSiam", "no-predictor": "no predictor", "byol": "BYOL"}
 
 
 def opened(lang="en", **query):
-    at = AppTest.from_function(script, default_timeout=30)
+    at = AppTest.from_function(script, default_timeout=LONGEST)
     for key, value in {"lang": lang, **query}.items():
         at.query_params[key] = value
     at.run()

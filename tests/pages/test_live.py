@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.resumable import Resumable
 from pages.shared import links, live
+from tests.pages.opening import LONGEST
 
 BEGUN, SHOWN = [], []
 
@@ -78,7 +79,7 @@ def opened(seconds=1.0, **more):
 
 
 def begun(seconds=1.0, little=False, step=0.0, **query):
-    at = AppTest.from_function(script, default_timeout=30)
+    at = AppTest.from_function(script, default_timeout=LONGEST)
     at.session_state["about"], at.session_state["little"] = seconds, little
     at.session_state["step"] = step
     for key, value in {"lang": "en", **query}.items():
@@ -218,6 +219,6 @@ def watched_page():
 )
 def test_frames_of_many_bytes_are_shown_seldom_and_the_last_one_always(monkeypatch, sent, shown):
     monkeypatch.setattr(live, "SECONDS_A_FRAME", 0)
-    at = AppTest.from_function(watched_page)
+    at = AppTest.from_function(watched_page, default_timeout=LONGEST)
     at.session_state["bytes"] = sent
     assert checked(at.run()).session_state["shown"] == shown

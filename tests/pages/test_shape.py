@@ -4,7 +4,7 @@ import pytest
 
 from pages.shared import picking, shape
 from pages.shared.shape import Shape
-from tests.pages.opening import OF_THE_FRAME, checked, components, opened, sent, turned_to
+from tests.pages.opening import LONGEST, OF_THE_FRAME, checked, components, opened, sent, turned_to
 
 
 def keys(at):
@@ -115,7 +115,7 @@ def test_nothing_written_nowhere_is_sent():
             assert not st.button("secret button")
         st.markdown(f"value {value}")
 
-    at = AppTest.from_function(script)
+    at = AppTest.from_function(script, default_timeout=LONGEST)
     at.query_params["held"] = "7"
     at.run()
     assert not at.exception

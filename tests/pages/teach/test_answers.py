@@ -9,6 +9,7 @@ from core.errors import AtelierError
 from pages.teach import answers, shelf
 from pages.teach.answers import Guesses, Policy
 from pages.teach.link import pack
+from tests.pages.opening import LONGEST
 
 PHRASE = "Correct horse  battery"
 
@@ -156,7 +157,10 @@ def shown():
 def test_two_tabs_of_one_server_are_two_visits(server, monkeypatch):
     monkeypatch.setenv(answers.VARIABLE, "passphrase")
     monkeypatch.setenv(answers.PHRASE, PHRASE)
-    teacher, student = AppTest.from_function(shown), AppTest.from_function(shown)
+    teacher, student = (
+        AppTest.from_function(shown, default_timeout=LONGEST),
+        AppTest.from_function(shown, default_timeout=LONGEST),
+    )
     teacher.session_state["said"] = PHRASE
     assert teacher.run().text[0].value == "True"
     assert student.run().text[0].value == "False"

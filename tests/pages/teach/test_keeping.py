@@ -13,7 +13,7 @@ from pages.shared import pins
 from pages.teach import keeping
 from pages.teach import sheet as sheets
 from pages.teach.sheet import Sheet, from_json, to_json
-from tests.pages.opening import checked, components
+from tests.pages.opening import LONGEST, checked, components
 from tests.pages.sentences import like
 from tests.pages.teach.sheets import ROWS, curves, sheet
 
@@ -75,7 +75,7 @@ PINS = {
 
 
 def opened(says=("none",), **query):
-    at = AppTest.from_function(script, default_timeout=60)
+    at = AppTest.from_function(script, default_timeout=LONGEST)
     for key, value in query.items():
         at.query_params[key] = value
     checked(at.run())

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.teach import link, link_panel
 from pages.teach.lesson import read_lesson
-from tests.pages.opening import OF_THE_FRAME, checked, components, opened
+from tests.pages.opening import LONGEST, OF_THE_FRAME, checked, components, opened
 from tests.pages.sentences import refusal
 
 
@@ -25,7 +25,7 @@ def script():
 
 @pytest.fixture
 def at():
-    at = AppTest.from_function(script, default_timeout=60)
+    at = AppTest.from_function(script, default_timeout=LONGEST)
     at.query_params.update({"lang": "en", "interpolation_w": "30"})
     return checked(at.run())
 
