@@ -186,10 +186,14 @@ def client(hub_server, tmp_path_factory):
 
 SLOW = ("tests/pages/", "tests/train/test_plan.py", "tests/train/test_export.py")
 """What ``pytest`` leaves to ``pytest -m ""``, as it does what is marked one by one."""
+FIRST = ("tests/browser/", "tests/train/", "tests/test_")
+"""Where the tests are that take longest: one that began last would leave the other worker without work."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
+    if config.pluginmanager.hasplugin("xdist"):
+        items.sort(key=lambda item: [not item.nodeid.startswith(place) for place in FIRST])
     for item in items:
         path = item.path.relative_to(config.rootpath).as_posix()
         if path.startswith(SLOW):
@@ -213,7 +217,7 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid):
             return "browser" if nodeid.startswith("tests/browser/") else nodeid.split("::")[0]
 
-    config.option.loadscopereorder = False  # the browser's tests take longest, and come first
+    config.option.loadscopereorder = False  # the longest come first, in the order of ``FIRST``
     return BrowserAlone(config, log)
 
 
