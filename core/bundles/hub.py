@@ -350,7 +350,8 @@ def upload_space(
     nothing differs there is no new commit, and the last one is returned.
 
     Raises ``AtelierError``: ``hub-name``, ``hub-login`` (no token, or an expired one),
-    ``hub-forbidden-to-write``, ``hub-paid``, ``hub-not-reached``, ``hub-not-found``, ``hub-answer``.
+    ``hub-forbidden-to-write``, ``hub-paid``, ``hub-not-reached``, ``hub-not-found``, ``hub-answer``,
+    ``hub-upload-file`` (one of ``files`` cannot be read).
     """
     return _upload(repo, files, "space", message, private, progress)
 
@@ -368,10 +369,15 @@ def _upload(
     if get_token() is None:
         raise _who_are_you(repo)
     api = HfApi()
-    additions = [CommitOperationAdd(path, content) for path, content in sorted(files.items())]
-    total = sum(addition.upload_info.size for addition in additions)
     done = 0
-    with _plain_errors(repo), _plain_upload_errors(repo), _no_bars():
+    with _plain_errors(repo), _plain_upload_errors(repo, files), _no_bars():
+        for content in files.values():
+            if isinstance(content, Path):
+                content.open(
+                    "rb"
+                ).close()  # of a missing file the client says no more than ValueError
+        additions = [CommitOperationAdd(path, content) for path, content in sorted(files.items())]
+        total = sum(addition.upload_info.size for addition in additions)
         # None, not False: an organisation may have private as its own default.
         api.create_repo(
             repo,
@@ -410,7 +416,7 @@ def _no_bars() -> Iterator[None]:
 
 
 @contextmanager
-def _plain_upload_errors(repo: str) -> Iterator[None]:
+def _plain_upload_errors(repo: str, files: Mapping[str, Path | bytes]) -> Iterator[None]:
     """What goes wrong in writing alone; ``_plain_errors`` around it knows the rest."""
     try:
         yield
@@ -423,9 +429,30 @@ def _plain_upload_errors(repo: str) -> Iterator[None]:
         if isinstance(error.__cause__, HfHubHTTPError):
             refused = _upload_refusal(repo, error.__cause__)
             raise refused or _answer(repo, error.__cause__) from error
-        raise _unreachable_for_upload(repo) from error
+        unreadable = _unreadable(files, error.__cause__)
+        raise unreadable or _unreachable_for_upload(repo) from error
     except (HTTPError, ConnectionError) as error:
         raise _unreachable_for_upload(repo) from error
+    except OSError as error:
+        unreadable = _unreadable(files, error)
+        if unreadable is None:
+            raise
+        raise unreadable from error
+
+
+def _unreadable(
+    files: Mapping[str, Path | bytes], error: BaseException | None
+) -> AtelierError | None:
+    """What to say where one of ``files`` went away or may not be read, and not a file of the cache."""
+    ours = {str(content) for content in files.values() if isinstance(content, Path)}
+    if not isinstance(error, OSError) or str(error.filename) not in ours:
+        return None
+    return AtelierError(
+        "hub-upload-file",
+        "{file} cannot be uploaded: {reason}.",
+        file=str(error.filename),
+        reason=error.strerror,
+    )
 
 
 def _upload_refusal(repo: str, error: HfHubHTTPError) -> AtelierError | None:

@@ -1,10 +1,12 @@
 import shutil
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 import torch
 from huggingface_hub import constants
 
+from core.bundles import hub as hub_module
 from core.bundles.files import write_json
 from core.bundles.hub import _progress_bar, cached_dataset_file
 from core.errors import AtelierError
@@ -82,3 +84,52 @@ def test_progress_is_reported_in_bytes_and_nothing_is_printed(capfd):
     bar.close()
     assert seen == [(4, 10), (10, 10)]
     assert capfd.readouterr() == ("", "")
+
+
+class Api:
+    """A Hub that takes everything; ``meanwhile`` happens once the list of files is made."""
+
+    def __init__(self, meanwhile=lambda: None):
+        self.meanwhile = meanwhile
+
+    def create_repo(self, *_arguments, **_options):
+        self.meanwhile()
+
+    def list_repo_files(self, *_arguments, **_options):
+        return []
+
+    def preupload_lfs_files(self, _repo, additions, **_options):
+        for one in additions:
+            with one.as_file() as file:
+                file.read()
+
+    def create_commit(self, repo, operations, **options):
+        self.preupload_lfs_files(repo, operations, **options)
+        return Namespace(oid=COMMIT, commit_url="https://example.org")
+
+
+@pytest.mark.parametrize("when", ["before", "small", "large", "a folder"])
+def test_a_file_that_cannot_be_uploaded_is_named_and_not_the_cache(tmp_path, monkeypatch, when):
+    file, other = tmp_path / "a.bin", tmp_path / "b.bin"
+    file.write_bytes(b"a"), other.write_bytes(b"b")
+    api = Api() if when in ("before", "a folder") else Api(file.unlink)
+    if when in ("before", "a folder"):
+        file.unlink()
+    if when == "a folder":
+        file.mkdir()
+    monkeypatch.setattr(hub_module, "SENT_ALONE", 0 if when == "large" else 10)
+    monkeypatch.setattr(hub_module, "HfApi", lambda: api)
+    monkeypatch.setattr(hub_module, "get_token", lambda: "token")
+    with pytest.raises(AtelierError) as caught:
+        hub_module.publish("user/name", {"a.bin": file, "b.bin": other}, message="x")
+    assert caught.value.code == "hub-upload-file"
+    assert caught.value.values["file"] == str(file)
+
+
+def test_files_that_can_be_read_are_uploaded(tmp_path, monkeypatch):
+    file = tmp_path / "a.bin"
+    file.write_bytes(b"a")
+    monkeypatch.setattr(hub_module, "HfApi", Api)
+    monkeypatch.setattr(hub_module, "get_token", lambda: "token")
+    made = hub_module.publish("user/name", {"a.bin": file, "b": b"b"}, message="x")
+    assert made.commit == COMMIT
