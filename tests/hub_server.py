@@ -14,7 +14,7 @@ WRITER, READER = "hf_writer", "hf_reader"
 LARGE = (".safetensors", ".jpg")
 """Kept as large files, which the Hub knows by their sha256."""
 PART = 2**20
-"""Larger contents are uploaded in parts of so many bytes."""
+"""Bytes: larger contents are uploaded in parts of this size."""
 
 
 class Repository:

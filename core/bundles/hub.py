@@ -309,7 +309,7 @@ def model_card(card: str, title: str, results: Sequence[Result]) -> str:
 # ---------------------------------------------------------------- writing
 
 SENT_ALONE = 2**20
-"""Files of so many bytes and more are sent one by one, so that progress can be told."""
+"""Bytes: files of this size and larger are sent one by one, so that progress can be told."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class LayerProbe:
 
 
 def noise_of(count: int, seed: int) -> Tensor:
-    """The noise of so many pictures, (count, 3, 32, 32) on the CPU: the same at every level."""
+    """The noise of ``count`` pictures, (count, 3, 32, 32) on the CPU: the same at every level."""
     return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
 
 

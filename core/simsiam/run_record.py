@@ -107,7 +107,7 @@ class RunRecord:
         return max(1, pictures // self.batch_size) * self.epochs
 
     def epoch_of(self, updates: int) -> int:
-        """The last epoch up to which it had taken no more than so many updates."""
+        """The last epoch up to which it had taken no more than that number of updates."""
         return int(np.searchsorted(self.updates, updates, side="right")) - 1
 
     @property

@@ -54,7 +54,7 @@ HIDDEN, PREDICTOR_HIDDEN = 32, 16
 MOMENTUM = 0.9
 NEIGHBOURS = 10
 STATES = 30
-"""A run is looked at so many times, more often at its beginning, and before the first step."""
+"""How often a run is looked at: more often at its beginning, and before the first step."""
 MOST_DIM = 8
 
 

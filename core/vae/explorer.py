@@ -136,7 +136,7 @@ class WeightsAtK:
 
 
 def _fit(arrays: Mapping[str, np.ndarray], d: int, classes: int) -> bool:
-    """Whether the statistics of a bundle have the shapes of ``d`` latent units and so many classes."""
+    """Whether the statistics of a bundle have the shapes of ``d`` latent units and that number of classes."""
     shapes = {
         "kl_per_unit": (d,),
         "unit_variance": (d,),

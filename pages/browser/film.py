@@ -178,7 +178,7 @@ def mix(first: np.ndarray, second: np.ndarray, a: Sequence[float], b: Sequence[f
 def walk(x0: np.ndarray, alphas: Sequence[float], seed: int) -> dict[str, Source]:
     """The random walk from x0 (3, H, W) with the noise of ``core.ddpm.counted_noise``; stops 0 to T.
 
-    ``walked``: after so many steps. ``direct``: in one step, with the noise of all those steps summed up.
+    ``walked``: after t steps. ``direct``: in one step, with the noise of all those steps summed up.
     ``off``: the first less the second, around mid-grey.
     """
     _channels, height, width = x0.shape

@@ -34,7 +34,7 @@ AS_THEY_COME = N_("The noisy pictures, and below them what the network predicts 
 """Alt text of the pictures while they are computed; ``way_back.ALTS`` afterwards."""
 STALE = "denoise_stale"
 """In the visit: which result it saw last."""
-# Ways of at most so many network calls times pictures are gone without being asked: about 0.3 s.
+# With at most this number of network calls times pictures nobody has to press a button: about 0.3 s.
 AT_ONCE = 100
 
 

@@ -43,7 +43,7 @@ SHARES = (0.02, 0.06, 0.1, 0.14, 0.2, 0.32, 0.5, 0.6)
 """Levels of purification that are tried, as shares of T: up to where most digits are lost, at few levels, as a
 high one takes many calls of the network."""
 LOUDER = 8
-"""The change of the picture is shown so many times as strong."""
+"""The change of the picture is shown this many times as strong."""
 COLOURS = {
     "clean": GREY,
     "fgsm": SYMBOL_COLOURS["eps"],

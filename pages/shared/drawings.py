@@ -151,7 +151,7 @@ def table_drawing(
 ) -> str:
     """The table of ``matrix`` as pages show it: an address of a drawing whose ground is the page's own.
 
-    ``size``: of its letters in pixels. ``room``: it is as wide as one of so many columns.
+    ``size``: of its letters in pixels. ``room``: it is as wide as one of that number of columns.
     """
     down, across = pictures.shape[:2]
     at = Layout.of(pictures.shape[3], factor, rows, size)

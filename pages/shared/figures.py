@@ -61,11 +61,11 @@ APART = 16
 HEIGHT = 360
 STRIP_FACTOR = 4
 EXACT = 8
-"""A sheet for a moment of so many pictures at most is shown without loss."""
+"""A sheet for a moment of this number of pictures at most is shown without loss."""
 CHARTS: AnswerCache[go.Figure] = AnswerCache(64)
 """Figures of many parts, which nobody changes once they are drawn."""
 PART, PART_FONT = 6, 28
-"""A table of more columns is shown in parts of so many, in letters of so many pixels."""
+"""A table of more columns is shown in parts of this number, in letters of this height in pixels."""
 
 
 # ---------------------------------------------------------------- pictures
@@ -322,7 +322,7 @@ class Column:
 
 
 def digits(count: int) -> Callable[[float], str]:
-    """The form of a number with so many decimals, as the visitor's language writes it."""
+    """The form of a number with ``count`` decimals, as the visitor's language writes it."""
     return lambda value: number(value, count)
 
 

@@ -115,7 +115,7 @@ def table(value: object, place: Place, fields: Sequence[str], optional: Sequence
 
 
 def list_of(value: object, place: Place, most: int, *, least: int = 0) -> list:
-    """A list of so many entries."""
+    """A list of ``least`` to ``most`` entries."""
     if not isinstance(value, list):
         raise place.wrong(list_wanted())
     if len(value) > most:

@@ -44,7 +44,7 @@ SMOOTH, JUMP = 1.5, 3.0
 PRIOR = (0.8, 1.25)
 """Lengths of z in sqrt(d) outside of which the prior hardly puts a draw: at d = 32, 92 % lie within."""
 SEEN = 5.0
-"""From so many grey levels (root mean square) on one sees that two pictures differ."""
+"""Grey levels (root mean square): from here on one sees that two pictures differ."""
 KINDS = {"linear": N_("Linear"), "spherical": N_("Spherical")}
 COLOURS = {"linear": SKY, "spherical": AMBER}
 DASHES = {"linear": "solid", "spherical": "dash"}
@@ -207,7 +207,7 @@ def journey(name: str, first: Start, second: Start, frames: int) -> None:
 def decode_walks(
     explorer: VAEExplorer, first: Start, second: Start, count: int
 ) -> Timed[list[Walk]]:
-    """Both paths, decoded at so many points; computed once for all visitors."""
+    """Both paths, decoded at ``count`` points; computed once for all visitors."""
     return library.timed_answer(
         "interpolation",
         WALKS_KEPT,

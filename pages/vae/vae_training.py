@@ -249,7 +249,7 @@ def pairs_by_epoch(bundle: Bundle, real: PictureSet) -> np.ndarray:
 def in_pairs(originals: Pictures, made: np.ndarray, columns: int) -> np.ndarray:
     """Rows of originals (n, H, W, 3), each above its row of what was made of them (E, n, H, W, 3).
 
-    uint8 (E, 2n, H, W, 3), for sheets of so many columns.
+    uint8 (E, 2n, H, W, 3), for sheets of ``columns`` columns.
     """
     rows = []
     for first in range(0, len(originals), columns):

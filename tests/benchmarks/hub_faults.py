@@ -133,7 +133,7 @@ class Far:
 
 
 def some_times(fault: object, place: str, times: float) -> Callable[[str, str], object]:
-    """A fault of the requests whose path holds ``place``, so many times."""
+    """A fault of the requests whose path holds ``place``, this many times."""
     left = itertools.count()
 
     def found(_method: str, path: str) -> object:

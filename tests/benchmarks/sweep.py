@@ -63,7 +63,7 @@ def one_by_one(model: DDPM, picture: np.ndarray, levels: np.ndarray):
 
 @torch.no_grad()
 def all_steps(model: DDPM, picture: np.ndarray, levels: np.ndarray, draws: int) -> float:
-    """Seconds of the assignment's way for so many draws."""
+    """Seconds of the assignment's way for that number of draws."""
     schedule, grid = model.schedule, time_grid(model.schedule.T, model.schedule.T)
     begun = time.perf_counter()
     for level in levels.tolist():

@@ -3,7 +3,7 @@
     python tests/benchmarks/visitors.py [--visitors 30] [--mix NAME ...] [--short]
     python tests/benchmarks/visitors.py --minutes 60
 
-Starts the app, or takes the one at ``--url``, and speaks Streamlit's own protocol as so many visitors
+Starts the app, or takes the one at ``--url``, and speaks Streamlit's own protocol as that number of visitors
 (``visitor.py``): what is timed ends when the last picture that the page then shows has arrived. Nothing is
 drawn, and nothing runs in a browser: what moves under a hand there costs the server nothing anyway.
 Every mix is run by one visitor and then by all.
@@ -328,7 +328,7 @@ async def sweep(bench: Bench, count: int) -> None:
 
 
 def batch_of_pictures(count: int) -> float:
-    """Seconds of one batch of so many pictures with DDIM 20, in this process."""
+    """Seconds of one batch of ``count`` pictures with DDIM 20, in this process."""
     from core.ddpm.explorer import SamplerSettings
 
     explorer, way = embedded(), SamplerSettings("ddim", 20)
@@ -470,7 +470,9 @@ async def run(bench: Bench, arguments: argparse.Namespace) -> None:
 def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--visitors", type=int, help="how many at once; 30, or 2 with --short")
-    parser.add_argument("--minutes", type=float, default=0.0, help="a soak of so many minutes")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="a soak of this number of minutes"
+    )
     parser.add_argument("--mix", choices=MIXES, action="append", help="only this one; repeatable")
     parser.add_argument("--every", type=float, help="seconds from one move to the next")
     parser.add_argument("--short", action="store_true", help="two visitors, under half a minute")

@@ -13,7 +13,7 @@ from tests.browser.test_in_a_browser import go, ready
 
 LET_GO = 0.2
 DIFFERENT = 6
-"""At so many of the positions there is another picture, at least."""
+"""How many of the positions have another picture, at least."""
 PIXELS = """(canvases) => canvases.map((canvas) => {
   const { width, height } = canvas;
   const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);

@@ -25,7 +25,7 @@ def tiny_preset(tiny, monkeypatch):
 
 @pytest.fixture
 def own(tmp_path):
-    """Makes a folder of one's own pictures, so many of each class, all different."""
+    """Makes a folder of one's own pictures, with this number of each class, all different."""
 
     def make(name="mine", **classes):
         rng = np.random.default_rng(0)

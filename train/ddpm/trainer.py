@@ -223,7 +223,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weighting", choices=get_args(Weighting), help="of the levels of noise (default: uniform)"
     )
-    parser.add_argument("--pixels", type=int, help="pictures are moved by up to so many pixels")
+    parser.add_argument(
+        "--pixels", type=int, help="pictures are moved by up to this number of pixels"
+    )
 
 
 def widths(text: str) -> tuple[int, ...]:

@@ -28,7 +28,7 @@ PATCH = 8
 """Pixels a side of the patches that a picture is cut into and that change places."""
 CLOUDS = 2000
 CLOUD_PATCHES = 4
-"""A cloud is so many patches of colour a side, drawn at random and enlarged smoothly."""
+"""Patches of colour along each side of a cloud, drawn at random and enlarged smoothly."""
 
 
 # ---------------------------------------------------------------- what it says

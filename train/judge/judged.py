@@ -30,7 +30,7 @@ from train.run.bundling import shown_rows
 JUDGED_DATA = "svhn"
 SAMPLES = 2000
 TOLD_APART = 500
-"""Of so many test pictures the nearest training picture is sought, to compare samples with."""
+"""Of this number of test pictures the nearest training picture is sought, to compare samples with."""
 
 T_STAR_STEPS = 20
 T_STAR_PLACES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
@@ -90,7 +90,7 @@ def sample_figures(
 
 
 def levels_at(grid: Tensor, places: Sequence[int]) -> Tensor:
-    """Levels (L,), rising, so many steps of a grid above the clean picture; as far as it reaches."""
+    """Levels (L,), rising, ``places`` steps of a grid above the clean picture; as far as it reaches."""
     rising = grid[:-1].flip(0)
     return rising[[place - 1 for place in places if place <= len(rising)]]
 

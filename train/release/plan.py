@@ -437,7 +437,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--pack", type=Path, help="a folder for one tar archive a bundle")
     parser.add_argument(
-        "--part", type=float, metavar="MIB", help="cut archives into parts of at most so many MiB"
+        "--part", type=float, metavar="MIB", help="cut archives into parts of at most this many MiB"
     )
 
 

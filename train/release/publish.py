@@ -26,7 +26,7 @@ from train.release import space, verify
 from train.run import sets
 
 COPY = 4.0
-"""A picture closer than so many grey levels (root mean square) to one of a data set is a copy: the
+"""A picture closer than this, in grey levels (root mean square), to one of a data set is a copy: the
 compression of a sheet moves one by 1.5, by 3.2 at most, and the best reconstruction is 5 away."""
 MOST_TILES = 4096
 OWN_PLACE = "path/to/this/folder"

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 class DigitAugmentation:
     """How far a picture of a digit may be changed without becoming another digit.
 
-    ``pixels``: moved by so many whole pixels, either way, so that nothing is blurred; edges are
+    ``pixels``: moved by this number of whole pixels, either way, so that nothing is blurred; edges are
     mirrored. ``shift``: share of the side, either way. ``scale``: factor exp(+-scale). ``rotation``:
     degrees, either way. ``shear``: slant of uprights, +-shear of their height. ``contrast``:
     factor exp(+-contrast) about the picture's mean. ``brightness``: added, +-brightness of 2.

@@ -63,7 +63,7 @@ class ProbeGrid:
 
 
 def _numbers(values: object, count: int, low: float, high: float) -> bool:
-    """Whether these are so many finite numbers from ``low`` to ``high``."""
+    """Whether these are ``count`` finite numbers from ``low`` to ``high``."""
     return (
         isinstance(values, list)
         and len(values) == count

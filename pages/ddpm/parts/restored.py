@@ -57,7 +57,7 @@ COLOUR = SYMBOL_COLOURS["x_hat"]
 STRIP_TILE = 92
 FILM_WIDTH = 560
 FEW_DRAWS = 2
-"""Up to so many stand in one row with the original."""
+"""Up to this number of pictures stand in one row with the original."""
 UNRELATED = 32
 """Samples of the bundle's last sheet that stand for pictures which know nothing of this one."""
 

@@ -49,7 +49,7 @@ ON_CONTRAST = N_(
 LOG_SNR = N_("log SNR at t*")
 
 QUARTERS = 4
-"""Into so many parts of rising contrast the test digits are divided."""
+"""Into this number of parts of rising contrast the test digits are divided."""
 CLASS_WIDTH = 0.6
 """How wide the bars of one class are, of those of all classes behind them."""
 MOST = 0.5

@@ -110,7 +110,7 @@ def margin(
     between_seeds: float | None,
     paired: Sequence[np.ndarray] | None = None,
 ) -> float:
-    """How large a sum or difference of so many runs' shares may be by chance, 0 to 1.
+    """How large a sum or difference of that number of runs' shares may be by chance, 0 to 1.
 
     The larger one of two standard errors over the test pictures, or, where ``paired`` is given as
     ``by_picture`` gives it, two of its ``paired_error``, and of sqrt(runs) times ``between_seeds``, which is of

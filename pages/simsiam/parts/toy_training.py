@@ -13,7 +13,7 @@ from pages.shared.text import _, number
 from pages.simsiam.parts.toy_charts import SIDES, drawn_cloud
 
 AT_ONCE = 400
-"""Both runs of at most so many steps are trained without being asked: in seconds."""
+"""Both runs of at most this number of steps are trained without being asked: in seconds."""
 KEPT = 64
 REACH = 1.15
 """How far the axes of the clouds go while they are trained."""

@@ -394,7 +394,7 @@ def test_the_interval_is_that_of_nine_in_ten_resamples():
         # Deviations are stretched, so that resampled means have the variance of means.
         mean, stretch = high / draws, math.sqrt(draws / (draws - 1))
         drawn = [mean + (end[0] - mean) / stretch for end in (found.curve_low, found.curve_high)]
-        assert round(drawn[0] * draws, 9) in lows  # so many draws are drawn anew
+        assert round(drawn[0] * draws, 9) in lows  # that number of draws is drawn anew
         assert round(drawn[1] * draws, 9) in tops
         assert found.curve_low[1] == -found.curve_high[0]
 

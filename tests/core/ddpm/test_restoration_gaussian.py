@@ -101,7 +101,7 @@ def scores(schedule, x0, levels, grid, draws, seeded, **way):
 
 
 def check_t_star(levels, found, expected, thresholds, values, agree):
-    """t* of scores (P, L, D) of pictures with so many values is that of the curve expected.
+    """t* of scores (P, L, D) of pictures with ``values`` values is that of the curve expected.
 
     A score's standard deviation is 10 / ln 10 sqrt(2 / values), and of a mean over draws no more:
     the picture is the same in all of them.
