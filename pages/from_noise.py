@@ -97,7 +97,7 @@ def find_way_or_samples() -> Way | Bundle:
 
 
 def show() -> None:
-    """The figure, and beside it what one sees."""
+    """The figure, and next to it what one sees."""
     found = find_way_or_samples()
     pictures, beside = st.columns([5, 3], gap="medium", vertical_alignment="center")
     with pictures:

@@ -195,7 +195,7 @@ def why_v() -> str:
 
 
 def loss_shape() -> None:
-    """Smooth L1 beside the square and the absolute value."""
+    """Smooth L1 next to the square and the absolute value."""
     st.subheader(_("Smooth L1, the loss"), anchor=False)
     d = np.linspace(-3, 3, 121)
     smooth = np.where(np.abs(d) < 1, d**2 / 2, np.abs(d) - 0.5)

@@ -189,7 +189,7 @@ def digits_answer(title: str, quality: SampleQuality, sure_from: float) -> str:
 
 
 def blur_answer(sharpness_: float, of_test: float, limit: float) -> str:
-    """Whether samples are blurred, by their sharpness beside that of test digits."""
+    """Whether samples are blurred, by their sharpness next to that of test digits."""
     share = sharpness_ / of_test
     if share < limit:
         words = _(BLUR["yes"])

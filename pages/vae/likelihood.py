@@ -104,7 +104,7 @@ def against_linear(evidence: Evidence) -> str:
 
 
 def balance(explorer: VAEExplorer, start: Start, found: Timed[Evidence]) -> None:
-    """The parts of the bound as bars, the constant shown apart, beside the linear model's value."""
+    """The parts of the bound as bars, the constant shown apart, next to the linear model's value."""
     evidence = found.value
     figure = go.Figure()
     bars = [
@@ -132,7 +132,7 @@ def balance(explorer: VAEExplorer, start: Start, found: Timed[Evidence]) -> None
     figures.chart(
         figure,
         "likelihood_balance",
-        _("Misfit and KL of the VAE beside the linear model, in nats"),
+        _("Misfit and KL of the VAE next to the linear model, in nats"),
         provenance(explorer, start, found),
         lambda: [
             {

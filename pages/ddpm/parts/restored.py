@@ -66,7 +66,7 @@ UNRELATED = 32
 class Request:
     """What is swept: a model, a way, levels as pages count them, draws, a seed, pictures.
 
-    Here and not beside the page, whose script defines its classes anew at every run.
+    Here and not next to the page, whose script defines its classes anew at every run.
     """
 
     bundle: str
