@@ -96,7 +96,7 @@ def on_the_server(
     seeds: list[int],
     line: st.delta_generator.DeltaGenerator,
 ) -> None:
-    """The button, the way as it grows, and the way when it was gone."""
+    """The button, the pictures on their way, and the whole way once it is computed."""
     calls = len(way.grid(explorer.T)) - 1
     words = (
         _("Denoise one picture in {calls} steps")

@@ -59,7 +59,7 @@ def calls_of(explorer: DDPMExplorer, code: str) -> int:
 def ways_to_show(
     name: str, explorer: DDPMExplorer, chosen: Sequence[str], seeds: Sequence[int], *, wanted: bool
 ) -> list[str]:
-    """Of the chosen ways those that somebody has gone already, and, if they are wanted, the others; a button
+    """Of the chosen ways those that are computed already, and, if they are wanted, the others; a button
     asks for what is missing. Every step is taken at a press alone.
     """
 

@@ -258,7 +258,7 @@ def show_way(
 def in_the_browser(
     explorer: DDPMExplorer, network: Mapping[str, str], way: SamplerSettings, seed: int
 ) -> None:
-    """The way back of one picture, gone by the visitor's own machine: runs again by itself."""
+    """The way back of one picture, computed by the visitor's own machine: runs again by itself."""
     with plain_errors():
         grid = way.grid(explorer.T)
         alpha_bar = explorer.schedule.alpha_bar(grid).tolist()
