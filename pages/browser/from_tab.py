@@ -12,7 +12,7 @@ import json
 from typing import Protocol
 from weakref import WeakValueDictionary
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from pages.browser import serving
@@ -42,10 +42,13 @@ async def answer(request: Request) -> Response:
     is no such visit, 413 and 400 where the body is too long or no JSON."""
     listener = LISTENERS.get(request.path_params["token"])
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BYTES:
-            return PlainTextResponse("Too long.", status_code=413, headers=HEADERS)
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_BYTES:
+                return PlainTextResponse("Too long.", status_code=413, headers=HEADERS)
+    except ClientDisconnect:  # nobody reads the answer, and it is no error of the server
+        return PlainTextResponse("Cut short.", status_code=400, headers=HEADERS)
     if listener is None:
         return PlainTextResponse("No such visit.", status_code=404, headers=HEADERS)
     try:

@@ -104,13 +104,17 @@ class Visit:
         with self.hearing:
             # What was kept before the tab was heard is copied by a run.
             nothing_waits = self.then is None and self.version == self.stored
-            if kind == "none" and (self.heard or nothing_waits):
-                self.heard = True
-            elif kind == "stored" and type(more) is int and not self.copy:
-                self.stored = max(self.stored, min(more, self.version))
-            else:
+            none = kind == "none" and (self.heard or nothing_waits)
+            stored = kind == "stored" and type(more) is int and not self.copy
+            if not (none or stored):
                 return False
-            self.tab = tab if isinstance(tab, str) else self.tab
+            # First who it is, as a run of the page asks for that once the tab was heard; and only once, as
+            # addresses of requests stand in the logs of servers.
+            self.tab = self.tab or (tab if isinstance(tab, str) else "")
+            if none:
+                self.heard = True
+            else:
+                self.stored = max(self.stored, min(more, self.version))
         return True
 
 
@@ -510,9 +514,10 @@ def hear(said: object) -> None:
         if kind == "held" and isinstance(more, str):
             _restore(more)
         return
-    new = type(more) is int and visit.stored < more <= visit.version
-    if new and kind in ("stored", "full", "forbidden"):
-        visit.stored, visit.copy = more, "" if kind == "stored" else kind
+    with visit.hearing:
+        new = type(more) is int and visit.stored < more <= visit.version
+        if new and kind in ("stored", "full", "forbidden"):
+            visit.stored, visit.copy = more, "" if kind == "stored" else kind
 
 
 def _restore(held: str) -> None:

@@ -90,7 +90,8 @@ def test_what_a_visit_kept_before_it_heard_the_tab_comes_after_what_the_tab_held
     go(tab, "likelihood")
     keep(tab, "likelihood_pictures")
     first = titles(tab)
-    asked = []
+    asked, sent = [], []
+    tab.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     tab.route("**/sheet_store.js", lambda route: asked.append(route))  # the tab cannot answer yet
     go(tab, "likelihood")
     tab.locator(".st-key-likelihood_pictures_keep button >> visible=true").click()
@@ -99,6 +100,13 @@ def test_what_a_visit_kept_before_it_heard_the_tab_comes_after_what_the_tab_held
     asked[0].continue_()
     tab.wait_for_function(f"{HELD}.items.length === 2")
     assert titles(tab) == first * 2
+    tab.wait_for_timeout(2000)  # the module speaks once the hand rests
+    assert any(first[0].encode() in frame for frame in sent)
+    sent.clear()
+    tab.get_by_role("radio", name="Français").click()
+    tab.wait_for_function("location.search.includes('lang=fr')")
+    assert sent
+    assert not any(first[0].encode() in frame for frame in sent)  # later runs do not bring it again
 
 
 def test_a_damaged_copy_stays_until_the_student_throws_it_away(tab):

@@ -75,11 +75,14 @@ const say = (words) => {
 
 const ANSWERED = 204;
 const QUIET = ["none", "stored"]; // answers that change nothing on the page
+const PATIENCE = 3000; // milliseconds: other requests may hold all connections that a browser has to a server
 
 const post = async (address, words) => {
   try {
     const body = JSON.stringify(words);
-    const answer = await fetch(new URL(address, window.location.origin), { method: "POST", body });
+    const signal = AbortSignal.timeout(PATIENCE);
+    const place = new URL(address, window.location.origin);
+    const answer = await fetch(place, { method: "POST", body, signal });
     return answer.status === ANSWERED;
   } catch {
     return false; // no connection: said again as all else is
@@ -93,18 +96,19 @@ export const open = () => {
   return {
     update({ visit, address, ask, version, sheet, most }, send) {
       speak = mine = send;
+      // The browser sends what was said last with every run of the page: that is not to be a whole sheet.
+      const whole = said === [visit, "held", ""].join(" ");
       const tell = (kind, more) => {
         const now = [visit, kind, kind === "held" ? "" : more].join(" ");
         if (now === said) return;
         said = now;
         const words = [kind, visit, more ?? null, token()];
-        if (!QUIET.includes(kind)) return say(words);
+        if (whole || !QUIET.includes(kind)) return say(words);
         post(address, words).then((taken) => taken || now !== said || say(words));
       };
       if (ask) tell(...held(most));
       else if (sheet !== null) tell(store(sheet), version);
-      // The browser sends what was said last with every run of the page: that is not to be a whole sheet.
-      else if (said === [visit, "held", ""].join(" ")) tell("done");
+      else if (whole) tell("done");
     },
     close() {
       if (speak === mine) speak = undefined;

@@ -1,9 +1,11 @@
 """What a tab tells the server without a run of the page."""
 
+import asyncio
 import gc
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -79,12 +81,40 @@ def test_the_page_has_to_run_where_something_waits_for_the_tab(client, visit):
     assert visit.copy == "full"
 
 
-def test_a_visit_that_has_ended_hears_nothing(client, visit):
-    place = from_tab.address(visit.token)
-    del visit
+def test_a_visit_that_has_ended_hears_nothing(client):
+    ends = Visit()
+    from_tab.LISTENERS[ends.token] = ends
+    place = from_tab.address(ends.token)
+    assert client.post(place, json=[]).status_code == 202
+    del ends
     gc.collect()
-    assert client.post(place, json=[]).status_code in (404, 202)
+    assert client.post(place, json=[]).status_code == 404
     assert client.post(from_tab.address("guessed"), json=[]).status_code == 404
+
+
+@pytest.mark.parametrize("more", [["stored", 1], ["none", None]])
+def test_whose_tab_it_is_is_said_once(client, visit, more):
+    visit.version = 1
+    kind, version = more
+    for tab in (TAB, "another"):
+        said = [kind, visit.token, version, tab]
+        visit.stored = visit.version if kind == "none" else 0
+        assert client.post(from_tab.address(visit.token), json=said).status_code == 204
+        assert visit.tab == TAB
+
+
+def test_a_request_that_is_cut_is_no_error_of_the_server():
+    parts = [
+        {"type": "http.request", "body": b"[", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive():
+        return parts.pop(0)
+
+    scope = {"type": "http", "method": "POST", "headers": [], "path_params": {"token": "x"}}
+    found = asyncio.run(from_tab.answer(Request(scope, receive)))
+    assert found.status_code == 400
 
 
 @pytest.mark.parametrize(
