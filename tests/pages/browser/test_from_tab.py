@@ -1,6 +1,5 @@
 """What a tab tells the server without a run of the page."""
 
-import asyncio
 import gc
 
 import pytest
@@ -11,6 +10,7 @@ from starlette.testclient import TestClient
 
 from pages.browser import from_tab
 from pages.teach.keeping import Visit
+from tests.benchmarks.visitor import done
 
 TAB = "0123456789abcdef" * 2
 
@@ -113,7 +113,7 @@ def test_a_request_that_is_cut_is_no_error_of_the_server():
         return parts.pop(0)
 
     scope = {"type": "http", "method": "POST", "headers": [], "path_params": {"token": "x"}}
-    found = asyncio.run(from_tab.answer(Request(scope, receive)))
+    found = done(from_tab.answer(Request(scope, receive)))
     assert found.status_code == 400
 
 
