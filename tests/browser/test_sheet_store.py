@@ -48,7 +48,9 @@ def test_a_reload_loses_nothing_and_another_tab_has_nothing(tab, browser):
     tab.reload()
     tab.wait_for_selector("[class*=st-key-sheet_item] h3")
     assert len(shown(tab)) == 1
-    assert tab.locator("[class*=st-key-sheet_words] textarea").input_value() == "The VAE blurs."
+    tab.wait_for_function(  # a field is drawn before its words
+        """document.querySelector("[class*=st-key-sheet_words] textarea")?.value === "The VAE blurs." """
+    )
     assert tab.evaluate(HELD) == held
     other = browser.new_context(locale="en-GB").new_page()
     other.goto(f"{tab.base}/sheet")
