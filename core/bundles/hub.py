@@ -371,11 +371,9 @@ def _upload(
     api = HfApi()
     done = 0
     with _plain_errors(repo), _plain_upload_errors(repo, files), _no_bars():
-        for content in files.values():
-            if isinstance(content, Path):
-                content.open(
-                    "rb"
-                ).close()  # of a missing file the client says no more than ValueError
+        # Of a file that it cannot read the client says no more than ValueError.
+        for file in (content for content in files.values() if isinstance(content, Path)):
+            file.open("rb").close()
         additions = [CommitOperationAdd(path, content) for path, content in sorted(files.items())]
         total = sum(addition.upload_info.size for addition in additions)
         # None, not False: an organisation may have private as its own default.

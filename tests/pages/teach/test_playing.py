@@ -87,10 +87,11 @@ def figures(at):
 # ---------------------------------------------------------------- the lessons of the app
 
 
+@pytest.mark.parametrize("language", ["en", "fr"])
 @pytest.mark.parametrize(("name", "number"), STEPS, ids=[f"{n}-{k}" for n, k in STEPS])
-def test_every_step_opens_and_has_what_it_names(embedded, name, number):
+def test_every_step_opens_and_has_what_it_names(embedded, name, number, language):
     lesson = LESSONS[name]
-    at = opened("home", lesson=name, step=str(number), lang="en")
+    at = opened("home", lesson=name, step=str(number), lang=language)
     assert not at.error
     assert not at.warning
     step, run = lesson.steps[number - 1], at.session_state["shape"]
@@ -104,14 +105,14 @@ def test_every_step_opens_and_has_what_it_names(embedded, name, number):
 
 
 @pytest.mark.parametrize(("name", "number"), STEPS, ids=[f"{n}-{k}" for n, k in STEPS])
-def test_every_step_has_what_a_hall_is_to_see_in_the_other_language_too(embedded, name, number):
+def test_every_step_has_what_a_hall_is_to_see(embedded, name, number):
     step = LESSONS[name].steps[number - 1]
     assert step.stage or step.figures is not None  # no whole page fits into the screen of a hall
-    at = opened("home", lesson=name, step=str(number), lang="fr", **{"as": "stage"})
-    assert not at.error
-    assert not at.warning
-    run = at.session_state["shape"]
     if step.stage:
+        at = opened("home", lesson=name, step=str(number), **{"as": "stage"})
+        assert not at.error
+        assert not at.warning
+        run = at.session_state["shape"]
         assert set(step.stage.keep) <= set(run.seen_controls)
         assert {*step.stage.figures, *(step.stage.reveal or ())} <= set(run.seen_figures)
 
